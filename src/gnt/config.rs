@@ -1,0 +1,178 @@
+//! The shape of a network: everything that a checkpoint must say beside its weights.
+
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How the state of a sample starts before the first view block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// Maximum of the tokens over all source views, masked or not (GNT).
+    Max,
+    /// A linear layer on mean and variance of the tokens over the views that see the sample: the variance tells how
+    /// well the views agree, which is what depth is read from.
+    Stats,
+}
+
+/// What tells a sample where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Position {
+    /// Frequency encoding of the world point and of the unit ray direction (GNT: 10 frequencies).
+    World {
+        /// Number of octaves.
+        frequencies: usize,
+    },
+    /// Frequency encoding of the normalised inverse depth along the ray, 0 at the far and 1 at the near bound: free of
+    /// the scene's own frame, so it needs fewer training scenes.
+    Ray {
+        /// Number of octaves.
+        frequencies: usize,
+    },
+}
+
+impl Position {
+    /// Number of channels of the encoding.
+    pub fn channels(self) -> usize {
+        match self {
+            Self::World { frequencies } => 2 * (3 + 6 * frequencies),
+            Self::Ray { frequencies } => 1 + 2 * frequencies,
+        }
+    }
+}
+
+/// How the samples of a ray become a colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Head {
+    /// Colour is a linear layer on the mean over samples (GNT).
+    Mean,
+    /// Colours of the source views are blended per sample and then along the ray with learned weights, plus the linear
+    /// layer of [`Head::Mean`] as a correction.
+    Blend,
+}
+
+/// The feature network (ResUNet).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureConfig {
+    /// Channels after the first convolution (GNT: 64).
+    pub stem_width: usize,
+    /// Stride of the first convolution (GNT: 2); 1 doubles the resolution of the feature map.
+    pub stem_stride: usize,
+    /// Channels of the three stages (GNT: 64, 128, 256).
+    pub widths: [usize; 3],
+    /// Residual blocks in each stage (GNT: 3, 4, 6).
+    pub blocks: [usize; 3],
+    /// Channels of the feature map (GNT: 32).
+    pub channels: usize,
+}
+
+/// The shape of a whole network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Channels of tokens and sample states, C (GNT: 64).
+    pub width: usize,
+    /// Number of view and ray blocks, L (GNT: 8 across scenes, 4 for one scene).
+    pub depth: usize,
+    /// Heads of the ray transformer (GNT: 4).
+    pub heads: usize,
+    /// Hidden width of the feed-forward layers as a multiple of `width` (GNT: 4).
+    pub mlp_ratio: usize,
+    /// Hidden width of the two small MLPs of the view attention (GNT: `width / 8`).
+    pub attention_hidden: usize,
+    /// Start of a sample's state.
+    pub start: Start,
+    /// Position encoding.
+    pub position: Position,
+    /// Colour head.
+    pub head: Head,
+    /// Feature network.
+    pub features: FeatureConfig,
+    /// Samples a ray when the user names none.
+    pub samples: usize,
+    /// Source views when the user names none.
+    pub views: usize,
+}
+
+impl Config {
+    /// The official GNT with `depth` blocks and width 64.
+    pub fn official(depth: usize) -> Self {
+        Self {
+            width: 64,
+            depth,
+            heads: 4,
+            mlp_ratio: 4,
+            attention_hidden: 8,
+            start: Start::Max,
+            position: Position::World { frequencies: 10 },
+            head: Head::Mean,
+            features: FeatureConfig {
+                stem_width: 64,
+                stem_stride: 2,
+                widths: [64, 128, 256],
+                blocks: [3, 4, 6],
+                channels: 32,
+            },
+            samples: 192,
+            views: 10,
+        }
+    }
+
+    /// The small network whose trained weights are embedded.
+    pub fn compact() -> Self {
+        Self {
+            width: 32,
+            depth: 3,
+            heads: 4,
+            mlp_ratio: 2,
+            attention_hidden: 8,
+            start: Start::Stats,
+            position: Position::Ray { frequencies: 4 },
+            head: Head::Blend,
+            features: FeatureConfig { stem_width: 16, stem_stride: 2, widths: [24, 48, 64], blocks: [1, 1, 1], channels: 24 },
+            samples: 64,
+            views: 10,
+        }
+    }
+
+    /// Checks that every size is usable; checkpoints from outside pass through here before anything is allocated.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the field, what is allowed and what was found.
+    pub fn validate(&self) -> Result<()> {
+        let range = |name: &str, value: usize, low: usize, high: usize| {
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(Error::Config(format!("{name}: expected {low} to {high}, found {value}")))
+            }
+        };
+        range("width", self.width, 8, 512)?;
+        range("depth", self.depth, 1, 64)?;
+        range("heads", self.heads, 1, 64)?;
+        range("mlp_ratio", self.mlp_ratio, 1, 16)?;
+        range("attention_hidden", self.attention_hidden, 1, 128)?;
+        match self.position {
+            Position::World { frequencies } | Position::Ray { frequencies } => range("frequencies", frequencies, 0, 16)?,
+        }
+        let f = &self.features;
+        range("features.stem_width", f.stem_width, 1, 1024)?;
+        range("features.stem_stride", f.stem_stride, 1, 2)?;
+        for (w, b) in f.widths.into_iter().zip(f.blocks) {
+            range("features.widths", w, 1, 1024)?;
+            range("features.blocks", b, 1, 64)?;
+        }
+        range("features.channels", f.channels, 1, 512)?;
+        range("samples", self.samples, 2, 4096)?;
+        range("views", self.views, 1, 256)?;
+        if !self.width.is_multiple_of(8) || !self.width.is_multiple_of(self.heads) {
+            return Err(Error::Config(format!(
+                "width: expected a multiple of 8 and of {} heads, found {}",
+                self.heads, self.width
+            )));
+        }
+        Ok(())
+    }
+}

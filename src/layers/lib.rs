@@ -1,0 +1,7 @@
+//! The shared layer crate: every layer states its shapes and has its backward pass beside its forward pass.
+//!
+//! Parameters of a whole model live in one flat vector described by a [`Layout`]; gradients, optimiser moments
+//! and averages use the same layout, so a layer holds only [`Slot`]s into it.
+pub mod params;
+
+pub use params::{Init, Layout, Slot};

@@ -1,0 +1,2 @@
+//! New views of a scene from a few posed photographs.
+fn main() {}
