@@ -1,8 +1,25 @@
 //! Scenes: cameras, images, dataset formats, camera paths and procedural scenes. No tensors.
 pub mod camera;
 pub mod error;
+pub mod formats;
 pub mod image;
+pub mod locate;
+pub mod paths;
+mod pose;
+pub mod resample;
+pub mod scene;
+pub mod select;
+#[cfg(test)]
+mod testing;
+pub mod view;
+pub mod write;
 
 pub use camera::{Camera, Ray};
 pub use error::{Error, Result};
+pub use formats::LoadOptions;
 pub use image::Image;
+pub use locate::locate;
+pub use paths::{Frame, PathKind};
+pub use scene::{FAR_EVAL, FAR_RENDER, Scene, SceneKind, SourceOrder};
+pub use select::nearest_sources;
+pub use view::{Alpha, View};

@@ -1,1 +1,11 @@
-//! Training.
+//! Training: data feeding, losses, optimiser, schedule, resumable loop.
+pub mod adam;
+pub mod data;
+pub mod error;
+pub mod run;
+pub mod schedule;
+pub mod state;
+pub mod step;
+
+pub use error::{Error, Result};
+pub use run::{Options, Run};

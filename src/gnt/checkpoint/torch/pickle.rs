@@ -1,0 +1,407 @@
+//! A reader for the part of pickle protocol 2 that `torch.save` writes.
+//!
+//! Nothing is imported or executed: the known globals become data, any other is an error. Values live in one arena and
+//! refer to each other by index, so that shared, cyclic and deeply nested input needs no recursion, here or when dropped.
+
+use super::rebuild::{Global, Storage, View};
+use std::collections::HashMap;
+
+/// Most values; a network of 64 blocks with its optimizer state has about 100 000.
+const MAX_NODES: usize = 1 << 20;
+/// Most values on the stack and most open marks; Python writes collections in batches of 1000.
+const MAX_STACK: usize = 1 << 16;
+/// Longest line in bytes, such as the module of a global.
+const MAX_NAME: usize = 256;
+
+/// A value: small ones in place, others by their place in the arena.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Global(Global),
+    Node(usize),
+}
+
+/// A value of the arena.
+#[derive(Debug)]
+pub(super) enum Node {
+    Str(String),
+    Tuple(Vec<Value>),
+    List(Vec<Value>),
+    /// Dict or ordered dict; a repeated key is there twice.
+    Dict(Vec<(Value, Value)>),
+    Storage(Box<Storage>),
+    Tensor(Box<View>),
+}
+
+/// All values of a pickle.
+#[derive(Debug, Default)]
+pub(super) struct Arena(Vec<Node>);
+
+impl Arena {
+    /// Takes in a node; an error once there are too many.
+    pub fn add(&mut self, node: Node) -> Result<Value, String> {
+        if self.0.len() >= MAX_NODES {
+            return Err(format!("expected at most {MAX_NODES} values"));
+        }
+        self.0.push(node);
+        Ok(Value::Node(self.0.len() - 1))
+    }
+
+    fn node_mut(&mut self, value: Value) -> Option<&mut Node> {
+        match value {
+            Value::Node(i) => self.0.get_mut(i),
+            _ => None,
+        }
+    }
+
+    /// The node behind a value.
+    pub fn node(&self, value: Value) -> Option<&Node> {
+        match value {
+            Value::Node(i) => self.0.get(i),
+            _ => None,
+        }
+    }
+
+    /// The text of a string.
+    pub fn text(&self, value: Value) -> Option<&str> {
+        match self.node(value)? {
+            Node::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The items of a tuple.
+    pub fn tuple(&self, value: Value) -> Option<&[Value]> {
+        match self.node(value)? {
+            Node::Tuple(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The pairs of a dict.
+    pub fn dict(&self, value: Value) -> Option<&[(Value, Value)]> {
+        match self.node(value)? {
+            Node::Dict(pairs) => Some(pairs),
+            _ => None,
+        }
+    }
+
+    /// What a value is, for messages; never long.
+    pub fn describe(&self, value: Value) -> String {
+        match (value, self.node(value)) {
+            (_, Some(Node::Str(text))) => format!("{:?}", text.chars().take(64).collect::<String>()),
+            (_, Some(Node::Tuple(items))) => format!("a tuple of {}", items.len()),
+            (_, Some(Node::List(items))) => format!("a list of {}", items.len()),
+            (_, Some(Node::Dict(pairs))) => format!("a dict of {}", pairs.len()),
+            (_, Some(Node::Storage(_))) => "a storage".into(),
+            (_, Some(Node::Tensor(_))) => "a tensor".into(),
+            (Value::None | Value::Node(_), None) => "None".into(),
+            (Value::Bool(v), _) => v.to_string(),
+            (Value::Int(v), _) => v.to_string(),
+            (Value::Float(v), _) => v.to_string(),
+            (Value::Global(v), _) => format!("{v:?}"),
+        }
+    }
+}
+
+/// Reads a pickle; returns its values and the one that it stands for.
+///
+/// # Errors
+/// A sentence naming the byte and the opcode or global.
+pub(super) fn parse(bytes: &[u8]) -> Result<(Arena, Value), String> {
+    let mut machine =
+        Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), arena: Arena::default() };
+    loop {
+        let at = machine.at;
+        match machine.step() {
+            Ok(None) => {}
+            Ok(Some(value)) => return Ok((machine.arena, value)),
+            Err(problem) => return Err(format!("data.pkl, byte {at}: {problem}")),
+        }
+    }
+}
+
+struct Machine<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    stack: Vec<Value>,
+    /// Stack heights; values below the last one are out of reach until it is taken.
+    marks: Vec<usize>,
+    memo: HashMap<u32, Value>,
+    arena: Arena,
+}
+
+impl<'a> Machine<'a> {
+    /// Carries out one opcode; the result of the pickle once it stops.
+    fn step(&mut self) -> Result<Option<Value>, String> {
+        let [opcode] = self.take()?;
+        match opcode {
+            0x80 => {
+                let [version] = self.take()?;
+                if version != 2 {
+                    return Err(format!("expected pickle protocol 2, torch.save's default, found {version}"));
+                }
+            }
+            b'N' => self.push(Value::None)?,
+            0x88 => self.push(Value::Bool(true))?,
+            0x89 => self.push(Value::Bool(false))?,
+            b'K' => {
+                let [v] = self.take()?;
+                self.push(Value::Int(v.into()))?;
+            }
+            b'M' => {
+                let v = u16::from_le_bytes(self.take()?);
+                self.push(Value::Int(v.into()))?;
+            }
+            b'J' => {
+                let v = i32::from_le_bytes(self.take()?);
+                self.push(Value::Int(v.into()))?;
+            }
+            0x8a => {
+                let v = self.long()?;
+                self.push(Value::Int(v))?;
+            }
+            b'G' => {
+                let v = f64::from_be_bytes(self.take()?);
+                self.push(Value::Float(v))?;
+            }
+            b'X' => {
+                let len = u32::from_le_bytes(self.take()?);
+                self.push_text(len as usize)?;
+            }
+            0x8c => {
+                let [len] = self.take()?;
+                self.push_text(len.into())?;
+            }
+            b'}' => self.push_node(Node::Dict(Vec::new()))?,
+            b']' => self.push_node(Node::List(Vec::new()))?,
+            b')' => self.push_node(Node::Tuple(Vec::new()))?,
+            b'(' => {
+                if self.marks.len() >= MAX_STACK {
+                    return Err(format!("expected at most {MAX_STACK} open marks"));
+                }
+                self.marks.push(self.stack.len());
+            }
+            b't' => {
+                let items = self.pop_to_mark()?;
+                self.push_node(Node::Tuple(items))?;
+            }
+            0x85..=0x87 => {
+                let items = self.pop_many((opcode - 0x84).into())?;
+                self.push_node(Node::Tuple(items))?;
+            }
+            b'a' => {
+                let items = self.pop_many(1)?;
+                self.extend_list(items)?;
+            }
+            b'e' => {
+                let items = self.pop_to_mark()?;
+                self.extend_list(items)?;
+            }
+            b's' => {
+                let items = self.pop_many(2)?;
+                self.extend_dict(&items)?;
+            }
+            b'u' => {
+                let items = self.pop_to_mark()?;
+                self.extend_dict(&items)?;
+            }
+            b'q' => {
+                let [key] = self.take()?;
+                self.memoize(key.into())?;
+            }
+            b'r' => {
+                let key = u32::from_le_bytes(self.take()?);
+                self.memoize(key)?;
+            }
+            b'h' => {
+                let [key] = self.take()?;
+                self.recall(key.into())?;
+            }
+            b'j' => {
+                let key = u32::from_le_bytes(self.take()?);
+                self.recall(key)?;
+            }
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                let global = Global::find(module, name).ok_or_else(|| {
+                    format!("global {module}.{name} is not among those that checkpoints of weights use")
+                })?;
+                self.push(Value::Global(global))?;
+            }
+            b'R' => {
+                let arguments = self.pop()?;
+                let function = self.pop()?;
+                let value = super::rebuild::call(&mut self.arena, function, arguments)?;
+                self.push(value)?;
+            }
+            b'Q' => {
+                let id = self.pop()?;
+                let storage = Storage::from_id(&self.arena, id)?;
+                self.push_node(Node::Storage(Box::new(storage)))?;
+            }
+            b'b' => {
+                // The state of a state dict is its version table, which says nothing about the weights.
+                self.pop()?;
+                let target = self.top()?;
+                if self.arena.dict(target).is_none() {
+                    return Err(format!("BUILD: expected a dict, found {}", self.arena.describe(target)));
+                }
+            }
+            b'.' => {
+                let value = self.pop()?;
+                if !self.stack.is_empty() || !self.marks.is_empty() {
+                    return Err(format!("STOP: expected one value, found {}", self.stack.len() + 1));
+                }
+                return Ok(Some(value));
+            }
+            other => {
+                return Err(format!("opcode {other:#04x}{} is not among those that torch.save writes", name(other)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn slice(&mut self, len: usize) -> Result<&'a [u8], String> {
+        let rest = &self.bytes[self.at..];
+        if len > rest.len() {
+            return Err(format!("expected {len} more bytes, found {}", rest.len()));
+        }
+        self.at += len;
+        Ok(&rest[..len])
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], String> {
+        let mut out = [0; N];
+        out.copy_from_slice(self.slice(N)?);
+        Ok(out)
+    }
+
+    /// A little-endian two's-complement integer of a stated number of bytes.
+    fn long(&mut self) -> Result<i64, String> {
+        let [len] = self.take()?;
+        if len > 8 {
+            return Err(format!("expected an integer of at most 8 bytes, found {len}"));
+        }
+        let bytes = self.slice(len.into())?;
+        let sign = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xff } else { 0 };
+        let mut wide = [sign; 8];
+        wide[..bytes.len()].copy_from_slice(bytes);
+        Ok(i64::from_le_bytes(wide))
+    }
+
+    fn push_text(&mut self, len: usize) -> Result<(), String> {
+        let text = std::str::from_utf8(self.slice(len)?).map_err(|e| format!("expected a string in UTF-8: {e}"))?;
+        self.push_node(Node::Str(text.to_owned()))
+    }
+
+    /// Text up to the end of the line, for names of globals.
+    fn line(&mut self) -> Result<&'a str, String> {
+        let rest = &self.bytes[self.at..];
+        let end = rest.iter().take(MAX_NAME).position(|&b| b == b'\n');
+        let end = end.ok_or_else(|| format!("expected a line of at most {MAX_NAME} bytes"))?;
+        let line = self.slice(end + 1)?;
+        std::str::from_utf8(&line[..end]).map_err(|e| format!("expected a name in UTF-8: {e}"))
+    }
+
+    fn push(&mut self, value: Value) -> Result<(), String> {
+        if self.stack.len() >= MAX_STACK {
+            return Err(format!("expected at most {MAX_STACK} values on the stack"));
+        }
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn push_node(&mut self, node: Node) -> Result<(), String> {
+        let value = self.arena.add(node)?;
+        self.push(value)
+    }
+
+    fn pop_many(&mut self, count: usize) -> Result<Vec<Value>, String> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        match self.stack.len().checked_sub(count) {
+            Some(height) if height >= floor => Ok(self.stack.split_off(height)),
+            _ => Err(format!("expected {count} values on the stack, found {}", self.stack.len() - floor)),
+        }
+    }
+
+    fn pop(&mut self) -> Result<Value, String> {
+        Ok(self.pop_many(1)?[0])
+    }
+
+    fn pop_to_mark(&mut self) -> Result<Vec<Value>, String> {
+        let height = self.marks.pop().ok_or("expected a mark on the stack, found none")?;
+        Ok(self.stack.split_off(height))
+    }
+
+    /// The arena's place of the uppermost value, which stays on the stack.
+    fn top(&mut self) -> Result<Value, String> {
+        let value = self.pop()?;
+        self.stack.push(value);
+        Ok(value)
+    }
+
+    fn extend_list(&mut self, items: Vec<Value>) -> Result<(), String> {
+        let target = self.top()?;
+        match self.arena.node_mut(target) {
+            Some(Node::List(list)) => {
+                list.extend(items);
+                Ok(())
+            }
+            _ => Err(format!("expected a list, found {}", self.arena.describe(target))),
+        }
+    }
+
+    fn extend_dict(&mut self, items: &[Value]) -> Result<(), String> {
+        let target = self.top()?;
+        let (pairs, rest) = items.as_chunks::<2>();
+        match self.arena.node_mut(target) {
+            Some(Node::Dict(dict)) if rest.is_empty() => {
+                dict.extend(pairs.iter().map(|&[key, value]| (key, value)));
+                Ok(())
+            }
+            Some(Node::Dict(_)) => Err(format!("expected keys and values, found {} items", items.len())),
+            _ => Err(format!("expected a dict, found {}", self.arena.describe(target))),
+        }
+    }
+
+    fn memoize(&mut self, key: u32) -> Result<(), String> {
+        let value = self.top()?;
+        if self.memo.len() >= MAX_NODES {
+            return Err(format!("expected at most {MAX_NODES} remembered values"));
+        }
+        self.memo.insert(key, value);
+        Ok(())
+    }
+
+    fn recall(&mut self, key: u32) -> Result<(), String> {
+        let value = self.memo.get(&key).copied();
+        self.push(value.ok_or_else(|| format!("expected a remembered value, found none under {key}"))?)
+    }
+}
+
+/// Names of opcodes that files in other protocols, or hostile ones, may hold.
+fn name(opcode: u8) -> &'static str {
+    match opcode {
+        b'i' => " (INST)",
+        b'o' => " (OBJ)",
+        0x81 => " (NEWOBJ)",
+        0x82..=0x84 => " (EXT)",
+        0x92 => " (NEWOBJ_EX)",
+        0x93 => " (STACK_GLOBAL)",
+        0x94 => " (MEMOIZE)",
+        0x95 => " (FRAME)",
+        b'0' => " (POP)",
+        b'2' => " (DUP)",
+        b'P' => " (PERSID)",
+        b'U' | b'T' | b'S' => " (byte string, Python 2)",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+#[path = "pickle_tests.rs"]
+mod tests;

@@ -1,0 +1,44 @@
+//! A whole network: configuration, parameter layout, feature network and transformer.
+
+use crate::features::FeatureNet;
+use crate::network::folding::{fold, unfold};
+use crate::network::parameters::Folded;
+use crate::{Config, Result};
+use layers::Layout;
+
+/// The structure of a network; its parameters are a flat vector in [`Model::layout`].
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Sizes and variants.
+    pub config: Config,
+    /// Names and places of all parameters: the transformer's, then the feature network's.
+    pub layout: Layout,
+    /// The feature network.
+    pub features: FeatureNet,
+    /// The transformer, folded.
+    pub net: Folded,
+}
+
+impl Model {
+    /// Builds the structure of `config`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Config`] if a size is out of range.
+    pub fn new(config: Config) -> Result<Self> {
+        config.validate()?;
+        let mut layout = Layout::new();
+        let net = Folded::new(&config, &mut layout);
+        let features = FeatureNet::new(&config.features, &mut layout);
+        Ok(Self { config, layout, features, net })
+    }
+
+    /// The folded transformer of `params`.
+    pub fn fold(&self, params: &[f32]) -> Vec<f32> {
+        fold(&self.net.folds, params, self.net.layout.len())
+    }
+
+    /// Adds the parameters' gradients, given those of the folded transformer.
+    pub fn unfold(&self, params: &[f32], folded_grads: &[f32], grads: &mut [f32]) {
+        unfold(&self.net.folds, params, folded_grads, grads);
+    }
+}

@@ -1,0 +1,104 @@
+//! Projection of samples into source views: pixels, masks, relative directions and bilinear look-ups.
+
+use glam::{Mat4, Vec2, Vec3};
+use scene::Camera;
+
+/// The camera of one source view, prepared for projecting many points.
+#[derive(Clone, Copy, Debug)]
+pub struct Projector {
+    pixel_from_world: Mat4,
+    origin: Vec3,
+    limit: Vec2,
+}
+
+/// Where one sample falls in one source view.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Projection {
+    /// Pixel, clamped to ±10⁶.
+    pub pixel: Vec2,
+    /// Whether the sample lies in front of the camera and inside its image, borders included.
+    pub visible: bool,
+    /// Unit difference of the directions to the target and to the source camera, and their dot product.
+    pub direction: [f32; 4],
+}
+
+impl Projector {
+    /// Prepares `camera`.
+    pub fn new(camera: &Camera) -> Self {
+        Self {
+            pixel_from_world: camera.pixel_from_world(),
+            origin: camera.origin(),
+            limit: Vec2::new(camera.width as f32 - 1.0, camera.height as f32 - 1.0),
+        }
+    }
+
+    /// Projects `point`; `to_target` is the unit vector from the point to the target camera ([`toward`]).
+    #[inline]
+    pub fn project(&self, point: Vec3, to_target: Vec3) -> Projection {
+        let q = self.pixel_from_world * point.extend(1.0);
+        let pixel = (q.truncate().truncate() / q.z.max(1e-8)).clamp(Vec2::splat(-1e6), Vec2::splat(1e6));
+        let visible = q.z > 0.0
+            && pixel.x >= 0.0
+            && pixel.y >= 0.0
+            && pixel.x <= self.limit.x
+            && pixel.y <= self.limit.y;
+        let to_source = toward(point, self.origin);
+        let difference = to_target - to_source;
+        let unit = difference / difference.length().max(1e-6);
+        Projection { pixel, visible, direction: [unit.x, unit.y, unit.z, to_target.dot(to_source)] }
+    }
+}
+
+/// Unit vector from `point` to `eye`; the length is raised by 1e-6, as upstream does.
+#[inline]
+pub fn toward(point: Vec3, eye: Vec3) -> Vec3 {
+    let d = eye - point;
+    d / (d.length() + 1e-6)
+}
+
+/// The four neighbours of a bilinear look-up; neighbours outside the map have weight 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Taps {
+    /// Pixel indices (`y · width + x`), always inside the map.
+    pub index: [u32; 4],
+    /// Weights; their sum is 1 inside the map and less across its border.
+    pub weight: [f32; 4],
+}
+
+/// Taps of `pixel`, given in a grid of `from` pixels, in a map of `to` pixels: corners aligned, zero padding
+/// (PyTorch's `grid_sample` with `align_corners=True`).
+#[inline]
+pub fn taps(pixel: Vec2, from: (usize, usize), to: (usize, usize)) -> Taps {
+    let scale = |p: f32, from: usize, to: usize| p / (from as f32 - 1.0) * (to as f32 - 1.0);
+    let (x, y) = (scale(pixel.x, from.0, to.0), scale(pixel.y, from.1, to.1));
+    let (x0, y0) = (x.floor(), y.floor());
+    let (fx, fy) = (x - x0, y - y0);
+    // Pixels are clamped to ±10⁶, so the conversion cannot overflow.
+    let (x0, y0) = (x0 as i64, y0 as i64);
+    let mut taps = Taps::default();
+    for (i, (dx, dy, w)) in
+        [(0, 0, (1.0 - fx) * (1.0 - fy)), (1, 0, fx * (1.0 - fy)), (0, 1, (1.0 - fx) * fy), (1, 1, fx * fy)].into_iter().enumerate()
+    {
+        let (x, y) = (x0 + dx, y0 + dy);
+        if x >= 0 && y >= 0 && x < to.0 as i64 && y < to.1 as i64 {
+            taps.index[i] = (y * to.0 as i64 + x) as u32;
+            taps.weight[i] = w;
+        }
+    }
+    taps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taps_align_corners_and_pad_with_zero() {
+        let corner = taps(Vec2::new(9.0, 5.0), (10, 6), (4, 3));
+        assert_eq!((corner.index[0], corner.weight[0]), (2 * 4 + 3, 1.0));
+        let outside = taps(Vec2::new(-0.75, 0.0), (10, 10), (10, 10));
+        assert_eq!(outside.weight, [0.0, 0.25, 0.0, 0.0]);
+        let far = taps(Vec2::new(-1e6, 1e6), (10, 6), (4, 3));
+        assert_eq!(far.weight, [0.0; 4]);
+    }
+}

@@ -1,0 +1,170 @@
+//! Dataset formats: what a folder holds decides which loader reads it.
+
+pub mod blender;
+pub mod llff;
+mod npy;
+
+use crate::{Error, Result, Scene, View, view};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Largest pose file that is read.
+const MAX_POSE_BYTES: u64 = 64 << 20;
+/// Largest factor by which images may be reduced.
+const MAX_FACTOR: u32 = 1024;
+
+/// How a scene is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Image reduction. LLFF: the folder `images_<factor>`, by default the first of `images_8`, `images_4`, `images`.
+    /// Blender: the stored images are reduced by this factor.
+    pub factor: Option<u32>,
+    /// LLFF: views 0, n, 2n, … are held out; 0 holds none out and makes every view a source. Blender scenes come with
+    /// their own split.
+    pub hold_every: usize,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { factor: None, hold_every: 8 }
+    }
+}
+
+/// Loads the scene in the folder `root`.
+///
+/// # Errors
+/// [`Error::Scene`] if the folder holds no known format; otherwise as [`llff::load`] and [`blender::load`].
+pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
+    if root.join("poses_bounds.npy").exists() {
+        llff::load(root, options)
+    } else if root.join("transforms_train.json").exists() {
+        blender::load(root, options)
+    } else {
+        let problem = if root.is_dir() { "no known scene" } else { "no folder" };
+        Err(Error::Scene(format!(
+            "{}: {problem}: expected poses_bounds.npy (LLFF) or transforms_train.json (Blender)",
+            root.display()
+        )))
+    }
+}
+
+/// Name of a scene: the last part of its folder.
+fn scene_name(root: &Path) -> String {
+    let full = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    full.file_name().map_or_else(|| "scene".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// File name for messages.
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+/// File stem, as a view's name.
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+fn format_error(path: &Path, problem: impl Into<String>) -> Error {
+    Error::Format { path: path.to_owned(), problem: problem.into() }
+}
+
+/// Reads a whole file of at most `limit` bytes.
+fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(io)?.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > limit {
+        return Err(format_error(path, format!("expected at most {limit} bytes, found more")));
+    }
+    Ok(bytes)
+}
+
+/// Reads a JSON file of at most [`MAX_POSE_BYTES`].
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = read_limited(path, MAX_POSE_BYTES)?;
+    serde_json::from_slice(&bytes).map_err(|e| format_error(path, format!("not the expected JSON: {e}")))
+}
+
+/// The image files of a folder, sorted by name as bytes; hidden files and other extensions are left out.
+fn list_images(folder: &Path) -> Result<Vec<PathBuf>> {
+    let io = |source| Error::Io { path: folder.to_owned(), source };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+        let known = matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"));
+        if known && !file_name(&path).starts_with('.') && path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// The size that all images share.
+fn shared_size(paths: &[PathBuf]) -> Result<(u32, u32)> {
+    let Some(first) = paths.first() else {
+        return Err(Error::Scene("expected at least one image, found none".into()));
+    };
+    let size = view::image_size(first)?;
+    for path in paths {
+        let found = view::image_size(path)?;
+        if found != size {
+            let (w, h) = size;
+            let problem = format!("expected {w}x{h} like {}, found {}x{}", file_name(first), found.0, found.1);
+            return Err(format_error(path, problem));
+        }
+    }
+    Ok(size)
+}
+
+/// Size after a reduction, rounded down.
+fn reduced_size(folder: &Path, (width, height): (u32, u32), by: u32) -> Result<(u32, u32)> {
+    if by == 0 || width / by == 0 || height / by == 0 {
+        return Err(format_error(folder, format!("images of {width}x{height} cannot be reduced by a factor of {by}")));
+    }
+    Ok((width / by, height / by))
+}
+
+/// Checks a reduction factor from the user.
+fn check_factor(factor: u32) -> Result<u32> {
+    if factor == 0 || factor > MAX_FACTOR {
+        return Err(Error::Scene(format!("factor: expected 1 to {MAX_FACTOR}, found {factor}")));
+    }
+    Ok(factor)
+}
+
+/// Warns if all cameras stand in one place, from where no depth can be seen.
+fn warn_degenerate(views: &[View], warnings: &mut Vec<String>) {
+    let Some(first) = views.first() else { return };
+    let spread = views.iter().map(|v| v.camera.origin().distance(first.camera.origin())).fold(0.0, f32::max);
+    if spread <= 1e-5 * first.far {
+        let count = views.len();
+        warnings.push(format!("degenerate scene: all {count} cameras stand in the same place, so depth is unknown"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_folders_say_what_was_looked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let message = load(dir.path(), &LoadOptions::default()).unwrap_err().to_string();
+        assert!(message.contains("poses_bounds.npy") && message.contains("transforms_train.json"), "{message}");
+        let message = load(&dir.path().join("none"), &LoadOptions::default()).unwrap_err().to_string();
+        assert!(message.contains("no folder"), "{message}");
+    }
+
+    #[test]
+    fn only_visible_images_are_listed_in_order_of_name() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b.png", "a.JPG", "c.txt", "._b.png", "d.jpeg", "10.png", "9.png"] {
+            std::fs::write(dir.path().join(name), b"x").unwrap();
+        }
+        let names: Vec<_> = list_images(dir.path()).unwrap().iter().map(|p| file_name(p)).collect();
+        assert_eq!(names, ["10.png", "9.png", "a.JPG", "b.png", "d.jpeg"]);
+    }
+}

@@ -1,0 +1,101 @@
+//! A circle around the point that the cameras look at.
+
+use super::Frame;
+use crate::pose::{Mean, flip_axes, look_along, opengl_pose};
+use crate::{Error, Result, Scene};
+use glam::{DMat3, DMat4, DVec3};
+
+/// One turn of `count` frames around the point of closest approach of all optical axes, at the cameras' mean radius
+/// and height, starting where the first view stands and looking at that point.
+///
+/// # Errors
+/// [`Error::Scene`] if the optical axes do not meet in front of the cameras, or the cameras have no common up.
+pub fn frames(scene: &Scene, count: usize) -> Result<Vec<Frame>> {
+    let fail = |problem: &str| Error::Scene(format!("{}: an orbit needs {problem}", scene.name));
+    let template = super::template(scene)?;
+    let poses: Vec<DMat4> = scene.views.iter().map(|v| opengl_pose(v.camera.world_from_camera)).collect();
+    let focus = closest_point(&poses).ok_or_else(|| fail("cameras that look at one place, not parallel ones"))?;
+    let in_front: f64 = poses.iter().map(|p| (p.w_axis.truncate() - focus).dot(p.z_axis.truncate())).sum();
+    if in_front <= 0.0 {
+        return Err(fail("cameras that look at one place, found ones that look apart"));
+    }
+    let up = Mean::of(&poses).up;
+    if up.length() < 1e-3 * poses.len() as f64 {
+        return Err(fail("cameras with a common up direction"));
+    }
+    let up = up.normalize();
+    let offsets: Vec<DVec3> = poses.iter().map(|p| p.w_axis.truncate() - focus).collect();
+    let mean = |f: &dyn Fn(&DVec3) -> f64| offsets.iter().map(f).sum::<f64>() / offsets.len() as f64;
+    let height = mean(&|o| o.dot(up));
+    let radius = mean(&|o| o.reject_from_normalized(up).length());
+    let outward = offsets[0].reject_from_normalized(up);
+    let start = if outward.length() > 1e-6 { outward.normalize() } else { up.any_orthonormal_vector() };
+    let side = up.cross(start);
+
+    let mut cameras = Vec::with_capacity(count);
+    for i in 0..count {
+        let angle = std::f64::consts::TAU * i as f64 / count as f64;
+        let offset = (start * angle.cos() + side * angle.sin()) * radius + up * height;
+        let pose = look_along(offset, up, focus + offset).ok_or_else(|| fail("cameras beside the place, not above"))?;
+        let mut camera = template;
+        camera.world_from_camera = flip_axes(pose).as_mat4();
+        cameras.push(camera);
+    }
+    Ok(super::numbered(cameras))
+}
+
+/// Point with the least sum of squared distances to all optical axes; `None` if they are parallel.
+fn closest_point(poses: &[DMat4]) -> Option<DVec3> {
+    let (mut matrix, mut right) = (DMat3::ZERO, DVec3::ZERO);
+    for pose in poses {
+        let axis = pose.z_axis.truncate().try_normalize()?;
+        let across = DMat3::IDENTITY - DMat3::from_cols(axis * axis.x, axis * axis.y, axis * axis.z);
+        matrix += across;
+        right += across * pose.w_axis.truncate();
+    }
+    // The determinant of n projections onto a plane grows with n³; for axes within about half a degree of each other
+    // it is this small, and the point would be noise.
+    let count = poses.len() as f64;
+    (matrix.determinant() > 1e-4 * count.powi(3)).then(|| matrix.inverse() * right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use glam::Vec3;
+
+    fn ring(center: DVec3, radius: f64, height: f64, outward: f64) -> Scene {
+        let camera = |i: usize| {
+            let angle = 0.3 + 0.5 * i as f64;
+            let offset = DVec3::new(radius * angle.cos(), radius * angle.sin(), height);
+            let pose = look_along(offset * outward, DVec3::Z, center + offset).unwrap();
+            let mut camera = testing::camera(Vec3::ZERO);
+            camera.world_from_camera = flip_axes(pose).as_mat4();
+            camera
+        };
+        testing::scene_of((0..5).map(camera).collect())
+    }
+
+    #[test]
+    fn circles_the_common_point() {
+        let center = DVec3::new(1.0, -2.0, 0.5);
+        let scene = ring(center, 4.0, 3.0, 1.0);
+        let path = frames(&scene, 9).unwrap();
+        assert!((path[0].camera.origin() - scene.views[0].camera.origin()).length() < 1e-4);
+        for frame in &path {
+            frame.camera.validate(&frame.name).unwrap();
+            let to_center = center.as_vec3() - frame.camera.origin();
+            assert!((to_center.length() - 5.0).abs() < 1e-4);
+            assert!((to_center.normalize() - frame.camera.forward()).length() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn parallel_and_diverging_cameras_are_refused() {
+        let parallel = testing::scene(&[Vec3::X, Vec3::Y, -Vec3::X]);
+        assert!(frames(&parallel, 3).unwrap_err().to_string().contains("parallel"));
+        let apart = ring(DVec3::ZERO, 4.0, 1.0, -1.0);
+        assert!(frames(&apart, 3).unwrap_err().to_string().contains("apart"));
+    }
+}

@@ -1,0 +1,52 @@
+//! Arithmetic on poses in OpenGL axes: x right, y up, z backwards. In f64, as poses are averaged and inverted.
+
+use glam::{DMat4, DVec3, Mat4};
+
+/// Pose at `center` that looks along `-back`, with `up` as nearly upwards as possible.
+///
+/// `None` if `back` is zero or parallel to `up`.
+pub(crate) fn look_along(back: DVec3, up: DVec3, center: DVec3) -> Option<DMat4> {
+    let z = back.try_normalize()?;
+    let x = up.try_normalize()?.cross(z);
+    // Below this the direction of x is rounding noise.
+    if x.length() < 1e-6 {
+        return None;
+    }
+    let x = x.normalize();
+    let y = z.cross(x).normalize();
+    Some(DMat4::from_cols(x.extend(0.0), y.extend(0.0), z.extend(0.0), center.extend(1.0)))
+}
+
+/// Mean centre, summed up and summed back axes of poses.
+pub(crate) struct Mean {
+    pub center: DVec3,
+    pub up: DVec3,
+    pub back: DVec3,
+}
+
+impl Mean {
+    /// Averages poses; all zero if there are none.
+    pub fn of(poses: &[DMat4]) -> Self {
+        let sum = |column: usize| poses.iter().map(|p| p.col(column).truncate()).sum::<DVec3>();
+        let count = poses.len().max(1) as f64;
+        Self { center: sum(3) / count, up: sum(1) / count, back: sum(2) / count }
+    }
+
+    /// The average pose; `None` if the viewing directions cancel out or run along the up axis.
+    pub fn pose(&self) -> Option<DMat4> {
+        if self.back.length() < 1e-6 || self.up.length() < 1e-6 {
+            return None;
+        }
+        look_along(self.back, self.up, self.center)
+    }
+}
+
+/// From x right, y up, z backwards to x right, y down, z forward, or back.
+pub(crate) fn flip_axes(pose: DMat4) -> DMat4 {
+    DMat4::from_cols(pose.x_axis, -pose.y_axis, -pose.z_axis, pose.w_axis)
+}
+
+/// A camera's pose in OpenGL axes.
+pub(crate) fn opengl_pose(world_from_camera: Mat4) -> DMat4 {
+    flip_axes(world_from_camera.as_dmat4())
+}

@@ -1,0 +1,158 @@
+//! Rendered worlds on disk, in the layout of LLFF.
+
+use super::World;
+use super::tracer::render_with_threads;
+use crate::{Camera, Error, Image, Result};
+use glam::Vec3;
+use image::ImageEncoder;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// How views are rendered and stored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WriteOptions {
+    /// Rays per pixel.
+    pub samples_per_pixel: u32,
+    /// JPEG of this quality (1 to 100) in place of PNG.
+    pub jpeg_quality: Option<u8>,
+    /// Store the exact depths as well.
+    pub depth: bool,
+    /// Threads to render with; 0 takes all cores.
+    pub threads: usize,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self { samples_per_pixel: 4, jpeg_quality: None, depth: true, threads: 0 }
+    }
+}
+
+/// Whether `dir` holds a scene that was written to the end: folders get their name only then.
+pub fn is_complete(dir: &Path) -> bool {
+    dir.join("poses_bounds.npy").is_file() && dir.join("images").is_dir()
+}
+
+/// Renders the `cameras` and writes `images/000.png`.., `poses_bounds.npy` and, if asked for, `depth/000.npy`.. (f32,
+/// `[height, width]`) to `dir`. `progress` is told the number of views done after each.
+///
+/// `poses_bounds.npy` is `[views, 17]` in f64: a row-major 3x5 matrix of the columns down, right, back, centre and
+/// (height, width, focal), then the depths that bound all but 0.1 % of the pixels on either side. The folder is built
+/// under a temporary name and renamed, so it is whole or absent; a complete one is left as it is.
+///
+/// # Errors
+/// [`Error::Io`] if a file cannot be written, [`Error::Scene`] if there are no cameras or `dir` exists with other
+/// content, [`Error::Camera`] for a camera that cannot be rendered.
+pub fn write_llff(
+    dir: &Path,
+    world: &World,
+    cameras: &[Camera],
+    options: &WriteOptions,
+    progress: &dyn Fn(usize),
+) -> Result<()> {
+    if is_complete(dir) {
+        progress(cameras.len());
+        return Ok(());
+    }
+    if cameras.is_empty() {
+        return Err(Error::Scene(format!("{}: expected at least one camera, found none", dir.display())));
+    }
+    if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        let problem = "expected a complete scene, an empty folder or nothing, found other files";
+        return Err(Error::Scene(format!("{}: {problem}", dir.display())));
+    }
+    for (i, camera) in cameras.iter().enumerate() {
+        camera.validate(&format!("camera {i}"))?;
+    }
+    let Some(name) = dir.file_name() else {
+        return Err(Error::Scene(format!("{}: expected a folder name to write to", dir.display())));
+    };
+    let building = dir.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let written = write_all(&building, world, cameras, options, progress).and_then(|()| {
+        // An empty folder may be there already; renaming onto it is not portable.
+        let _ = fs::remove_dir(dir);
+        fs::rename(&building, dir).map_err(io(dir))
+    });
+    if written.is_err() {
+        let _ = fs::remove_dir_all(&building);
+    }
+    written
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
+    let path: PathBuf = path.to_owned();
+    move |source| Error::Io { path, source }
+}
+
+fn write_all(
+    dir: &Path,
+    world: &World,
+    cameras: &[Camera],
+    options: &WriteOptions,
+    progress: &dyn Fn(usize),
+) -> Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let threads = if options.threads == 0 { cores } else { options.threads };
+    fs::create_dir_all(dir.join("images")).map_err(io(dir))?;
+    if options.depth {
+        fs::create_dir_all(dir.join("depth")).map_err(io(dir))?;
+    }
+    let mut rows = Vec::with_capacity(cameras.len() * 17);
+    for (i, camera) in cameras.iter().enumerate() {
+        let (image, depth) = render_with_threads(world, camera, options.samples_per_pixel, threads);
+        write_image(&dir.join("images"), i, &image, options.jpeg_quality)?;
+        if options.depth {
+            let shape = [u64::from(camera.height), u64::from(camera.width)];
+            write_npy(&dir.join(format!("depth/{i:03}.npy")), &shape, depth.iter().copied())?;
+        }
+        rows.extend(pose_bounds_row(camera, bounds(depth)));
+        progress(i + 1);
+    }
+    write_npy(&dir.join("poses_bounds.npy"), &[cameras.len() as u64, 17], rows.into_iter())
+}
+
+/// The depths that all but 0.1 % of the pixels on either side lie between.
+pub(super) fn bounds(mut depth: Vec<f32>) -> (f32, f32) {
+    depth.sort_unstable_by(f32::total_cmp);
+    let cut = depth.len() / 1000;
+    (depth[cut], depth[depth.len() - 1 - cut])
+}
+
+/// A row of `poses_bounds.npy`.
+pub(super) fn pose_bounds_row(camera: &Camera, (near, far): (f32, f32)) -> [f64; 17] {
+    let axis = |i: usize| camera.world_from_camera.col(i).truncate();
+    let size = Vec3::new(camera.height as f32, camera.width as f32, camera.focal.x);
+    let columns = [axis(1), axis(0), -axis(2), axis(3), size];
+    let mut row = [0.0; 17];
+    for (c, column) in columns.iter().enumerate() {
+        for r in 0..3 {
+            row[r * 5 + c] = f64::from(column[r]);
+        }
+    }
+    (row[15], row[16]) = (f64::from(near), f64::from(far));
+    row
+}
+
+fn write_image(folder: &Path, index: usize, image: &Image, jpeg_quality: Option<u8>) -> Result<()> {
+    let extension = if jpeg_quality.is_some() { "jpg" } else { "png" };
+    let path = folder.join(format!("{index:03}.{extension}"));
+    let mut out = BufWriter::new(File::create(&path).map_err(io(&path))?);
+    let (data, colour) = (image.to_rgb8(), image::ExtendedColorType::Rgb8);
+    let encoded = match jpeg_quality {
+        Some(quality) => image::codecs::jpeg::JpegEncoder::new_with_quality(&mut out, quality.clamp(1, 100))
+            .write_image(&data, image.width, image.height, colour),
+        None => image::codecs::png::PngEncoder::new(&mut out).write_image(&data, image.width, image.height, colour),
+    };
+    encoded.map_err(|e| Error::Format { path: path.clone(), problem: e.to_string() })?;
+    out.flush().map_err(io(&path))
+}
+
+fn write_npy<T: npyz::AutoSerialize>(path: &Path, shape: &[u64], values: impl Iterator<Item = T>) -> Result<()> {
+    use npyz::WriterBuilder;
+    let mut out = BufWriter::new(File::create(path).map_err(io(path))?);
+    let mut writer =
+        npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut out).begin_nd().map_err(io(path))?;
+    writer.extend(values).map_err(io(path))?;
+    writer.finish().map_err(io(path))?;
+    out.flush().map_err(io(path))
+}

@@ -1,0 +1,89 @@
+//! Hashed lattice noise. Octaves finer than a pixel are faded out, since they would alias differently in every view.
+
+use glam::{Mat3, Vec2, Vec3};
+
+/// A well-mixed hash of a lattice point.
+pub(super) fn hash(x: i32, y: i32, z: i32, seed: u32) -> u32 {
+    let mut h = (x as u32).wrapping_mul(0x8da6_b343)
+        ^ (y as u32).wrapping_mul(0xd816_3841)
+        ^ (z as u32).wrapping_mul(0xcb1a_b31f)
+        ^ seed.wrapping_mul(0x9e37_79b9);
+    h ^= h >> 15;
+    h = h.wrapping_mul(0x2c1b_3c6d);
+    h ^= h >> 12;
+    h = h.wrapping_mul(0x297a_2d39);
+    h ^ (h >> 15)
+}
+
+/// A hash as a number in `[0, 1)`.
+pub(super) fn unit(hash: u32) -> f32 {
+    (hash >> 8) as f32 * (1.0 / (1u32 << 24) as f32)
+}
+
+/// Value noise in `[-1, 1]` with unit lattice spacing.
+pub(super) fn noise(p: Vec3, seed: u32) -> f32 {
+    let base = p.floor();
+    let f = p - base;
+    let s = f * f * f * (f * (f * 6.0 - Vec3::splat(15.0)) + Vec3::splat(10.0));
+    let (x, y, z) = (base.x as i32, base.y as i32, base.z as i32);
+    let (x1, y1, z1) = (x.wrapping_add(1), y.wrapping_add(1), z.wrapping_add(1));
+    let at = |x, y, z| unit(hash(x, y, z, seed));
+    let mix = |a: f32, b: f32, t: f32| a + (b - a) * t;
+    let near = mix(mix(at(x, y, z), at(x1, y, z), s.x), mix(at(x, y1, z), at(x1, y1, z), s.x), s.y);
+    let far = mix(mix(at(x, y, z1), at(x1, y, z1), s.x), mix(at(x, y1, z1), at(x1, y1, z1), s.x), s.y);
+    mix(near, far, s.z) * 2.0 - 1.0
+}
+
+/// A rotation between octaves, so that lattice directions do not add up.
+const TURN: Mat3 =
+    Mat3::from_cols(Vec3::new(0.00, -0.80, -0.60), Vec3::new(0.80, 0.36, -0.48), Vec3::new(0.60, -0.48, 0.64));
+
+/// Sum of `octaves` of noise, each twice as fine and `gain` times as strong; about `[-1, 1]`. `footprint` is the size
+/// of a pixel in the units of `p`.
+pub(super) fn fbm(p: Vec3, seed: u32, octaves: u32, gain: f32, footprint: f32) -> f32 {
+    let (mut p, mut amplitude, mut sum, mut total, mut width) = (p, 1.0, 0.0, 0.0, footprint);
+    for octave in 0..octaves {
+        total += amplitude * amplitude;
+        let visible = ((0.9 - width) * 2.5).clamp(0.0, 1.0);
+        if visible > 0.0 {
+            sum += amplitude * visible * noise(p, seed.wrapping_add(octave));
+        }
+        p = TURN * p * 2.03 + Vec3::splat(17.3);
+        amplitude *= gain;
+        width *= 2.03;
+    }
+    sum / total.sqrt() * 1.4
+}
+
+/// Nearest and second nearest cell point of a jittered grid: distance to both, and the nearest cell's hash.
+pub(super) fn cells(p: Vec2, seed: u32) -> (f32, f32, u32) {
+    let base = p.floor();
+    let (mut first, mut second, mut id) = (f32::MAX, f32::MAX, 0);
+    for j in -1..=1 {
+        for i in -1..=1 {
+            let cell = base + Vec2::new(i as f32, j as f32);
+            let h = hash(cell.x as i32, cell.y as i32, 0, seed);
+            let point = cell + Vec2::new((h & 0xffff) as f32, (h >> 16) as f32) / 65536.0;
+            let d = point.distance_squared(p);
+            if d < first {
+                (second, first, id) = (first, d, h);
+            } else if d < second {
+                second = d;
+            }
+        }
+    }
+    (first.sqrt(), second.sqrt(), id)
+}
+
+/// The cell of a line divided at irregular places: its number and the distance to its nearer end (cells are about 1
+/// long).
+pub(super) fn intervals(x: f32, seed: u32) -> (i32, f32) {
+    let edge = |i: i32| i as f32 + 0.7 * (unit(hash(i, 7, 3, seed)) - 0.5);
+    let mut i = x.floor() as i32;
+    if x < edge(i) {
+        i -= 1;
+    } else if x >= edge(i + 1) {
+        i += 1;
+    }
+    (i, (x - edge(i)).min(edge(i + 1) - x))
+}

@@ -1,0 +1,173 @@
+//! Writing images and arrays: whole or not at all.
+//!
+//! A file is written under a temporary name in its own folder and renamed when complete, so that a crash or a full
+//! disk leaves no half-written frame behind.
+
+use crate::{Error, Image, Result};
+use ::image::codecs::gif::{GifEncoder, Repeat};
+use ::image::codecs::png::PngEncoder;
+use ::image::{Delay, ExtendedColorType, ImageEncoder, ImageError, RgbaImage};
+use npyz::WriterBuilder;
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Writes a file through a temporary one; `body` writes the content.
+///
+/// # Errors
+/// [`Error::Io`] naming `path` if the folder cannot be written or the disk is full; whatever `body` fails with. The
+/// temporary file is then removed, and an older file at `path` stays as it was.
+pub fn write_atomic(path: &Path, body: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    let temporary = temporary_path(path);
+    let file = OpenOptions::new().write(true).create_new(true).open(&temporary).map_err(io)?;
+    let mut buffered = BufWriter::new(file);
+    let written = body(&mut buffered)
+        .and_then(|()| buffered.flush().map_err(io))
+        .and_then(|()| fs::rename(&temporary, path).map_err(io));
+    if written.is_err() {
+        // The first error is the one to report; a file that cannot be removed either is only litter.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// A name beside `path` that no other thread or process uses.
+fn temporary_path(path: &Path) -> PathBuf {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    path.with_file_name(format!(".{name}.{}-{number}.tmp", std::process::id()))
+}
+
+/// Writes bytes as they are.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomic(path, |out| out.write_all(bytes).map_err(|source| Error::Io { path: path.to_owned(), source }))
+}
+
+/// Writes an 8-bit RGB PNG.
+///
+/// # Errors
+/// As [`write_atomic`]; [`Error::Shape`] if the image's data do not fit its size.
+pub fn write_png(path: &Path, image: &Image) -> Result<()> {
+    let bytes = checked_rgb8(path, image)?;
+    write_atomic(path, |out| {
+        encode_png(out, &bytes, (image.width, image.height), ExtendedColorType::Rgb8).map_err(|e| image_error(path, e))
+    })
+}
+
+/// Writes depths `[height, width]` as a 16-bit gray PNG of `round(depth · scale)` and returns the scale.
+///
+/// Without a scale the largest finite depth becomes 65535. Larger values are clipped; depths that are negative or not
+/// finite become 0, which stands for "unknown".
+///
+/// # Errors
+/// As [`write_atomic`]; [`Error::Shape`] if the length does not match, [`Error::Scene`] if the scale is not positive.
+pub fn write_depth_png(path: &Path, width: u32, height: u32, depth: &[f32], scale: Option<f32>) -> Result<f32> {
+    check_length(path, depth.len(), width as usize * height as usize)?;
+    let largest = depth.iter().copied().filter(|d| d.is_finite()).fold(0.0, f32::max);
+    let scale = scale.unwrap_or(if largest > 0.0 { 65_535.0 / largest } else { 1.0 });
+    if !(scale > 0.0 && scale.is_finite()) {
+        let problem = format!("{}: expected a positive depth scale, found {scale}", path.display());
+        return Err(Error::Scene(problem));
+    }
+    let levels = depth.iter().map(|d| if d.is_finite() { (d * scale).round() as u16 } else { 0 });
+    let bytes: Vec<u8> = levels.flat_map(u16::to_ne_bytes).collect();
+    write_atomic(path, |out| {
+        encode_png(out, &bytes, (width, height), ExtendedColorType::L16).map_err(|e| image_error(path, e))
+    })?;
+    Ok(scale)
+}
+
+/// Writes `[height, width]` values as an f32 `.npy` file.
+///
+/// # Errors
+/// As [`write_atomic`]; [`Error::Shape`] if the length does not match.
+pub fn write_npy(path: &Path, width: u32, height: u32, values: &[f32]) -> Result<()> {
+    check_length(path, values.len(), width as usize * height as usize)?;
+    write_atomic(path, |out| {
+        let encode = || -> io::Result<()> {
+            let shape = [u64::from(height), u64::from(width)];
+            let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(out).begin_nd()?;
+            writer.extend(values.iter().copied())?;
+            writer.finish()
+        };
+        encode().map_err(|source| Error::Io { path: path.to_owned(), source })
+    })
+}
+
+/// Writes an endless animated GIF at `frame_rate` frames a second; frames are taken one at a time, so that they need
+/// not all be in memory. GIF counts in 1/100 s; rounding is spread so that the whole keeps its length.
+///
+/// # Errors
+/// As [`write_atomic`]; [`Error::Scene`] for a rate outside 0.1 to 50 (players slow down faster ones) or no frames;
+/// [`Error::Shape`] if a frame differs in size from the first; whatever an item of `frames` fails with.
+pub fn write_gif(path: &Path, frame_rate: f32, frames: impl IntoIterator<Item = Result<Image>>) -> Result<()> {
+    if !(0.1..=50.0).contains(&frame_rate) {
+        let problem = format!("{}: expected a frame rate of 0.1 to 50, found {frame_rate}", path.display());
+        return Err(Error::Scene(problem));
+    }
+    write_atomic(path, |out| {
+        let mut encoder = GifEncoder::new_with_speed(out, 10);
+        encoder.set_repeat(Repeat::Infinite).map_err(|e| image_error(path, e))?;
+        let time = |i: usize| (i as f64 * 100.0 / f64::from(frame_rate)).round() as u32;
+        let mut size = None;
+        for (i, image) in frames.into_iter().enumerate() {
+            let image = image?;
+            let rgb = checked_rgb8(path, &image)?;
+            let expected = *size.get_or_insert((image.width, image.height));
+            if (image.width, image.height) != expected || image.width.max(image.height) > u32::from(u16::MAX) {
+                let what = format!("{}: frame {i} of {}x{}", path.display(), image.width, image.height);
+                let expected = expected.0 as usize * expected.1 as usize * 3;
+                return Err(Error::Shape { what, expected, found: rgb.len() });
+            }
+            let rgba = rgb.as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [*r, *g, *b, 255]).collect();
+            let Some(buffer) = RgbaImage::from_raw(image.width, image.height, rgba) else {
+                return Err(Error::Scene(format!("{}: frame {i} does not fit in memory", path.display())));
+            };
+            let delay = Delay::from_numer_denom_ms(10 * (time(i + 1) - time(i)), 1);
+            let frame = ::image::Frame::from_parts(buffer, 0, 0, delay);
+            encoder.encode_frame(frame).map_err(|e| image_error(path, e))?;
+        }
+        if size.is_none() {
+            return Err(Error::Scene(format!("{}: expected at least one frame, found none", path.display())));
+        }
+        Ok(())
+    })
+}
+
+fn encode_png(
+    out: &mut dyn Write,
+    bytes: &[u8],
+    (width, height): (u32, u32),
+    color: ExtendedColorType,
+) -> std::result::Result<(), ImageError> {
+    PngEncoder::new(out).write_image(bytes, width, height, color)
+}
+
+fn checked_rgb8(path: &Path, image: &Image) -> Result<Vec<u8>> {
+    check_length(path, image.data.len(), image.width as usize * image.height as usize * 3)?;
+    Ok(image.to_rgb8())
+}
+
+fn check_length(path: &Path, found: usize, expected: usize) -> Result<()> {
+    if found != expected {
+        return Err(Error::Shape { what: path.display().to_string(), expected, found });
+    }
+    Ok(())
+}
+
+fn image_error(path: &Path, error: ImageError) -> Error {
+    match error {
+        ImageError::IoError(source) => Error::Io { path: path.to_owned(), source },
+        other => Error::Format { path: path.to_owned(), problem: format!("cannot be encoded: {other}") },
+    }
+}
+
+#[cfg(test)]
+#[path = "write_tests.rs"]
+mod tests;

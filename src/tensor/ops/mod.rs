@@ -1,0 +1,18 @@
+//! The engine's kernels: each op is one folder with its contract in `mod.rs` and its CPU kernel in `cpu.rs`.
+//!
+//! Ops work on slices of scratch memory that one thread owns. All widths that are read or written a register at a time
+//! are padded to [`PAD`] values by their owners.
+
+pub mod attend_ray;
+pub mod blend_views;
+pub mod gather;
+pub mod normalise;
+pub mod product;
+
+/// Widths of rows that kernels write are multiples of this, so that no kernel needs a tail: the widest register.
+pub const PAD: usize = 16;
+
+/// `n` rounded up to a multiple of [`PAD`].
+pub fn padded(n: usize) -> usize {
+    n.next_multiple_of(PAD)
+}

@@ -1,0 +1,116 @@
+//! Register-tiled product. Twelve accumulators hide the latency of two FMA units; with 16 lanes a panel is two
+//! registers wide, with 8 lanes it is taken in two halves.
+
+use super::{Epilogue, PANEL, Packed};
+use crate::ops::{PAD, padded};
+use crate::simd::Simd;
+
+crate::simd_op! {
+    pub fn product(
+        rows: usize, x: &[f32], x_stride: usize, weight: &Packed, y: &mut [f32], y_stride: usize, epilogue: Epilogue,
+    ) => kernel
+}
+
+/// # Safety
+/// The instructions of `S` are available; lengths were checked by the caller.
+#[inline(always)]
+unsafe fn kernel<S: Simd>(
+    rows: usize,
+    x: &[f32],
+    x_stride: usize,
+    weight: &Packed,
+    y: &mut [f32],
+    y_stride: usize,
+    epilogue: Epilogue,
+) {
+    let columns = padded(weight.outputs);
+    let mut first = 0;
+    while first < columns {
+        let width = PANEL.min(columns - first);
+        let panel = &weight.panels[first * weight.inputs..][..width * weight.inputs];
+        let mut at = 0;
+        while at < width {
+            // SAFETY: panels hold `inputs` rows of `width` columns, the bias and the rows of `y` are padded likewise.
+            unsafe {
+                let b = panel.as_ptr().add(at);
+                let bias = weight.bias.as_ptr().add(first + at);
+                let y = y.as_mut_ptr().add(first + at);
+                let args = (weight.inputs, x.as_ptr(), x_stride, b, width, bias, y, y_stride, epilogue);
+                if width - at >= 2 * S::LANES {
+                    row_blocks::<S, 2>(rows, args);
+                    at += 2 * S::LANES;
+                } else {
+                    row_blocks::<S, 1>(rows, args);
+                    at += S::LANES;
+                }
+            }
+        }
+        first += width;
+    }
+    debug_assert_eq!(columns % PAD, 0);
+}
+
+type Args = (usize, *const f32, usize, *const f32, usize, *const f32, *mut f32, usize, Epilogue);
+
+/// # Safety
+/// As [`kernel`]; the pointers reach over all rows.
+#[inline(always)]
+unsafe fn row_blocks<S: Simd, const NV: usize>(rows: usize, args: Args) {
+    let (k, x, x_stride, b, b_stride, bias, y, y_stride, epilogue) = args;
+    let mut r = 0;
+    // SAFETY: each tile covers rows below `rows`.
+    unsafe {
+        while r + 6 <= rows {
+            tile::<S, 6, NV>((k, x.add(r * x_stride), x_stride, b, b_stride, bias, y.add(r * y_stride), y_stride, epilogue));
+            r += 6;
+        }
+        let rest = (k, x.add(r * x_stride), x_stride, b, b_stride, bias, y.add(r * y_stride), y_stride, epilogue);
+        match rows - r {
+            1 => tile::<S, 1, NV>(rest),
+            2 => tile::<S, 2, NV>(rest),
+            3 => tile::<S, 3, NV>(rest),
+            4 => tile::<S, 4, NV>(rest),
+            5 => tile::<S, 5, NV>(rest),
+            _ => {}
+        }
+    }
+}
+
+/// # Safety
+/// As [`kernel`]; `MR` rows and `NV` registers of columns are there.
+#[inline(always)]
+unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(args: Args) {
+    let (k, x, x_stride, b, b_stride, bias, y, y_stride, epilogue) = args;
+    // SAFETY: the caller vouches for the pointers.
+    unsafe {
+        let mut sum = [[S::splat(0.0); NV]; MR];
+        for r in 0..MR {
+            for v in 0..NV {
+                sum[r][v] = S::load(bias.add(v * S::LANES));
+            }
+        }
+        for i in 0..k {
+            let mut row = [S::splat(0.0); NV];
+            for v in 0..NV {
+                row[v] = S::load(b.add(i * b_stride + v * S::LANES));
+            }
+            for r in 0..MR {
+                let a = S::splat(*x.add(r * x_stride + i));
+                for v in 0..NV {
+                    sum[r][v] = S::fma(a, row[v], sum[r][v]);
+                }
+            }
+        }
+        for r in 0..MR {
+            for v in 0..NV {
+                let out = y.add(r * y_stride + v * S::LANES);
+                let value = match epilogue {
+                    Epilogue::Store => sum[r][v],
+                    Epilogue::Relu => S::max(sum[r][v], S::splat(0.0)),
+                    Epilogue::Add => S::add(sum[r][v], S::load(out)),
+                };
+                S::store(out, value);
+            }
+        }
+    }
+}

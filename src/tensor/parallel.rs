@@ -1,0 +1,42 @@
+//! Work on several threads with results that do not depend on their number.
+
+use std::sync::Mutex;
+
+/// Runs `work` on every item, up to `threads` at a time; items are handed out in order as threads become free.
+///
+/// Each item owns its outputs, so results are the same for any number of threads; sum them afterwards in item order.
+pub fn for_each<T: Send>(items: &mut [T], threads: usize, work: impl Fn(usize, &mut T) + Sync) {
+    if threads <= 1 || items.len() <= 1 {
+        return items.iter_mut().enumerate().for_each(|(i, item)| work(i, item));
+    }
+    let workers = threads.min(items.len());
+    let queue = Mutex::new(items.iter_mut().enumerate());
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().expect("no worker panics while it holds the queue").next();
+                    let Some((i, item)) = next else { break };
+                    work(i, item);
+                }
+            });
+        }
+    });
+}
+
+/// Number of threads this process may use.
+pub fn available() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_item_is_worked_on_once() {
+        for threads in [1, 2, 5] {
+            let mut items = vec![0usize; 31];
+            super::for_each(&mut items, threads, |i, item| *item += i + 1);
+            assert!(items.iter().enumerate().all(|(i, v)| *v == i + 1));
+        }
+    }
+}

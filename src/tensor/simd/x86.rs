@@ -1,0 +1,88 @@
+//! AVX2 and AVX-512 registers.
+
+use super::Simd;
+use std::arch::x86_64::*;
+
+/// Eight lanes with AVX2 and FMA.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx2;
+
+/// Sixteen lanes with AVX-512 F.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512;
+
+macro_rules! registers {
+    ($name:ident, $lanes:literal, $v:ty, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident,
+     $fma:ident, $max:ident, $to_int:ident, $add_int:ident, $set_int:ident, $shift:ident, $as_float:ident, $round:expr) => {
+        // SAFETY: the caller of each method vouches for the instructions and for the pointers.
+        unsafe impl Simd for $name {
+            type V = $v;
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            unsafe fn splat(x: f32) -> Self::V {
+                // SAFETY: see the impl.
+                unsafe { $splat(x) }
+            }
+            #[inline(always)]
+            unsafe fn load(p: *const f32) -> Self::V {
+                // SAFETY: see the impl.
+                unsafe { $load(p) }
+            }
+            #[inline(always)]
+            unsafe fn store(p: *mut f32, v: Self::V) {
+                // SAFETY: see the impl.
+                unsafe { $store(p, v) }
+            }
+            #[inline(always)]
+            unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: see the impl.
+                unsafe { $add(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn sub(a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: see the impl.
+                unsafe { $sub(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: see the impl.
+                unsafe { $mul(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                // SAFETY: see the impl.
+                unsafe { $fma(a, b, c) }
+            }
+            #[inline(always)]
+            unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: see the impl.
+                unsafe { $max(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn scale_by_power(m: Self::V, n: Self::V) -> Self::V {
+                // SAFETY: see the impl.
+                unsafe {
+                    let exponent = $add_int($to_int(n), $set_int(127));
+                    $mul(m, $as_float($shift::<23>(exponent)))
+                }
+            }
+            #[inline(always)]
+            unsafe fn round(a: Self::V) -> Self::V {
+                // SAFETY: see the impl.
+                unsafe { $round(a) }
+            }
+        }
+    };
+}
+
+registers!(
+    Avx2, 8, __m256, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps,
+    _mm256_fmadd_ps, _mm256_max_ps, _mm256_cvtps_epi32, _mm256_add_epi32, _mm256_set1_epi32, _mm256_slli_epi32,
+    _mm256_castsi256_ps, _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>
+);
+registers!(
+    Avx512, 16, __m512, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps,
+    _mm512_fmadd_ps, _mm512_max_ps, _mm512_cvtps_epi32, _mm512_add_epi32, _mm512_set1_epi32, _mm512_slli_epi32,
+    _mm512_castsi512_ps, _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>
+);

@@ -1,0 +1,63 @@
+//! The Adam optimiser and the running average of the weights.
+
+/// Moments of Adam (Kingma and Ba, 2015), without weight decay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adam {
+    /// First moment, one a parameter.
+    pub first: Vec<f32>,
+    /// Second moment, one a parameter.
+    pub second: Vec<f32>,
+}
+
+const BETA1: f32 = 0.9;
+const BETA2: f32 = 0.999;
+const EPS: f32 = 1e-8;
+
+impl Adam {
+    /// Zero moments for `len` parameters.
+    pub fn new(len: usize) -> Self {
+        Self { first: vec![0.0; len], second: vec![0.0; len] }
+    }
+
+    /// Updates `params` in place; `step` counts from 1, `rate(i)` is the learning rate of parameter `i`.
+    pub fn update(&mut self, step: u64, params: &mut [f32], grads: &[f32], rate: impl Fn(usize) -> f32) {
+        let correct1 = 1.0 - f64::from(BETA1).powf(step as f64);
+        let correct2 = (1.0 - f64::from(BETA2).powf(step as f64)).sqrt() as f32;
+        for (i, (p, g)) in params.iter_mut().zip(grads).enumerate() {
+            let (m, v) = (&mut self.first[i], &mut self.second[i]);
+            *m = BETA1 * *m + (1.0 - BETA1) * g;
+            *v = BETA2 * *v + (1.0 - BETA2) * g * g;
+            *p -= (f64::from(rate(i)) / correct1) as f32 * *m / (v.sqrt() / correct2 + EPS);
+        }
+    }
+}
+
+/// Moves `average` towards `params` by `1 − decay`; early steps use a smaller decay so that the start is forgotten.
+pub fn average_weights(average: &mut [f32], params: &[f32], step: u64, decay: f32) {
+    let decay = decay.min((1.0 + step as f32) / (10.0 + step as f32));
+    average.iter_mut().zip(params).for_each(|(a, p)| *a += (1.0 - decay) * (*p - *a));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_step_moves_by_the_rate_against_the_gradient() {
+        let mut adam = Adam::new(3);
+        let mut params = [1.0, 1.0, 1.0];
+        adam.update(1, &mut params, &[0.5, -2.0, 0.0], |i| if i == 1 { 0.1 } else { 0.01 });
+        for (p, want) in params.iter().zip([0.99, 1.1, 1.0]) {
+            assert!((p - want).abs() < 1e-5, "{p} {want}");
+        }
+    }
+
+    #[test]
+    fn the_average_follows() {
+        let mut average = [0.0];
+        for step in 0..2000 {
+            average_weights(&mut average, &[1.0], step, 0.99);
+        }
+        assert!((average[0] - 1.0f32).abs() < 1e-3);
+    }
+}

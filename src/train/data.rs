@@ -1,0 +1,164 @@
+//! Feeding: from scenes on disk to one training step's sources, rays and colours.
+
+use crate::{Error, Result};
+use layers::params::SplitMix;
+use scene::{Camera, Image, Ray, Scene};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// Scenes to train on; images are read when first used and kept as 8 bits a channel.
+#[derive(Debug)]
+pub struct Dataset {
+    scenes: Vec<TrainingScene>,
+}
+
+#[derive(Debug)]
+struct TrainingScene {
+    scene: Scene,
+    views: Vec<OnceLock<Pixels>>,
+}
+
+#[derive(Debug)]
+struct Pixels {
+    rgb: Vec<u8>,
+    /// z-depth in scene units, `[height, width]`, where the scene has it.
+    depth: Option<Vec<f32>>,
+}
+
+/// One step's input.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Source photographs with their cameras.
+    pub sources: Vec<(Camera, Image)>,
+    /// Rays of the target view.
+    pub rays: Vec<Ray>,
+    /// Their colours in the photograph `[rays, 3]`.
+    pub colours: Vec<f32>,
+    /// Their z-depths, where the scene has them.
+    pub depths: Option<Vec<f32>>,
+    /// Near and far bound.
+    pub depth_range: (f32, f32),
+}
+
+/// How batches are drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw {
+    /// Rays a step.
+    pub rays: usize,
+    /// Fewest and most source views.
+    pub views: (usize, usize),
+}
+
+impl Dataset {
+    /// Loads every scene in `folder`: the folder itself if it is a scene, else its sub-folders in name order.
+    ///
+    /// # Errors
+    /// If there is no scene, or one cannot be loaded.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let io = |source| Error::Io { path: folder.to_owned(), source };
+        let mut folders: Vec<PathBuf> = if folder.join("poses_bounds.npy").is_file() {
+            vec![folder.to_owned()]
+        } else {
+            let entries = std::fs::read_dir(folder).map_err(io)?.collect::<std::io::Result<Vec<_>>>().map_err(io)?;
+            entries.into_iter().map(|e| e.path()).filter(|p| p.join("poses_bounds.npy").is_file()).collect()
+        };
+        folders.sort();
+        if folders.is_empty() {
+            return Err(Error::Run(format!("{}: expected scenes in LLFF layout, found none", folder.display())));
+        }
+        let mut scenes = Vec::with_capacity(folders.len());
+        for folder in folders {
+            let scene = scene::formats::load(&folder, &scene::LoadOptions::default())?;
+            if scene.views.len() < 3 {
+                let found = scene.views.len();
+                return Err(Error::Run(format!("{}: expected at least 3 views, found {found}", folder.display())));
+            }
+            let views = (0..scene.views.len()).map(|_| OnceLock::new()).collect();
+            scenes.push(TrainingScene { scene, views });
+        }
+        Ok(Self { scenes })
+    }
+
+    /// Number of scenes.
+    pub fn len(&self) -> usize {
+        self.scenes.len()
+    }
+
+    /// Whether there is no scene.
+    pub fn is_empty(&self) -> bool {
+        self.scenes.is_empty()
+    }
+
+    /// Draws the batch of a step; the same `seed` gives the same batch.
+    ///
+    /// As in GNT's training, sources are drawn from a pool of the nearest views that is one to three times as large as
+    /// the number drawn.
+    ///
+    /// # Errors
+    /// If an image cannot be read.
+    pub fn draw(&self, seed: u64, how: Draw) -> Result<Batch> {
+        let mut rng = SplitMix(seed);
+        let scene = &self.scenes[rng.below(self.scenes.len())];
+        let count = scene.scene.views.len();
+        let target = rng.below(count);
+        let others: Vec<usize> = (0..count).filter(|i| *i != target).collect();
+        let camera = scene.scene.views[target].camera;
+        let wanted = (how.views.0 + rng.below(how.views.1 - how.views.0 + 1)).min(others.len());
+        let pool = wanted * (1 + rng.below(3));
+        let mut pool = scene::nearest_sources(&scene.scene, &camera, &others, pool)?;
+        for i in 0..wanted {
+            let j = i + rng.below(pool.len() - i);
+            pool.swap(i, j);
+        }
+        let sources = pool[..wanted]
+            .iter()
+            .map(|&i| Ok((scene.scene.views[i].camera, scene.image(i)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let pixels = scene.pixels(target)?;
+        let (w, h) = (camera.width as usize, camera.height as usize);
+        let (mut rays, mut colours) = (Vec::with_capacity(how.rays), Vec::with_capacity(how.rays * 3));
+        let mut depths = pixels.depth.as_ref().map(|_| Vec::with_capacity(how.rays));
+        for _ in 0..how.rays {
+            let (x, y) = (rng.below(w), rng.below(h));
+            rays.push(camera.ray(glam::Vec2::new(x as f32, y as f32)));
+            let at = y * w + x;
+            colours.extend(pixels.rgb[at * 3..][..3].iter().map(|v| f32::from(*v) / 255.0));
+            if let (Some(out), Some(depth)) = (&mut depths, &pixels.depth) {
+                out.push(depth[at]);
+            }
+        }
+        let far_factor = 1.2 + 0.6 * rng.uniform();
+        let near_factor = 0.8 + 0.15 * rng.uniform();
+        let depth_range = (near_factor * scene.scene.near, far_factor * scene.scene.far);
+        Ok(Batch { sources, rays, colours, depths, depth_range })
+    }
+}
+
+impl TrainingScene {
+    fn pixels(&self, view: usize) -> Result<&Pixels> {
+        if let Some(pixels) = self.views[view].get() {
+            return Ok(pixels);
+        }
+        let image = self.scene.views[view].load_image()?;
+        let depth = self.depth(view)?;
+        Ok(self.views[view].get_or_init(|| Pixels { rgb: image.to_rgb8(), depth }))
+    }
+
+    fn image(&self, view: usize) -> Result<Image> {
+        let camera = &self.scene.views[view].camera;
+        let data = self.pixels(view)?.rgb.iter().map(|v| f32::from(*v) / 255.0).collect();
+        Ok(Image::new(camera.width, camera.height, data)?)
+    }
+
+    /// Exact depth beside procedural scenes, `depth/NAME.npy`, brought to the loader's units.
+    fn depth(&self, view: usize) -> Result<Option<Vec<f32>>> {
+        let view = &self.scene.views[view];
+        let path = self.scene.root.join("depth").join(format!("{}.npy", view.name));
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let (w, h) = (view.camera.width as usize, view.camera.height as usize);
+        let depth = scene::depth::read_npy(&path, (w, h))?;
+        Ok(Some(depth.into_iter().map(|z| z * self.scene.scale).collect()))
+    }
+}

@@ -1,0 +1,227 @@
+//! The training loop: steps, log, checkpoints, resume.
+
+use crate::adam::{Adam, average_weights};
+use crate::data::{Dataset, Draw};
+use crate::schedule::Schedule;
+use crate::state::State;
+use crate::step::{Losses, StepOptions, Stepper};
+use crate::{Error, Result};
+use gnt::checkpoint::{Checkpoint, Precision};
+use gnt::{Config, Model};
+use layers::params::SplitMix;
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Options that shape the result of a run; saved with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// Seed of weights and batches.
+    pub seed: u64,
+    /// Rays a step.
+    pub rays: usize,
+    /// Samples a ray.
+    pub samples: usize,
+    /// Fewest and most source views.
+    pub views: (usize, usize),
+    /// Weight of the depth loss.
+    pub depth_weight: f32,
+    /// Learning rates.
+    pub schedule: Schedule,
+    /// Decay of the running average of the weights.
+    pub average_decay: f32,
+    /// Largest norm of the gradient; longer ones are scaled down.
+    pub clip_norm: f32,
+}
+
+/// Where a run lives and what it does beside training; none of it changes the result.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Folder of the run: `state.safetensors`, `model.safetensors`, `log.jsonl`.
+    pub out: PathBuf,
+    /// Steps after which this call stops, counted from the start of the run.
+    pub until: u64,
+    /// Stop after this many seconds.
+    pub seconds: Option<f64>,
+    /// Steps between checkpoints.
+    pub save_every: u64,
+    /// Steps between lines of the log.
+    pub log_every: u64,
+    /// Threads.
+    pub threads: usize,
+}
+
+/// One line of `log.jsonl`: means since the line before.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Steps done.
+    pub step: u64,
+    /// Mean squared error of the colours.
+    pub colour: f64,
+    /// PSNR of that mean.
+    pub psnr: f64,
+    /// Cross entropy of the depth.
+    pub depth: f64,
+    /// Learning rate of the transformer.
+    pub rate: f32,
+    /// Norm of the gradient before it was clipped.
+    pub norm: f64,
+    /// Seconds a step.
+    pub seconds: f64,
+}
+
+/// A run in memory.
+#[derive(Debug)]
+pub struct Run {
+    model: Model,
+    state: State,
+    stepper: Stepper,
+}
+
+impl Run {
+    /// Starts a run, from `weights` where given, else from random weights.
+    ///
+    /// # Errors
+    /// If the configuration is out of range or the weights do not fit.
+    pub fn start(config: Config, options: Options, weights: Option<Checkpoint>) -> Result<Self> {
+        let model = Model::new(config)?;
+        let params = match weights {
+            Some(checkpoint) => checkpoint.into_params(&model.layout)?,
+            None => model.layout.initialise(options.seed),
+        };
+        let adam = Adam::new(params.len());
+        let state = State { step: 0, options, config, average: params.clone(), params, adam };
+        Ok(Self { model, state, stepper: Stepper::default() })
+    }
+
+    /// Goes on from `state.safetensors` in `folder`.
+    ///
+    /// # Errors
+    /// If the file is missing or damaged.
+    pub fn resume(folder: &Path) -> Result<Self> {
+        let state = State::read(&folder.join(STATE_FILE))?;
+        let model = Model::new(state.config)?;
+        Ok(Self { model, state, stepper: Stepper::default() })
+    }
+
+    /// The run's state.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The run's network.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// One step: loss and gradient of a batch, then the optimiser. Returns the losses and the gradient's norm.
+    ///
+    /// # Errors
+    /// If the batch cannot be read, or the loss is not a number (the weights are left as they were).
+    pub fn step(&mut self, data: &Dataset, threads: usize) -> Result<(Losses, f64)> {
+        let State { step, options, .. } = &self.state;
+        let seed = SplitMix(options.seed ^ step.wrapping_mul(0xA076_1D64_78BD_642F)).bits();
+        let batch = data.draw(seed, Draw { rays: options.rays, views: options.views })?;
+        let how = StepOptions {
+            samples: options.samples,
+            micro_batch: micro_batch(&self.model.config, options.samples),
+            depth_weight: options.depth_weight,
+            threads,
+            jitter: true,
+        };
+        let mut grads = vec![0.0; self.model.layout.len()];
+        let losses = self.stepper.run(&self.model, &self.state.params, &batch, how, seed, &mut grads);
+        let norm = grads.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt();
+        if !norm.is_finite() {
+            let problem = format!("step {step}: expected a finite gradient, found {norm}; lower the learning rate");
+            return Err(Error::Run(problem));
+        }
+        let clip = (f64::from(options.clip_norm) / norm.max(1e-12)).min(1.0) as f32;
+        grads.iter_mut().for_each(|g| *g *= clip);
+        let rate = options.schedule.peak * options.schedule.factor(*step);
+        let feature_rate = rate * options.schedule.feature_factor;
+        let split = self.model.layout.entries().iter().find(|e| e.name.starts_with("feature_net.")).map_or(0, |e| e.slot.offset);
+        let state = &mut self.state;
+        state.adam.update(state.step + 1, &mut state.params, &grads, |i| if i < split { rate } else { feature_rate });
+        average_weights(&mut state.average, &state.params, state.step, state.options.average_decay);
+        state.step += 1;
+        Ok((losses, norm))
+    }
+
+    /// Trains as planned; `progress` sees every line of the log.
+    ///
+    /// # Errors
+    /// If a batch cannot be read or a file cannot be written; what was saved before stays.
+    pub fn train(&mut self, data: &Dataset, plan: &Plan, mut progress: impl FnMut(&LogLine)) -> Result<()> {
+        std::fs::create_dir_all(&plan.out).map_err(|source| Error::Io { path: plan.out.clone(), source })?;
+        let started = Instant::now();
+        let mut since = Instant::now();
+        let (mut sum, mut norms, mut count) = (Losses::default(), 0.0, 0u64);
+        while self.state.step < plan.until && plan.seconds.is_none_or(|s| started.elapsed().as_secs_f64() < s) {
+            let (losses, norm) = self.step(data, plan.threads)?;
+            sum.colour += losses.colour;
+            sum.depth += losses.depth;
+            norms += norm;
+            count += 1;
+            if self.state.step.is_multiple_of(plan.log_every) {
+                let n = count as f64;
+                let colour = sum.colour / n;
+                let line = LogLine {
+                    step: self.state.step,
+                    colour,
+                    psnr: -10.0 * colour.max(1e-12).log10(),
+                    depth: sum.depth / n,
+                    rate: self.state.options.schedule.peak * self.state.options.schedule.factor(self.state.step),
+                    norm: norms / n,
+                    seconds: since.elapsed().as_secs_f64() / n,
+                };
+                append(&plan.out.join(LOG_FILE), &line)?;
+                progress(&line);
+                (sum, norms, count, since) = (Losses::default(), 0.0, 0, Instant::now());
+            }
+            if self.state.step.is_multiple_of(plan.save_every) {
+                self.save(&plan.out)?;
+            }
+        }
+        self.save(&plan.out)
+    }
+
+    /// Writes the state and the averaged model.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        self.state.write(&folder.join(STATE_FILE))?;
+        self.checkpoint().write(&folder.join(MODEL_FILE), Precision::F32)?;
+        Ok(())
+    }
+
+    /// The averaged weights as a model.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint::from_params(&self.state.config, &self.model.layout, &self.state.average)
+    }
+}
+
+/// File of a run that [`Run::resume`] reads.
+pub const STATE_FILE: &str = "state.safetensors";
+/// File of a run with the averaged weights.
+pub const MODEL_FILE: &str = "model.safetensors";
+/// Log of a run, one JSON object a line.
+pub const LOG_FILE: &str = "log.jsonl";
+
+/// Rays whose activations stay in a core's cache: about 256 KiB of tokens.
+fn micro_batch(config: &Config, samples: usize) -> usize {
+    let bytes = samples * config.views * config.width * 4;
+    ((256 << 10) / bytes.max(1)).clamp(1, 4)
+}
+
+fn append(path: &Path, line: &LogLine) -> Result<()> {
+    let text = serde_json::to_string(line).expect("plain numbers");
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .and_then(|mut file| writeln!(file, "{text}"))
+        .map_err(|source| Error::Io { path: path.to_owned(), source })
+}
