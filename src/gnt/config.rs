@@ -39,6 +39,14 @@ impl Position {
             Self::Ray { frequencies } => 1 + 2 * frequencies,
         }
     }
+
+    /// Channels that differ from sample to sample; the others, which come last, are constant along a ray.
+    pub fn sample_channels(self) -> usize {
+        match self {
+            Self::World { frequencies } => 3 + 6 * frequencies,
+            Self::Ray { .. } => self.channels(),
+        }
+    }
 }
 
 /// How the samples of a ray become a colour.

@@ -1,10 +1,12 @@
 //! Scenes: cameras, images, dataset formats, camera paths and procedural scenes. No tensors.
 pub mod camera;
+pub mod depth;
 pub mod error;
 pub mod formats;
 pub mod image;
 pub mod locate;
 pub mod paths;
+pub mod procedural;
 mod pose;
 pub mod resample;
 pub mod scene;

@@ -45,6 +45,8 @@ pub struct Scene {
     pub near: f32,
     /// Largest depth bound of all views in scene units.
     pub far: f32,
+    /// Scene units per unit of the scene's files.
+    pub scale: f32,
     /// How source views are ranked.
     pub order: SourceOrder,
     /// What looked odd while loading; for the user to read.

@@ -42,6 +42,7 @@ pub fn scene_of(cameras: Vec<Camera>) -> Scene {
         held_out,
         near: 1.0,
         far: 10.0,
+        scale: 1.0,
         order: SourceOrder::Distance,
         warnings: Vec::new(),
     }

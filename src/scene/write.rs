@@ -90,13 +90,7 @@ pub fn write_depth_png(path: &Path, width: u32, height: u32, depth: &[f32], scal
 pub fn write_npy(path: &Path, width: u32, height: u32, values: &[f32]) -> Result<()> {
     check_length(path, values.len(), width as usize * height as usize)?;
     write_atomic(path, |out| {
-        let encode = || -> io::Result<()> {
-            let shape = [u64::from(height), u64::from(width)];
-            let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(out).begin_nd()?;
-            writer.extend(values.iter().copied())?;
-            writer.finish()
-        };
-        encode().map_err(|source| Error::Io { path: path.to_owned(), source })
+        encode_npy(out, (width, height), values).map_err(|source| Error::Io { path: path.to_owned(), source })
     })
 }
 
@@ -111,33 +105,47 @@ pub fn write_gif(path: &Path, frame_rate: f32, frames: impl IntoIterator<Item = 
         let problem = format!("{}: expected a frame rate of 0.1 to 50, found {frame_rate}", path.display());
         return Err(Error::Scene(problem));
     }
-    write_atomic(path, |out| {
-        let mut encoder = GifEncoder::new_with_speed(out, 10);
-        encoder.set_repeat(Repeat::Infinite).map_err(|e| image_error(path, e))?;
-        let time = |i: usize| (i as f64 * 100.0 / f64::from(frame_rate)).round() as u32;
-        let mut size = None;
-        for (i, image) in frames.into_iter().enumerate() {
-            let image = image?;
-            let rgb = checked_rgb8(path, &image)?;
-            let expected = *size.get_or_insert((image.width, image.height));
-            if (image.width, image.height) != expected || image.width.max(image.height) > u32::from(u16::MAX) {
-                let what = format!("{}: frame {i} of {}x{}", path.display(), image.width, image.height);
-                let expected = expected.0 as usize * expected.1 as usize * 3;
-                return Err(Error::Shape { what, expected, found: rgb.len() });
-            }
-            let rgba = rgb.as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [*r, *g, *b, 255]).collect();
-            let Some(buffer) = RgbaImage::from_raw(image.width, image.height, rgba) else {
-                return Err(Error::Scene(format!("{}: frame {i} does not fit in memory", path.display())));
-            };
-            let delay = Delay::from_numer_denom_ms(10 * (time(i + 1) - time(i)), 1);
-            let frame = ::image::Frame::from_parts(buffer, 0, 0, delay);
-            encoder.encode_frame(frame).map_err(|e| image_error(path, e))?;
+    write_atomic(path, |out| encode_gif(path, out, frame_rate, frames))
+}
+
+fn encode_gif(
+    path: &Path,
+    out: &mut dyn Write,
+    frame_rate: f32,
+    frames: impl IntoIterator<Item = Result<Image>>,
+) -> Result<()> {
+    let mut encoder = GifEncoder::new_with_speed(out, 10);
+    encoder.set_repeat(Repeat::Infinite).map_err(|e| image_error(path, e))?;
+    let time = |i: usize| (i as f64 * 100.0 / f64::from(frame_rate)).round() as u32;
+    let mut size = None;
+    for (i, image) in frames.into_iter().enumerate() {
+        let image = image?;
+        let rgb = checked_rgb8(path, &image)?;
+        let expected = *size.get_or_insert((image.width, image.height));
+        if (image.width, image.height) != expected || image.width.max(image.height) > u32::from(u16::MAX) {
+            let what = format!("{}: frame {i} of {}x{}", path.display(), image.width, image.height);
+            let expected = expected.0 as usize * expected.1 as usize * 3;
+            return Err(Error::Shape { what, expected, found: rgb.len() });
         }
-        if size.is_none() {
-            return Err(Error::Scene(format!("{}: expected at least one frame, found none", path.display())));
-        }
-        Ok(())
-    })
+        let rgba = rgb.as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [*r, *g, *b, 255]).collect();
+        let Some(buffer) = RgbaImage::from_raw(image.width, image.height, rgba) else {
+            return Err(Error::Scene(format!("{}: frame {i} does not fit in memory", path.display())));
+        };
+        let delay = Delay::from_numer_denom_ms(10 * (time(i + 1) - time(i)), 1);
+        let frame = ::image::Frame::from_parts(buffer, 0, 0, delay);
+        encoder.encode_frame(frame).map_err(|e| image_error(path, e))?;
+    }
+    if size.is_none() {
+        return Err(Error::Scene(format!("{}: expected at least one frame, found none", path.display())));
+    }
+    Ok(())
+}
+
+fn encode_npy(out: &mut dyn Write, (width, height): (u32, u32), values: &[f32]) -> io::Result<()> {
+    let shape = [u64::from(height), u64::from(width)];
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(out).begin_nd()?;
+    writer.extend(values.iter().copied())?;
+    writer.finish()
 }
 
 fn encode_png(

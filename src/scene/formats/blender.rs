@@ -77,6 +77,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         views,
         near: DEPTHS[0],
         far: DEPTHS[1],
+        scale: 1.0,
         order: SourceOrder::Direction,
         warnings,
     })

@@ -44,8 +44,14 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         .into_iter()
         .zip(posed.cameras)
         .zip(&posed.bounds)
-        .map(|((path, camera), &[near, far])| {
-            View { name: super::stem(&path), path, camera, near, far, stored_size, alpha: Alpha::Ignore }
+        .map(|((path, camera), &[near, far])| View {
+            name: super::stem(&path),
+            path,
+            camera,
+            near,
+            far,
+            stored_size,
+            alpha: Alpha::Ignore,
         })
         .collect();
     super::warn_degenerate(&views, &mut warnings);
@@ -59,6 +65,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         views,
         source_ids,
         held_out,
+        scale: posed.scale,
         order: SourceOrder::Distance,
         warnings,
     })
@@ -129,6 +136,8 @@ fn missing(root: &Path, expected: &str) -> Error {
 struct Posed {
     cameras: Vec<Camera>,
     bounds: Vec<[f32; 2]>,
+    /// Scene units per unit of the file.
+    scale: f32,
 }
 
 impl Posed {
@@ -181,7 +190,7 @@ impl Posed {
                 return Err(Error::Camera { what: what(i), problem });
             }
         }
-        Ok(Self { cameras: intrinsics, bounds })
+        Ok(Self { cameras: intrinsics, bounds, scale: scale as f32 })
     }
 }
 

@@ -2,7 +2,7 @@
 
 pub mod blender;
 pub mod llff;
-mod npy;
+pub(crate) mod npy;
 
 use crate::{Error, Result, Scene, View, view};
 use std::fs::File;

@@ -5,7 +5,7 @@
 
 /// A table of numbers, row-major.
 #[derive(Debug, PartialEq)]
-pub(super) struct Table {
+pub(crate) struct Table {
     pub rows: usize,
     pub columns: usize,
     pub values: Vec<f64>,
@@ -15,7 +15,7 @@ pub(super) struct Table {
 ///
 /// # Errors
 /// Says what was expected and found.
-pub(super) fn parse(bytes: &[u8]) -> Result<Table, String> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Table, String> {
     if bytes.get(..6) != Some(b"\x93NUMPY".as_slice()) {
         return Err("expected a .npy file, found another file type".into());
     }
@@ -46,10 +46,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Table, String> {
     let (rows, columns) = shape(value(header, "shape")?)?;
     let expected = rows.checked_mul(columns).and_then(|n| n.checked_mul(item));
     if expected != Some(data.len()) {
-        return Err(format!(
-            "expected {rows} x {columns} numbers of {item} bytes, found {} bytes of data",
-            data.len()
-        ));
+        return Err(format!("expected {rows} x {columns} numbers of {item} bytes, found {} bytes of data", data.len()));
     }
     let stored: Vec<f64> = data.chunks_exact(item).map(read).collect();
     let values = if fortran {

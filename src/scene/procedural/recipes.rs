@@ -36,19 +36,6 @@ impl Builder {
         (at - self.eye).length().max(1e-3) * self.spread
     }
 
-    /// A dull surface with this texture.
-    pub fn dull(&mut self, texture: Texture) -> u32 {
-        self.push(Material {
-            texture,
-            specular: 0.0,
-            shininess: 1.0,
-            mirror: 0.0,
-            emissive: false,
-            bump: 0.0,
-            bump_frequency: 1.0,
-        })
-    }
-
     /// A surface with this texture and a random finish.
     pub fn finish(&mut self, texture: Texture, pixel: f32) -> u32 {
         let rng = &mut self.rng;

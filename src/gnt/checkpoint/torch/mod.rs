@@ -7,15 +7,16 @@ mod pickle;
 mod rebuild;
 #[cfg(test)]
 mod testing;
+mod value;
 
 use super::{Checkpoint, Tensor, infer, open_regular, problem_in};
 use crate::Result;
 use container::Container;
-use pickle::{Arena, Node, Value};
 use rebuild::View;
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 use std::path::Path;
+use value::{Arena, Node, Value};
 
 /// Longest `data.pkl`; that of the largest official checkpoint has about 100 kB.
 const MAX_PICKLE_BYTES: u64 = 16 << 20;

@@ -139,7 +139,7 @@ fn views_gather_in_row_major_order() {
     assert_eq!(gather(0, &[3, 2], &[1, 5]), [0., 5., 1., 6., 2., 7.]);
     assert_eq!(gather(14, &[], &[]), [14.]);
     assert_eq!(gather(2, &[3], &[0]), [2., 2., 2.]);
-    assert_eq!(gather(0, &[3, 0], &[5, 1]), []);
+    assert!(gather(0, &[3, 0], &[5, 1]).is_empty());
 }
 
 proptest! {

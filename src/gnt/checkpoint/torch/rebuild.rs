@@ -1,7 +1,7 @@
 //! What the few globals of a checkpoint mean: storages, views into them, and ordered dicts.
 
 use super::super::MAX_RANK;
-use super::pickle::{Arena, Node, Value};
+use super::value::{Arena, Node, Value};
 use half::{bf16, f16};
 
 /// The globals that `torch.save` writes for weights and optimizer state.

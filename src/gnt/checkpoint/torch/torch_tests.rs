@@ -197,6 +197,28 @@ fn directories_that_lie_are_refused() {
     assert!(read(&many).is_err());
 }
 
+/// The end records of large archives, in place and hostile.
+#[test]
+fn large_archive_records_are_bounded() {
+    let good = testing::zip_of(&entries(&one_weight(1, &[1], &[1]), &[("data/0", vec![0; 4])]));
+    let (body, end) = good.split_at(good.len() - 22);
+    let (size, start) = (end[12..16].try_into().unwrap(), end[16..20].try_into().unwrap());
+    let (size, start) = (u32::from_le_bytes(size).into(), u32::from_le_bytes(start).into());
+    let large = |claim: u64, directory: u64, place: u64| {
+        let mut bytes = [body, b"PK\x06\x06", &44u64.to_le_bytes(), &[45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]].concat();
+        [claim, claim, directory, start].iter().for_each(|v| bytes.extend(v.to_le_bytes()));
+        bytes.extend([b"PK\x06\x07", &[0; 4][..], &place.to_le_bytes(), &[1, 0, 0, 0], b"PK\x05\x06"].concat());
+        bytes.extend([[0, 0, 0, 0].as_slice(), &[0xff; 12], &[0, 0]].concat());
+        bytes
+    };
+    let place = body.len() as u64;
+    assert_eq!(read(&large(2, size, place)).unwrap(), read(&good).unwrap());
+    refuse(&large(1 << 40, size, place), "expected at most 65536 entries, found a claim of 1099511627776");
+    refuse(&large(u64::MAX, u64::MAX, place), "expected at most 65536 entries");
+    refuse(&large(2, size, place - 1), "64-bit end record at the end");
+    assert!(read(&large(65_536, u64::MAX, place)).is_err());
+}
+
 static SMALL: LazyLock<(Tensors, Vec<u8>)> = LazyLock::new(|| {
     let config = Config { depth: 1, ..small() };
     let tensors = tensors(&config);

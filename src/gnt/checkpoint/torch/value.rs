@@ -1,0 +1,102 @@
+//! The values of a pickle: one arena in which they refer to each other by index, so that shared, cyclic and deeply nested
+//! input needs no recursion, neither while reading nor when dropped.
+
+use super::rebuild::{Global, Storage, View};
+
+/// Most values; a network of 64 blocks with its optimizer state has about 100 000.
+pub(super) const MAX_NODES: usize = 1 << 20;
+
+/// A value: small ones in place, others by their place in the arena.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Global(Global),
+    Node(usize),
+}
+
+/// A value of the arena.
+#[derive(Debug)]
+pub(super) enum Node {
+    Str(String),
+    Tuple(Vec<Value>),
+    List(Vec<Value>),
+    /// Dict or ordered dict; a repeated key is there twice.
+    Dict(Vec<(Value, Value)>),
+    Storage(Box<Storage>),
+    Tensor(Box<View>),
+}
+
+/// All values of a pickle.
+#[derive(Debug, Default)]
+pub(super) struct Arena(Vec<Node>);
+
+impl Arena {
+    /// Takes in a node; an error once there are too many.
+    pub fn add(&mut self, node: Node) -> Result<Value, String> {
+        if self.0.len() >= MAX_NODES {
+            return Err(format!("expected at most {MAX_NODES} values"));
+        }
+        self.0.push(node);
+        Ok(Value::Node(self.0.len() - 1))
+    }
+
+    /// The node behind a value, to be filled.
+    pub fn node_mut(&mut self, value: Value) -> Option<&mut Node> {
+        match value {
+            Value::Node(i) => self.0.get_mut(i),
+            _ => None,
+        }
+    }
+
+    /// The node behind a value.
+    pub fn node(&self, value: Value) -> Option<&Node> {
+        match value {
+            Value::Node(i) => self.0.get(i),
+            _ => None,
+        }
+    }
+
+    /// The text of a string.
+    pub fn text(&self, value: Value) -> Option<&str> {
+        match self.node(value)? {
+            Node::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The items of a tuple.
+    pub fn tuple(&self, value: Value) -> Option<&[Value]> {
+        match self.node(value)? {
+            Node::Tuple(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The pairs of a dict.
+    pub fn dict(&self, value: Value) -> Option<&[(Value, Value)]> {
+        match self.node(value)? {
+            Node::Dict(pairs) => Some(pairs),
+            _ => None,
+        }
+    }
+
+    /// What a value is, for messages; never long.
+    pub fn describe(&self, value: Value) -> String {
+        match (value, self.node(value)) {
+            (_, Some(Node::Str(text))) => format!("{:?}", text.chars().take(64).collect::<String>()),
+            (_, Some(Node::Tuple(items))) => format!("a tuple of {}", items.len()),
+            (_, Some(Node::List(items))) => format!("a list of {}", items.len()),
+            (_, Some(Node::Dict(pairs))) => format!("a dict of {}", pairs.len()),
+            (_, Some(Node::Storage(_))) => "a storage".into(),
+            (_, Some(Node::Tensor(_))) => "a tensor".into(),
+            (Value::None | Value::Node(_), None) => "None".into(),
+            (Value::Bool(v), _) => v.to_string(),
+            (Value::Int(v), _) => v.to_string(),
+            (Value::Float(v), _) => v.to_string(),
+            (Value::Global(v), _) => format!("{v:?}"),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Blender scenes: parity with the official loader, whole folders, and files that must be refused.
+
+use super::*;
+use crate::testing::{Fixture, assert_close, camera_vector};
+use crate::{FAR_EVAL, nearest_sources};
+use ::image::{Rgba, RgbaImage};
+use proptest::prelude::*;
+
+fn write_split(dir: &Path, name: &str, angle: f64, matrices: &[[f64; 16]]) {
+    let frames: Vec<_> = matrices
+        .iter()
+        .enumerate()
+        .map(|(i, m)| serde_json::json!({"file_path": format!("./{name}/r_{i}"), "transform_matrix": m.as_chunks::<4>().0}))
+        .collect();
+    let json = serde_json::json!({"camera_angle_x": angle, "frames": frames});
+    std::fs::write(dir.join(format!("transforms_{name}.json")), json.to_string()).unwrap();
+    std::fs::create_dir_all(dir.join(name)).unwrap();
+    for i in 0..matrices.len() {
+        RgbaImage::from_pixel(20, 20, Rgba([9, 8, 7, 0])).save(dir.join(format!("{name}/r_{i}.png"))).unwrap();
+    }
+}
+
+const POSE: [f64; 16] = [1., 0., 0., 0., 0., 1., 0., 0., 0., 0., 1., 4., 0., 0., 0., 1.];
+
+#[test]
+fn matches_the_official_loader() {
+    let fixture = Fixture::loaders();
+    let angle = fixture.get("blender.camera_angle_x")[0];
+    let [train, val] = ["train", "val"].map(|s| fixture.get(&format!("blender.{s}.transform_matrix")));
+    let dir = tempfile::tempdir().unwrap();
+    write_split(dir.path(), "train", angle, train.as_chunks().0);
+    write_split(dir.path(), "val", angle, val.as_chunks().0);
+    let rgba = fixture.get("blender.val1.rgba_u8").iter().map(|v| *v as u8).collect();
+    RgbaImage::from_raw(20, 20, rgba).unwrap().save(dir.path().join("val/r_8.png")).unwrap();
+
+    let scene = super::super::load(dir.path(), &LoadOptions::default()).unwrap();
+    assert_eq!((scene.source_ids.len(), scene.held_out.len()), (14, 17));
+    assert!(scene.warnings[0].contains("transforms_test.json"), "{:?}", scene.warnings);
+    // The official validation skips to every 8th frame; its second one is frame 8.
+    let view = &scene.views[scene.held_out[8]];
+    assert_close("camera", &camera_vector(&view.camera), &fixture.get("blender.val1.camera"), 2e-5);
+    assert_eq!(scene.depth_range(FAR_EVAL).map(f64::from).to_vec(), fixture.get("blender.val1.depth_range"));
+    let sources = nearest_sources(&scene, &view.camera, &scene.source_ids, 10).unwrap();
+    assert_eq!(sources, fixture.ids("blender.val1.nearest_ids"));
+    let image: Vec<f64> = view.load_image().unwrap().data.into_iter().map(f64::from).collect();
+    assert_close("on white", &image, &fixture.get("blender.val1.rgb_white"), 1e-6);
+    assert!(scene.views[0].load_image().unwrap().data.iter().all(|v| *v == 1.0));
+}
+
+#[test]
+fn splits_and_factor() {
+    let dir = tempfile::tempdir().unwrap();
+    write_split(dir.path(), "train", 1.0, &[POSE; 3]);
+    let scene = load(dir.path(), &LoadOptions { factor: Some(3), hold_every: 8 }).unwrap();
+    assert_eq!((scene.size(), scene.held_out.len()), ((6, 6), 0));
+    assert_eq!(scene.views[2].load_image().unwrap().width, 6);
+    assert!(scene.warnings.iter().any(|w| w.contains("no view is held out")));
+    assert!(scene.warnings.iter().any(|w| w.contains("degenerate")));
+    write_split(dir.path(), "val", 1.0, &[POSE]);
+    write_split(dir.path(), "test", 1.0, &[POSE; 2]);
+    let scene = load(dir.path(), &LoadOptions::default()).unwrap();
+    assert_eq!((scene.held_out, scene.views[4].path.clone()), (vec![3, 4], dir.path().join("test/r_1.png")));
+    assert!(load(dir.path(), &LoadOptions { factor: Some(21), hold_every: 8 }).is_err());
+}
+
+#[test]
+fn bad_files_say_what_is_wrong() {
+    let mut skewed = POSE;
+    skewed[1] = 0.3;
+    let mut projective = POSE;
+    projective[14] = 1.0;
+    let cases: [(f64, &[[f64; 16]], &str); 6] = [
+        (1.0, &[POSE, skewed], "frame 1"),
+        (1.0, &[POSE, projective], "0 0 0 1"),
+        (1.0, &[], "no"),
+        (0.0, &[POSE], "camera_angle_x"),
+        (4.0, &[POSE], "camera_angle_x"),
+        (-1.0, &[POSE], "camera_angle_x"),
+    ];
+    for (angle, matrices, expected) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        write_split(dir.path(), "train", angle, matrices);
+        let message = load(dir.path(), &LoadOptions::default()).unwrap_err().to_string();
+        assert!(message.contains("transforms_train.json") && message.contains(expected), "{expected}: {message}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    write_split(dir.path(), "train", 1.0, &[POSE; 2]);
+    std::fs::remove_file(dir.path().join("train/r_1.png")).unwrap();
+    assert!(load(dir.path(), &LoadOptions::default()).unwrap_err().to_string().contains("r_1.png"));
+}
+
+#[test]
+fn extensions_are_added_only_where_missing() {
+    let root = Path::new("root");
+    for (from, to) in [("./train/r_0", "root/train/r_0.png"), ("a.JPG", "root/a.JPG"), ("r_0.5", "root/r_0.5.png")] {
+        assert_eq!(image_path(root, from), Path::new(to));
+    }
+}
+
+#[test]
+#[ignore = "needs SHIFTRAY_SCENES"]
+fn real_lego_loads() {
+    let root = crate::locate("blender/lego", &[]).unwrap();
+    let scene = super::super::load(&root, &LoadOptions::default()).unwrap();
+    assert_eq!((scene.name.as_str(), scene.source_ids.len(), scene.held_out.len()), ("lego", 100, 25));
+    assert_eq!((scene.size(), scene.warnings.len()), ((400, 400), 0));
+    assert_eq!(scene.views[101].name, "r_8");
+    assert_eq!(scene.views[101].load_image().unwrap().pixel(0, 0), [1.0; 3]);
+    let orbit = crate::paths::frames(&scene, &crate::PathKind::Orbit, Some(5), 1.0).unwrap();
+    let distance = orbit[0].camera.origin().length();
+    assert!((3.0..5.0).contains(&distance), "{distance}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn damaged_files_never_panic(cut in 0usize..400, at in 0usize..400, to in any::<u8>()) {
+        let dir = tempfile::tempdir().unwrap();
+        write_split(dir.path(), "train", 1.0, &[POSE]);
+        let path = dir.path().join("transforms_train.json");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = at % bytes.len();
+        bytes[at] = to;
+        bytes.truncate(cut);
+        std::fs::write(&path, bytes).unwrap();
+        if let Ok(scene) = load(dir.path(), &LoadOptions::default()) {
+            prop_assert!(scene.views.iter().all(|v| v.camera.validate("read").is_ok()));
+        }
+    }
+}
