@@ -101,6 +101,10 @@ impl Builder<'_> {
     fn linear(&mut self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Linear {
         let weight = self.weight(name, outputs, inputs);
         let bias = bias.then(|| self.bias(name, outputs, inputs));
+        self.fold_linear(name, weight, bias, inputs, outputs)
+    }
+
+    fn fold_linear(&mut self, name: &str, weight: Slot, bias: Option<Slot>, inputs: usize, outputs: usize) -> Linear {
         let layer = Linear::new(&mut self.folded, name, inputs, outputs, bias.is_some());
         self.folds.push(Fold::transpose(weight, outputs, inputs, Place::start(layer.weight, outputs)));
         if let (Some(from), Some(to)) = (bias, layer.bias) {
@@ -241,7 +245,15 @@ impl Folded {
             .map(|(((ray, ray_ff), (view, view_ff)), position)| Block { view, view_ff, position, ray, ray_ff })
             .collect();
         let norm = b.norm("norm", c, LAST_EPS);
-        let rgb = b.linear("rgb_fc", c, 3, true);
+        let rgb = match config.head {
+            Head::Mean => b.linear("rgb_fc", c, 3, true),
+            // The correction of blended colours starts at nothing.
+            Head::Blend => {
+                let weight = b.params.add("net_coarse.rgb_fc.weight", &[3, c], Init::Zeros);
+                let bias = b.params.add("net_coarse.rgb_fc.bias", &[3], Init::Zeros);
+                b.fold_linear("rgb_fc", weight, Some(bias), c, 3)
+            }
+        };
         let start = (config.start == Start::Stats).then(|| b.linear("start", 2 * c, c, true));
         let blend = (config.head == Head::Blend).then(|| {
             let k = c / 2;

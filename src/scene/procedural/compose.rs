@@ -2,7 +2,7 @@
 
 use super::bvh::Bvh;
 use super::palette::{Palette, srgb};
-use super::recipes::Builder;
+use super::recipes::{Builder, KINDS};
 use super::rig::{self, RigKind, look};
 use super::rng::Rng;
 use super::shape::{Cutout, Shape};
@@ -23,7 +23,7 @@ pub(super) fn random(seed: u64, kind: RigKind) -> World {
         RigKind::Orbit => -stage.world_from_rig.z_axis.truncate() * stage.distance,
     };
     let spread = 2.0 * (0.5 * stage.fov_rad).tan() / 320.0;
-    let mut b = Builder { rng, palette, objects: Vec::new(), materials: Vec::new(), eye, spread, mirrors };
+    let mut b = Builder { rng, palette, objects: Vec::new(), materials: Vec::new(), eye, spread, mirrors, taste: [1.0; KINDS] };
     let enclosure = match kind {
         RigKind::Forward => forward(&mut b, &stage),
         RigKind::Orbit => orbit(&mut b, &stage),
@@ -33,7 +33,7 @@ pub(super) fn random(seed: u64, kind: RigKind) -> World {
         RigKind::Orbit => stage.distance,
     };
     let lighting = lighting(&mut b.rng, &enclosure, reach);
-    let target = b.rng.range(0.1, 0.3);
+    let target = b.rng.range(0.12, 0.32);
     let mut world = World { bvh: Bvh::new(b.objects), materials: b.materials, enclosure, lighting, stage };
     expose(&mut world, target);
     world
@@ -136,13 +136,14 @@ fn forward(b: &mut Builder, stage: &Stage) -> Enclosure {
         Enclosure::Dome { radius, sky, ground: floor, ground_material }
     };
     let hero = b.rng.chance(0.5);
-    let groups = b.rng.count(5, 20);
+    let groups = b.rng.log_range(9.0, 46.0) as usize;
     let clutter = b.rng.chance(0.3);
+    b.shuffle_taste();
     for i in 0..groups {
         let is_hero = hero && i == 0;
         let u = if clutter { b.rng.range(0.0, 0.5) } else { b.rng.range(0.05, 0.95) };
         let z = if is_hero { stage.focus.min(0.8 * far) } else { near * (far / near).powf(u) * 1.05 };
-        let angular = if is_hero { b.rng.range(0.25, 0.5) } else { b.rng.log_range(0.06, 0.3) };
+        let angular = if is_hero { b.rng.range(0.2, 0.36) } else { b.rng.log_range(0.05, 0.26) };
         let reach = if is_hero { 0.3 } else { 1.1 };
         let x = b.rng.range(-reach, reach) * half_x.tan();
         let y = b.rng.range(-reach, reach) * half_y.tan();
@@ -152,12 +153,13 @@ fn forward(b: &mut Builder, stage: &Stage) -> Enclosure {
         let standing = is_hero || b.rng.chance(0.65);
         if standing && at.y > 0.0 {
             let t = (floor - 0.8 * r) / at.y;
-            if t > 0.2 && t < 3.0 && at.z * t < far {
+            if t > 0.2 && t < 4.0 && at.z * t < far {
                 at *= t;
                 r = (r * t.min(1.5)).min(floor);
                 at.y = floor - 0.8 * r;
             }
         }
+        at.y = at.y.min(floor - 0.75 * r);
         r = room_for(&enclosure, at, r);
         let depth = stage.world_from_rig.inverse().transform_point3(at).z;
         if r > 0.01 * near && depth - r > 0.95 * near {
@@ -262,7 +264,8 @@ fn orbit(b: &mut Builder, stage: &Stage) -> Enclosure {
         let ground_material = large(b, distance);
         Enclosure::Dome { radius: 1.5 * distance + far, sky: sky(b), ground, ground_material }
     };
-    for i in 0..b.rng.count(3, 12) {
+    b.shuffle_taste();
+    for i in 0..b.rng.count(4, 16) {
         let r = radius * if i == 0 { b.rng.range(0.4, 0.75) } else { b.rng.log_range(0.12, 0.45) };
         let angle = b.rng.range(0.0, std::f32::consts::TAU);
         let out = (radius - r) * b.rng.unit().sqrt();
@@ -302,11 +305,11 @@ fn lighting(rng: &mut Rng, enclosure: &Enclosure, reach: f32) -> Lighting {
         _ => Light::Distant { towards },
     };
     let overcast = rng.unit();
-    let ambient = 0.15 + 0.6 * overcast;
+    let ambient = 0.25 + 0.55 * overcast;
     Lighting {
         key,
         key_colour: warm(rng, 0.15) * rng.range(0.6, 1.6),
-        key_size: if rng.chance(0.4) { 0.01 } else { rng.range(0.02, 0.25) },
+        key_size: rng.log_range(0.004, 0.08),
         fill: Mat4::from_rotation_y(rng.range(-2.0, 2.0)).transform_vector3(towards),
         fill_colour: warm(rng, 0.2) * rng.range(0.0, 0.35),
         above: warm(rng, 0.12) * ambient,

@@ -43,7 +43,7 @@ const NATURAL: [[u8; 3]; 32] = [
 /// sRGB bytes to a linear albedo.
 pub(super) fn srgb(rgb: [u8; 3]) -> Vec3 {
     let [r, g, b] = rgb.map(|v| (f32::from(v) / 255.0).powf(2.2));
-    Vec3::new(r, g, b).clamp(Vec3::splat(0.008), Vec3::splat(0.9))
+    Vec3::new(r, g, b).clamp(Vec3::splat(0.015), Vec3::splat(0.9))
 }
 
 /// Hue, saturation and value in `[0, 1]` to a linear albedo.
@@ -53,7 +53,7 @@ fn hsv(h: f32, s: f32, v: f32) -> Vec3 {
         let x = ((k - 3.0).abs() - 1.0).clamp(0.0, 1.0);
         (v * (1.0 - s + s * x)).powf(2.2)
     };
-    Vec3::new(channel(0.0), channel(2.0 / 3.0), channel(1.0 / 3.0)).clamp(Vec3::splat(0.008), Vec3::splat(0.9))
+    Vec3::new(channel(0.0), channel(2.0 / 3.0), channel(1.0 / 3.0)).clamp(Vec3::splat(0.015), Vec3::splat(0.9))
 }
 
 /// The colours of one world.
@@ -61,9 +61,9 @@ pub(super) struct Palette(Vec<Vec3>);
 
 impl Palette {
     pub fn random(rng: &mut Rng) -> Self {
-        let natural = rng.range(0.3, 1.0);
+        let natural = rng.range(0.45, 1.1);
         let hue = rng.unit();
-        let saturation = rng.range(0.15, 0.95);
+        let saturation = rng.range(0.15, 0.8);
         let colours = (0..rng.count(6, 14)).map(|i| {
             if rng.chance(natural) {
                 let tint = Vec3::ONE + rng.direction() * 0.15;
@@ -79,7 +79,7 @@ impl Palette {
     pub fn colour(&self, rng: &mut Rng) -> Vec3 {
         let at = rng.count(0, self.0.len() - 1);
         let brightness = rng.range(0.75, 1.2);
-        (self.0[at] * brightness).clamp(Vec3::splat(0.008), Vec3::splat(0.92))
+        (self.0[at] * brightness).clamp(Vec3::splat(0.015), Vec3::splat(0.92))
     }
 
     /// Four colours: now and then shades of one, else different ones.
@@ -98,7 +98,7 @@ impl Palette {
     pub fn texture(&self, rng: &mut Rng, feature: f32, pixel: f32) -> Texture {
         let pattern = match rng.count(0, 99) {
             0..=11 => Pattern::Flat,
-            12..=31 => Pattern::Clouds { octaves: rng.count(3, 7) as u32, gain: rng.range(0.45, 0.8) },
+            12..=31 => Pattern::Clouds { octaves: rng.count(3, 7) as u32, gain: rng.range(0.5, 0.95) },
             32..=38 => Pattern::Marble { warp: rng.range(0.5, 4.0) },
             39..=48 => Pattern::Wood { warp: rng.range(0.3, 2.5) },
             49..=52 => Pattern::Checker,
@@ -124,8 +124,8 @@ impl Palette {
             pattern,
             frequency: stretch / cells,
             colours: self.four(rng),
-            grain: if rng.chance(0.35) { 0.0 } else { rng.log_range(0.04, 0.6) },
-            grain_frequency: 1.0 / (pixel * rng.log_range(2.5, 25.0)),
+            grain: if rng.chance(0.25) { 0.0 } else { rng.log_range(0.06, 0.8) },
+            grain_frequency: 1.0 / (pixel * rng.log_range(2.0, 16.0)),
             seed: rng.bits() as u32,
         }
     }

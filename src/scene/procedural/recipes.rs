@@ -8,6 +8,9 @@ use super::shape::{Cutout, Object, Shape};
 use super::texture::{Pattern, Texture};
 use glam::{Quat, Vec2, Vec3};
 
+/// Kinds of groups.
+pub(super) const KINDS: usize = 11;
+
 /// A world under construction.
 pub(super) struct Builder {
     pub rng: Rng,
@@ -19,6 +22,8 @@ pub(super) struct Builder {
     pub spread: f32,
     /// Chance that a surface mirrors.
     pub mirrors: f32,
+    /// How often each kind of group is chosen.
+    pub taste: [f32; KINDS],
 }
 
 impl Builder {
@@ -70,19 +75,31 @@ impl Builder {
 
     /// A random group inside the ball (`at`, `r`); `standing` ones keep upright.
     pub fn group(&mut self, at: Vec3, r: f32, standing: bool) {
-        match self.rng.count(0, 99) {
-            0..=27 => self.primitive(at, r, standing),
-            28..=46 => self.solid(at, r, standing),
-            47..=53 => self.stack(at, r),
-            54..=64 => self.plant(at, r),
-            65..=69 => self.foliage(at, r),
-            70..=74 => self.railing(at, r),
-            75..=79 => self.table(at, r),
-            80..=85 => self.sheet(at, r),
-            86..=90 => self.rods(at, r),
-            91..=95 => self.pebbles(at, r),
+        let total: f32 = self.taste.iter().sum();
+        let mut left = self.rng.unit() * total;
+        let kind = self.taste.iter().position(|weight| {
+            left -= weight;
+            left <= 0.0
+        });
+        match kind.unwrap_or(0) {
+            0 => self.primitive(at, r, standing),
+            1 => self.solid(at, r, standing),
+            2 => self.stack(at, r),
+            3 => self.plant(at, r),
+            4 => self.foliage(at, r),
+            5 => self.railing(at, r),
+            6 => self.table(at, r),
+            7 => self.sheet(at, r),
+            8 => self.rods(at, r),
+            9 => self.pebbles(at, r),
             _ => self.horns(at, r),
         }
+    }
+
+    /// Gives this world its own mixture of groups: some are thickets, some rooms full of boxes.
+    pub fn shuffle_taste(&mut self) {
+        let usual = [24.0, 16.0, 8.0, 14.0, 5.0, 6.0, 6.0, 7.0, 5.0, 6.0, 6.0];
+        self.taste = usual.map(|weight| weight * self.rng.log_range(0.15, 6.0));
     }
 
     pub fn primitive(&mut self, at: Vec3, r: f32, standing: bool) {

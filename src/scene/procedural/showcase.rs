@@ -3,7 +3,7 @@
 use super::bvh::Bvh;
 use super::compose::expose;
 use super::palette::{Palette, srgb};
-use super::recipes::Builder;
+use super::recipes::{Builder, KINDS};
 use super::rig::{RigKind, look};
 use super::rng::Rng;
 use super::sdf::Solid;
@@ -35,7 +35,7 @@ pub(super) fn world() -> World {
     let fov_rad = 52f32.to_radians();
     let spread = 2.0 * (0.5 * fov_rad).tan() / 320.0;
     let (objects, materials, eye) = (Vec::new(), Vec::new(), Vec3::ZERO);
-    let mut b = Builder { rng, palette, objects, materials, eye, spread, mirrors: 0.0 };
+    let mut b = Builder { rng, palette, objects, materials, eye, spread, mirrors: 0.0, taste: [1.0; KINDS] };
     let enclosure = room(&mut b);
     table(&mut b);
     fern(&mut b, Vec3::new(-1.25, TABLE, 4.5));
@@ -86,10 +86,11 @@ fn room(b: &mut Builder) -> Enclosure {
 
     let view = [[150, 190, 228], [96, 130, 64], [52, 76, 40], [226, 234, 240]];
     let mut light = texture(Pattern::Sky { hills: 2, clouds: 0.5 }, 1.0, view, 0.0, 11);
-    light.frequency = Vec3::new(1.0, 0.45, 1.0);
+    light.frequency = Vec3::new(1.0, 0.4, 1.0);
     let pane = b.push(Material { emissive: true, ..glossy(light, 0.0, 1.0, 0.0) });
     let at = Vec3::new(-2.1, -0.75, 8.12);
-    b.add(Shape::Sheet(Cutout::Whole), at, Quat::IDENTITY, Vec3::new(0.95, 1.25, 1.0), pane);
+    // Deep, since the sky is looked up by direction from the middle of the box.
+    b.add(Shape::Cube, at + Vec3::Z * 1.5, Quat::IDENTITY, Vec3::new(0.95, 1.25, 1.5), pane);
     b.add(Shape::Sheet(Cutout::Lattice { count: 3.0, bar: 0.05 }), at - Vec3::Z * 0.08, Quat::IDENTITY, Vec3::new(1.0, 1.3, 1.0), frame);
     Enclosure::Room { min, max, materials: [plaster, plaster, plaster, boards, plaster, brick] }
 }
@@ -101,7 +102,7 @@ fn table(b: &mut Builder) {
     oak.grain_frequency = 18.0;
     let top = b.push(glossy(oak, 0.12, 24.0, 0.02));
     b.add(Shape::Cube, Vec3::new(0.0, TABLE + 0.08, 4.7), Quat::IDENTITY, Vec3::new(2.9, 0.08, 1.75), top);
-    let cloth = [[232, 226, 210], [176, 60, 52], [232, 226, 210], [176, 60, 52]];
+    let cloth = [[232, 226, 210], [204, 143, 131], [178, 62, 54], [204, 143, 131]];
     let cloth = b.push(rough(texture(Pattern::Checker, 0.13, cloth, 0.12, 13), 0.04, 30.0));
     let turn = Quat::from_rotation_y(0.22);
     b.add(Shape::Cube, Vec3::new(0.35, TABLE - 0.004, 4.15), turn, Vec3::new(1.0, 0.006, 0.72), cloth);
@@ -195,7 +196,7 @@ fn books(b: &mut Builder) {
     ];
     let mut y = TABLE;
     for (i, ([cloth, print], half, thick, turn)) in covers.into_iter().enumerate() {
-        let title = texture(Pattern::Glyphs, 0.09, [cloth, cloth, print, cloth], 0.15, 30 + i as u32);
+        let title = texture(Pattern::Glyphs, 0.06, [cloth, cloth, print, cloth], 0.15, 30 + i as u32);
         let title = b.push(glossy(title, 0.1, 20.0, 0.0));
         let paper = texture(Pattern::Stripes { warp: 0.0, soft: true }, 0.014, [[236, 228, 206], [214, 204, 178], [224, 214, 190], [206, 196, 170]], 0.05, 33);
         let mut paper = paper;

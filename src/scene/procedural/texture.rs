@@ -112,6 +112,8 @@ impl Texture {
             }
             Pattern::Wood { warp } => {
                 let q = p + Vec3::splat(warp) * noise(p * 0.5, seed);
+                // Cut along or across the trunk.
+                let q = if seed & 1 == 0 { q } else { Vec3::new(q.y, q.x, q.z) };
                 let ring = (q.x * q.x + q.z * q.z).sqrt() * 4.0;
                 let fibre = 0.15 * fbm(p * Vec3::new(14.0, 0.8, 14.0), seed, 2, 0.6, width * 14.0);
                 fade(self.ramp((ring - ring.floor()).powi(2) * 0.8 + 0.1 + fibre), width * 4.0)
@@ -125,7 +127,8 @@ impl Texture {
                 let x = uv.x + 0.5 * (row as i32 & 1) as f32;
                 let (fx, fy) = (x - x.floor(), uv.y * 2.0 - row);
                 let inside = (fx.min(1.0 - fx)).min(fy.min(1.0 - fy) * 0.5) - mortar;
-                let brick = self.choose(hash(x.floor() as i32, row as i32, 1, seed));
+                let h = hash(x.floor() as i32, row as i32, 1, seed);
+                let brick = c[h as usize % 3] * (0.85 + 0.3 * unit(h));
                 fade(c[3].lerp(brick, cover(inside, width)), width * 2.0)
             }
             Pattern::Stripes { warp, soft } => {

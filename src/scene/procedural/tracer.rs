@@ -1,6 +1,6 @@
 //! Rays to colours and depths.
 
-use super::noise::{hash, noise};
+use super::noise::noise;
 use super::shape::face_of;
 use super::texture::Spot;
 use super::{Enclosure, Light, Material, World};
@@ -19,7 +19,7 @@ struct Hit {
     material: u32,
 }
 
-/// Random numbers of one sample of a pixel, for soft shadows.
+/// Place on the light that one sample of a pixel asks for: share of its area inwards, and of a turn.
 type Jitter = Vec2;
 
 /// Renders with all cores; see [`render_with_threads`].
@@ -63,17 +63,16 @@ pub fn render_with_threads(world: &World, camera: &Camera, samples_per_pixel: u3
 fn pixel(world: &World, camera: &Camera, x: usize, y: usize, samples: u32) -> (Vec3, f32) {
     let centre = Vec2::new(x as f32, y as f32);
     let spread = 1.0 / camera.focal.x.abs();
-    let h = hash(x as i32, y as i32, 11, 0x5eed);
-    let start = Vec2::new((h & 0xffff) as f32, (h >> 16) as f32) / 65536.0;
     let mut sum = Vec3::ZERO;
     for s in 0..samples {
         // The R2 sequence (Roberts, 2018): evenly spread for any number of samples.
-        let r = Vec2::new(0.754_877_7, 0.569_840_3) * s as f32 + start;
+        // It is the same for every pixel and view, so that penumbras carry no noise that differs between views.
+        let r = Vec2::new(0.754_877_7, 0.569_840_3) * s as f32 + 0.5;
         let jitter = r - r.floor();
         let ray = camera.ray(centre + jitter - 0.5);
         let hit = world.hit(ray.origin, ray.direction, 0.0);
-        let turned = Vec2::new(jitter.y, (jitter.x * 3.0 + 0.37 * s as f32).fract());
-        sum += world.colour(&hit, ray.direction, spread, turned, 1).min(Vec3::splat(4.0));
+        let on_light = Vec2::new((s as f32 + 0.5) / samples as f32, (s as f32 * 0.618_034).fract());
+        sum += world.colour(&hit, ray.direction, spread, on_light, 1).min(Vec3::splat(4.0));
     }
     let ray = camera.ray(centre);
     let depth = world.distance(ray.origin, ray.direction);
@@ -127,7 +126,7 @@ impl World {
     }
 
     /// Parameter of the first surface along a ray.
-    fn distance(&self, o: Vec3, d: Vec3) -> f32 {
+    pub(super) fn distance(&self, o: Vec3, d: Vec3) -> f32 {
         let far = self.enclosure_distance(o, d);
         self.bvh.closest(o, d, 0.0, far).map_or(far, |(t, _)| t)
     }

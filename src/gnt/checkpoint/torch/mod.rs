@@ -10,7 +10,7 @@ mod testing;
 mod value;
 
 use super::{Checkpoint, Tensor, infer, open_regular, problem_in};
-use crate::Result;
+use crate::{Model, Result};
 use container::Container;
 use rebuild::View;
 use std::collections::BTreeMap;
@@ -40,8 +40,8 @@ pub fn read_torch(path: &Path) -> Result<Checkpoint> {
     let about = format!("imported from the PyTorch checkpoint {name}");
     let metadata = BTreeMap::from([("about".to_owned(), about)]);
     let checkpoint = Checkpoint { config, tensors, metadata, origin: path.to_path_buf() };
-    let wanted = infer::expected(&config).unwrap_or_default();
-    checkpoint.expect_tensors(wanted.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())))?;
+    let layout = Model::new(config)?.layout;
+    checkpoint.expect_tensors(layout.entries().iter().map(|e| (e.name.as_str(), e.shape.as_slice())))?;
     checkpoint.expect_finite()?;
     Ok(checkpoint)
 }
