@@ -4,7 +4,12 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 
+pub mod bench;
+pub mod device;
 pub mod import;
+pub mod info;
+pub mod output;
+pub mod render;
 pub mod synth;
 pub mod train;
 
@@ -12,8 +17,14 @@ pub mod train;
 #[derive(Parser)]
 #[command(version)]
 pub enum Cli {
+    /// Measure rays a second
+    Bench(bench::Args),
     /// Convert an official PyTorch checkpoint into a model file
     Import(import::Args),
+    /// Say what this program can use, and what a model holds
+    Info(info::Args),
+    /// Render new views of a scene
+    Render(render::Args),
     /// Render procedural scenes in LLFF layout
     Synth(synth::Args),
     /// Train a dense model
@@ -27,7 +38,10 @@ impl Cli {
     /// Whatever the subcommand fails with.
     pub fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::Bench(args) => bench::run(args),
             Self::Import(args) => import::run(args),
+            Self::Info(args) => info::run(args),
+            Self::Render(args) => render::run(args),
             Self::Synth(args) => synth::run(args),
             Self::Train(args) => train::run(args),
         }
@@ -41,4 +55,18 @@ pub fn progress(len: u64, unit: &str) -> ProgressBar {
     }
     let style = ProgressStyle::with_template(&format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{eta}} left {{msg}}"));
     ProgressBar::new(len).with_style(style.expect("a fixed template"))
+}
+
+/// Checks `--device`: `auto` and `cpu` are fine, `cuda` or `cuda:N` says what is missing.
+///
+/// # Errors
+/// If the device is not there or is no device.
+pub fn check_device(device: &str) -> anyhow::Result<()> {
+    match device {
+        "auto" | "cpu" => Ok(()),
+        d if d == "cuda" || d.strip_prefix("cuda:").is_some_and(|n| n.parse::<u8>().is_ok()) => {
+            anyhow::bail!("--device {d}: this build has no CUDA engine; use auto or cpu")
+        }
+        other => anyhow::bail!("--device: expected auto, cpu or cuda[:N], found {other}"),
+    }
 }

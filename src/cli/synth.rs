@@ -1,7 +1,7 @@
 //! `shiftray synth`: procedural scenes in the LLFF layout.
 
 use anyhow::Context;
-use scene::procedural::{Rig, RigKind, WriteOptions, World, cameras, is_complete, write_llff};
+use scene::procedural::{Rig, RigKind, World, WriteOptions, cameras, is_complete, write_llff};
 use std::path::PathBuf;
 
 /// Render procedural scenes in LLFF layout.
@@ -67,7 +67,11 @@ impl RigChoice {
 /// The largest width or height that is accepted.
 const LARGEST: u32 = 8192;
 
-fn parse_size(text: &str) -> Result<(u32, u32), String> {
+/// Reads `WIDTHxHEIGHT`.
+///
+/// # Errors
+/// What was expected, if it is anything else.
+pub fn parse_size(text: &str) -> Result<(u32, u32), String> {
     let expected = || format!("expected WIDTHxHEIGHT with numbers from 1 to {LARGEST}, such as 320x240");
     let (width, height) = text.split_once('x').ok_or_else(expected)?;
     let number = |s: &str| s.parse().ok().filter(|n| (1..=LARGEST).contains(n)).ok_or_else(expected);

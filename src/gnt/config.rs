@@ -175,9 +175,9 @@ impl Config {
         range("features.channels", f.channels, 1, 512)?;
         range("samples", self.samples, 2, 4096)?;
         range("views", self.views, 1, 256)?;
-        if !self.width.is_multiple_of(8) || !self.width.is_multiple_of(self.heads) {
+        if !self.width.is_multiple_of(16) || !self.width.is_multiple_of(self.heads) {
             return Err(Error::Config(format!(
-                "width: expected a multiple of 8 and of {} heads, found {}",
+                "width: expected a multiple of 16 and of {} heads, found {}",
                 self.heads, self.width
             )));
         }

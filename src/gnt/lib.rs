@@ -2,7 +2,10 @@
 pub mod checkpoint;
 pub mod config;
 pub mod encoding;
+pub mod engine;
 pub mod error;
+pub mod builtin;
+pub mod renderer;
 pub mod features;
 #[cfg(test)]
 mod parity;

@@ -6,18 +6,30 @@ use std::sync::Mutex;
 ///
 /// Each item owns its outputs, so results are the same for any number of threads; sum them afterwards in item order.
 pub fn for_each<T: Send>(items: &mut [T], threads: usize, work: impl Fn(usize, &mut T) + Sync) {
+    for_each_with(items, threads, || (), |(), i, item| work(i, item));
+}
+
+/// As [`for_each`], with scratch memory that each thread makes once.
+pub fn for_each_with<T: Send, S>(
+    items: &mut [T],
+    threads: usize,
+    scratch: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, usize, &mut T) + Sync,
+) {
     if threads <= 1 || items.len() <= 1 {
-        return items.iter_mut().enumerate().for_each(|(i, item)| work(i, item));
+        let mut scratch = scratch();
+        return items.iter_mut().enumerate().for_each(|(i, item)| work(&mut scratch, i, item));
     }
     let workers = threads.min(items.len());
     let queue = Mutex::new(items.iter_mut().enumerate());
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
+                let mut scratch = scratch();
                 loop {
                     let next = queue.lock().expect("no worker panics while it holds the queue").next();
                     let Some((i, item)) = next else { break };
-                    work(i, item);
+                    work(&mut scratch, i, item);
                 }
             });
         }

@@ -7,13 +7,15 @@ pub mod weights;
 
 mod ray;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use crate::features::FeatureMap;
 use crate::network::tokens::colour;
 use crate::projection::{Projector, taps};
 use crate::{Config, Model};
 use glam::Vec2;
-pub use ray::{RayOutput, RayScratch};
+pub use ray::{RayOutput, RayScratch, Stage};
 use scene::{Camera, Image};
 use std::sync::Arc;
 use tensor::Level;
@@ -44,7 +46,7 @@ impl Engine {
     pub fn new(model: Model, params: &[f32]) -> Self {
         let folded = model.fold(params);
         let weights = Weights::new(&model, &folded);
-        let features = model.features.prepare(params);
+        let features = model.features.prepare_inference(params);
         Self { model, weights, features, level: tensor::level() }
     }
 

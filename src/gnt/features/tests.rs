@@ -92,7 +92,7 @@ fn every_stage_matches_the_official_code() {
 /// The derivative along a direction equals the difference quotient along it, for each parameter on its own and for all
 /// together.
 ///
-/// The direction is cut to the tensor's own scale; ReLU kinks and f32 rounding leave a few parts in a hundred.
+/// The direction is cut to the tensor's own scale; ReLU kinks and f32 rounding leave about a part in a hundred.
 #[test]
 fn gradients_match_differences() {
     let config = FeatureConfig { stem_width: 5, stem_stride: 2, widths: [6, 9, 7], blocks: [2, 1, 2], channels: 4 };
@@ -128,7 +128,7 @@ fn gradients_match_differences() {
             let mut direction = vec![0.0; params.len()];
             entry.slot.of_mut(&mut direction).iter_mut().zip(own).for_each(|(d, g)| *d = (f64::from(*g) / norm) as f32);
             let found = quotient(&direction, 4e-4);
-            assert!((found - norm).abs() < 0.05 * norm, "{} at {height}x{width}: {found} and {norm}", entry.name);
+            assert!((found - norm).abs() < 0.02 * norm, "{} at {height}x{width}: {found} and {norm}", entry.name);
         }
         // A second pass over the same tape adds the same again.
         let once = grads.clone();
@@ -181,43 +181,39 @@ fn extreme_images_stay_finite() {
     }
 }
 
-/// Seconds that this thread has spent on a processor: other work on the machine does not count.
-fn cpu() -> f64 {
-    let status = std::fs::read_to_string("/proc/thread-self/schedstat").expect("a Linux kernel");
-    status.split_whitespace().next().unwrap().parse::<f64>().unwrap() * 1e-9
-}
 
-/// `cargo test --release -p gnt -- --ignored --nocapture feature_speed`: one thread, forward and backward.
 #[test]
-#[ignore = "measures time"]
+#[ignore]
 fn feature_speed() {
-    for (name, config, height, width) in [
-        ("compact", crate::Config::compact().features, 240, 320),
-        ("official", crate::Config::official(1).features, 378, 504),
-    ] {
+    let (config, height, width) = (crate::Config::compact().features, 240, 320);
         let (net, layout) = network(&config);
         let params = layout.initialise(1);
         let image = random(2, height * width * 3);
         let (mut tape, mut grads) = (Tape::default(), vec![0.0; layout.len()]);
-        let mut best = [f64::INFINITY; 4];
-        let mut time = |slot: usize, start: f64| {
-            best[slot] = best[slot].min((cpu() - start) * 1e3);
-        };
-        for _ in 0..if name == "compact" { 30 } else { 4 } {
-            let start = cpu();
-            let weights = net.prepare(&params);
-            time(0, start);
-            let start = cpu();
-            let map = net.forward(&weights, &image, height, width);
-            time(1, start);
-            let start = cpu();
-            net.forward_train(&weights, &image, height, width, &mut tape);
-            time(2, start);
-            let start = cpu();
+        let weights = net.prepare(&params);
+        for _ in 0..4 {
+        let mut best: [Vec<(usize, usize, usize, f64)>; 2] = Default::default();
+        let mut total = [f64::INFINITY; 2];
+        for _ in 0..100 {
+            let s = std::time::Instant::now();
+            let map = net.forward_train(&weights, &image, height, width, &mut tape);
+            total[0] = total[0].min(s.elapsed().as_secs_f64());
+            let f = layers::conv2d::LOG.take();
+            let s = std::time::Instant::now();
             net.backward(&weights, &mut tape, &map.data, &mut grads);
-            time(3, start);
+            total[1] = total[1].min(s.elapsed().as_secs_f64());
+            let b = layers::conv2d::LOG.take();
+            for (best, l) in best.iter_mut().zip([f, b]) {
+                if best.is_empty() { *best = l } else { best.iter_mut().zip(l).for_each(|(b, l)| b.3 = b.3.min(l.3)) }
+            }
         }
-        let [prepare, forward, train, backward] = best;
-        println!("features/{name}/{width}x{height}: prepare {prepare:.1}, forward {forward:.1}, keeping {train:.1}, backward {backward:.1} ms");
-    }
+        for (best, total) in best.iter().zip(total) {
+            let flop: f64 = best.iter().map(|b| 2e-9 * (b.0 * b.1 * b.2) as f64).sum();
+            let time: f64 = best.iter().map(|b| b.3).sum();
+            println!("TOTAL {:.2} ms, gemm sum of bests {:.2} ms, {:.3} GFLOP, {:.1} GFLOP/s", total * 1e3, time * 1e3, flop, flop / time);
+        }
+        if std::env::var("V").is_ok() {
+        for b in &best[1] { println!("{} {} {}: {:.1} GFLOP/s {:.3} ms", b.0, b.1, b.2, 2e-9 * (b.0 * b.1 * b.2) as f64 / b.3, b.3 * 1e3); }
+        }
+        }
 }

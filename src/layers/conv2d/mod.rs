@@ -312,10 +312,12 @@ impl Matrix<'_> {
     }
 }
 
+thread_local! { #[allow(missing_docs)] pub static LOG: std::cell::RefCell<Vec<(usize,usize,usize,f64)>> = const { std::cell::RefCell::new(Vec::new()) }; }
 /// `target (+)= a x b` for `[m, n, k]`; rows of `target` start every `row` values.
 fn product(target: &mut [f32], row: usize, [m, n, k]: [usize; 3], a: Matrix, b: Matrix, accumulate: bool) {
     assert!(m > 0 && n > 0 && k > 0 && row >= n && (m - 1) * row + n <= target.len(), "target {m}x{n} every {row}");
     assert!(a.fits(m, k) && b.fits(k, n), "factors {m}x{k} and {k}x{n}");
+    let start = std::time::Instant::now();
     // SAFETY: the asserts above keep every index that m, n, k and the strides can form inside the three slices; `target`
     // is borrowed mutably, so it does not alias `a` or `b`, and its rows do not overlap because `row >= n`.
     unsafe {
@@ -341,4 +343,5 @@ fn product(target: &mut [f32], row: usize, [m, n, k]: [usize; 3], a: Matrix, b: 
             Parallelism::None,
         );
     }
+    LOG.with_borrow_mut(|l| l.push((m, n, k, start.elapsed().as_secs_f64())));
 }

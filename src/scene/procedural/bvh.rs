@@ -1,16 +1,15 @@
-//! A bounding volume hierarchy over objects, split at the median of the longest axis.
+//! A bounding volume hierarchy over objects, split where the surface area heuristic expects the least work.
 
 use super::shape::Object;
-use glam::Vec3;
+use glam::{Vec3, Vec3A};
 
 #[derive(Clone, Debug)]
 struct Node {
-    min: Vec3,
-    max: Vec3,
-    /// First object of a leaf, or the right child of an inner node (the left one follows it).
+    min: Vec3A,
+    max: Vec3A,
+    /// The object of a leaf, or the right child of an inner node (the left one follows it).
     at: u32,
-    /// Objects of a leaf; 0 for an inner node.
-    count: u32,
+    leaf: bool,
 }
 
 /// Objects with a tree over them.
@@ -20,11 +19,16 @@ pub(super) struct Bvh {
     pub objects: Vec<Object>,
 }
 
+/// Deeper trees are not built: at this depth splits fall back to halves, which end after log2 of the objects left.
+const MAX_SKEW: usize = 32;
+/// Entries of the stack of a walk; one for each level.
+const STACK: usize = 64;
+
 impl Bvh {
     pub fn new(mut objects: Vec<Object>) -> Self {
         let mut nodes = Vec::with_capacity(2 * objects.len());
         if !objects.is_empty() {
-            build(&mut objects, 0, &mut nodes);
+            build(&mut objects, 0, 0, &mut nodes);
         }
         Self { nodes, objects }
     }
@@ -40,24 +44,16 @@ impl Bvh {
     }
 
     fn walk<const ANY: bool>(&self, o: Vec3, d: Vec3, low: f32, high: f32) -> Option<(f32, usize)> {
-        if self.nodes.is_empty() {
-            return None;
-        }
-        let inverse = d.recip();
+        let root = self.nodes.first()?;
+        let (origin, inverse) = (Vec3A::from(o), Vec3A::from(d.recip()));
         let (mut best, mut found) = (high, None);
         let enter = |node: &Node, best: f32| {
-            let (a, b) = ((node.min - o) * inverse, (node.max - o) * inverse);
+            let (a, b) = ((node.min - origin) * inverse, (node.max - origin) * inverse);
             let (near, far) = (a.min(b).max_element().max(low), a.max(b).min_element().min(best));
             if near <= far { near } else { f32::INFINITY }
         };
-        // The median split keeps the depth at log2 of the number of objects.
-        let mut stack = [(0.0f32, 0u32); 48];
-        let mut top = 0;
-        let first = enter(&self.nodes[0], best);
-        if first < f32::INFINITY {
-            stack[0] = (first, 0);
-            top = 1;
-        }
+        let mut stack = [(0.0f32, 0u32); STACK];
+        let mut top = usize::from(enter(root, best) < f32::INFINITY);
         while top > 0 {
             top -= 1;
             let (near, mut at) = stack[top];
@@ -66,13 +62,12 @@ impl Bvh {
             }
             loop {
                 let node = &self.nodes[at as usize];
-                if node.count > 0 {
-                    for i in node.at as usize..(node.at + node.count) as usize {
-                        if let Some(t) = self.objects[i].hit(o, d, low, best) {
-                            (best, found) = (t, Some((t, i)));
-                            if ANY {
-                                return found;
-                            }
+                if node.leaf {
+                    let index = node.at as usize;
+                    if let Some(t) = self.objects[index].hit(o, d, low, best) {
+                        (best, found) = (t, Some((t, index)));
+                        if ANY {
+                            return found;
                         }
                     }
                     break;
@@ -94,26 +89,56 @@ impl Bvh {
     }
 }
 
+/// Half the surface of a box.
+fn area((min, max): (Vec3, Vec3)) -> f32 {
+    let s = (max - min).max(Vec3::ZERO);
+    s.x * s.y + s.y * s.z + s.z * s.x
+}
+
+fn join(a: (Vec3, Vec3), b: (Vec3, Vec3)) -> (Vec3, Vec3) {
+    (a.0.min(b.0), a.1.max(b.1))
+}
+
+const NOTHING: (Vec3, Vec3) = (Vec3::INFINITY, Vec3::NEG_INFINITY);
+
+fn sort(objects: &mut [Object], axis: usize) {
+    let centre = |o: &Object| o.bounds().0[axis] + o.bounds().1[axis];
+    objects.sort_by(|a, b| centre(a).total_cmp(&centre(b)));
+}
+
 /// Adds the subtree over `objects`, the first of which is number `first` of all.
-fn build(objects: &mut [Object], first: u32, nodes: &mut Vec<Node>) {
-    let (mut min, mut max) = (Vec3::INFINITY, Vec3::NEG_INFINITY);
-    for object in objects.iter() {
-        let (a, b) = object.bounds();
-        (min, max) = (min.min(a), max.max(b));
-    }
+fn build(objects: &mut [Object], first: u32, depth: usize, nodes: &mut Vec<Node>) {
+    let bounds = objects.iter().map(Object::bounds).fold(NOTHING, join);
     let me = nodes.len();
-    nodes.push(Node { min, max, at: first, count: objects.len() as u32 });
-    if objects.len() <= 2 {
+    nodes.push(Node { min: bounds.0.into(), max: bounds.1.into(), at: first, leaf: true });
+    if objects.len() == 1 {
         return;
     }
-    let size = max - min;
-    let axis = if size.x >= size.y && size.x >= size.z { 0 } else { 1 + (size.z > size.y) as usize };
-    let centre = |o: &Object| o.bounds().0[axis] + o.bounds().1[axis];
-    let half = objects.len() / 2;
-    objects.select_nth_unstable_by(half, |a, b| centre(a).total_cmp(&centre(b)));
-    let (left, right) = objects.split_at_mut(half);
-    build(left, first, nodes);
-    let split = nodes.len() as u32;
-    build(right, first + half as u32, nodes);
-    (nodes[me].at, nodes[me].count) = (split, 0);
+    let count = objects.len();
+    let (mut best, mut axis, mut split) = (f32::INFINITY, 0, count / 2);
+    if depth < MAX_SKEW {
+        for candidate in 0..3 {
+            sort(objects, candidate);
+            let mut after = vec![0.0; count];
+            let mut sum = NOTHING;
+            for i in (1..count).rev() {
+                sum = join(sum, objects[i].bounds());
+                after[i] = area(sum) * (count - i) as f32;
+            }
+            sum = NOTHING;
+            for i in 1..count {
+                sum = join(sum, objects[i - 1].bounds());
+                let cost = area(sum) * i as f32 + after[i];
+                if cost < best {
+                    (best, axis, split) = (cost, candidate, i);
+                }
+            }
+        }
+    }
+    sort(objects, axis);
+    let (left, right) = objects.split_at_mut(split);
+    build(left, first, depth + 1, nodes);
+    let middle = nodes.len() as u32;
+    build(right, first + split as u32, depth + 1, nodes);
+    (nodes[me].at, nodes[me].leaf) = (middle, false);
 }

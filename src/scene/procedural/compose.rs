@@ -23,7 +23,8 @@ pub(super) fn random(seed: u64, kind: RigKind) -> World {
         RigKind::Orbit => -stage.world_from_rig.z_axis.truncate() * stage.distance,
     };
     let spread = 2.0 * (0.5 * stage.fov_rad).tan() / 320.0;
-    let mut b = Builder { rng, palette, objects: Vec::new(), materials: Vec::new(), eye, spread, mirrors, taste: [1.0; KINDS] };
+    let mut b =
+        Builder { rng, palette, objects: Vec::new(), materials: Vec::new(), eye, spread, mirrors, taste: [1.0; KINDS] };
     let enclosure = match kind {
         RigKind::Forward => forward(&mut b, &stage),
         RigKind::Orbit => orbit(&mut b, &stage),
@@ -75,7 +76,7 @@ fn stage(rng: &mut Rng, kind: RigKind, unit: f32) -> Stage {
 fn large(b: &mut Builder, distance: f32) -> u32 {
     let pixel = distance * b.spread;
     let feature = pixel * b.rng.log_range(6.0, 120.0);
-    let texture = if b.rng.chance(0.3) {
+    let mut texture = if b.rng.chance(0.3) {
         // Plain walls are common, and hard: nothing to match.
         let pattern = if b.rng.chance(0.5) { Pattern::Flat } else { Pattern::Clouds { octaves: 3, gain: 0.5 } };
         let mut t = b.palette.with_pattern(&mut b.rng, pattern, feature * 2.0, pixel);
@@ -84,6 +85,11 @@ fn large(b: &mut Builder, distance: f32) -> u32 {
     } else {
         b.palette.texture(&mut b.rng, feature, pixel)
     };
+    // Walls and grounds are rarely as gaudy as things.
+    let dull = b.rng.range(0.0, 0.8);
+    for colour in &mut texture.colours {
+        *colour = colour.lerp(Vec3::splat(colour.dot(Vec3::new(0.3, 0.6, 0.1))), dull);
+    }
     b.finish(texture, pixel)
 }
 
@@ -136,21 +142,24 @@ fn forward(b: &mut Builder, stage: &Stage) -> Enclosure {
         Enclosure::Dome { radius, sky, ground: floor, ground_material }
     };
     let hero = b.rng.chance(0.5);
-    let groups = b.rng.log_range(9.0, 46.0) as usize;
+    // Some worlds are filled with small things, like a thicket.
+    let dense = b.rng.chance(0.35);
+    let groups = if dense { b.rng.count(40, 85) } else { b.rng.log_range(9.0, 46.0) as usize };
     let clutter = b.rng.chance(0.3);
     b.shuffle_taste();
     for i in 0..groups {
         let is_hero = hero && i == 0;
         let u = if clutter { b.rng.range(0.0, 0.5) } else { b.rng.range(0.05, 0.95) };
         let z = if is_hero { stage.focus.min(0.8 * far) } else { near * (far / near).powf(u) * 1.05 };
-        let angular = if is_hero { b.rng.range(0.2, 0.36) } else { b.rng.log_range(0.05, 0.26) };
+        let angular =
+            if is_hero { b.rng.range(0.2, 0.36) } else { b.rng.log_range(0.06, if dense { 0.2 } else { 0.28 }) };
         let reach = if is_hero { 0.3 } else { 1.1 };
         let x = b.rng.range(-reach, reach) * half_x.tan();
         let y = b.rng.range(-reach, reach) * half_y.tan();
         let mut at = stage.world_from_rig.transform_point3(Vec3::new(x, y, 1.0) * z);
         let mut r = (angular * z).min(0.5 * (z - 0.95 * near) + 0.12 * near);
         // Down to the floor along the line of sight, where that is in reach.
-        let standing = is_hero || b.rng.chance(0.65);
+        let standing = is_hero || b.rng.chance(if dense { 0.4 } else { 0.65 });
         if standing && at.y > 0.0 {
             let t = (floor - 0.8 * r) / at.y;
             if t > 0.2 && t < 4.0 && at.z * t < far {
@@ -213,7 +222,11 @@ fn furnish(b: &mut Builder, min: Vec3, max: Vec3) {
         }
     }
     for _ in 0..b.rng.count(0, 4) {
-        let size = Vec3::new(b.rng.range(0.04, 0.18) * width, b.rng.range(0.1, 0.35) * height, b.rng.range(0.03, 0.08) * max.z);
+        let size = Vec3::new(
+            b.rng.range(0.04, 0.18) * width,
+            b.rng.range(0.1, 0.35) * height,
+            b.rng.range(0.03, 0.08) * max.z,
+        );
         let at = Vec3::new(b.rng.range(min.x, max.x), max.y - size.y, max.z - size.z);
         let material = b.surface(at, size.x);
         b.add(Shape::Cube, at, Quat::IDENTITY, size, material);

@@ -20,18 +20,43 @@ pub(super) fn unit(hash: u32) -> f32 {
     (hash >> 8) as f32 * (1.0 / (1u32 << 24) as f32)
 }
 
+/// The next integer below. Without SSE4.1 `f32::floor` is a call, and textures ask for little else.
+pub(super) fn floor(x: f32) -> i32 {
+    let i = x as i32;
+    i.wrapping_sub(i32::from(x < i as f32))
+}
+
 /// Value noise in `[-1, 1]` with unit lattice spacing.
 pub(super) fn noise(p: Vec3, seed: u32) -> f32 {
-    let base = p.floor();
-    let f = p - base;
+    let (x, y, z) = (floor(p.x), floor(p.y), floor(p.z));
+    let f = p - Vec3::new(x as f32, y as f32, z as f32);
     let s = f * f * f * (f * (f * 6.0 - Vec3::splat(15.0)) + Vec3::splat(10.0));
-    let (x, y, z) = (base.x as i32, base.y as i32, base.z as i32);
     let (x1, y1, z1) = (x.wrapping_add(1), y.wrapping_add(1), z.wrapping_add(1));
     let at = |x, y, z| unit(hash(x, y, z, seed));
     let mix = |a: f32, b: f32, t: f32| a + (b - a) * t;
     let near = mix(mix(at(x, y, z), at(x1, y, z), s.x), mix(at(x, y1, z), at(x1, y1, z), s.x), s.y);
     let far = mix(mix(at(x, y, z1), at(x1, y, z1), s.x), mix(at(x, y1, z1), at(x1, y1, z1), s.x), s.y);
     mix(near, far, s.z) * 2.0 - 1.0
+}
+
+/// Gradient of [`noise`].
+pub(super) fn noise_gradient(p: Vec3, seed: u32) -> Vec3 {
+    let (x, y, z) = (floor(p.x), floor(p.y), floor(p.z));
+    let f = p - Vec3::new(x as f32, y as f32, z as f32);
+    let s = f * f * f * (f * (f * 6.0 - Vec3::splat(15.0)) + Vec3::splat(10.0));
+    let slope = 30.0 * f * f * (f * (f - Vec3::splat(2.0)) + Vec3::ONE);
+    let (x1, y1, z1) = (x.wrapping_add(1), y.wrapping_add(1), z.wrapping_add(1));
+    let at = |x, y, z| unit(hash(x, y, z, seed));
+    let mix = |a: f32, b: f32, t: f32| a + (b - a) * t;
+    // Corners in pairs along x: their difference is the slope in x, their mixture goes on in y and z.
+    let rows = [(y, z), (y1, z), (y, z1), (y1, z1)].map(|(y, z)| {
+        let (a, b) = (at(x, y, z), at(x1, y, z));
+        (b - a, mix(a, b, s.x))
+    });
+    let along_x = mix(mix(rows[0].0, rows[1].0, s.y), mix(rows[2].0, rows[3].0, s.y), s.z);
+    let along_y = mix(rows[1].1 - rows[0].1, rows[3].1 - rows[2].1, s.z);
+    let along_z = mix(rows[2].1, rows[3].1, s.y) - mix(rows[0].1, rows[1].1, s.y);
+    Vec3::new(along_x, along_y, along_z) * slope * 2.0
 }
 
 /// A rotation between octaves, so that lattice directions do not add up.
@@ -57,7 +82,7 @@ pub(super) fn fbm(p: Vec3, seed: u32, octaves: u32, gain: f32, footprint: f32) -
 
 /// Nearest and second nearest cell point of a jittered grid: distance to both, and the nearest cell's hash.
 pub(super) fn cells(p: Vec2, seed: u32) -> (f32, f32, u32) {
-    let base = p.floor();
+    let base = Vec2::new(floor(p.x) as f32, floor(p.y) as f32);
     let (mut first, mut second, mut id) = (f32::MAX, f32::MAX, 0);
     for j in -1..=1 {
         for i in -1..=1 {
@@ -79,7 +104,7 @@ pub(super) fn cells(p: Vec2, seed: u32) -> (f32, f32, u32) {
 /// long).
 pub(super) fn intervals(x: f32, seed: u32) -> (i32, f32) {
     let edge = |i: i32| i as f32 + 0.7 * (unit(hash(i, 7, 3, seed)) - 0.5);
-    let mut i = x.floor() as i32;
+    let mut i = floor(x);
     if x < edge(i) {
         i -= 1;
     } else if x >= edge(i + 1) {

@@ -70,7 +70,11 @@ impl Palette {
                 srgb(rng.pick(&NATURAL)) * tint
             } else {
                 let h = hue + rng.pick(&[0.0, 0.04, 0.5, 0.08, 0.33]) + rng.range(-0.05, 0.05);
-                hsv(h, saturation * rng.range(0.4, 1.0), if i % 3 == 0 { rng.range(0.2, 0.5) } else { rng.range(0.4, 0.95) })
+                hsv(
+                    h,
+                    saturation * rng.range(0.4, 1.0),
+                    if i % 3 == 0 { rng.range(0.2, 0.5) } else { rng.range(0.4, 0.95) },
+                )
             }
         });
         Self(colours.collect())
@@ -103,7 +107,10 @@ impl Palette {
             39..=48 => Pattern::Wood { warp: rng.range(0.3, 2.5) },
             49..=52 => Pattern::Checker,
             53..=57 => Pattern::Bricks { mortar: rng.range(0.02, 0.06) },
-            58..=63 => Pattern::Stripes { warp: if rng.chance(0.5) { 0.0 } else { rng.range(0.2, 2.0) }, soft: rng.chance(0.4) },
+            58..=63 => Pattern::Stripes {
+                warp: if rng.chance(0.5) { 0.0 } else { rng.range(0.2, 2.0) },
+                soft: rng.chance(0.4),
+            },
             64..=68 => Pattern::Cells { edge: if rng.chance(0.5) { 0.0 } else { rng.range(0.03, 0.15) } },
             69..=73 => Pattern::Spots { radius: rng.range(0.2, 0.48) },
             74..=79 => Pattern::Posterised { levels: rng.count(2, 6) as f32 },
@@ -119,7 +126,8 @@ impl Palette {
     /// A texture of the given pattern.
     pub fn with_pattern(&self, rng: &mut Rng, pattern: Pattern, feature: f32, pixel: f32) -> Texture {
         let cells = if pattern == Pattern::Glyphs { feature.min(pixel * 14.0).max(pixel * 3.0) } else { feature };
-        let stretch = if rng.chance(0.3) { Vec3::new(rng.log_range(0.4, 2.0), rng.log_range(0.4, 2.0), 1.0) } else { Vec3::ONE };
+        let stretch =
+            if rng.chance(0.3) { Vec3::new(rng.log_range(0.4, 2.0), rng.log_range(0.4, 2.0), 1.0) } else { Vec3::ONE };
         Texture {
             pattern,
             frequency: stretch / cells,

@@ -154,14 +154,12 @@ impl Builder {
                 Solid::Rock { amount: rng.range(0.08, 0.3), frequency: rng.range(1.2, 2.8), seed }
             }
             6 => {
-                let (belly, phase) = (rng.range(0.25, 0.6), rng.range(0.0, 6.28));
+                let (belly, phase) = (rng.range(0.25, 0.6), rng.range(0.0, std::f32::consts::TAU));
                 Solid::Vase { belly, waves: rng.range(1.5, 4.5), phase }
             }
-            _ => Solid::Ribbed {
-                ribs: rng.count(3, 8) as f32,
-                depth: rng.range(0.05, 0.16),
-                flat: rng.range(0.6, 0.95),
-            },
+            _ => {
+                Solid::Ribbed { ribs: rng.count(3, 8) as f32, depth: rng.range(0.05, 0.16), flat: rng.range(0.6, 0.95) }
+            }
         };
         self.add(Shape::Solid(solid), at, turn, Vec3::splat(r * 0.8), material);
     }
@@ -175,7 +173,8 @@ impl Builder {
             let material = self.surface(at, r);
             let rng = &mut self.rng;
             let height = 0.5 * step * rng.range(0.85, 1.0);
-            let centre = at + Vec3::new(rng.range(-0.1, 0.1) * r, 0.8 * r - (i as f32 + 0.5) * step, rng.range(-0.1, 0.1) * r);
+            let centre =
+                at + Vec3::new(rng.range(-0.1, 0.1) * r, 0.8 * r - (i as f32 + 0.5) * step, rng.range(-0.1, 0.1) * r);
             let wide = rng.range(0.2, 0.42) * r;
             let deep = if round { wide } else { rng.range(0.2, 0.42) * r };
             let turn = rng.yaw();
@@ -338,7 +337,7 @@ impl Builder {
         for _ in 0..self.rng.count(8, 30) {
             let rng = &mut self.rng;
             let size = r * rng.range(0.04, 0.16);
-            let out = Vec2::from_angle(rng.range(0.0, 6.3)) * (0.8 * r * rng.unit().sqrt());
+            let out = Vec2::from_angle(rng.range(0.0, std::f32::consts::TAU)) * (0.8 * r * rng.unit().sqrt());
             let place = at + Vec3::new(out.x, 0.9 * r - size * 0.6, out.y).clamp_length_max(r - size);
             let scale = Vec3::new(size, size * rng.range(0.4, 1.0), size * rng.range(0.6, 1.0));
             let (turn, material) = (rng.yaw(), rng.pick(&kinds));

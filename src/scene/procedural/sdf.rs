@@ -7,20 +7,46 @@ use glam::{Vec2, Vec3};
 #[derive(Clone, Debug)]
 pub(super) enum Solid {
     /// Balls (centre, radius) melted together with blending radius `blend`.
-    Blobs { balls: Vec<(Vec3, f32)>, blend: f32 },
-    RoundBox { half: Vec3, radius: f32 },
+    Blobs {
+        balls: Vec<(Vec3, f32)>,
+        blend: f32,
+    },
+    RoundBox {
+        half: Vec3,
+        radius: f32,
+    },
     /// About y.
-    Torus { major: f32, minor: f32 },
+    Torus {
+        major: f32,
+        minor: f32,
+    },
     /// A rounded bar along y, turned by `rate` radians per unit.
-    Twisted { half: Vec2, rate: f32 },
+    Twisted {
+        half: Vec2,
+        rate: f32,
+    },
     /// A ball with noise on it.
-    Rock { amount: f32, frequency: f32, seed: u32 },
+    Rock {
+        amount: f32,
+        frequency: f32,
+        seed: u32,
+    },
     /// Turned about y; the radius swings along the height.
-    Vase { belly: f32, waves: f32, phase: f32 },
+    Vase {
+        belly: f32,
+        waves: f32,
+        phase: f32,
+    },
     /// A tapered bent tube: points with radii, joined in order.
-    Horn { joints: Vec<(Vec3, f32)> },
+    Horn {
+        joints: Vec<(Vec3, f32)>,
+    },
     /// A fluted ball: ribs around y, like a pumpkin.
-    Ribbed { ribs: f32, depth: f32, flat: f32 },
+    Ribbed {
+        ribs: f32,
+        depth: f32,
+        flat: f32,
+    },
 }
 
 /// Steps of sphere tracing; grazing rays that need more are taken as misses.
@@ -55,7 +81,11 @@ impl Solid {
             Self::Rock { amount, frequency, seed } => {
                 let d = p.length() - 0.99 + amount;
                 // Far from the surface the noise does not matter and costs the most.
-                if d > 0.35 { d - amount } else { d - amount * fbm(p * *frequency, *seed, 3, 0.5, 0.0).clamp(-1.0, 1.0) }
+                if d > 2.0 * amount {
+                    d - amount
+                } else {
+                    d - amount * fbm(p * *frequency, *seed, 3, 0.5, 0.0).clamp(-1.0, 1.0)
+                }
             }
             Self::Vase { belly, waves, phase } => {
                 let r = belly + (0.95 - belly) * 0.5 * (1.0 + (p.y * waves + phase).sin()) * 0.9;

@@ -12,9 +12,15 @@ pub(super) enum Cutout {
     /// A pointed outline along y, like a leaf.
     Leaf,
     /// A lattice with `count` openings a side and bars of the given share of a cell.
-    Lattice { count: f32, bar: f32 },
+    Lattice {
+        count: f32,
+        bar: f32,
+    },
     /// Rounded holes at random.
-    Lace { count: f32, seed: u32 },
+    Lace {
+        count: f32,
+        seed: u32,
+    },
 }
 
 impl Cutout {
@@ -48,7 +54,9 @@ pub(super) enum Shape {
     /// Radius 1 about y, with caps at ±1.
     Cylinder,
     /// Radius `top` at y = -1 growing to 1 at y = 1, with caps.
-    Cone { top: f32 },
+    Cone {
+        top: f32,
+    },
     /// In the plane z = 0.
     Sheet(Cutout),
     /// A signed distance; only with equal scales.

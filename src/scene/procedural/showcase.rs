@@ -42,7 +42,7 @@ pub(super) fn world() -> World {
     bowl_and_fruit(&mut b);
     books(&mut b);
     let lighting = Lighting {
-        key: Light::Distant { towards: Vec3::new(-0.62, -0.72, -0.45).normalize() },
+        key: Light::Distant { towards: Vec3::new(-0.4, -0.74, -0.6).normalize() },
         key_colour: Vec3::new(1.5, 1.32, 1.05),
         key_size: 0.05,
         fill: Vec3::new(0.7, -0.3, -0.6).normalize(),
@@ -53,7 +53,7 @@ pub(super) fn world() -> World {
     };
     let stage = Stage {
         kind: RigKind::Forward,
-        world_from_rig: look(Vec3::ZERO, Vec3::new(0.0, 0.2, 1.0), 0.0),
+        world_from_rig: look(Vec3::ZERO, Vec3::new(0.0, 0.13, 1.0), 0.0),
         centre: Vec3::ZERO,
         distance: 2.2,
         focus: 4.4,
@@ -77,7 +77,12 @@ fn room(b: &mut Builder) -> Enclosure {
     let boards = b.push(rough(texture(Pattern::Panels { aspect: 0.25 }, 0.5, boards, 0.3, 7), 0.0, 1.0));
     let (min, max) = (Vec3::new(-4.2, -3.0, -3.0), Vec3::new(4.4, 2.6, 8.2));
 
-    let frame = b.push(glossy(texture(Pattern::Wood { warp: 0.5 }, 0.5, [[96, 62, 36], [120, 80, 48], [82, 52, 30], [60, 38, 22]], 0.2, 8), 0.2, 30.0, 0.0));
+    let frame = b.push(glossy(
+        texture(Pattern::Wood { warp: 0.5 }, 0.5, [[96, 62, 36], [120, 80, 48], [82, 52, 30], [60, 38, 22]], 0.2, 8),
+        0.2,
+        30.0,
+        0.0,
+    ));
     let canvas = [[236, 222, 196], [58, 104, 128], [214, 132, 62], [36, 52, 70]];
     let canvas = b.push(rough(texture(Pattern::Posterised { levels: 5.0 }, 0.55, canvas, 0.12, 19), 0.0, 1.0));
     let at = Vec3::new(1.35, -0.75, 8.15);
@@ -91,7 +96,13 @@ fn room(b: &mut Builder) -> Enclosure {
     let at = Vec3::new(-2.1, -0.75, 8.12);
     // Deep, since the sky is looked up by direction from the middle of the box.
     b.add(Shape::Cube, at + Vec3::Z * 1.5, Quat::IDENTITY, Vec3::new(0.95, 1.25, 1.5), pane);
-    b.add(Shape::Sheet(Cutout::Lattice { count: 3.0, bar: 0.05 }), at - Vec3::Z * 0.08, Quat::IDENTITY, Vec3::new(1.0, 1.3, 1.0), frame);
+    b.add(
+        Shape::Sheet(Cutout::Lattice { count: 3.0, bar: 0.05 }),
+        at - Vec3::Z * 0.08,
+        Quat::IDENTITY,
+        Vec3::new(1.0, 1.3, 1.0),
+        frame,
+    );
     Enclosure::Room { min, max, materials: [plaster, plaster, plaster, boards, plaster, brick] }
 }
 
@@ -115,7 +126,17 @@ fn fern(b: &mut Builder, foot: Vec3) {
     let pot = Quat::from_rotation_x(std::f32::consts::PI);
     b.add(Shape::Cone { top: 0.72 }, foot - Vec3::Y * 0.3, pot, Vec3::new(0.36, 0.3, 0.36), clay);
     b.add(Shape::Cylinder, foot - Vec3::Y * 0.58, Quat::IDENTITY, Vec3::new(0.4, 0.06, 0.4), clay);
-    let soil = b.push(rough(texture(Pattern::Clouds { octaves: 5, gain: 0.7 }, 0.1, [[52, 38, 28], [70, 52, 38], [40, 30, 22], [84, 64, 46]], 0.3, 15), 0.2, 30.0));
+    let soil = b.push(rough(
+        texture(
+            Pattern::Clouds { octaves: 5, gain: 0.7 },
+            0.1,
+            [[52, 38, 28], [70, 52, 38], [40, 30, 22], [84, 64, 46]],
+            0.3,
+            15,
+        ),
+        0.2,
+        30.0,
+    ));
     b.add(Shape::Cylinder, foot - Vec3::Y * 0.62, Quat::IDENTITY, Vec3::new(0.34, 0.03, 0.34), soil);
     let crown = foot - Vec3::Y * 0.62;
     let greens = [[[74, 116, 48], [104, 146, 62]], [[58, 98, 44], [88, 130, 54]], [[112, 150, 70], [140, 172, 84]]];
@@ -130,7 +151,8 @@ fn fern(b: &mut Builder, foot: Vec3) {
         let reach = b.rng.range(0.75, 1.15);
         let lift = b.rng.range(0.75, 1.5);
         let material = greens[s % 3];
-        let point = |t: f32| crown + out * (reach * t * (0.4 + 0.6 * t)) * 0.85 - Vec3::Y * (lift * t * (1.25 - 0.75 * t));
+        let point =
+            |t: f32| crown + out * (reach * t * (0.4 + 0.6 * t)) * 0.85 - Vec3::Y * (lift * t * (1.25 - 0.75 * t));
         let pairs = 13;
         for i in 0..pairs {
             let (t0, t1) = (i as f32 / pairs as f32, (i + 1) as f32 / pairs as f32);
@@ -149,13 +171,24 @@ fn fern(b: &mut Builder, foot: Vec3) {
 
 fn bowl_and_fruit(b: &mut Builder) {
     let glaze = [[58, 108, 138], [44, 88, 120], [232, 228, 214], [36, 70, 98]];
-    let glaze = b.push(glossy(texture(Pattern::Stripes { warp: 0.4, soft: false }, 0.1, glaze, 0.05, 17), 0.5, 60.0, 0.05));
+    let glaze =
+        b.push(glossy(texture(Pattern::Stripes { warp: 0.4, soft: false }, 0.1, glaze, 0.05, 17), 0.5, 60.0, 0.05));
     let vase = Solid::Vase { belly: 0.3, waves: 2.4, phase: 1.0 };
     b.add(Shape::Solid(vase), Vec3::new(0.15, TABLE - 0.62, 5.35), Quat::IDENTITY, Vec3::splat(0.63), glaze);
     let stem = b.push(rough(Texture::flat(srgb([86, 110, 52])), 0.0, 1.0));
     let petals = [[226, 176, 54], [240, 204, 92], [206, 92, 70]];
     let petals = petals.map(|c| b.push(rough(Texture::flat(srgb(c)), 0.0, 1.0)));
-    let eye = b.push(rough(texture(Pattern::Spots { radius: 0.4 }, 0.02, [[80, 50, 26], [110, 74, 34], [60, 38, 20], [80, 50, 26]], 0.2, 18), 0.0, 1.0));
+    let eye = b.push(rough(
+        texture(
+            Pattern::Spots { radius: 0.4 },
+            0.02,
+            [[80, 50, 26], [110, 74, 34], [60, 38, 20], [80, 50, 26]],
+            0.2,
+            18,
+        ),
+        0.0,
+        1.0,
+    ));
     for i in 0..7usize {
         let lean = Vec2::from_angle(i as f32 * 2.4) * (0.12 + 0.05 * i as f32);
         let foot = Vec3::new(0.15, TABLE - 1.0, 5.35);
@@ -176,14 +209,24 @@ fn bowl_and_fruit(b: &mut Builder) {
         glossy(skin, 0.35, 40.0, 0.0)
     };
     let apple = b.push(fruit([[176, 44, 38], [196, 70, 48], [160, 34, 34], [214, 150, 70]], 21));
-    let orange = b.push(Material { bump: 0.12, bump_frequency: 50.0, ..fruit([[230, 140, 40], [236, 152, 52], [222, 128, 34], [236, 152, 52]], 22) });
+    let orange = b.push(Material {
+        bump: 0.12,
+        bump_frequency: 50.0,
+        ..fruit([[230, 140, 40], [236, 152, 52], [222, 128, 34], [236, 152, 52]], 22)
+    });
     let pear = b.push(fruit([[176, 178, 78], [190, 186, 92], [158, 160, 66], [140, 110, 60]], 23));
     for (x, z, r, material) in [(0.42, 3.95, 0.19, apple), (0.83, 4.2, 0.2, orange), (0.62, 4.5, 0.18, apple)] {
         b.add(Shape::Sphere, Vec3::new(x, TABLE - r * 0.94, z), Quat::IDENTITY, Vec3::new(r, r * 0.94, r), material);
     }
     let balls = vec![(Vec3::new(0.0, 0.42, 0.0), 0.5), (Vec3::new(0.05, -0.35, 0.0), 0.28)];
     let turn = Quat::from_rotation_z(0.15);
-    b.add(Shape::Solid(Solid::Blobs { balls, blend: 0.45 }), Vec3::new(-0.1, TABLE - 0.24, 4.2), turn, Vec3::splat(0.26), pear);
+    b.add(
+        Shape::Solid(Solid::Blobs { balls, blend: 0.45 }),
+        Vec3::new(-0.1, TABLE - 0.24, 4.2),
+        turn,
+        Vec3::splat(0.26),
+        pear,
+    );
     let steel = b.push(glossy(texture(Pattern::Flat, 1.0, [[200, 200, 205]; 4], 0.0, 24), 0.8, 120.0, 0.7));
     b.add(Shape::Sphere, Vec3::new(-0.62, TABLE - 0.2, 3.6), Quat::IDENTITY, Vec3::splat(0.2), steel);
 }
@@ -198,7 +241,13 @@ fn books(b: &mut Builder) {
     for (i, ([cloth, print], half, thick, turn)) in covers.into_iter().enumerate() {
         let title = texture(Pattern::Glyphs, 0.06, [cloth, cloth, print, cloth], 0.15, 30 + i as u32);
         let title = b.push(glossy(title, 0.1, 20.0, 0.0));
-        let paper = texture(Pattern::Stripes { warp: 0.0, soft: true }, 0.014, [[236, 228, 206], [214, 204, 178], [224, 214, 190], [206, 196, 170]], 0.05, 33);
+        let paper = texture(
+            Pattern::Stripes { warp: 0.0, soft: true },
+            0.014,
+            [[236, 228, 206], [214, 204, 178], [224, 214, 190], [206, 196, 170]],
+            0.05,
+            33,
+        );
         let mut paper = paper;
         paper.frequency = Vec3::new(1.0, 70.0, 1.0);
         let paper = b.push(rough(paper, 0.0, 1.0));
@@ -207,7 +256,13 @@ fn books(b: &mut Builder) {
         let deep = half * 0.7;
         b.add(Shape::Cube, centre, turn, Vec3::new(half * 0.97, thick * 0.85, deep * 0.97), paper);
         for side in [-1.0, 1.0] {
-            b.add(Shape::Cube, centre + Vec3::Y * side * thick * 0.92, turn, Vec3::new(half, thick * 0.08, deep), title);
+            b.add(
+                Shape::Cube,
+                centre + Vec3::Y * side * thick * 0.92,
+                turn,
+                Vec3::new(half, thick * 0.08, deep),
+                title,
+            );
         }
         b.add(Shape::Cube, centre + turn * Vec3::new(0.0, 0.0, -deep), turn, Vec3::new(half, thick, 0.012), title);
         y -= 2.0 * thick;

@@ -64,9 +64,9 @@ fn cameras_keep_away_from_surfaces() {
 /// Where a pixel of one view lands in another, and the depth it should have there.
 fn transfer(from: &Camera, depth: f32, pixel: Vec2, to: &Camera) -> Option<(Vec2, f32)> {
     let ray = from.ray(pixel);
-    let p = to.pixel_from_world().project_point3(ray.origin + ray.direction * depth);
-    let z = (to.world_from_camera.inverse().transform_point3(ray.origin + ray.direction * depth)).z;
-    (z > 0.0).then_some((Vec2::new(p.x, p.y), z))
+    let p = to.pixel_from_world().transform_point3(ray.origin + ray.direction * depth);
+    let z = p.z;
+    (z > 0.0).then_some((Vec2::new(p.x, p.y) / z, z))
 }
 
 /// The surface that one view sees lies at the depth that another view measures there, unless something is in front of
@@ -184,6 +184,34 @@ fn folders_are_whole_or_absent_and_read_back() {
     assert_eq!(std::fs::read(&marker).unwrap(), b"mine");
 }
 
+/// A loader moves and scales the world, but pixels of one view go to the same pixels of another.
+#[test]
+fn a_loader_finds_the_same_relative_geometry() {
+    let temp = tempfile::tempdir().unwrap();
+    for (seed, kind) in [(4, RigKind::Forward), (6, RigKind::Orbit)] {
+        let dir = temp.path().join(seed.to_string());
+        let world = World::random(seed, kind);
+        let views = cameras(&world, &rig(kind, 5), seed);
+        let jpeg_quality = (kind == RigKind::Orbit).then_some(92);
+        let options = WriteOptions { samples_per_pixel: 1, jpeg_quality, depth: false, threads: 2 };
+        write_llff(&dir, &world, &views, &options, &|_| ()).unwrap();
+        assert!(!dir.join("depth").exists());
+        let loaded = crate::formats::load(&dir, &crate::LoadOptions::default()).unwrap();
+        assert_eq!(loaded.views.len(), 5);
+        let read = |i: usize| &loaded.views[i].camera;
+        let scale = read(0).origin().distance(read(4).origin()) / views[0].origin().distance(views[4].origin());
+        for (i, j) in [(0, 3), (4, 1)] {
+            for pixel in [Vec2::new(48.0, 35.0), Vec2::new(10.0, 60.0), Vec2::new(90.0, 3.0)] {
+                let depth = 3.0 * world.stage.distance;
+                let Some((expected, z)) = transfer(&views[i], depth, pixel, &views[j]) else { continue };
+                let (found, z_found) = transfer(read(i), depth * scale, pixel, read(j)).unwrap();
+                assert!(found.distance(expected) < 0.01 * (1.0 + expected.length() / 97.0), "{found} {expected}");
+                assert!((z_found - z * scale).abs() < 1e-3 * z_found.abs(), "{z_found} {z}");
+            }
+        }
+    }
+}
+
 #[test]
 fn foreign_content_and_bad_cameras_are_refused() {
     let temp = tempfile::tempdir().unwrap();
@@ -226,4 +254,39 @@ fn the_showcase_is_full_of_shapes() {
     let (_, depth) = render(&world, &camera, 1);
     let (near, far) = bounds(depth);
     assert!(far / near > 2.0, "{near} to {far}");
+}
+
+/// The tree finds what a search through all objects finds.
+#[test]
+fn the_tree_misses_nothing() {
+    for seed in [2, 9] {
+        let world = World::random(seed, RigKind::Forward);
+        let mut rng = rng::Rng::new(seed, 77);
+        let mut hits = 0;
+        for _ in 0..3000 {
+            let (o, d) = (rng.direction() * 0.2, rng.direction());
+            let found = world.bvh.closest(o, d, 0.0, 1e6).map(|(t, _)| t);
+            let all = world.bvh.objects.iter().filter_map(|object| object.hit(o, d, 0.0, 1e6)).reduce(f32::min);
+            hits += u32::from(all.is_some());
+            match (found, all) {
+                // Solids end their march at a place that depends on where it was cut off, within a tolerance.
+                (Some(a), Some(b)) => assert!((a - b).abs() < 2e-3 * b, "seed {seed}: {a} and {b}"),
+                (a, b) => assert_eq!(a, b, "seed {seed}"),
+            }
+            assert_eq!(world.bvh.blocked(o, d, 0.0, 1e6), all.is_some());
+        }
+        assert!(hits > 100, "{hits}");
+    }
+}
+
+/// The analytic gradient is the slope of the noise.
+#[test]
+fn noise_gradients_match_differences() {
+    let mut rng = rng::Rng::new(1, 1);
+    for _ in 0..200 {
+        let p = rng.direction() * rng.range(0.0, 50.0);
+        let slope = |axis: Vec3| (noise::noise(p + axis * 1e-2, 5) - noise::noise(p - axis * 1e-2, 5)) / 2e-2;
+        let expected = Vec3::new(slope(Vec3::X), slope(Vec3::Y), slope(Vec3::Z));
+        assert!((noise::noise_gradient(p, 5) - expected).length() < 0.03, "{p}");
+    }
 }

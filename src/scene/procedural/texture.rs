@@ -1,6 +1,6 @@
 //! Surface colours: solid and planar procedural patterns, filtered to the pixel size.
 
-use super::noise::{cells, fbm, hash, intervals, noise, unit};
+use super::noise::{cells, fbm, floor, hash, intervals, noise, unit};
 use glam::{Vec2, Vec3};
 
 /// Where a texture is looked up.
@@ -17,22 +17,45 @@ pub(super) struct Spot {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Pattern {
     Flat,
-    Clouds { octaves: u32, gain: f32 },
-    Marble { warp: f32 },
-    Wood { warp: f32 },
+    Clouds {
+        octaves: u32,
+        gain: f32,
+    },
+    Marble {
+        warp: f32,
+    },
+    Wood {
+        warp: f32,
+    },
     Checker,
-    Bricks { mortar: f32 },
-    Stripes { warp: f32, soft: bool },
-    Cells { edge: f32 },
-    Spots { radius: f32 },
-    Posterised { levels: f32 },
+    Bricks {
+        mortar: f32,
+    },
+    Stripes {
+        warp: f32,
+        soft: bool,
+    },
+    Cells {
+        edge: f32,
+    },
+    Spots {
+        radius: f32,
+    },
+    Posterised {
+        levels: f32,
+    },
     Glyphs,
-    Panels { aspect: f32 },
+    Panels {
+        aspect: f32,
+    },
     Books,
     Cracks,
     Windows,
     /// Colours by direction rather than position: hills and clouds painted on a distant dome.
-    Sky { hills: u32, clouds: f32 },
+    Sky {
+        hills: u32,
+        clouds: f32,
+    },
 }
 
 /// A pattern with its colours and scale.
@@ -116,27 +139,28 @@ impl Texture {
                 let q = if seed & 1 == 0 { q } else { Vec3::new(q.y, q.x, q.z) };
                 let ring = (q.x * q.x + q.z * q.z).sqrt() * 4.0;
                 let fibre = 0.15 * fbm(p * Vec3::new(14.0, 0.8, 14.0), seed, 2, 0.6, width * 14.0);
-                fade(self.ramp((ring - ring.floor()).powi(2) * 0.8 + 0.1 + fibre), width * 4.0)
+                fade(self.ramp((ring - floor(ring) as f32).powi(2) * 0.8 + 0.1 + fibre), width * 4.0)
             }
             Pattern::Checker => {
-                let side = |x: f32| (((x - 2.0 * (x * 0.5).floor() - 1.0).abs() - 0.5) / width.max(1e-5)).clamp(-0.5, 0.5);
+                let side =
+                    |x: f32| (((x - 2.0 * floor(x * 0.5) as f32 - 1.0).abs() - 0.5) / width.max(1e-5)).clamp(-0.5, 0.5);
                 c[0].lerp(c[2], 0.5 + 2.0 * side(uv.x) * side(uv.y))
             }
             Pattern::Bricks { mortar } => {
-                let row = (uv.y * 2.0).floor();
-                let x = uv.x + 0.5 * (row as i32 & 1) as f32;
-                let (fx, fy) = (x - x.floor(), uv.y * 2.0 - row);
+                let row = floor(uv.y * 2.0);
+                let x = uv.x + 0.5 * (row & 1) as f32;
+                let (fx, fy) = (x - floor(x) as f32, uv.y * 2.0 - row as f32);
                 let inside = (fx.min(1.0 - fx)).min(fy.min(1.0 - fy) * 0.5) - mortar;
-                let h = hash(x.floor() as i32, row as i32, 1, seed);
+                let h = hash(floor(x), row, 1, seed);
                 let brick = c[h as usize % 3] * (0.85 + 0.3 * unit(h));
                 fade(c[3].lerp(brick, cover(inside, width)), width * 2.0)
             }
             Pattern::Stripes { warp, soft } => {
                 let bend = if warp > 0.0 { warp * noise(p * 0.7, seed) } else { 0.0 };
                 let x = uv.x + bend;
-                let wave = (x - x.floor() - 0.5).abs() * 2.0;
+                let wave = (x - floor(x) as f32 - 0.5).abs() * 2.0;
                 let t = if soft { wave } else { cover(wave - 0.5, 2.0 * width) };
-                fade(c[0].lerp(self.choose(hash(x.floor() as i32, 0, 0, seed)), t), width)
+                fade(c[0].lerp(self.choose(hash(floor(x), 0, 0, seed)), t), width)
             }
             Pattern::Cells { edge } => {
                 let (first, second, id) = cells(uv, seed);
@@ -144,7 +168,7 @@ impl Texture {
                 fade(c[3].lerp(self.choose(id) * (1.0 - 0.35 * first), t), width)
             }
             Pattern::Spots { radius } => {
-                let cell = uv.floor();
+                let cell = corner(uv);
                 let h = hash(cell.x as i32, cell.y as i32, 2, seed);
                 let r = radius * (0.4 + 0.6 * unit(h.wrapping_mul(0x9e37_79b1)));
                 let jitter = Vec2::new((h & 0xffff) as f32, (h >> 16) as f32) / 65536.0;
@@ -153,7 +177,8 @@ impl Texture {
             }
             Pattern::Posterised { levels } => {
                 let t = (0.5 + 0.5 * fbm(p, seed, 4, 0.5, width)).clamp(0.0, 0.999) * levels;
-                let step = t.floor() + smooth(0.5 - 2.0 * width, 0.5 + 2.0 * width + 1e-4, t - t.floor());
+                let below = floor(t) as f32;
+                let step = below + smooth(0.5 - 2.0 * width, 0.5 + 2.0 * width + 1e-4, t - below);
                 self.ramp(step / levels)
             }
             Pattern::Glyphs => self.glyphs(uv, width),
@@ -165,10 +190,10 @@ impl Texture {
                 fade(c[3].lerp(panel, cover(dx.min(dy) - 0.04, width)), width)
             }
             Pattern::Books => {
-                let shelf = (uv.y * 0.35).floor();
+                let shelf = floor(uv.y * 0.35);
                 let (book, edge) = intervals(uv.x * 2.0, seed ^ shelf as u32);
-                let h = hash(book, shelf as i32, 6, seed);
-                let y = uv.y * 0.35 - shelf;
+                let h = hash(book, shelf, 6, seed);
+                let y = uv.y * 0.35 - shelf as f32;
                 let height = 0.72 + 0.2 * unit(h.wrapping_mul(0x2545_f491));
                 let band = cover(0.04 - (y - height * (0.3 + 0.5 * unit(h))).abs(), width);
                 let cover_colour = self.choose(h).lerp(c[(h >> 3) as usize & 3], band);
@@ -176,12 +201,13 @@ impl Texture {
                 fade((c[0] * 0.15).lerp(cover_colour, cover(inside, width * 2.0)), width * 2.0)
             }
             Pattern::Cracks => {
-                let (first, second, id) = cells(uv + 0.25 * Vec2::new(noise(p * 2.0, seed), noise(p * 2.0, !seed)), seed);
+                let (first, second, id) =
+                    cells(uv + 0.25 * Vec2::new(noise(p * 2.0, seed), noise(p * 2.0, !seed)), seed);
                 let stone = self.ramp(0.3 + 0.2 * unit(id) + 0.35 * fbm(p * 2.0, seed, 4, 0.6, width * 2.0));
                 fade((c[3] * 0.5).lerp(stone, cover(second - first - 0.07, width)), width)
             }
             Pattern::Windows => {
-                let cell = uv.floor();
+                let cell = corner(uv);
                 let f = uv - cell;
                 let h = hash(cell.x as i32, cell.y as i32, 8, seed);
                 let inside = (f.x - 0.2).min(0.8 - f.x).min(f.y - 0.15).min(0.75 - f.y);
@@ -195,7 +221,7 @@ impl Texture {
 
     /// Lines of made-up letters with gaps between words and between paragraphs.
     fn glyphs(&self, uv: Vec2, width: f32) -> Vec3 {
-        let cell = uv.floor();
+        let cell = corner(uv);
         let sub = (uv - cell) * Vec2::new(6.0, 10.0);
         let (x, y) = (cell.x as i32, cell.y as i32);
         let h = hash(x, y, 4, self.seed);
@@ -221,7 +247,9 @@ impl Texture {
         for layer in 0..hills {
             let k = layer as f32 / hills as f32;
             let seed = self.seed + 31 * layer;
-            let ridge = 0.02 + 0.12 * k + 0.07 * (1.0 + k) * fbm(around * (3.0 + 2.0 * (hills - layer) as f32), seed, 6, 0.5, 0.004);
+            let ridge = 0.02
+                + 0.12 * k
+                + 0.07 * (1.0 + k) * fbm(around * (3.0 + 2.0 * (hills - layer) as f32), seed, 6, 0.5, 0.004);
             if height < ridge {
                 let detail = fbm(d * 26.0, seed ^ 0x77, 4, 0.65, 0.09);
                 let hill = c[2].lerp(c[1], 0.5 + 0.5 * detail) * (0.75 + 0.25 * detail);
@@ -233,6 +261,11 @@ impl Texture {
         let cloud = smooth(1.0 - clouds, 1.6 - clouds, 0.5 + 0.7 * fbm(q, self.seed ^ 0xc1, 5, 0.55, 0.02));
         blue.lerp(Vec3::splat(0.9), cloud)
     }
+}
+
+/// The lattice point below `p`.
+fn corner(p: Vec2) -> Vec2 {
+    Vec2::new(floor(p.x) as f32, floor(p.y) as f32)
 }
 
 /// Coordinates on the face of a box that the normal points out of.

@@ -1,6 +1,6 @@
 //! Rays to colours and depths.
 
-use super::noise::noise;
+use super::noise::noise_gradient;
 use super::shape::face_of;
 use super::texture::Spot;
 use super::{Enclosure, Light, Material, World};
@@ -30,7 +30,12 @@ pub fn render(world: &World, camera: &Camera, samples_per_pixel: u32) -> (Image,
 
 /// Renders a view: its image (sRGB, `[0, 1]`) and the exact z-depth along the optical axis at pixel centres,
 /// `[height, width]`. The result does not depend on `threads`.
-pub fn render_with_threads(world: &World, camera: &Camera, samples_per_pixel: u32, threads: usize) -> (Image, Vec<f32>) {
+pub fn render_with_threads(
+    world: &World,
+    camera: &Camera,
+    samples_per_pixel: u32,
+    threads: usize,
+) -> (Image, Vec<f32>) {
     let (width, height) = (camera.width as usize, camera.height as usize);
     let mut image = Image::black(camera.width, camera.height);
     let mut depth = vec![0.0f32; width * height];
@@ -235,14 +240,7 @@ fn bumped(hit: &Hit, material: &Material, footprint: f32) -> Vec3 {
         return hit.normal;
     }
     let p = hit.point * material.bump_frequency;
-    let height = |p: Vec3| noise(p, 3) + 0.5 * noise(p * 2.1, 4);
-    const STEP: f32 = 0.08;
-    let here = height(p);
-    let gradient = Vec3::new(
-        height(p + Vec3::X * STEP) - here,
-        height(p + Vec3::Y * STEP) - here,
-        height(p + Vec3::Z * STEP) - here,
-    ) / STEP;
+    let gradient = noise_gradient(p, 3) + noise_gradient(p * 2.1, 4);
     let along = gradient - hit.normal * gradient.dot(hit.normal);
     (hit.normal - along * material.bump * visible).normalize_or(hit.normal)
 }

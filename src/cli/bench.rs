@@ -1,0 +1,189 @@
+//! `shiftray bench`: rays a second on this machine.
+
+use anyhow::Context;
+use glam::{Mat4, Vec2, Vec3};
+use gnt::engine::{Engine, PreparedSource, RayOutput, RayScratch, Stage};
+use gnt::renderer::{Settings, render_rays};
+use gnt::{Config, Model, sampling};
+use layers::params::SplitMix;
+use scene::{Camera, Image};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Measure rays a second, seconds a frame and where they go.
+///
+/// The scene is made so that every sample is seen by every source view: the most work that a ray can be, and the same
+/// for every machine. Figures are medians over repetitions after a warm-up.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Built-in model or model file
+    #[arg(long, conflicts_with = "random", required_unless_present = "random")]
+    model: Option<String>,
+    /// Random weights: full (official sizes) or compact
+    #[arg(long)]
+    random: Option<Sizes>,
+    /// Source views; by default the model's
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    views: Option<u16>,
+    /// Samples a ray; by default the model's
+    #[arg(long, value_parser = clap::value_parser!(u16).range(2..=4096))]
+    samples: Option<u16>,
+    /// Frame size that seconds a frame are stated for, and size of the sources
+    #[arg(long, default_value = "504x378", value_parser = super::synth::parse_size, value_name = "WxH")]
+    size: (u32, u32),
+    /// Threads
+    #[arg(long)]
+    threads: Option<usize>,
+    /// auto or cpu
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Repetitions
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    repeat: u16,
+    /// Seconds of each repetition
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Sizes {
+    Full,
+    Compact,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// If the model cannot be read or the device is not there.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    super::check_device(&args.device)?;
+    let (model, params, name) = match (&args.model, args.random) {
+        (Some(name), _) => gnt::builtin::load(name)?,
+        (None, sizes) => {
+            let (config, name) = match sizes.context("expected --model or --random")? {
+                Sizes::Full => (Config::official(8), "random full"),
+                Sizes::Compact => (Config::compact(), "random compact"),
+            };
+            let model = Model::new(config)?;
+            let params = model.layout.initialise(1);
+            (model, params, name.to_owned())
+        }
+    };
+    let threads = args.threads.unwrap_or_else(tensor::parallel::available).max(1);
+    let views = args.views.map_or(model.config.views, usize::from);
+    let samples = args.samples.map_or(model.config.samples, usize::from);
+    let engine = Engine::new(model, &params);
+    let (width, height) = args.size;
+
+    let started = Instant::now();
+    let mut sources: Vec<Option<anyhow::Result<PreparedSource>>> = (0..views).map(|_| None).collect();
+    tensor::parallel::for_each(&mut sources, threads, |v, out| {
+        let camera = camera(width, height, v, views);
+        *out = Some(engine.prepare(&camera, Arc::new(noise(width, height, v as u64))).map_err(Into::into));
+    });
+    let sources = sources.into_iter().flatten().collect::<anyhow::Result<Vec<_>>>()?;
+    let sources: Vec<&PreparedSource> = sources.iter().collect();
+    let seconds_features = started.elapsed().as_secs_f64();
+
+    let depth_range = (2.0, 40.0);
+    // The target looks through a narrower lens from the middle of the sources, so that all of them see its samples.
+    let target = Camera { focal: Vec2::splat(width as f32 * 1.6), ..camera(width, height, 0, 0) };
+    let measure = |rays: usize| {
+        let stride = ((f64::from(width) * f64::from(height) / rays as f64).sqrt().ceil() as u32).max(1);
+        let settings = Settings { samples, importance: 0, views, threads, stride, depth_range };
+        let started = Instant::now();
+        let rendered = render_rays(&engine, &sources, &target, &settings, &|_| {});
+        (rendered.rays, started.elapsed().as_secs_f64())
+    };
+    let (rays, seconds) = measure(64 * threads);
+    let wanted = (rays as f64 / seconds * args.seconds).max(64.0 * threads as f64) as usize;
+    let mut rates: Vec<f64> = (0..args.repeat)
+        .map(|_| {
+            let (rays, seconds) = measure(wanted);
+            rays as f64 / seconds
+        })
+        .collect();
+    rates.sort_by(f64::total_cmp);
+    let median = rates[rates.len() / 2];
+    let stages = stages(&engine, &sources, &target, samples, depth_range);
+    let frame = f64::from(width) * f64::from(height) / median;
+    let memory = peak_memory_mib();
+
+    if args.json {
+        let stages: serde_json::Map<String, serde_json::Value> =
+            stages.iter().map(|(name, share)| ((*name).to_owned(), json!(share))).collect();
+        let report = json!({
+            "model": name, "device": "cpu", "instructions": engine.level().name(), "threads": threads,
+            "views": views, "samples": samples, "size": [width, height],
+            "rays_per_second": median, "rays_per_second_min": rates[0], "rays_per_second_max": rates[rates.len() - 1],
+            "seconds_per_frame": frame, "seconds_features": seconds_features, "ray_stage_shares": stages,
+            "repetitions": rates.len(), "peak_memory_mib": memory,
+        });
+        println!("{report}");
+    } else {
+        println!("{name}, {views} views, {samples} samples, {threads} threads, {}", engine.level().name());
+        println!("{median:.1} rays/s (from {:.1} to {:.1}), {frame:.1} s a frame of {width}x{height}", rates[0], rates[rates.len() - 1]);
+        println!("features of all sources, once a scene: {seconds_features:.2} s");
+        for (name, share) in &stages {
+            println!("  {name:12} {:5.1} %", share * 100.0);
+        }
+        if let Some(memory) = memory {
+            println!("peak memory {memory:.0} MiB");
+        }
+    }
+    Ok(())
+}
+
+/// Share of a ray's time that each stage takes, on one thread.
+fn stages(
+    engine: &Engine,
+    sources: &[&PreparedSource],
+    target: &Camera,
+    samples: usize,
+    depth_range: (f32, f32),
+) -> Vec<(&'static str, f64)> {
+    let z = sampling::inverse_depth(depth_range.0, depth_range.1, samples);
+    let mut scratch = RayScratch::default();
+    scratch.timing = Some(Default::default());
+    let mut out = RayOutput::default();
+    let started = Instant::now();
+    let mut x = 0;
+    while started.elapsed().as_secs_f64() < 0.5 {
+        let ray = target.ray(Vec2::new((x * 7 % target.width) as f32, (x * 3 % target.height) as f32));
+        engine.render_ray(sources, &ray, &z, depth_range, &mut scratch, &mut out);
+        x += 1;
+    }
+    let timing = scratch.timing.unwrap_or_default();
+    let total: f64 = timing.iter().sum();
+    Stage::ALL.iter().map(|(stage, name)| (*name, timing[*stage as usize] / total)).collect()
+}
+
+/// Source camera `v` of `count`, on a ring about the target, looking the same way.
+fn camera(width: u32, height: u32, v: usize, count: usize) -> Camera {
+    let angle = std::f32::consts::TAU * v as f32 / count.max(1) as f32;
+    let radius = if count == 0 { 0.0 } else { 0.3 };
+    Camera {
+        width,
+        height,
+        focal: Vec2::splat(width as f32 * 0.8),
+        center: Vec2::new(width as f32 / 2.0, height as f32 / 2.0),
+        world_from_camera: Mat4::from_translation(Vec3::new(radius * angle.cos(), radius * angle.sin(), 0.0)),
+    }
+}
+
+fn noise(width: u32, height: u32, seed: u64) -> Image {
+    let mut rng = SplitMix(seed);
+    let data = (0..width as usize * height as usize * 3).map(|_| rng.uniform()).collect();
+    Image { width, height, data }
+}
+
+/// Largest resident memory of this process so far, where the system tells.
+fn peak_memory_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
+}

@@ -1,0 +1,184 @@
+//! What a run of `shiftray render` tells: per frame, on the whole, as JSON and in words.
+
+use super::files::DepthFiles;
+use scene::{Image, View};
+use serde::Serialize;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Everything that `--json` prints.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Name of the scene.
+    pub scene: String,
+    /// Name or file of the model.
+    pub model: String,
+    /// What computed.
+    pub device: &'static str,
+    /// Its instructions.
+    pub cpu_level: &'static str,
+    /// Threads.
+    pub threads: usize,
+    /// Width and height of the first frame's image.
+    pub size: [u32; 2],
+    /// Pixels of the full grid from one ray to the next.
+    pub stride: u32,
+    /// Source views that were asked for; frames list those that were used.
+    pub views: usize,
+    /// Samples a ray.
+    pub samples: usize,
+    /// Samples of the second pass.
+    pub importance: usize,
+    /// The camera path.
+    pub path: String,
+    /// Near and far bound of the samples in scene units.
+    pub depth_range: [f32; 2],
+    /// Scene units per unit of the scene's files; divide depths by it.
+    pub scene_scale: f32,
+    /// Levels of the 16-bit depth images per scene unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth_png_scale: Option<f32>,
+    /// The frames.
+    pub frames: Vec<FrameReport>,
+    /// The video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub video: Option<PathBuf>,
+    /// Seconds for all feature maps of source views.
+    pub seconds_features: f64,
+    /// Mean over the frames that were rendered; none if all were there already.
+    pub seconds_per_frame: Option<f64>,
+    /// Rays of these frames over their seconds, without feature maps.
+    pub rays_per_second: Option<f64>,
+    /// Mean over the frames with a photograph.
+    pub mean_psnr: Option<f64>,
+    /// Mean over the frames with a photograph.
+    pub mean_ssim: Option<f64>,
+    /// What looked odd.
+    pub warnings: Vec<String>,
+}
+
+/// One frame.
+#[derive(Debug, Default, Serialize)]
+pub struct FrameReport {
+    /// Its name.
+    pub name: String,
+    /// The image.
+    pub file: PathBuf,
+    /// Whether it was there already.
+    pub skipped: bool,
+    /// Seconds for its rays; feature maps are counted apart.
+    pub seconds: Option<f64>,
+    /// Rays a second.
+    pub rays_per_second: Option<f64>,
+    /// Rays cast.
+    #[serde(skip)]
+    pub rays: usize,
+    /// Names of the source views, nearest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// Against the photograph, if there is one.
+    #[serde(flatten)]
+    pub quality: Option<Quality>,
+    /// Depth files, if asked for.
+    #[serde(flatten)]
+    pub depth: Option<DepthFiles>,
+}
+
+/// Likeness of a frame and its photograph.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Quality {
+    /// PSNR in dB.
+    pub psnr: f64,
+    /// SSIM.
+    pub ssim: f64,
+}
+
+impl Quality {
+    /// Of an image as it is saved, in 8 bits, and every `stride`-th pixel of the photograph.
+    ///
+    /// # Errors
+    /// If the photograph cannot be read or has another size.
+    pub fn measure(image: &Image, photograph: &View, stride: u32) -> anyhow::Result<Self> {
+        let truth = subsampled(&photograph.load_image()?, stride);
+        let rounded = image.to_rgb8().iter().map(|v| f32::from(*v) / 255.0).collect();
+        let image = Image::new(image.width, image.height, rounded)?;
+        Ok(Self { psnr: eval::psnr(&image, &truth)?, ssim: eval::ssim(&image, &truth)? })
+    }
+}
+
+/// Pixels (0, stride, 2·stride, ..) of both axes.
+fn subsampled(image: &Image, stride: u32) -> Image {
+    let stride = stride.max(1) as usize;
+    let columns = |y| (0..image.width).step_by(stride).map(move |x| (x, y));
+    let pixels = (0..image.height).step_by(stride).flat_map(columns);
+    let (width, height) = (image.width.div_ceil(stride as u32), image.height.div_ceil(stride as u32));
+    Image { width, height, data: pixels.flat_map(|(x, y)| image.pixel(x, y)).collect() }
+}
+
+impl Report {
+    /// Fills in the means over the frames.
+    pub fn summarise(&mut self) {
+        let mean = |values: Vec<f64>| (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
+        let timed = || self.frames.iter().filter_map(|f| f.seconds.map(|s| (s, f.rays)));
+        self.seconds_per_frame = mean(timed().map(|(s, _)| s).collect());
+        let (seconds, rays) = timed().fold((0.0, 0), |(a, b), (s, r)| (a + s, b + r));
+        self.rays_per_second = per_second(rays, seconds);
+        self.mean_psnr = mean(self.frames.iter().filter_map(|f| f.quality).map(|q| q.psnr).collect());
+        self.mean_ssim = mean(self.frames.iter().filter_map(|f| f.quality).map(|q| q.ssim).collect());
+    }
+
+    /// A few lines for people.
+    pub fn words(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let mut line = |text: std::fmt::Arguments| drop(writeln!(out, "{text}"));
+        for frame in &self.frames {
+            if let Some(Quality { psnr, ssim }) = frame.quality {
+                line(format_args!("{:24} PSNR {psnr:6.2} dB  SSIM {ssim:.4}", frame.name));
+            }
+        }
+        let skipped = self.frames.iter().filter(|f| f.skipped).count();
+        let [width, height] = self.size;
+        let rendered = self.frames.len() - skipped;
+        line(format_args!(
+            "{}, path {}: {rendered} frames of {width}x{height} rendered, {skipped} were there already",
+            self.scene, self.path
+        ));
+        if let (Some(seconds), Some(rate)) = (self.seconds_per_frame, self.rays_per_second) {
+            line(format_args!(
+                "{seconds:.2} s a frame and {:.2} s for features; {rate:.0} rays/s at {} samples with {}, {} threads",
+                self.seconds_features, self.samples, self.model, self.threads
+            ));
+        }
+        if let (Some(psnr), Some(ssim)) = (self.mean_psnr, self.mean_ssim) {
+            line(format_args!("{:24} PSNR {psnr:6.2} dB  SSIM {ssim:.4}", "mean"));
+        }
+        if let Some(video) = &self.video {
+            line(format_args!("video {}", video.display()));
+        }
+        out.truncate(out.trim_end().len());
+        out
+    }
+}
+
+/// A rate, if any time was measured.
+pub fn per_second(count: usize, seconds: f64) -> Option<f64> {
+    (seconds > 0.0).then(|| count as f64 / seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stride_keeps_the_first_pixel_of_each_step() {
+        let data = (0..7 * 5).flat_map(|i| [i as f32; 3]).collect();
+        let image = Image::new(7, 5, data).unwrap();
+        let small = subsampled(&image, 3);
+        assert_eq!((small.width, small.height), (3, 2));
+        let values: Vec<f32> = small.data.iter().step_by(3).copied().collect();
+        assert_eq!(values, [0.0, 3.0, 6.0, 21.0, 24.0, 27.0]);
+        assert_eq!(subsampled(&image, 1), image);
+        assert_eq!(subsampled(&image, u32::MAX).data, [0.0; 3]);
+    }
+}

@@ -1,0 +1,44 @@
+//! Models whose weights are inside the program.
+
+use crate::checkpoint::Checkpoint;
+use crate::{Error, Model, Result};
+use std::path::Path;
+
+/// Names of the built-in models.
+pub const NAMES: &[&str] = &["gnt-dense"];
+
+/// Trained on procedural scenes alone (`shiftray train --data synth`); no photograph is in it.
+static DENSE: &[u8] = include_bytes!("weights/gnt-dense.safetensors");
+
+/// Loads a built-in model by name, or a model file by path.
+///
+/// Returns the network, its parameters and the name to show.
+///
+/// # Errors
+/// [`Error::Checkpoint`] or [`Error::Io`] if the name is unknown or the file cannot be read.
+pub fn load(name: &str) -> Result<(Model, Vec<f32>, String)> {
+    let checkpoint = match name {
+        "gnt-dense" => Checkpoint::from_bytes(name, DENSE)?,
+        path if Path::new(path).is_file() => Checkpoint::read(Path::new(path))?,
+        other => {
+            let problem = format!("expected a model file or one of {}, found neither", NAMES.join(", "));
+            return Err(Error::Checkpoint { path: other.into(), problem });
+        }
+    };
+    let model = Model::new(checkpoint.config)?;
+    let params = checkpoint.into_params(&model.layout)?;
+    Ok((model, params, name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn built_in_models_load() {
+        for name in super::NAMES {
+            let (model, params, _) = super::load(name).unwrap();
+            assert_eq!(params.len(), model.layout.len());
+        }
+        let message = super::load("no-such-model").unwrap_err().to_string();
+        assert!(message.contains("no-such-model") && message.contains("gnt-dense"), "{message}");
+    }
+}

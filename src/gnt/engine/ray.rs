@@ -1,0 +1,315 @@
+//! One ray through the whole network.
+
+use super::rows::Rows;
+use super::weights::{BlendWeights, BlockWeights, PositionWeights};
+use super::{Engine, PreparedSource};
+use crate::config::{Config, Start};
+use crate::encoding;
+use scene::Ray;
+use std::time::Instant;
+use tensor::ops::attend_ray::{self, attend_ray};
+use tensor::ops::blend_views::{Views, blend_views};
+use tensor::ops::normalise::normalise;
+use tensor::ops::padded;
+use tensor::ops::product::{Epilogue, Packed, product};
+
+/// What a ray gives.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RayOutput {
+    /// Colour, not clipped.
+    pub rgb: [f32; 3],
+    /// Weights of the samples; they sum to 1.
+    pub weights: Vec<f32>,
+}
+
+/// Where a ray's time goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Projection, look-ups and tokens.
+    Gather,
+    /// View blocks with their feed-forward parts.
+    View,
+    /// Position layers.
+    Position,
+    /// Ray blocks with their feed-forward parts.
+    Ray,
+    /// Colour.
+    Head,
+}
+
+impl Stage {
+    /// All stages with their names.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Gather, "gather"),
+        (Self::View, "view_blocks"),
+        (Self::Position, "position"),
+        (Self::Ray, "ray_blocks"),
+        (Self::Head, "head"),
+    ];
+}
+
+/// Buffers of one thread; they grow to the largest ray.
+#[derive(Clone, Debug, Default)]
+pub struct RayScratch {
+    /// Seconds spent in each [`Stage`], where they are wanted: reading the clock costs a small network about 1 %.
+    pub timing: Option<[f64; Stage::ALL.len()]>,
+    rows: Rows,
+    q: Vec<f32>,
+    normal: Vec<f32>,
+    wide: Vec<f32>,
+    mixed: Vec<f32>,
+    query: Vec<f32>,
+    hidden: Vec<f32>,
+    logits: Vec<f32>,
+    relative: Vec<u32>,
+    encoding: Vec<f32>,
+    attention: Option<(usize, attend_ray::Scratch)>,
+    blend_state: Vec<f32>,
+    blend_hidden: Vec<f32>,
+}
+
+/// Rows of (sample, view) pairs, or samples, that go through a chain of products together: their intermediates stay
+/// in the first two cache levels.
+const GROUP: usize = 60;
+const BLOCK_EPS: f32 = 1e-6;
+const LAST_EPS: f32 = 1e-5;
+
+impl RayScratch {
+    /// Books the time since `since` on `stage` and restarts the clock.
+    fn book(&mut self, stage: Stage, since: &mut Option<Instant>) {
+        if let (Some(timing), Some(since)) = (&mut self.timing, since) {
+            let now = Instant::now();
+            timing[stage as usize] += (now - *since).as_secs_f64();
+            *since = now;
+        }
+    }
+}
+
+impl Engine {
+    /// Renders one ray from its samples at `depths` (increasing).
+    pub fn render_ray(
+        &self,
+        sources: &[&PreparedSource],
+        ray: &Ray,
+        depths: &[f32],
+        depth_range: (f32, f32),
+        scratch: &mut RayScratch,
+        out: &mut RayOutput,
+    ) {
+        let Config { width: c, attention_hidden: h, heads, start, .. } = self.model.config;
+        let samples = depths.len();
+        let maps: Vec<&[f32]> = sources.iter().map(|s| s.map.as_slice()).collect();
+        let (level, w) = (self.level, &self.weights);
+        let mut clock = scratch.timing.map(|_| Instant::now());
+        scratch.rows.build(level, w, h, sources, &maps, ray, depths, start == Start::Max);
+        scratch.q.resize(samples * c, 0.0);
+        scratch.normal.resize(samples * c, 0.0);
+        scratch.wide.resize(samples * 4 * c, 0.0);
+        match &w.start {
+            None => scratch.rows.maximum(level, w, h, &maps, &mut scratch.q),
+            Some(start) => {
+                let moments = &mut scratch.wide[..samples * 2 * c];
+                scratch.rows.moments(h, c, moments);
+                product(level, samples, moments, 2 * c, start, &mut scratch.q, c, Epilogue::Store);
+            }
+        }
+        self.encode(ray, depths, depth_range, scratch);
+        scratch.book(Stage::Gather, &mut clock);
+        if scratch.attention.as_ref().is_none_or(|(s, _)| *s < samples) {
+            scratch.attention = Some((samples, attend_ray::Scratch::new(samples, c / heads)));
+        }
+        out.weights.clear();
+        out.weights.resize(samples, 0.0);
+        for (i, block) in w.blocks.iter().enumerate() {
+            self.view_block(block, scratch);
+            self.feed_forward(&block.view_ff, scratch);
+            scratch.book(Stage::View, &mut clock);
+            if let Some(position) = &block.position {
+                self.position(position, scratch);
+                scratch.book(Stage::Position, &mut clock);
+            }
+            let last = i + 1 == w.blocks.len() && w.blend.is_none();
+            self.ray_block(block, samples, scratch, last.then_some(&mut out.weights));
+            self.feed_forward(&block.ray_ff, scratch);
+            scratch.book(Stage::Ray, &mut clock);
+        }
+        self.head(samples, scratch, out);
+        scratch.book(Stage::Head, &mut clock);
+    }
+
+    fn encode(&self, ray: &Ray, depths: &[f32], depth_range: (f32, f32), scratch: &mut RayScratch) {
+        let position = self.model.config.position;
+        let (all, sample) = (position.channels(), position.sample_channels());
+        scratch.encoding.resize(depths.len() * sample + all, 0.0);
+        let (samples, whole) = scratch.encoding.split_at_mut(depths.len() * sample);
+        for (z, out) in depths.iter().zip(samples.chunks_exact_mut(sample)) {
+            match position {
+                crate::Position::World { frequencies } => {
+                    encoding::frequencies(&(*z * ray.direction + ray.origin).to_array(), frequencies, out);
+                }
+                crate::Position::Ray { .. } => {
+                    encoding::sample(position, ray.origin, ray.direction, *z, depth_range, out);
+                }
+            }
+        }
+        // The part that is constant along the ray comes last.
+        if all > sample {
+            encoding::sample(position, ray.origin, ray.direction, depths[0], depth_range, whole);
+            whole.copy_within(sample.., 0);
+        }
+    }
+
+    fn view_block(&self, block: &BlockWeights, scratch: &mut RayScratch) {
+        let Config { width: c, attention_hidden: h, .. } = self.model.config;
+        let (level, view) = (self.level, &block.view);
+        let RayScratch { rows, q, normal, mixed, query, hidden, logits, relative, wide, .. } = scratch;
+        let samples = q.len() / c;
+        normalise(level, q, c, BLOCK_EPS, normal);
+        query.resize(samples * padded(h), 0.0);
+        product(level, samples, normal, c, &view.query, query, padded(h), Epilogue::Store);
+        let blended = &mut wide[..samples * c];
+        let stride = padded(c + h);
+        let mut s = 0;
+        while s < samples {
+            let from = rows.first[s] as usize;
+            let mut end = s + 1;
+            while end < samples && rows.first[end + 1] as usize - from <= GROUP {
+                end += 1;
+            }
+            let to = rows.first[end] as usize;
+            rows.set_direction(from, to, h, &view.direction);
+            mixed.resize(mixed.len().max((to - from) * stride), 0.0);
+            product(
+                level,
+                to - from,
+                &rows.values[from * rows.stride..],
+                rows.stride,
+                &view.mix,
+                mixed,
+                stride,
+                Epilogue::Store,
+            );
+            relative.clear();
+            relative.extend(rows.first[s..=end].iter().map(|r| r - from as u32));
+            let views = Views {
+                rows: relative,
+                uniform: &rows.uniform[s..end],
+                mixed,
+                mixed_stride: stride,
+                query: &query[s * padded(h)..],
+            };
+            blend_views(level, views, &view.logits, c, h, hidden, logits, &mut blended[s * c..]);
+            s = end;
+        }
+        product(level, samples, blended, c, &view.out, q, c, Epilogue::Add);
+    }
+
+    fn feed_forward(&self, [fc1, fc2]: &[Packed; 2], scratch: &mut RayScratch) {
+        let c = self.model.config.width;
+        let wide = fc1.outputs();
+        let RayScratch { q, normal, mixed, .. } = scratch;
+        mixed.resize(mixed.len().max(GROUP * wide), 0.0);
+        for q in q.chunks_mut(GROUP * c) {
+            let rows = q.len() / c;
+            let normal = &mut normal[..q.len()];
+            normalise(self.level, q, c, BLOCK_EPS, normal);
+            product(self.level, rows, normal, c, fc1, mixed, wide, Epilogue::Relu);
+            product(self.level, rows, mixed, wide, fc2, q, c, Epilogue::Add);
+        }
+    }
+
+    fn position(&self, position: &PositionWeights, scratch: &mut RayScratch) {
+        let c = self.model.config.width;
+        let RayScratch { q, normal, encoding, .. } = scratch;
+        let samples = q.len() / c;
+        let channels = position.sample.inputs();
+        let (of_sample, of_ray) = encoding.split_at(samples * channels);
+        product(self.level, samples, q, c, &position.state, normal, c, Epilogue::Store);
+        product(self.level, samples, of_sample, channels, &position.sample, normal, c, Epilogue::Add);
+        let mut constant = vec![0.0; c];
+        for (row, e) in position.ray.chunks_exact(c).zip(of_ray) {
+            constant.iter_mut().zip(row).for_each(|(sum, w)| *sum += e * w);
+        }
+        for row in normal.chunks_exact_mut(c) {
+            row.iter_mut().zip(&constant).for_each(|(v, k)| *v = (*v + k).max(0.0));
+        }
+        product(self.level, samples, normal, c, &position.fc2, q, c, Epilogue::Store);
+    }
+
+    fn ray_block(&self, block: &BlockWeights, samples: usize, scratch: &mut RayScratch, first_row: Option<&mut Vec<f32>>) {
+        let Config { width: c, heads, .. } = self.model.config;
+        let RayScratch { q, normal, wide, attention, .. } = scratch;
+        normalise(self.level, q, c, BLOCK_EPS, normal);
+        let (qkv, mixed) = wide.split_at_mut(samples * 3 * c);
+        product(self.level, samples, normal, c, &block.qkv, qkv, 3 * c, Epilogue::Store);
+        let (_, buffers) = attention.as_mut().expect("made before the first block");
+        attend_ray(self.level, qkv, 3 * c, samples, c, heads, buffers, mixed, first_row.map(Vec::as_mut_slice));
+        product(self.level, samples, mixed, c, &block.ray_out, q, c, Epilogue::Add);
+    }
+
+    fn head(&self, samples: usize, scratch: &mut RayScratch, out: &mut RayOutput) {
+        let c = self.model.config.width;
+        normalise(self.level, &scratch.q, c, LAST_EPS, &mut scratch.normal);
+        let mut blended = [0.0; 3];
+        let mut pooled = vec![0.0; c];
+        match &self.weights.blend {
+            None => {
+                let scale = 1.0 / samples as f32;
+                for row in scratch.normal.chunks_exact(c) {
+                    pooled.iter_mut().zip(row).for_each(|(p, n)| *p += n * scale);
+                }
+            }
+            Some(blend) => {
+                for (w, row) in out.weights.iter_mut().zip(scratch.normal.chunks_exact(c)) {
+                    *w = row.iter().zip(&blend.ray).map(|(n, r)| n * r).sum();
+                }
+                layers::ray_attention::softmax_rows(&mut out.weights, samples);
+                for (w, row) in out.weights.iter().zip(scratch.normal.chunks_exact(c)) {
+                    pooled.iter_mut().zip(row).for_each(|(p, n)| *p += w * n);
+                }
+                blended = self.blend_colours(blend, samples, scratch, &out.weights);
+            }
+        }
+        let (weight, bias) = &self.weights.rgb;
+        out.rgb = *bias;
+        for (row, p) in weight.chunks_exact(3).zip(&pooled) {
+            out.rgb.iter_mut().zip(row).for_each(|(o, w)| *o += w * p);
+        }
+        out.rgb.iter_mut().zip(blended).for_each(|(o, b)| *o += b);
+    }
+
+    /// Blends the photographs' colours over views and samples. Samples of no weight are left out.
+    fn blend_colours(&self, blend: &BlendWeights, samples: usize, scratch: &mut RayScratch, weights: &[f32]) -> [f32; 3] {
+        /// All samples below it together change a colour by less than a tenth of an 8-bit step.
+        const NEGLIGIBLE: f32 = 1e-6;
+        let (c, k) = (self.model.config.width, blend.token.outputs());
+        let stride = padded(k);
+        let RayScratch { rows, normal, blend_state, blend_hidden, logits, .. } = scratch;
+        blend_state.resize(stride, 0.0);
+        let mut colour = [0.0; 3];
+        for s in (0..samples).filter(|s| weights[*s] > NEGLIGIBLE) {
+            let range = rows.first[s] as usize..rows.first[s + 1] as usize;
+            let count = range.len();
+            logits.resize(logits.len().max(count), 0.0);
+            if rows.uniform[s] {
+                logits[..count].fill(1.0 / count as f32);
+            } else {
+                product(self.level, 1, &normal[s * c..], c, &blend.state, blend_state, stride, Epilogue::Store);
+                blend_hidden.resize(blend_hidden.len().max(count * stride), 0.0);
+                let values = &rows.values[range.start * rows.stride..];
+                product(self.level, count, values, rows.stride, &blend.token, blend_hidden, stride, Epilogue::Store);
+                for (logit, hidden) in logits[..count].iter_mut().zip(blend_hidden.chunks_exact(stride)) {
+                    let terms = hidden.iter().zip(&*blend_state).zip(&blend.view).map(|((h, s), w)| (h + s).max(0.0) * w);
+                    *logit = terms.sum();
+                }
+                layers::ray_attention::softmax_rows(&mut logits[..count], count);
+            }
+            for (w, row) in logits.iter().zip(range) {
+                for i in 0..3 {
+                    colour[i] += weights[s] * w * rows.look_ups[row].colour[i];
+                }
+            }
+        }
+        colour
+    }
+}

@@ -1,0 +1,190 @@
+//! The tokens of one ray: one row for each (sample, view) pair that counts.
+
+use super::PreparedSource;
+use super::weights::Weights;
+use crate::projection::{taps, toward};
+use scene::Ray;
+use tensor::Level;
+use tensor::ops::gather::{LookUp, gather};
+use tensor::ops::padded;
+use tensor::ops::product::{Epilogue, product};
+
+/// Rows of a ray. A row holds the hidden direction `[H]` (rewritten by every block), the token `[C]` and the relative
+/// direction `[4]`, so that products read their inputs side by side.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// `[rows, stride]`.
+    pub values: Vec<f32>,
+    /// `H + C + 4`.
+    pub stride: usize,
+    /// First row of each sample, and the end.
+    pub first: Vec<u32>,
+    /// For each sample, whether no view sees it; then all views have rows.
+    pub uniform: Vec<bool>,
+    /// Where each row reads its source, and its colour.
+    pub look_ups: Vec<LookUp>,
+    hidden: Vec<f32>,
+    /// Views that do not see a sample but touch it within a pixel of their border; only a maximum over views reads them.
+    border: Vec<LookUp>,
+    border_sample: Vec<u32>,
+    /// For each sample, whether some view shows nothing at all there.
+    blank: Vec<bool>,
+}
+
+impl Rows {
+    /// Projects the samples of a ray into all sources and computes their tokens.
+    ///
+    /// `all_views` keeps the tokens of views that do not see a sample for [`Rows::maximum`].
+    pub fn build(
+        &mut self,
+        level: Level,
+        weights: &Weights,
+        hidden: usize,
+        sources: &[&PreparedSource],
+        maps: &[&[f32]],
+        ray: &Ray,
+        depths: &[f32],
+        all_views: bool,
+    ) {
+        let c = weights.outside.len();
+        self.stride = hidden + c + 4;
+        self.first.clear();
+        self.first.push(0);
+        self.uniform.clear();
+        self.look_ups.clear();
+        self.border.clear();
+        self.border_sample.clear();
+        self.blank.clear();
+        self.values.resize(depths.len() * sources.len() * self.stride + padded(c), 0.0);
+        for (s, z) in depths.iter().enumerate() {
+            let point = *z * ray.direction + ray.origin;
+            let to_target = toward(point, ray.origin);
+            let start = self.look_ups.len();
+            let mut blank = false;
+            for pass in 0..2 {
+                for (v, source) in sources.iter().enumerate() {
+                    let p = source.projector.project(point, to_target);
+                    if !p.visible && pass == 0 {
+                        if all_views {
+                            let taps = taps(p.pixel, source.size(), source.map_size);
+                            let colour = source.colour(p.pixel);
+                            if taps.weight == [0.0; 4] && colour == [0.0; 3] {
+                                blank = true;
+                            } else {
+                                let (index, weight) = (taps.index, taps.weight);
+                                self.border.push(LookUp { view: v as u32, index, weight, colour });
+                                self.border_sample.push(s as u32);
+                            }
+                        }
+                        continue;
+                    }
+                    let taps = taps(p.pixel, source.size(), source.map_size);
+                    let row = self.look_ups.len() * self.stride;
+                    self.values[row + hidden + c..][..4].copy_from_slice(&p.direction);
+                    self.look_ups.push(LookUp {
+                        view: v as u32,
+                        index: taps.index,
+                        weight: taps.weight,
+                        colour: source.colour(p.pixel),
+                    });
+                }
+                if self.look_ups.len() > start {
+                    self.uniform.push(pass == 1);
+                    break;
+                }
+            }
+            self.blank.push(blank);
+            self.first.push(self.look_ups.len() as u32);
+        }
+        let rows = self.look_ups.len();
+        self.hidden.resize(rows.max(self.border.len()) * c, 0.0);
+        gather(level, &self.look_ups, maps, &weights.colour, c, &mut self.hidden);
+        let tokens = &mut self.values[hidden..];
+        product(level, rows, &self.hidden, c, &weights.token, tokens, self.stride, Epilogue::Store);
+        // The product pads no columns, because `C` is a multiple of the padding; directions stay as they are.
+        debug_assert_eq!(c, padded(c));
+    }
+
+    /// `q` `[samples, C]` = maximum of the tokens over all views, seen or not.
+    pub fn maximum(&mut self, level: Level, weights: &Weights, hidden: usize, maps: &[&[f32]], q: &mut [f32]) {
+        let c = weights.outside.len();
+        for (s, q) in q.chunks_exact_mut(c).enumerate() {
+            q.fill(f32::MIN);
+            if self.blank[s] && !self.uniform[s] {
+                q.copy_from_slice(&weights.outside);
+            }
+            for row in self.first[s] as usize..self.first[s + 1] as usize {
+                let token = &self.values[row * self.stride + hidden..][..c];
+                q.iter_mut().zip(token).for_each(|(q, t)| *q = q.max(*t));
+            }
+        }
+        if self.border.is_empty() {
+            return;
+        }
+        gather(level, &self.border, maps, &weights.colour, c, &mut self.hidden);
+        let mut tokens = vec![0.0; self.border.len() * c];
+        product(level, self.border.len(), &self.hidden, c, &weights.token, &mut tokens, c, Epilogue::Store);
+        for (token, s) in tokens.chunks_exact(c).zip(&self.border_sample) {
+            let q = &mut q[*s as usize * c..][..c];
+            q.iter_mut().zip(token).for_each(|(q, t)| *q = q.max(*t));
+        }
+    }
+
+    /// `out` `[samples, 2C]` = mean and variance of the tokens over the views that see each sample; zeros if none does.
+    pub fn moments(&self, hidden: usize, c: usize, out: &mut [f32]) {
+        moments(&self.values, self.stride, &self.first, &self.uniform, hidden, c, out);
+    }
+
+    /// Writes the hidden direction of rows `from..to` for a block: `max(direction · W + b, 0)`, `weight` being `[5, H]`.
+    pub fn set_direction(&mut self, from: usize, to: usize, hidden: usize, weight: &[f32]) {
+        let rows = &mut self.values[from * self.stride..to * self.stride];
+        set_direction(rows, self.stride, hidden, weight);
+    }
+}
+
+tensor::simd_fn! {
+    fn set_direction(rows: &mut [f32], stride: usize, hidden: usize, weight: &[f32]) {
+        for row in rows.chunks_exact_mut(stride) {
+            let (out, rest) = row.split_at_mut(hidden);
+            let d = &rest[rest.len() - 4..];
+            if let (Ok(out), Ok(w)) = (<&mut [f32; 8]>::try_from(&mut *out), <&[f32; 40]>::try_from(weight)) {
+                for i in 0..8 {
+                    let sum = w[32 + i] + d[0] * w[i] + d[1] * w[8 + i] + d[2] * w[16 + i] + d[3] * w[24 + i];
+                    out[i] = sum.max(0.0);
+                }
+            } else {
+                for i in 0..hidden {
+                    let sum: f32 = (0..4).map(|j| d[j] * weight[j * hidden + i]).sum();
+                    out[i] = (sum + weight[4 * hidden + i]).max(0.0);
+                }
+            }
+        }
+    }
+}
+
+tensor::simd_fn! {
+    fn moments(values: &[f32], stride: usize, first: &[u32], uniform: &[bool], hidden: usize, c: usize, out: &mut [f32]) {
+        for (s, out) in out.chunks_exact_mut(2 * c).enumerate() {
+            out.fill(0.0);
+            if uniform[s] {
+                continue;
+            }
+            let rows = first[s] as usize..first[s + 1] as usize;
+            let scale = 1.0 / rows.len().max(1) as f32;
+            let (mean, variance) = out.split_at_mut(c);
+            for row in rows.clone() {
+                let token = &values[row * stride + hidden..][..c];
+                for i in 0..c {
+                    mean[i] += token[i] * scale;
+                }
+            }
+            for row in rows {
+                let token = &values[row * stride + hidden..][..c];
+                for i in 0..c {
+                    let d = token[i] - mean[i];
+                    variance[i] += d * d * scale;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The engine against the training path and against the official code.
+
+use super::{Engine, PreparedSource, RayOutput, RayScratch};
+use crate::network::Workspace;
+use crate::network::tokens::{RayChunk, Source};
+use crate::projection::Projector;
+use crate::testing::{small_model, small_scene};
+use crate::{Config, FeatureConfig, Head, Model, Position, Start, sampling};
+use layers::params::SplitMix;
+use std::sync::Arc;
+use tensor::Level;
+
+fn sources(engine: &Engine) -> Vec<PreparedSource> {
+    small_scene().sources.into_iter().map(|(camera, image)| engine.prepare(&camera, Arc::new(image)).unwrap()).collect()
+}
+
+#[test]
+fn equals_the_official_code() {
+    let (model, params) = small_model();
+    let scene = small_scene();
+    for level in [Level::Portable, Level::Avx2, Level::Avx512] {
+        let engine = Engine::new(model.clone(), &params).with_level(level);
+        let prepared = sources(&engine);
+        let prepared: Vec<&PreparedSource> = prepared.iter().collect();
+        let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
+        let z = &scene.io["sample.inv_det.z"].1;
+        for (r, ray) in scene.rays.iter().enumerate() {
+            engine.render_ray(&prepared, ray, &z[r * 16..][..16], scene.depth_range, &mut scratch, &mut out);
+            for (got, want) in out.rgb.iter().zip(&scene.io["render.coarse.rgb"].1[r * 3..]) {
+                assert!((got - want).abs() < 2e-3, "{level:?} ray {r}: {got}, reference {want}");
+            }
+            for (got, want) in out.weights.iter().zip(&scene.io["render.coarse.weights"].1[r * 16..][..16]) {
+                assert!((got - want).abs() < 1e-4, "{level:?} weights of ray {r}: {got}, reference {want}");
+            }
+        }
+    }
+}
+
+/// Odd sizes, one to five views, samples that no view sees.
+#[test]
+fn equals_the_training_path() {
+    let features = FeatureConfig { stem_width: 4, stem_stride: 2, widths: [6, 4, 8], blocks: [1, 2, 1], channels: 5 };
+    let official = Config { width: 16, depth: 2, attention_hidden: 3, features, ..Config::official(2) };
+    let own = Config {
+        width: 32,
+        depth: 3,
+        heads: 2,
+        mlp_ratio: 2,
+        attention_hidden: 8,
+        start: Start::Stats,
+        position: Position::Ray { frequencies: 3 },
+        head: Head::Blend,
+        ..official
+    };
+    let scene = small_scene();
+    for config in [official, own, Config { head: Head::Mean, ..own }, Config { start: Start::Stats, ..official }] {
+        let model = Model::new(config).unwrap();
+        let mut rng = SplitMix(9);
+        let params: Vec<f32> = model.layout.initialise(4).iter().map(|p| p * 1.5 + 0.05 * (rng.uniform() - 0.5)).collect();
+        let engine = Engine::new(model.clone(), &params);
+        let all = sources(&engine);
+        let folded = model.fold(&params);
+        for (views, samples) in [(1, 7), (3, 33), (2, 2)] {
+            let z = sampling::inverse_depth(0.3, 30.0, samples);
+            let depths: Vec<f32> = scene.rays.iter().flat_map(|_| z.iter().copied()).collect();
+            let prepared: Vec<&PreparedSource> = all.iter().take(views).collect();
+            let trained: Vec<Source> = prepared
+                .iter()
+                .zip(&scene.sources)
+                .map(|(p, (camera, _))| Source {
+                    projector: Projector::new(camera),
+                    image: &p.image,
+                    map_size: p.map_size,
+                    map: &p.map,
+                })
+                .collect();
+            let mut workspace = Workspace::default();
+            let chunk = RayChunk { rays: &scene.rays, depths: &depths, depth_range: scene.depth_range };
+            workspace.forward(&config, &model.net, &folded, &trained, chunk);
+            let weights = workspace.ray_weights(&model.net, samples);
+            let unseen = workspace.tokens.mask.chunks_exact(views).filter(|m| m.iter().all(|v| *v == 0.0)).count();
+            assert!(unseen > 0, "the scene has samples that no view sees");
+            let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
+            for (r, ray) in scene.rays.iter().enumerate() {
+                engine.render_ray(&prepared, ray, &z, scene.depth_range, &mut scratch, &mut out);
+                for (got, want) in out.rgb.iter().zip(&workspace.head.rgb[r * 3..]) {
+                    assert!((got - want).abs() < 1e-4, "{config:?}, {views} views, ray {r}: {got} {want}");
+                }
+                for (got, want) in out.weights.iter().zip(&weights[r * samples..]) {
+                    assert!((got - want).abs() < 2e-5, "{views} views, weights of ray {r}: {got} {want}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn source_views_may_come_in_any_order() {
+    let (model, params) = small_model();
+    let engine = Engine::new(model, &params);
+    let scene = small_scene();
+    let prepared = sources(&engine);
+    let z = sampling::inverse_depth(1.2, 40.0, 31);
+    let (mut scratch, mut a, mut b) = (RayScratch::default(), RayOutput::default(), RayOutput::default());
+    for ray in &scene.rays {
+        let order = |i: [usize; 3]| i.map(|i| &prepared[i]);
+        engine.render_ray(&order([0, 1, 2]), ray, &z, scene.depth_range, &mut scratch, &mut a);
+        engine.render_ray(&order([2, 0, 1]), ray, &z, scene.depth_range, &mut scratch, &mut b);
+        for (a, b) in a.rgb.iter().zip(b.rgb) {
+            assert!((a - b).abs() < 1e-4, "{a} {b}");
+        }
+    }
+}
