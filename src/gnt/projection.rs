@@ -33,7 +33,7 @@ impl Projector {
     }
 
     /// Projects `point`; `to_target` is the unit vector from the point to the target camera ([`toward`]).
-    #[inline]
+    #[inline(always)]
     pub fn project(&self, point: Vec3, to_target: Vec3) -> Projection {
         let q = self.pixel_from_world * point.extend(1.0);
         let pixel = (q.truncate().truncate() / q.z.max(1e-8)).clamp(Vec2::splat(-1e6), Vec2::splat(1e6));
@@ -50,7 +50,7 @@ impl Projector {
 }
 
 /// Unit vector from `point` to `eye`; the length is raised by 1e-6, as upstream does.
-#[inline]
+#[inline(always)]
 pub fn toward(point: Vec3, eye: Vec3) -> Vec3 {
     let d = eye - point;
     d / (d.length() + 1e-6)
@@ -67,7 +67,7 @@ pub struct Taps {
 
 /// Taps of `pixel`, given in a grid of `from` pixels, in a map of `to` pixels: corners aligned, zero padding
 /// (PyTorch's `grid_sample` with `align_corners=True`).
-#[inline]
+#[inline(always)]
 pub fn taps(pixel: Vec2, from: (usize, usize), to: (usize, usize)) -> Taps {
     let scale = |p: f32, from: usize, to: usize| p / (from as f32 - 1.0) * (to as f32 - 1.0);
     let (x, y) = (scale(pixel.x, from.0, to.0), scale(pixel.y, from.1, to.1));

@@ -62,8 +62,7 @@ impl InstanceNorm {
         let channels = self.weight.len;
         stats.measure(image, channels);
         let scale: Vec<f32> = weights.gain.iter().zip(&stats.inverse_deviation).map(|(g, d)| g * d).collect();
-        let shift: Vec<f32> =
-            weights.offset.iter().zip(&stats.mean).zip(&scale).map(|((o, m), s)| o - m * s).collect();
+        let shift: Vec<f32> = weights.offset.iter().zip(&stats.mean).zip(&scale).map(|((o, m), s)| o - m * s).collect();
         output.resize(image.len(), 0.0);
         let pixels = output.chunks_exact_mut(channels).zip(image.chunks_exact(channels));
         match residual {
@@ -117,7 +116,8 @@ impl InstanceNorm {
         }
         let count = (image.len() / channels) as f64;
         // d_image = scale * (d - mean(d) - normalised * mean(d * normalised)), as one product per pixel and channel.
-        let (mut scale, mut slope, mut level) = (vec![0.0f32; channels], vec![0.0f32; channels], vec![0.0f32; channels]);
+        let (mut scale, mut slope, mut level) =
+            (vec![0.0f32; channels], vec![0.0f32; channels], vec![0.0f32; channels]);
         for c in 0..channels {
             let inverse = f64::from(stats.inverse_deviation[c]);
             let d_gain = product[c] * inverse;

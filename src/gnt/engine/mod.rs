@@ -99,10 +99,12 @@ impl PreparedSource {
         4 * (self.map.len() + self.image.data.len())
     }
 
+    #[inline(always)]
     fn size(&self) -> (usize, usize) {
         (self.image.width as usize, self.image.height as usize)
     }
 
+    #[inline(always)]
     fn colour(&self, pixel: Vec2) -> [f32; 3] {
         let mut out = [0.0; 3];
         colour(&self.image, &taps(pixel, self.size(), self.size()), &mut out);

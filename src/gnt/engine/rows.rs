@@ -56,46 +56,7 @@ impl Rows {
         self.border_sample.clear();
         self.blank.clear();
         self.values.resize(depths.len() * sources.len() * self.stride + padded(c), 0.0);
-        for (s, z) in depths.iter().enumerate() {
-            let point = *z * ray.direction + ray.origin;
-            let to_target = toward(point, ray.origin);
-            let start = self.look_ups.len();
-            let mut blank = false;
-            for pass in 0..2 {
-                for (v, source) in sources.iter().enumerate() {
-                    let p = source.projector.project(point, to_target);
-                    if !p.visible && pass == 0 {
-                        if all_views {
-                            let taps = taps(p.pixel, source.size(), source.map_size);
-                            let colour = source.colour(p.pixel);
-                            if taps.weight == [0.0; 4] && colour == [0.0; 3] {
-                                blank = true;
-                            } else {
-                                let (index, weight) = (taps.index, taps.weight);
-                                self.border.push(LookUp { view: v as u32, index, weight, colour });
-                                self.border_sample.push(s as u32);
-                            }
-                        }
-                        continue;
-                    }
-                    let taps = taps(p.pixel, source.size(), source.map_size);
-                    let row = self.look_ups.len() * self.stride;
-                    self.values[row + hidden + c..][..4].copy_from_slice(&p.direction);
-                    self.look_ups.push(LookUp {
-                        view: v as u32,
-                        index: taps.index,
-                        weight: taps.weight,
-                        colour: source.colour(p.pixel),
-                    });
-                }
-                if self.look_ups.len() > start {
-                    self.uniform.push(pass == 1);
-                    break;
-                }
-            }
-            self.blank.push(blank);
-            self.first.push(self.look_ups.len() as u32);
-        }
+        project(self, sources, ray, depths, all_views, hidden + c);
         let rows = self.look_ups.len();
         self.hidden.resize(rows.max(self.border.len()) * c, 0.0);
         gather(level, &self.look_ups, maps, &weights.colour, c, &mut self.hidden);
@@ -139,6 +100,46 @@ impl Rows {
     pub fn set_direction(&mut self, from: usize, to: usize, hidden: usize, weight: &[f32]) {
         let rows = &mut self.values[from * self.stride..to * self.stride];
         set_direction(rows, self.stride, hidden, weight);
+    }
+}
+
+tensor::simd_fn! {
+    /// Fills the rows' look-ups and directions, which start at column `direction`.
+    fn project(rows: &mut Rows, sources: &[&PreparedSource], ray: &Ray, depths: &[f32], all_views: bool, direction: usize) {
+        for (s, z) in depths.iter().enumerate() {
+            let point = *z * ray.direction + ray.origin;
+            let to_target = toward(point, ray.origin);
+            let start = rows.look_ups.len();
+            let mut blank = false;
+            // A second pass takes all views of a sample that none sees.
+            for pass in 0..2 {
+                for (v, source) in sources.iter().enumerate() {
+                    let p = source.projector.project(point, to_target);
+                    if !p.visible && pass == 0 && !all_views {
+                        continue;
+                    }
+                    let taps = taps(p.pixel, source.size(), source.map_size);
+                    let colour = source.colour(p.pixel);
+                    let look_up = LookUp { view: v as u32, index: taps.index, weight: taps.weight, colour };
+                    if p.visible || pass == 1 {
+                        let row = rows.look_ups.len() * rows.stride;
+                        rows.values[row + direction..][..4].copy_from_slice(&p.direction);
+                        rows.look_ups.push(look_up);
+                    } else if taps.weight == [0.0; 4] && colour == [0.0; 3] {
+                        blank = true;
+                    } else {
+                        rows.border.push(look_up);
+                        rows.border_sample.push(s as u32);
+                    }
+                }
+                if rows.look_ups.len() > start {
+                    rows.uniform.push(pass == 1);
+                    break;
+                }
+            }
+            rows.blank.push(blank);
+            rows.first.push(rows.look_ups.len() as u32);
+        }
     }
 }
 

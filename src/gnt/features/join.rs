@@ -39,13 +39,7 @@ pub(super) fn join(up: &[f32], up_shape: Shape, skip: &[f32], skip_shape: Shape,
 }
 
 /// The transpose of [`join`].
-pub(super) fn split(
-    d_joined: &[f32],
-    up_shape: Shape,
-    d_up: &mut Vec<f32>,
-    skip_shape: Shape,
-    d_skip: &mut Vec<f32>,
-) {
+pub(super) fn split(d_joined: &[f32], up_shape: Shape, d_up: &mut Vec<f32>, skip_shape: Shape, d_skip: &mut Vec<f32>) {
     let (cu, cs) = (up_shape.channels, skip_shape.channels);
     let (rows, left) = up_shape.place(skip_shape);
     d_up.resize(up_shape.height * up_shape.width * cu, 0.0);

@@ -106,9 +106,8 @@ impl FeatureNet {
             (0..config.blocks[stage]).map(&mut block).collect()
         });
         let [w1, w2, w3] = config.widths;
-        let mut decode = |name: &str, ci, co| {
-            unit(&format!("{name}.conv"), &format!("{name}.bn"), [ci, co, 3, 1], Activation::Elu)
-        };
+        let mut decode =
+            |name: &str, ci, co| unit(&format!("{name}.conv"), &format!("{name}.bn"), [ci, co, 3, 1], Activation::Elu);
         let decoder = [
             Decode { up: decode("upconv3.conv", w3, w2), merge: decode("iconv3", 2 * w2, w2), stage: 1 },
             Decode { up: decode("upconv2.conv", w2, w1), merge: decode("iconv2", 2 * w1, config.channels), stage: 0 },

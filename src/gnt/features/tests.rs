@@ -157,7 +157,10 @@ fn works_at_the_smallest_size_and_refuses_less() {
         let error = net.check_size(smallest, smallest - 1).unwrap_err().to_string();
         assert_eq!(
             error,
-            format!("source image: expected at least {smallest} pixels on each side, found {}x{smallest}", smallest - 1)
+            format!(
+                "source image: expected at least {smallest} pixels on each side, found {}x{smallest}",
+                smallest - 1
+            )
         );
     }
 }
@@ -181,39 +184,39 @@ fn extreme_images_stay_finite() {
     }
 }
 
-
+/// `cargo test --release -p gnt -- --ignored --nocapture feature_speed`: one thread, forward and backward.
 #[test]
-#[ignore]
+#[ignore = "measures time"]
 fn feature_speed() {
-    let (config, height, width) = (crate::Config::compact().features, 240, 320);
+    for (name, config, height, width) in [
+        ("compact", crate::Config::compact().features, 240, 320),
+        ("official", crate::Config::official(1).features, 378, 504),
+    ] {
         let (net, layout) = network(&config);
         let params = layout.initialise(1);
         let image = random(2, height * width * 3);
         let (mut tape, mut grads) = (Tape::default(), vec![0.0; layout.len()]);
-        let weights = net.prepare(&params);
-        for _ in 0..4 {
-        let mut best: [Vec<(usize, usize, usize, f64)>; 2] = Default::default();
-        let mut total = [f64::INFINITY; 2];
-        for _ in 0..100 {
-            let s = std::time::Instant::now();
-            let map = net.forward_train(&weights, &image, height, width, &mut tape);
-            total[0] = total[0].min(s.elapsed().as_secs_f64());
-            let f = layers::conv2d::LOG.take();
-            let s = std::time::Instant::now();
+        let mut best = [f64::INFINITY; 4];
+        let mut time = |slot: usize, start: std::time::Instant| {
+            best[slot] = best[slot].min(start.elapsed().as_secs_f64() * 1e3);
+        };
+        for _ in 0..if name == "compact" { 100 } else { 5 } {
+            let start = std::time::Instant::now();
+            let weights = net.prepare(&params);
+            time(0, start);
+            let start = std::time::Instant::now();
+            let map = net.forward(&weights, &image, height, width);
+            time(1, start);
+            let start = std::time::Instant::now();
+            net.forward_train(&weights, &image, height, width, &mut tape);
+            time(2, start);
+            let start = std::time::Instant::now();
             net.backward(&weights, &mut tape, &map.data, &mut grads);
-            total[1] = total[1].min(s.elapsed().as_secs_f64());
-            let b = layers::conv2d::LOG.take();
-            for (best, l) in best.iter_mut().zip([f, b]) {
-                if best.is_empty() { *best = l } else { best.iter_mut().zip(l).for_each(|(b, l)| b.3 = b.3.min(l.3)) }
-            }
+            time(3, start);
         }
-        for (best, total) in best.iter().zip(total) {
-            let flop: f64 = best.iter().map(|b| 2e-9 * (b.0 * b.1 * b.2) as f64).sum();
-            let time: f64 = best.iter().map(|b| b.3).sum();
-            println!("TOTAL {:.2} ms, gemm sum of bests {:.2} ms, {:.3} GFLOP, {:.1} GFLOP/s", total * 1e3, time * 1e3, flop, flop / time);
-        }
-        if std::env::var("V").is_ok() {
-        for b in &best[1] { println!("{} {} {}: {:.1} GFLOP/s {:.3} ms", b.0, b.1, b.2, 2e-9 * (b.0 * b.1 * b.2) as f64 / b.3, b.3 * 1e3); }
-        }
-        }
+        let [prepare, forward, train, backward] = best;
+        println!(
+            "features/{name}/{width}x{height}: prepare {prepare:.1}, forward {forward:.1}, keeping {train:.1}, backward {backward:.1} ms"
+        );
+    }
 }

@@ -104,6 +104,7 @@ impl TokenTape {
 }
 
 /// Bilinear colour of a photograph.
+#[inline(always)]
 pub fn colour(image: &Image, taps: &Taps, out: &mut [f32]) {
     out.fill(0.0);
     for (index, weight) in taps.index.iter().zip(taps.weight) {

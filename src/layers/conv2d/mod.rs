@@ -1,12 +1,13 @@
 //! Two-dimensional convolution with reflect padding, channels last, one image at a time.
 
 mod planes;
+mod product;
 #[cfg(test)]
 mod tests;
 
 use crate::params::{Init, Layout, Slot};
-use gemm::Parallelism;
 use planes::Geometry;
+use product::{Matrix, product};
 
 /// Values of output that one pass of matrix products works on, so that it stays in the second-level cache.
 const CHUNK: usize = 32 * 1024;
@@ -147,7 +148,9 @@ impl Conv2d {
             if g.cols == g.out_width {
                 self.product_rows(&g, weights, planes, first, count, target);
                 if !weights.bias.is_empty() {
-                    target.chunks_exact_mut(co).for_each(|p| p.iter_mut().zip(&weights.bias).for_each(|(y, b)| *y += b));
+                    target
+                        .chunks_exact_mut(co)
+                        .for_each(|p| p.iter_mut().zip(&weights.bias).for_each(|(y, b)| *y += b));
                 }
                 continue;
             }
@@ -296,52 +299,4 @@ impl Conv2d {
     fn rows_per_chunk(&self, g: &Geometry) -> usize {
         (CHUNK / (g.cols * self.out_channels.max(self.in_channels * self.stride))).max(1)
     }
-}
-
-/// A matrix inside `data`; rows may overlap.
-#[derive(Clone, Copy)]
-struct Matrix<'a> {
-    data: &'a [f32],
-    row: usize,
-    col: usize,
-}
-
-impl Matrix<'_> {
-    fn fits(&self, rows: usize, cols: usize) -> bool {
-        (rows - 1) * self.row + (cols - 1) * self.col < self.data.len()
-    }
-}
-
-thread_local! { #[allow(missing_docs)] pub static LOG: std::cell::RefCell<Vec<(usize,usize,usize,f64)>> = const { std::cell::RefCell::new(Vec::new()) }; }
-/// `target (+)= a x b` for `[m, n, k]`; rows of `target` start every `row` values.
-fn product(target: &mut [f32], row: usize, [m, n, k]: [usize; 3], a: Matrix, b: Matrix, accumulate: bool) {
-    assert!(m > 0 && n > 0 && k > 0 && row >= n && (m - 1) * row + n <= target.len(), "target {m}x{n} every {row}");
-    assert!(a.fits(m, k) && b.fits(k, n), "factors {m}x{k} and {k}x{n}");
-    let start = std::time::Instant::now();
-    // SAFETY: the asserts above keep every index that m, n, k and the strides can form inside the three slices; `target`
-    // is borrowed mutably, so it does not alias `a` or `b`, and its rows do not overlap because `row >= n`.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            target.as_mut_ptr(),
-            1,
-            row as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.col as isize,
-            a.row as isize,
-            b.data.as_ptr(),
-            b.col as isize,
-            b.row as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
-    LOG.with_borrow_mut(|l| l.push((m, n, k, start.elapsed().as_secs_f64())));
 }

@@ -5,7 +5,13 @@ use crate::params::SplitMix;
 
 fn reflect(i: isize, n: usize) -> usize {
     let m = n as isize - 1;
-    if i < 0 { (-i) as usize } else if i > m { (2 * m - i) as usize } else { i as usize }
+    if i < 0 {
+        (-i) as usize
+    } else if i > m {
+        (2 * m - i) as usize
+    } else {
+        i as usize
+    }
 }
 
 fn random(rng: &mut SplitMix, n: usize) -> Vec<f32> {
@@ -16,9 +22,7 @@ fn random(rng: &mut SplitMix, n: usize) -> Vec<f32> {
 fn each_product(conv: &Conv2d, h: usize, w: usize, mut f: impl FnMut(usize, usize, usize)) {
     let (ci, co, k) = (conv.in_channels, conv.out_channels, conv.kernel);
     let (oh, ow) = ((h + 2 * conv.pad - k) / conv.stride + 1, (w + 2 * conv.pad - k) / conv.stride + 1);
-    for (y, x, o, i) in
-        (0..oh * ow * co * ci).map(|n| (n / (ow * co * ci), n / (co * ci) % ow, n / ci % co, n % ci))
-    {
+    for (y, x, o, i) in (0..oh * ow * co * ci).map(|n| (n / (ow * co * ci), n / (co * ci) % ow, n / ci % co, n % ci)) {
         for (ky, kx) in (0..k * k).map(|t| (t / k, t % k)) {
             let sy = reflect((y * conv.stride + ky) as isize - conv.pad as isize, h);
             let sx = reflect((x * conv.stride + kx) as isize - conv.pad as isize, w);
@@ -114,31 +118,4 @@ fn forgets_a_previous_nan() {
 #[should_panic(expected = "reflect padding 3 over 3x8")]
 fn refuses_an_image_smaller_than_its_padding() {
     Conv2d::new(&mut Layout::new(), "c", 1, 1, 7, 1, false).output_size(3, 8);
-}
-
-#[test]
-#[ignore]
-fn tmp_speed() {
-    let best = |f: &mut dyn FnMut()| { let b = std::time::Instant::now(); let mut m = f64::INFINITY; while b.elapsed().as_secs_f64() < 0.15 { let s = std::time::Instant::now(); f(); m = m.min(s.elapsed().as_secs_f64()); } m };
-    for (ci, co, pixels) in [(24, 24, 1312), (24, 24, 256), (48, 48, 640), (48, 48, 200), (48, 24, 656), (64, 64, 512), (128, 128, 256), (256, 256, 100), (256, 256, 816)] {
-        let depth = 3 * ci;
-        let x = random(&mut SplitMix(1), pixels * ci + depth + 4096);
-        let d = random(&mut SplitMix(1), pixels * co + 4096);
-        let flop = 2.0 * (pixels * depth * co) as f64 / 1e9;
-        let mut out = vec![0.0; depth * co];
-        print!("{ci}->{co} {pixels}: ");
-        for (ox, od) in [(0, 0), (4, 0), (0, 4), (500, 0), (0, 500), (512, 1024)] {
-            let p = Matrix { data: &x[ox..], row: 1, col: ci };
-            let g = Matrix { data: &d[od..], row: co, col: 1 };
-            let a = best(&mut || product(&mut out, co, [depth, co, pixels], p, g, true));
-            let pt = Matrix { data: &x[ox..], row: ci, col: 1 };
-            let gt = Matrix { data: &d[od..], row: 1, col: co };
-            let b = best(&mut || product(&mut out, depth, [co, depth, pixels], gt, pt, true));
-            let w = Matrix { data: &d[..], row: co, col: 1 };
-            let mut y = vec![0.0; pixels * co];
-            let f = if co * depth < d.len() { best(&mut || product(&mut y, co, [pixels, co, depth], pt, w, true)) } else { f64::INFINITY };
-            print!(" {:.1} {:.1} ({:.1})", flop / a, flop / b, flop / f);
-        }
-        println!(" GFLOP");
-    }
 }

@@ -1,8 +1,7 @@
-//! Register-tiled product. Twelve accumulators hide the latency of two FMA units; with 16 lanes a panel is two
-//! registers wide, with 8 lanes it is taken in two halves.
+//! Register-tiled product. Twelve accumulators hide the latency of two FMA units: six rows by two registers of columns,
+//! or twelve rows by one where a single register is left. Columns of padding are skipped by whole registers.
 
 use super::{Epilogue, PANEL, Packed};
-use crate::ops::{PAD, padded};
 use crate::simd::Simd;
 
 crate::simd_op! {
@@ -23,31 +22,31 @@ unsafe fn kernel<S: Simd>(
     y_stride: usize,
     epilogue: Epilogue,
 ) {
-    let columns = padded(weight.outputs);
+    let columns = weight.outputs.next_multiple_of(S::LANES);
+    let padded = crate::ops::padded(weight.outputs);
     let mut first = 0;
     while first < columns {
-        let width = PANEL.min(columns - first);
+        let width = PANEL.min(padded - first);
         let panel = &weight.panels[first * weight.inputs..][..width * weight.inputs];
         let mut at = 0;
-        while at < width {
+        while at < width.min(columns - first) {
             // SAFETY: panels hold `inputs` rows of `width` columns, the bias and the rows of `y` are padded likewise.
             unsafe {
                 let b = panel.as_ptr().add(at);
                 let bias = weight.bias.as_ptr().add(first + at);
                 let y = y.as_mut_ptr().add(first + at);
                 let args = (weight.inputs, x.as_ptr(), x_stride, b, width, bias, y, y_stride, epilogue);
-                if width - at >= 2 * S::LANES {
-                    row_blocks::<S, 2>(rows, args);
+                if columns - first - at >= 2 * S::LANES && width - at >= 2 * S::LANES {
+                    row_blocks::<S, 6, 2>(rows, args);
                     at += 2 * S::LANES;
                 } else {
-                    row_blocks::<S, 1>(rows, args);
+                    row_blocks::<S, 12, 1>(rows, args);
                     at += S::LANES;
                 }
             }
         }
         first += width;
     }
-    debug_assert_eq!(columns % PAD, 0);
 }
 
 type Args = (usize, *const f32, usize, *const f32, usize, *const f32, *mut f32, usize, Epilogue);
@@ -55,22 +54,26 @@ type Args = (usize, *const f32, usize, *const f32, usize, *const f32, *mut f32, 
 /// # Safety
 /// As [`kernel`]; the pointers reach over all rows.
 #[inline(always)]
-unsafe fn row_blocks<S: Simd, const NV: usize>(rows: usize, args: Args) {
+unsafe fn row_blocks<S: Simd, const MR: usize, const NV: usize>(rows: usize, args: Args) {
     let (k, x, x_stride, b, b_stride, bias, y, y_stride, epilogue) = args;
     let mut r = 0;
     // SAFETY: each tile covers rows below `rows`.
     unsafe {
-        while r + 6 <= rows {
-            tile::<S, 6, NV>((k, x.add(r * x_stride), x_stride, b, b_stride, bias, y.add(r * y_stride), y_stride, epilogue));
+        let from = |r: usize| (k, x.add(r * x_stride), x_stride, b, b_stride, bias, y.add(r * y_stride), y_stride, epilogue);
+        while r + MR <= rows {
+            tile::<S, MR, NV>(from(r));
+            r += MR;
+        }
+        if rows - r >= 6 {
+            tile::<S, 6, NV>(from(r));
             r += 6;
         }
-        let rest = (k, x.add(r * x_stride), x_stride, b, b_stride, bias, y.add(r * y_stride), y_stride, epilogue);
         match rows - r {
-            1 => tile::<S, 1, NV>(rest),
-            2 => tile::<S, 2, NV>(rest),
-            3 => tile::<S, 3, NV>(rest),
-            4 => tile::<S, 4, NV>(rest),
-            5 => tile::<S, 5, NV>(rest),
+            1 => tile::<S, 1, NV>(from(r)),
+            2 => tile::<S, 2, NV>(from(r)),
+            3 => tile::<S, 3, NV>(from(r)),
+            4 => tile::<S, 4, NV>(from(r)),
+            5 => tile::<S, 5, NV>(from(r)),
             _ => {}
         }
     }

@@ -105,7 +105,7 @@ pub enum Epilogue {
 ///
 /// # Shapes
 /// - `x`: `[rows, inputs]`, rows `x_stride` apart
-/// - `y`: `[rows, outputs]`, rows `y_stride` apart; columns up to the padded width are written as well, so the stride
+/// - `y`: `[rows, outputs]`, rows `y_stride` apart; columns up to the padded width may be written as well, so the stride
 ///   is at least [`padded`]`(outputs)` unless `outputs` is a multiple of [`PAD`]
 pub fn product(
     level: Level,
