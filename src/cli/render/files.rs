@@ -122,18 +122,10 @@ mod tests {
     use scene::{Camera, Image};
 
     fn frame(name: &str) -> Frame {
-        let camera = Camera {
-            width: 5,
-            height: 3,
-            focal: glam_one(),
-            center: glam_one(),
-            world_from_camera: Default::default(),
-        };
+        // Only names matter here.
+        let (focal, center, world_from_camera) = Default::default();
+        let camera = Camera { width: 5, height: 3, focal, center, world_from_camera };
         Frame { name: name.into(), camera, truth: None, excluded: vec![] }
-    }
-
-    fn glam_one<T: std::ops::Add<Output = T> + Default>() -> T {
-        T::default()
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use super::files::DepthFiles;
 use scene::{Image, View};
 use serde::Serialize;
-use std::fmt::Write;
 use std::path::PathBuf;
 
 /// Everything that `--json` prints.
@@ -129,35 +128,29 @@ impl Report {
 
     /// A few lines for people.
     pub fn words(&self) -> String {
-        let mut out = String::new();
-        // Writing to a string cannot fail.
-        let mut line = |text: std::fmt::Arguments| drop(writeln!(out, "{text}"));
+        let mut lines = Vec::new();
         for frame in &self.frames {
             if let Some(Quality { psnr, ssim }) = frame.quality {
-                line(format_args!("{:24} PSNR {psnr:6.2} dB  SSIM {ssim:.4}", frame.name));
+                lines.push(format!("{:24} PSNR {psnr:6.2} dB  SSIM {ssim:.4}", frame.name));
             }
         }
+        if let (Some(psnr), Some(ssim)) = (self.mean_psnr, self.mean_ssim) {
+            lines.push(format!("{:24} PSNR {psnr:6.2} dB  SSIM {ssim:.4}", "mean"));
+        }
         let skipped = self.frames.iter().filter(|f| f.skipped).count();
-        let [width, height] = self.size;
-        let rendered = self.frames.len() - skipped;
-        line(format_args!(
+        let ([width, height], rendered) = (self.size, self.frames.len() - skipped);
+        lines.push(format!(
             "{}, path {}: {rendered} frames of {width}x{height} rendered, {skipped} were there already",
             self.scene, self.path
         ));
         if let (Some(seconds), Some(rate)) = (self.seconds_per_frame, self.rays_per_second) {
-            line(format_args!(
+            lines.push(format!(
                 "{seconds:.2} s a frame and {:.2} s for features; {rate:.0} rays/s at {} samples with {}, {} threads",
                 self.seconds_features, self.samples, self.model, self.threads
             ));
         }
-        if let (Some(psnr), Some(ssim)) = (self.mean_psnr, self.mean_ssim) {
-            line(format_args!("{:24} PSNR {psnr:6.2} dB  SSIM {ssim:.4}", "mean"));
-        }
-        if let Some(video) = &self.video {
-            line(format_args!("video {}", video.display()));
-        }
-        out.truncate(out.trim_end().len());
-        out
+        lines.extend(self.video.iter().map(|video| format!("video {}", video.display())));
+        lines.join("\n")
     }
 }
 
