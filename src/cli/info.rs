@@ -133,7 +133,7 @@ impl ModelInfo {
             format!("parameters  {total}: {transformer} transformer, {in_features} features; {} bytes", self.bytes),
             String::new(),
             format!("Million multiply-accumulates a ray, {samples} samples, {views} views:"),
-            format!("{:20} {:>9} {:>9}", "", "trained", "folded"),
+            format!("{:20} {:>9} {:>9}", "", "plain", "folded"),
         ]);
         let both = plain.parts().into_iter().zip(folded.parts()).map(|((name, a), (_, b))| (name, a, b));
         for (name, a, b) in both.chain([("total", plain.total(), folded.total())]) {

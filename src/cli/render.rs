@@ -165,12 +165,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
 /// The frames at the size that is asked for, each with at least one source view.
 fn plan(args: &Args, scene: &Scene, warnings: &mut Vec<String>) -> anyhow::Result<Vec<Frame>> {
-    const TURNS: f64 = 2.0;
-    let mut frames = paths::frames(scene, &args.path, args.frames.map(|n| n as usize), TURNS)?;
+    let count = args.frames.map(|n| n as usize);
+    let mut frames = paths::frames(scene, &args.path, count, paths::spiral::DEFAULT_TURNS)?;
     if let Some((width, height)) = args.size {
         frames.iter_mut().for_each(|frame| frame.camera = frame.camera.resized(width, height));
     }
-    for frame in &frames {
+    for frame in &mut frames {
+        // A spiral leaves out the central photograph; where it is the only one, it is better than none.
+        if frame.truth.is_none() && paths::source_candidates(scene, frame).is_empty() {
+            frame.excluded.clear();
+        }
         let candidates = paths::source_candidates(scene, frame);
         scene::nearest_sources(scene, &frame.camera, &candidates, 1)
             .with_context(|| format!("frame {} cannot be rendered", frame.name))?;
@@ -207,9 +211,8 @@ fn check_video(args: &Args, frames: &[Frame]) -> anyhow::Result<()> {
 
 /// For each frame, whether it must be rendered.
 fn to_render(args: &Args, frames: &[Frame], files: &[FrameFiles]) -> anyhow::Result<Vec<bool>> {
-    let needed = |(frame, files): (&Frame, &FrameFiles)| {
-        Ok(args.overwrite || !files.complete(image_size(frame, args.stride))?)
-    };
+    let needed =
+        |(frame, files): (&Frame, &FrameFiles)| Ok(args.overwrite || !files.complete(image_size(frame, args.stride))?);
     frames.iter().zip(files).map(needed).collect()
 }
 
@@ -232,7 +235,7 @@ fn render_all(
             name: frame.name.clone(),
             file: files.image.clone(),
             skipped: !todo,
-            depth: files.depth.clone(),
+            depth_files: files.depth.clone(),
             ..FrameReport::default()
         };
         let image = if *todo {

@@ -6,6 +6,8 @@ pub mod run;
 pub mod schedule;
 pub mod state;
 pub mod step;
+#[cfg(test)]
+mod tests;
 
 pub use error::{Error, Result};
 pub use run::{Options, Run};

@@ -79,8 +79,8 @@ pub struct FrameReport {
     #[serde(flatten)]
     pub quality: Option<Quality>,
     /// Depth files, if asked for.
-    #[serde(flatten)]
-    pub depth: Option<DepthFiles>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth_files: Option<DepthFiles>,
 }
 
 /// Likeness of a frame and its photograph.

@@ -1,0 +1,135 @@
+//! Whole runs on a tiny scene, and the optimiser against the official code's step.
+
+use crate::adam::Adam;
+use crate::data::{Dataset, Draw};
+use crate::run::{LOG_FILE, Options, Plan, Run, STATE_FILE};
+use crate::schedule::Schedule;
+use crate::state::State;
+use gnt::testing::{fixture, small_model};
+use gnt::{Config, FeatureConfig};
+use scene::procedural::{Rig, RigKind, World, WriteOptions, cameras, write_llff};
+use std::path::Path;
+
+fn config() -> Config {
+    let features = FeatureConfig { stem_width: 4, stem_stride: 2, widths: [4, 6, 8], blocks: [1, 1, 1], channels: 4 };
+    Config { width: 16, depth: 2, heads: 2, mlp_ratio: 2, features, samples: 12, views: 3, ..Config::compact() }
+}
+
+fn options() -> Options {
+    Options {
+        seed: 3,
+        rays: 37,
+        samples: 12,
+        views: (2, 3),
+        depth_weight: 0.1,
+        schedule: Schedule { peak: 2e-3, feature_factor: 1.0, warmup: 3, steps: 40 },
+        average_decay: 0.9,
+        clip_norm: 1.0,
+    }
+}
+
+fn dataset(dir: &Path) -> Dataset {
+    let rig = Rig { width: 65, height: 47, views: 5, kind: RigKind::Forward, samples_per_pixel: 1 };
+    for seed in 0..2 {
+        let world = World::random(seed, RigKind::Forward);
+        let out = dir.join(format!("scene_{seed}"));
+        write_llff(&out, &world, &cameras(&world, &rig, seed), &WriteOptions::default(), &|_| {}).unwrap();
+    }
+    Dataset::open(dir).unwrap()
+}
+
+fn plan(out: &Path, until: u64, threads: usize) -> Plan {
+    Plan { out: out.to_owned(), until, seconds: None, save_every: 100, log_every: 2, threads }
+}
+
+#[test]
+fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(&dir.path().join("data"));
+    let (whole, parts) = (dir.path().join("whole"), dir.path().join("parts"));
+    Run::start(config(), options(), None).unwrap().train(&data, &plan(&whole, 8, 2), |_| {}).unwrap();
+    Run::start(config(), options(), None).unwrap().train(&data, &plan(&parts, 3, 2), |_| {}).unwrap();
+    // Another number of threads must not matter either.
+    Run::resume(&parts).unwrap().train(&data, &plan(&parts, 8, 1), |_| {}).unwrap();
+    let read = |run: &Path, file: &str| std::fs::read(run.join(file)).unwrap();
+    assert_eq!(State::read(&whole.join(STATE_FILE)).unwrap().step, 8);
+    for file in [STATE_FILE, "model.safetensors"] {
+        assert_eq!(read(&whole, file), read(&parts, file), "{file}");
+    }
+    assert_eq!(std::fs::read_to_string(whole.join(LOG_FILE)).unwrap().lines().count(), 4);
+}
+
+#[test]
+fn the_loss_goes_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path());
+    let mut run = Run::start(config(), options(), None).unwrap();
+    let mut colour = Vec::new();
+    for _ in 0..40 {
+        let (losses, norm) = run.step(&data, 2).unwrap();
+        assert!(losses.colour.is_finite() && losses.depth > 0.0 && norm > 0.0);
+        colour.push(losses.depth);
+    }
+    let (early, late): (f64, f64) = (colour[..8].iter().sum(), colour[32..].iter().sum());
+    assert!(late < 0.95 * early, "{early} {late}");
+}
+
+#[test]
+fn batches_repeat_and_hold_what_they_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path());
+    let how = Draw { rays: 31, views: (2, 4) };
+    let batch = data.draw(5, how).unwrap();
+    assert_eq!(batch.colours, data.draw(5, how).unwrap().colours);
+    assert_ne!(batch.colours, data.draw(6, how).unwrap().colours);
+    assert_eq!((batch.rays.len(), batch.colours.len()), (31, 93));
+    let depths = batch.depths.unwrap();
+    assert!(depths.iter().all(|z| *z > batch.depth_range.0 * 0.9 && *z < batch.depth_range.1 * 1.5), "{depths:?}");
+    assert!((2..=4).contains(&batch.sources.len()));
+    assert!(Dataset::open(&dir.path().join("nothing")).is_err());
+}
+
+#[test]
+fn damaged_states_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = Run::start(config(), options(), None).unwrap();
+    run.save(dir.path()).unwrap();
+    let path = dir.path().join(STATE_FILE);
+    let whole = std::fs::read(&path).unwrap();
+    assert_eq!(State::read(&path).unwrap(), *run.state());
+    for cut in [0, 7, 100, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let message = State::read(&path).unwrap_err().to_string();
+        assert!(message.contains(STATE_FILE), "{message}");
+    }
+    let text = String::from_utf8_lossy(&whole[..600]).replace("\\\"width\\\":16", "\\\"width\\\":17");
+    let mut bytes = text.into_bytes();
+    bytes.extend_from_slice(&whole[bytes.len()..]);
+    std::fs::write(&path, bytes).unwrap();
+    assert!(State::read(&path).unwrap_err().to_string().contains("width"));
+}
+
+/// Parameters after one step of the official optimiser, from the official gradients.
+#[test]
+fn adam_takes_the_official_step() {
+    let (model, mut params) = small_model();
+    let step = fixture("small_train_step");
+    let mut grads = vec![0.0; model.layout.len()];
+    for entry in model.layout.entries() {
+        if let Some((_, values)) = step.get(&format!("grad.{}", entry.name)) {
+            entry.slot.of_mut(&mut grads).copy_from_slice(values);
+        }
+    }
+    let features = model.layout.find("feature_net.conv1.weight").unwrap().slot.offset;
+    Adam::new(params.len()).update(1, &mut params, &grads, |i| if i < features { 5e-4 } else { 1e-3 });
+    let mut compared = 0;
+    for entry in model.layout.entries() {
+        if let (Some((_, want)), Some(_)) = (step.get(&format!("adam1.{}", entry.name)), step.get(&format!("grad.{}", entry.name))) {
+            for (got, want) in entry.slot.of(&params).iter().zip(want) {
+                assert!((got - want).abs() < 2e-6, "{}: {got}, reference {want}", entry.name);
+            }
+            compared += 1;
+        }
+    }
+    assert!(compared >= 80, "{compared}");
+}

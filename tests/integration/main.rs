@@ -1,0 +1,7 @@
+//! The real program on small scenes of its own making.
+
+mod failures;
+mod info;
+mod render;
+mod support;
+mod train;

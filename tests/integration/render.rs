@@ -1,0 +1,177 @@
+//! `shiftray render` as it is meant to be used.
+
+use crate::support::{Place, pixels};
+use std::fs;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// Options that make a frame cheap.
+const CHEAP: &str = "--samples 5 --views 3 --device cpu";
+
+#[test]
+fn test_path_is_compared_with_the_photographs() {
+    let place = Place::with_scene(9);
+    let line = format!("render --scene tiny --out out --path test --depth --json {CHEAP}");
+    let report = place.json(&line);
+    assert_eq!(
+        place.list("out"),
+        [
+            "000.png",
+            "000_depth.npy",
+            "000_depth.png",
+            "000_range.npy",
+            "008.png",
+            "008_depth.npy",
+            "008_depth.png",
+            "008_range.npy"
+        ]
+    );
+    for (key, expected) in [("scene", "tiny"), ("model", "gnt-dense"), ("device", "cpu"), ("path", "test")] {
+        assert_eq!(report[key], expected, "{report}");
+    }
+    assert_eq!(report["size"], serde_json::json!([64, 48]));
+    assert_eq!((&report["views"], &report["samples"]), (&3.into(), &5.into()));
+    for key in ["threads", "seconds_per_frame", "rays_per_second", "seconds_features"] {
+        assert!(report[key].as_f64().unwrap() > 0.0, "{key}: {report}");
+    }
+    assert!(report["warnings"].is_array());
+    let frames = report["frames"].as_array().unwrap();
+    assert_eq!(frames.len(), 2);
+    for (frame, name) in frames.iter().zip(["000", "008"]) {
+        assert_eq!(frame["name"], name);
+        assert_eq!(frame["file"], format!("out/{name}.png"));
+        assert_eq!(frame["skipped"], false);
+        assert!(frame["seconds"].as_f64().unwrap() > 0.0 && frame["rays_per_second"].as_f64().unwrap() > 0.0);
+        assert_eq!(frame["depth_files"]["range"], format!("out/{name}_range.npy"));
+        let sources = frame["sources"].as_array().unwrap();
+        assert!(sources.len() == 3 && !sources.contains(&"000".into()) && !sources.contains(&"008".into()));
+        let image = pixels(&place.path(&format!("out/{name}.png")));
+        let truth = pixels(&place.path(&format!("scenes/tiny/images/{name}.png")));
+        assert!((frame["psnr"].as_f64().unwrap() - eval::psnr(&image, &truth).unwrap()).abs() < 1e-9);
+        assert!((frame["ssim"].as_f64().unwrap() - eval::ssim(&image, &truth).unwrap()).abs() < 1e-9);
+    }
+    depths_are_consistent(&place, &report);
+
+    // A second run renders nothing and still compares.
+    let written = fs::metadata(place.path("out/000.png")).unwrap().modified().unwrap();
+    let again = place.json(&line);
+    assert!(again["frames"].as_array().unwrap().iter().all(|f| f["skipped"] == true && f["seconds"].is_null()));
+    assert_eq!(again["mean_psnr"], report["mean_psnr"]);
+    assert!(again["seconds_per_frame"].is_null() && again["rays_per_second"].is_null());
+    assert_eq!(fs::metadata(place.path("out/000.png")).unwrap().modified().unwrap(), written);
+
+    // A frame whose depth is missing is rendered again, as all are with --overwrite.
+    fs::remove_file(place.path("out/008_range.npy")).unwrap();
+    let skipped = |report: &serde_json::Value| {
+        report["frames"].as_array().unwrap().iter().map(|f| f["skipped"] == true).collect::<Vec<_>>()
+    };
+    assert_eq!(skipped(&place.json(&line)), [true, false]);
+    assert_eq!(skipped(&place.json(&format!("{line} --overwrite"))), [false, false]);
+    place.assert_no_litter();
+}
+
+/// Depth lies between the bounds, range is at least as far, and the 16-bit image is the depth times its scale.
+fn depths_are_consistent(place: &Place, report: &serde_json::Value) {
+    let read = |name: &str| scene::depth::read_npy(&place.path(name), (64, 48)).unwrap();
+    let (depth, range) = (read("out/000_depth.npy"), read("out/000_range.npy"));
+    let [near, far] = [0, 1].map(|i| report["depth_range"][i].as_f64().unwrap() as f32);
+    assert!(depth.iter().all(|z| (near * 0.999..=far * 1.001).contains(z)));
+    assert!(depth.iter().zip(&range).all(|(z, r)| *r >= *z && *r < 3.0 * z));
+    let scale = report["depth_png_scale"].as_f64().unwrap() as f32;
+    let levels = pixels(&place.path("out/000_depth.png"));
+    for (z, level) in depth.iter().zip(levels.data.iter().step_by(3)) {
+        assert!((z * scale - level * 65_535.0).abs() <= 0.51, "{z} {level}");
+    }
+}
+
+#[test]
+fn the_other_paths_have_numbered_frames() {
+    for (path, rig) in [("spiral", "forward"), ("interpolate", "orbit"), ("orbit", "orbit")] {
+        let place = Place::with_rig(5, rig);
+        place.ok(&format!("render --scene tiny --out {path} --path {path} --frames 2 --size 13x7 {CHEAP}"));
+        assert_eq!(place.list(path), ["frame_0000.png", "frame_0001.png"]);
+        let image = pixels(&place.path(&format!("{path}/frame_0001.png")));
+        assert_eq!((image.width, image.height), (13, 7));
+    }
+    let place = Place::with_scene(5);
+    let pose = "[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]";
+    let frames =
+        format!(r#"{{"frames": [{{"camera_to_world": {pose}, "name": "front"}}, {{"camera_to_world": {pose}}}]}}"#);
+    fs::write(place.path("path.json"), frames).unwrap();
+    let text = place.ok(&format!("render --scene scenes/tiny --out file --path path.json --size 9x5 {CHEAP}"));
+    assert_eq!(place.list("file"), ["frame_0001.png", "front.png"]);
+    assert!(text.contains("2 frames of 9x5 rendered") && text.contains("rays/s"), "{text}");
+}
+
+#[test]
+fn threads_and_stride_do_not_change_pixels() {
+    let place = Place::with_scene(5);
+    let line = format!("render --scenes scenes --scene tiny --path test --importance 4 {CHEAP}");
+    place.ok(&format!("{line} --out one --threads 1"));
+    place.ok(&format!("{line} --out five --threads 5"));
+    assert_eq!(fs::read(place.path("one/000.png")).unwrap(), fs::read(place.path("five/000.png")).unwrap());
+    let report = place.json(&format!("{line} --out sparse --stride 5 --json"));
+    let (full, sparse) = (pixels(&place.path("one/000.png")), pixels(&place.path("sparse/000.png")));
+    assert_eq!((sparse.width, sparse.height), (13, 10));
+    for (x, y) in [(0, 0), (12, 0), (0, 9), (12, 9), (7, 4)] {
+        assert_eq!(sparse.pixel(x, y), full.pixel(5 * x, 5 * y));
+    }
+    assert!(report["frames"][0]["psnr"].as_f64().unwrap() > 5.0, "{report}");
+    // Another size has no photograph to be compared with, and says so.
+    let report = place.json(&format!("{line} --out small --size 31x33 --json"));
+    assert!(report["frames"][0].get("psnr").is_none() && report["mean_psnr"].is_null());
+    assert!(report["warnings"].to_string().contains("--size"), "{report}");
+}
+
+#[test]
+fn videos_hold_all_frames() {
+    let place = Place::with_scene(3);
+    place.ok(&format!("render --scene tiny --out out --frames 3 --size 16x12 --video fly.gif --fps 10 {CHEAP}"));
+    let file = std::io::BufReader::new(fs::File::open(place.path("fly.gif")).unwrap());
+    let decoder = image::codecs::gif::GifDecoder::new(file).unwrap();
+    let frames = image::AnimationDecoder::into_frames(decoder).collect_frames().unwrap();
+    assert_eq!(frames.len(), 3);
+    assert!(frames.iter().all(|f| f.buffer().dimensions() == (16, 12)));
+    place.assert_no_litter();
+}
+
+#[test]
+fn one_source_view_is_enough() {
+    let place = Place::with_scene(5);
+    let report = place.json("render --scene tiny --out out --path test --samples 5 --views 1 --json");
+    assert_eq!(report["frames"][0]["sources"].as_array().unwrap().len(), 1);
+    let alone = Place::with_scene(1);
+    alone.ok("render --scene tiny --out out --frames 1 --samples 5 --size 17x9");
+    assert_eq!(alone.list("out"), ["frame_0000.png"]);
+}
+
+#[test]
+fn auto_says_what_it_chose() {
+    let place = Place::with_scene(3);
+    let output = place.run("render --scene tiny --out out --frames 1 --samples 3 --size 5x3");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.contains("CPU"), "{errors}");
+}
+
+/// Killed at any moment, the program leaves whole frames only, and the same command finishes the job.
+#[test]
+fn a_killed_run_leaves_whole_frames() {
+    let place = Place::with_scene(5);
+    let line = "render --scene tiny --out out --frames 30 --samples 16 --device cpu";
+    let mut child = place.command(line).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let started = Instant::now();
+    while !place.path("out/frame_0001.png").exists() {
+        assert!(started.elapsed() < Duration::from_secs(30), "no frame appears");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let frames: Vec<_> = place.list("out").into_iter().filter(|name| !name.starts_with('.')).collect();
+    assert!((2..30).contains(&frames.len()), "{} frames", frames.len());
+    for name in &frames {
+        assert_eq!(pixels(&place.path(&format!("out/{name}"))).width, 64);
+    }
+    let text = place.ok(line);
+    assert!(text.contains(&format!("{} were there already", frames.len())), "{text}");
+    assert_eq!(place.list("out").iter().filter(|name| name.starts_with("frame_")).count(), 30);
+}
