@@ -132,14 +132,14 @@ impl Config {
     pub fn compact() -> Self {
         Self {
             width: 32,
-            depth: 3,
-            heads: 4,
+            depth: 2,
+            heads: 2,
             mlp_ratio: 2,
             attention_hidden: 8,
             start: Start::Stats,
             position: Position::Ray { frequencies: 4 },
             head: Head::Blend,
-            features: FeatureConfig { stem_width: 16, stem_stride: 2, widths: [24, 48, 64], blocks: [1, 1, 1], channels: 24 },
+            features: FeatureConfig { stem_width: 16, stem_stride: 2, widths: [16, 32, 48], blocks: [1, 1, 1], channels: 16 },
             samples: 64,
             views: 10,
         }

@@ -56,8 +56,9 @@ fn damaged_photographs() {
 fn scenes_that_do_not_suit_the_path() {
     let place = Place::with_scene(1);
     place.fails(1, "render --scene tiny --out out --path test", &["frame 000", "source view"]);
-    place.fails(1, "render --scene tiny --out out --path interpolate", &["tiny"]);
     place.fails(1, "render --scene tiny --out out --path none.json", &["none.json"]);
+    let forward = Place::with_scene(5);
+    forward.fails(1, &format!("{LINE} --path orbit"), &["tiny", "orbit"]);
     assert!(!place.path("out").exists());
 }
 

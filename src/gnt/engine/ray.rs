@@ -285,7 +285,8 @@ impl Engine {
         let (c, k) = (self.model.config.width, blend.token.outputs());
         let stride = padded(k);
         let RayScratch { rows, normal, blend_state, blend_hidden, logits, .. } = scratch;
-        blend_state.resize(stride, 0.0);
+        blend_state.resize(samples * stride, 0.0);
+        product(self.level, samples, normal, c, &blend.state, blend_state, stride, Epilogue::Store);
         let mut colour = [0.0; 3];
         for s in (0..samples).filter(|s| weights[*s] > NEGLIGIBLE) {
             let range = rows.first[s] as usize..rows.first[s + 1] as usize;
@@ -294,14 +295,10 @@ impl Engine {
             if rows.uniform[s] {
                 logits[..count].fill(1.0 / count as f32);
             } else {
-                product(self.level, 1, &normal[s * c..], c, &blend.state, blend_state, stride, Epilogue::Store);
                 blend_hidden.resize(blend_hidden.len().max(count * stride), 0.0);
                 let values = &rows.values[range.start * rows.stride..];
                 product(self.level, count, values, rows.stride, &blend.token, blend_hidden, stride, Epilogue::Store);
-                for (logit, hidden) in logits[..count].iter_mut().zip(blend_hidden.chunks_exact(stride)) {
-                    let terms = hidden.iter().zip(&*blend_state).zip(&blend.view).map(|((h, s), w)| (h + s).max(0.0) * w);
-                    *logit = terms.sum();
-                }
+                view_logits(blend_hidden, &blend_state[s * stride..], &blend.view, stride, &mut logits[..count]);
                 layers::ray_attention::softmax_rows(&mut logits[..count], count);
             }
             for (w, row) in logits.iter().zip(range) {
@@ -311,5 +308,21 @@ impl Engine {
             }
         }
         colour
+    }
+}
+
+tensor::simd_fn! {
+    /// `logit = Σ max(hidden + state, 0) · weight` for each row.
+    fn view_logits(hidden: &[f32], state: &[f32], weight: &[f32], stride: usize, logits: &mut [f32]) {
+        for (logit, hidden) in logits.iter_mut().zip(hidden.chunks_exact(stride)) {
+            let mut parts = [0.0f32; 8];
+            let terms = hidden.chunks(8).zip(state.chunks(8)).zip(weight.chunks(8));
+            for ((h, s), w) in terms {
+                for (p, ((h, s), w)) in parts.iter_mut().zip(h.iter().zip(s).zip(w)) {
+                    *p += (h + s).max(0.0) * w;
+                }
+            }
+            *logit = parts.iter().sum();
+        }
     }
 }

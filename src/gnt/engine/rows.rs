@@ -2,7 +2,8 @@
 
 use super::PreparedSource;
 use super::weights::Weights;
-use crate::projection::{taps, toward};
+use crate::projection::{Projection8, taps, toward};
+use glam::Vec2;
 use scene::Ray;
 use tensor::Level;
 use tensor::ops::gather::{LookUp, gather};
@@ -29,6 +30,7 @@ pub struct Rows {
     border_sample: Vec<u32>,
     /// For each sample, whether some view shows nothing at all there.
     blank: Vec<bool>,
+    projected: Vec<Projection8>,
 }
 
 impl Rows {
@@ -106,39 +108,51 @@ impl Rows {
 tensor::simd_fn! {
     /// Fills the rows' look-ups and directions, which start at column `direction`.
     fn project(rows: &mut Rows, sources: &[&PreparedSource], ray: &Ray, depths: &[f32], all_views: bool, direction: usize) {
-        for (s, z) in depths.iter().enumerate() {
-            let point = *z * ray.direction + ray.origin;
-            let to_target = toward(point, ray.origin);
-            let start = rows.look_ups.len();
-            let mut blank = false;
-            // A second pass takes all views of a sample that none sees.
-            for pass in 0..2 {
+        let views = sources.len();
+        rows.projected.resize(views, Projection8::default());
+        for (chunk, depths) in depths.chunks(8).enumerate() {
+            let (mut points, mut to_target) = ([[0.0; 8]; 3], [[0.0; 8]; 3]);
+            for i in 0..8 {
+                // The last chunk is filled up with its last sample.
+                let point = depths[i.min(depths.len() - 1)] * ray.direction + ray.origin;
+                let unit = toward(point, ray.origin);
+                for c in 0..3 {
+                    points[c][i] = point[c];
+                    to_target[c][i] = unit[c];
+                }
+            }
+            for (out, source) in rows.projected.iter_mut().zip(sources) {
+                *out = source.projector.project8(&points, &to_target);
+            }
+            for i in 0..depths.len() {
+                let seen = rows.projected.iter().any(|p| p.visible[i]);
+                let mut blank = false;
                 for (v, source) in sources.iter().enumerate() {
-                    let p = source.projector.project(point, to_target);
-                    if !p.visible && pass == 0 && !all_views {
+                    let p = &rows.projected[v];
+                    // A sample that no view sees takes all of them.
+                    let row = p.visible[i] || !seen;
+                    if !row && !all_views {
                         continue;
                     }
-                    let taps = taps(p.pixel, source.size(), source.map_size);
-                    let colour = source.colour(p.pixel);
+                    let pixel = Vec2::new(p.x[i], p.y[i]);
+                    let taps = taps(pixel, source.size(), source.map_size);
+                    let colour = source.colour(pixel);
                     let look_up = LookUp { view: v as u32, index: taps.index, weight: taps.weight, colour };
-                    if p.visible || pass == 1 {
-                        let row = rows.look_ups.len() * rows.stride;
-                        rows.values[row + direction..][..4].copy_from_slice(&p.direction);
+                    if row {
+                        let at = rows.look_ups.len() * rows.stride + direction;
+                        rows.values[at..at + 4].copy_from_slice(&p.direction.map(|d| d[i]));
                         rows.look_ups.push(look_up);
                     } else if taps.weight == [0.0; 4] && colour == [0.0; 3] {
                         blank = true;
                     } else {
                         rows.border.push(look_up);
-                        rows.border_sample.push(s as u32);
+                        rows.border_sample.push((8 * chunk + i) as u32);
                     }
                 }
-                if rows.look_ups.len() > start {
-                    rows.uniform.push(pass == 1);
-                    break;
-                }
+                rows.uniform.push(!seen);
+                rows.blank.push(blank);
+                rows.first.push(rows.look_ups.len() as u32);
             }
-            rows.blank.push(blank);
-            rows.first.push(rows.look_ups.len() as u32);
         }
     }
 }
