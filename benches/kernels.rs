@@ -22,11 +22,21 @@ fn products(c: &mut Criterion) {
         let stride = tensor::ops::padded(n);
         let mut y = vec![0.0; m * stride];
         group.bench_function("engine", |b| {
-            b.iter(|| product(tensor::level(), m, black_box(&x), k, &packed, black_box(&mut y), stride, Epilogue::Store));
+            b.iter(|| {
+                product(tensor::level(), m, black_box(&x), k, &packed, black_box(&mut y), stride, Epilogue::Store)
+            });
         });
         let mut y = vec![0.0; m * n];
         group.bench_function("gemm crate", |b| {
-            b.iter(|| matmul(1.0, Mat::new(black_box(&x), m, k), Mat::new(&w, k, n), MatMut::new(black_box(&mut y), m, n), false));
+            b.iter(|| {
+                matmul(
+                    1.0,
+                    Mat::new(black_box(&x), m, k),
+                    Mat::new(&w, k, n),
+                    MatMut::new(black_box(&mut y), m, n),
+                    false,
+                )
+            });
         });
         group.finish();
     }

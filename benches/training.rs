@@ -65,7 +65,15 @@ fn training(criterion: &mut Criterion) {
                     let chunk = RayChunk { rays: &batch, depths: &depths, depth_range: (2.0, 40.0) };
                     workspace.forward(&config, &model.net, &folded, &sources, black_box(chunk));
                     workspace.backward(
-                        &config, &model.net, &folded, SAMPLES, VIEWS, &d_rgb, None, &mut d_maps, &mut grads,
+                        &config,
+                        &model.net,
+                        &folded,
+                        SAMPLES,
+                        VIEWS,
+                        &d_rgb,
+                        None,
+                        &mut d_maps,
+                        &mut grads,
                     );
                 });
             });
@@ -74,7 +82,9 @@ fn training(criterion: &mut Criterion) {
         let (a, b, mut c) = (vec![0.5; n * n], vec![0.25; n * n], vec![0.0; n * n]);
         group.throughput(Throughput::Elements(2 * (n * n * n) as u64));
         group.bench_function("raw product 1024", |bencher| {
-            bencher.iter(|| matmul(1.0, Mat::new(black_box(&a), n, n), Mat::new(&b, n, n), MatMut::new(&mut c, n, n), false));
+            bencher.iter(|| {
+                matmul(1.0, Mat::new(black_box(&a), n, n), Mat::new(&b, n, n), MatMut::new(&mut c, n, n), false)
+            });
         });
         group.finish();
     }

@@ -1,5 +1,7 @@
 //! `shiftray bench`: rays a second on this machine.
 
+use super::device::Device;
+use super::output;
 use anyhow::Context;
 use glam::{Mat4, Vec2, Vec3};
 use gnt::engine::{Engine, PreparedSource, RayOutput, RayScratch, Stage};
@@ -35,9 +37,9 @@ pub struct Args {
     /// Threads
     #[arg(long)]
     threads: Option<usize>,
-    /// auto or cpu
-    #[arg(long, default_value = "auto")]
-    device: String,
+    /// Where to compute
+    #[arg(long, default_value = "auto", value_name = "auto|cpu|cuda[:N]")]
+    device: Device,
     /// Repetitions
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     repeat: u16,
@@ -60,7 +62,6 @@ enum Sizes {
 /// # Errors
 /// If the model cannot be read or the device is not there.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    super::check_device(&args.device)?;
     let (model, params, name) = match (&args.model, args.random) {
         (Some(name), _) => gnt::builtin::load(name)?,
         (None, sizes) => {
@@ -74,6 +75,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     let threads = args.threads.unwrap_or_else(tensor::parallel::available).max(1);
+    let device = args.device.choose(threads)?;
     let views = args.views.map_or(model.config.views, usize::from);
     let samples = args.samples.map_or(model.config.samples, usize::from);
     let engine = Engine::new(model, &params);
@@ -117,25 +119,29 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let stages: serde_json::Map<String, serde_json::Value> =
             stages.iter().map(|(name, share)| ((*name).to_owned(), json!(share))).collect();
         let report = json!({
-            "model": name, "device": "cpu", "instructions": engine.level().name(), "threads": threads,
+            "model": name, "device": device, "instructions": engine.level().name(), "threads": threads,
             "views": views, "samples": samples, "size": [width, height],
             "rays_per_second": median, "rays_per_second_min": rates[0], "rays_per_second_max": rates[rates.len() - 1],
             "seconds_per_frame": frame, "seconds_features": seconds_features, "ray_stage_shares": stages,
             "repetitions": rates.len(), "peak_memory_mib": memory,
         });
-        println!("{report}");
-    } else {
-        println!("{name}, {views} views, {samples} samples, {threads} threads, {}", engine.level().name());
-        println!("{median:.1} rays/s (from {:.1} to {:.1}), {frame:.1} s a frame of {width}x{height}", rates[0], rates[rates.len() - 1]);
-        println!("features of all sources, once a scene: {seconds_features:.2} s");
-        for (name, share) in &stages {
-            println!("  {name:12} {:5.1} %", share * 100.0);
-        }
-        if let Some(memory) = memory {
-            println!("peak memory {memory:.0} MiB");
-        }
+        return output::line(&report.to_string());
     }
-    Ok(())
+    let mut text = format!(
+        "{name}, {views} views, {samples} samples, {threads} threads, {}\n\
+         {median:.1} rays/s (from {:.1} to {:.1}), {frame:.1} s a frame of {width}x{height}\n\
+         features of all sources, once a scene: {seconds_features:.2} s",
+        engine.level().name(),
+        rates[0],
+        rates[rates.len() - 1]
+    );
+    for (name, share) in &stages {
+        text += &format!("\n  {name:12} {:5.1} %", share * 100.0);
+    }
+    if let Some(memory) = memory {
+        text += &format!("\npeak memory {memory:.0} MiB");
+    }
+    output::line(&text)
 }
 
 /// Share of a ray's time that each stage takes, on one thread.

@@ -34,11 +34,14 @@ pub fn run(args: Args) -> Result<()> {
 
     let config = &checkpoint.config;
     let bytes = std::fs::metadata(&args.out).with_context(|| args.out.display().to_string())?.len();
-    println!("depth       {}", config.depth);
-    println!("width       {}", config.width);
-    println!("features    {} channels", config.features.channels);
-    println!("tensors     {}", checkpoint.tensors.len());
-    println!("parameters  {}", checkpoint.num_params());
-    println!("written     {} ({bytes} bytes, {})", args.out.display(), if args.half { "f16" } else { "f32" });
-    Ok(())
+    super::output::line(&format!(
+        "depth       {}\nwidth       {}\nfeatures    {} channels\ntensors     {}\nparameters  {}\nwritten     {} ({bytes} bytes, {})",
+        config.depth,
+        config.width,
+        config.features.channels,
+        checkpoint.tensors.len(),
+        checkpoint.num_params(),
+        args.out.display(),
+        if args.half { "f16" } else { "f32" }
+    ))
 }

@@ -56,17 +56,3 @@ pub fn progress(len: u64, unit: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(&format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{eta}} left {{msg}}"));
     ProgressBar::new(len).with_style(style.expect("a fixed template"))
 }
-
-/// Checks `--device`: `auto` and `cpu` are fine, `cuda` or `cuda:N` says what is missing.
-///
-/// # Errors
-/// If the device is not there or is no device.
-pub fn check_device(device: &str) -> anyhow::Result<()> {
-    match device {
-        "auto" | "cpu" => Ok(()),
-        d if d == "cuda" || d.strip_prefix("cuda:").is_some_and(|n| n.parse::<u8>().is_ok()) => {
-            anyhow::bail!("--device {d}: this build has no CUDA engine; use auto or cpu")
-        }
-        other => anyhow::bail!("--device: expected auto, cpu or cuda[:N], found {other}"),
-    }
-}

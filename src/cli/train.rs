@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, required_unless_present = "resume")]
     out: Option<PathBuf>,
     /// Go on with the run in this folder; its options are kept
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "config", "from", "rays", "samples", "rate", "seed", "depth_weight"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "config", "from", "rays", "samples", "rate", "seed", "depth_weight", "steps", "views"])]
     resume: Option<PathBuf>,
     /// Network: compact, full, or a JSON file
     #[arg(long, default_value = "compact")]
@@ -32,6 +32,9 @@ pub struct Args {
     /// Steps of the whole run
     #[arg(long)]
     steps: Option<u64>,
+    /// Stop at this step; the run can be gone on with later
+    #[arg(long, value_name = "STEP")]
+    stop_at: Option<u64>,
     /// Stop after this many minutes
     #[arg(long)]
     minutes: Option<f64>,
@@ -56,6 +59,9 @@ pub struct Args {
     /// Scenes to generate with `--data synth`
     #[arg(long, default_value_t = 200)]
     scenes: usize,
+    /// Scene whose first held-out view is rendered at every checkpoint (name or folder)
+    #[arg(long, value_name = "SCENE")]
+    validate: Option<String>,
     /// Threads; the result does not depend on it
     #[arg(long)]
     threads: Option<usize>,
@@ -100,7 +106,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     std::fs::write(out.join(DATA_FILE), &data).with_context(|| out.join(DATA_FILE).display().to_string())?;
     let dataset = Dataset::open(&folder)?;
-    let until = run.state().options.schedule.steps;
+    let steps = run.state().options.schedule.steps;
+    let until = args.stop_at.map_or(steps, |stop| stop.min(steps));
     let bar = super::progress(until, "steps");
     bar.set_position(run.state().step);
     eprintln!("training on {} scenes, {} parameters, {threads} threads", dataset.len(), run.model().layout.len());
@@ -111,6 +118,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         save_every: args.save_every,
         log_every: args.log_every,
         threads,
+        validation: args.validate.as_deref().map(validation_scene).transpose()?,
     };
     run.train(&dataset, &plan, |line: &LogLine| {
         bar.set_position(line.step);
@@ -121,12 +129,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn validation_scene(name: &str) -> anyhow::Result<scene::Scene> {
+    let folder = scene::locate(name, &[])?;
+    Ok(scene::formats::load(&folder, &scene::LoadOptions::default())?)
+}
+
 fn start(args: &Args) -> anyhow::Result<Run> {
     let config = match args.config.as_str() {
         "compact" => Config::compact(),
         "full" => Config::official(8),
         file => {
-            let text = std::fs::read_to_string(file).with_context(|| format!("{file}: expected compact, full or a JSON file"))?;
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("{file}: expected compact, full or a JSON file"))?;
             serde_json::from_str(&text).with_context(|| file.to_owned())?
         }
     };

@@ -139,7 +139,13 @@ impl Config {
             start: Start::Stats,
             position: Position::Ray { frequencies: 4 },
             head: Head::Blend,
-            features: FeatureConfig { stem_width: 16, stem_stride: 2, widths: [16, 32, 48], blocks: [1, 1, 1], channels: 16 },
+            features: FeatureConfig {
+                stem_width: 16,
+                stem_stride: 2,
+                widths: [16, 32, 48],
+                blocks: [1, 1, 1],
+                channels: 16,
+            },
             samples: 64,
             views: 10,
         }
@@ -163,7 +169,9 @@ impl Config {
         range("mlp_ratio", self.mlp_ratio, 1, 16)?;
         range("attention_hidden", self.attention_hidden, 1, 128)?;
         match self.position {
-            Position::World { frequencies } | Position::Ray { frequencies } => range("frequencies", frequencies, 0, 16)?,
+            Position::World { frequencies } | Position::Ray { frequencies } => {
+                range("frequencies", frequencies, 0, 16)?
+            }
         }
         let f = &self.features;
         range("features.stem_width", f.stem_width, 1, 1024)?;

@@ -32,7 +32,9 @@ pub fn sample(position: Position, point: Vec3, direction: Vec3, z: f32, depth_ra
             frequencies(&point.to_array(), octaves, a);
             frequencies(&direction.normalize().to_array(), octaves, b);
         }
-        Position::Ray { frequencies: octaves } => frequencies(&[std::f32::consts::PI * nearness(z, depth_range)], octaves, out),
+        Position::Ray { frequencies: octaves } => {
+            frequencies(&[std::f32::consts::PI * nearness(z, depth_range)], octaves, out)
+        }
     }
 }
 

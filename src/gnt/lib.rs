@@ -1,21 +1,21 @@
 //! The renderer's network: feature network, projection, sampling, view and ray transformers, engine and checkpoints.
+pub mod builtin;
 pub mod checkpoint;
 pub mod config;
 pub mod encoding;
 pub mod engine;
 pub mod error;
-pub mod builtin;
-pub mod renderer;
 pub mod features;
+pub mod model;
+pub mod network;
 #[cfg(test)]
 mod parity;
+pub mod plain;
+pub mod projection;
+pub mod renderer;
 pub mod sampling;
 #[doc(hidden)]
 pub mod testing;
-pub mod plain;
-pub mod projection;
-pub mod network;
-pub mod model;
 
 pub use config::{Config, FeatureConfig, Head, Position, Start};
 pub use error::{Error, Result};

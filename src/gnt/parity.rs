@@ -25,7 +25,8 @@ fn planar(data: &[f32], channels: usize) -> Vec<f32> {
 fn parameter_counts_are_the_official_ones() {
     for (depth, count) in [(8, 882_691), (4, 444_739), (2, 225_763)] {
         let model = crate::Model::new(crate::Config::official(depth)).unwrap();
-        let (net, features): (Vec<_>, Vec<_>) = model.layout.entries().iter().partition(|e| e.name.starts_with("net_coarse."));
+        let (net, features): (Vec<_>, Vec<_>) =
+            model.layout.entries().iter().partition(|e| e.name.starts_with("net_coarse."));
         assert_eq!(net.iter().map(|e| e.slot.len).sum::<usize>(), count);
         assert_eq!(features.iter().map(|e| e.slot.len).sum::<usize>(), 8_877_056);
         assert_eq!(features.len(), 108);
@@ -123,7 +124,12 @@ fn encodings() {
 
 /// Runs the training path on the small scene at depths `z`, from our feature maps or from the reference's; also gives
 /// what its backward pass needs.
-fn run(scene: &SmallScene, z: &[f32], reference_maps: bool, nudge: f32) -> (crate::Model, Vec<f32>, Vec<f32>, Vec<Tape>, Vec<crate::features::FeatureMap>, Workspace) {
+fn run(
+    scene: &SmallScene,
+    z: &[f32],
+    reference_maps: bool,
+    nudge: f32,
+) -> (crate::Model, Vec<f32>, Vec<f32>, Vec<Tape>, Vec<crate::features::FeatureMap>, Workspace) {
     let (model, mut params) = small_model();
     let bias = model.layout.find("feature_net.layer3.0.bn2.bias").expect("official name").slot;
     bias.of_mut(&mut params).iter_mut().for_each(|b| *b += nudge);
@@ -179,8 +185,11 @@ fn colours_weights_and_depth_end_to_end() {
     close("colour", &workspace.head.rgb, &scene.io["render.coarse.rgb"].1, 2e-3);
     let weights = workspace.ray_weights(&model.net, 16);
     close("weights", &weights, &scene.io["render.coarse.weights"].1, 1e-4);
-    let depth: Vec<f32> =
-        weights.chunks_exact(16).zip(z.chunks_exact(16)).map(|(w, z)| w.iter().zip(z).map(|(w, z)| w * z).sum()).collect();
+    let depth: Vec<f32> = weights
+        .chunks_exact(16)
+        .zip(z.chunks_exact(16))
+        .map(|(w, z)| w.iter().zip(z).map(|(w, z)| w * z).sum())
+        .collect();
     close("depth", &depth, &scene.io["render.coarse.depth"].1, 5e-3);
 }
 

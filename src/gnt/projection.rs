@@ -37,11 +37,8 @@ impl Projector {
     pub fn project(&self, point: Vec3, to_target: Vec3) -> Projection {
         let q = self.pixel_from_world * point.extend(1.0);
         let pixel = (q.truncate().truncate() / q.z.max(1e-8)).clamp(Vec2::splat(-1e6), Vec2::splat(1e6));
-        let visible = q.z > 0.0
-            && pixel.x >= 0.0
-            && pixel.y >= 0.0
-            && pixel.x <= self.limit.x
-            && pixel.y <= self.limit.y;
+        let visible =
+            q.z > 0.0 && pixel.x >= 0.0 && pixel.y >= 0.0 && pixel.x <= self.limit.x && pixel.y <= self.limit.y;
         let to_source = toward(point, self.origin);
         let difference = to_target - to_source;
         let unit = difference / difference.length().max(1e-6);
@@ -121,7 +118,9 @@ pub fn taps(pixel: Vec2, from: (usize, usize), to: (usize, usize)) -> Taps {
     let (x0, y0) = (x0 as i64, y0 as i64);
     let mut taps = Taps::default();
     for (i, (dx, dy, w)) in
-        [(0, 0, (1.0 - fx) * (1.0 - fy)), (1, 0, fx * (1.0 - fy)), (0, 1, (1.0 - fx) * fy), (1, 1, fx * fy)].into_iter().enumerate()
+        [(0, 0, (1.0 - fx) * (1.0 - fy)), (1, 0, fx * (1.0 - fy)), (0, 1, (1.0 - fx) * fy), (1, 1, fx * fy)]
+            .into_iter()
+            .enumerate()
     {
         let (x, y) = (x0 + dx, y0 + dy);
         if x >= 0 && y >= 0 && x < to.0 as i64 && y < to.1 as i64 {

@@ -104,7 +104,12 @@ impl Renderer {
     ///
     /// # Errors
     /// If settings are out of range, no view can be a source, or a photograph cannot be read.
-    pub fn render(&mut self, frame: &Frame, settings: &Settings, progress: &(dyn Fn(usize) + Sync)) -> Result<Rendered> {
+    pub fn render(
+        &mut self,
+        frame: &Frame,
+        settings: &Settings,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Rendered> {
         settings.validate()?;
         frame.camera.validate(&frame.name)?;
         let candidates = scene::paths::source_candidates(&self.scene, frame);
@@ -142,7 +147,8 @@ impl Renderer {
             }
         }
         // The oldest go first, so that memory does not grow with the number of views in the scene.
-        let total = |prepared: &HashMap<usize, PreparedSource>| prepared.values().map(PreparedSource::bytes).sum::<usize>();
+        let total =
+            |prepared: &HashMap<usize, PreparedSource>| prepared.values().map(PreparedSource::bytes).sum::<usize>();
         while self.recent.len() > ids.len() && total(&self.prepared) > KEEP_BYTES {
             let oldest = self.recent.remove(0);
             self.prepared.remove(&oldest);

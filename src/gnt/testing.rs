@@ -23,8 +23,12 @@ pub fn fixture(name: &str) -> Fixture {
         let data = view.data();
         let values: Vec<f32> = match view.dtype() {
             Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("4 bytes"))).collect(),
-            Dtype::F64 => data.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("8 bytes")) as f32).collect(),
-            Dtype::I64 => data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().expect("8 bytes")) as f32).collect(),
+            Dtype::F64 => {
+                data.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("8 bytes")) as f32).collect()
+            }
+            Dtype::I64 => {
+                data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().expect("8 bytes")) as f32).collect()
+            }
             Dtype::U8 => data.iter().map(|b| f32::from(*b)).collect(),
             other => panic!("{name}: unexpected {other:?}"),
         };
@@ -40,7 +44,8 @@ pub fn feature_weights() -> Fixture {
     let packed = fixture("feature_net_levels_u4");
     let mut out = HashMap::new();
     for (name, shape) in meta["shape"].as_object().expect("fixture") {
-        let shape: Vec<usize> = shape.as_array().expect("shape").iter().map(|v| v.as_u64().expect("size") as usize).collect();
+        let shape: Vec<usize> =
+            shape.as_array().expect("shape").iter().map(|v| v.as_u64().expect("size") as usize).collect();
         let scale = (meta["exp"][name].as_i64().expect("exp") as f32).exp2();
         let gain = if shape.len() == 1 && name.ends_with("weight") { 1.0 } else { 0.0 };
         let bytes = &packed[name].1;

@@ -39,7 +39,15 @@ impl LayerNorm {
         tape.normal.resize(x.len(), 0.0);
         tape.y.resize(x.len(), 0.0);
         tape.scale.resize(x.len() / self.width, 0.0);
-        normalise(x, self.gain.of(params), self.bias.of(params), self.eps, &mut tape.normal, &mut tape.scale, &mut tape.y);
+        normalise(
+            x,
+            self.gain.of(params),
+            self.bias.of(params),
+            self.eps,
+            &mut tape.normal,
+            &mut tape.scale,
+            &mut tape.y,
+        );
     }
 
     /// Adds the input's gradient to `dx` `[rows, width]` and the parameters' to `grads`.

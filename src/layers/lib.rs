@@ -2,15 +2,15 @@
 //!
 //! Parameters of a whole model live in one flat vector described by a [`Layout`]; gradients, optimiser moments
 //! and averages use the same layout, so a layer holds only [`Slot`]s into it.
-pub mod upsample;
-pub mod instance_norm;
-pub mod conv2d;
 pub mod activation;
+pub mod conv2d;
 pub mod feed_forward;
+pub mod instance_norm;
 pub mod layer_norm;
 pub mod linear;
 pub mod params;
 pub mod ray_attention;
+pub mod upsample;
 pub mod view_attention;
 
 pub use params::{Init, Layout, Slot};

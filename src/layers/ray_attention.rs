@@ -49,9 +49,8 @@ impl RayAttention {
         self.qkv.forward(params, &tape.norm.y, &mut tape.qkv, false);
         for (i, weights) in tape.weights.chunks_exact_mut(samples * samples).enumerate() {
             let (ray, head) = (i / self.heads, i % self.heads);
-            let part = |part: usize| {
-                Mat::strided(&tape.qkv[ray * samples * 3 * c + part * c + head * d..], samples, d, 3 * c)
-            };
+            let part =
+                |part: usize| Mat::strided(&tape.qkv[ray * samples * 3 * c + part * c + head * d..], samples, d, 3 * c);
             matmul(1.0, part(0), part(1).t(), MatMut::new(weights, samples, samples), false);
             softmax_rows(weights, samples);
             let mixed = MatMut::strided(&mut tape.mixed[ray * samples * c + head * d..], samples, d, c);

@@ -134,7 +134,16 @@ impl ViewAttention {
         s.d_norm.resize(samples * c, 0.0);
         self.out.backward(params, &tape.blended, dq, Some((&mut s.d_blended, false)), grads);
         blend_backward(
-            &tape.weights, &tape.mixed, &tape.blended, &s.d_blended, views.mask, views.views, c, h, &mut s.d_mixed, &mut s.d_logits,
+            &tape.weights,
+            &tape.mixed,
+            &tape.blended,
+            &s.d_blended,
+            views.mask,
+            views.views,
+            c,
+            h,
+            &mut s.d_mixed,
+            &mut s.d_logits,
         );
         self.logits.backward(params, &tape.hidden, &s.d_logits, Some((&mut s.d_hidden, false)), grads);
         relu_backward(&tape.hidden, &mut s.d_hidden);

@@ -8,6 +8,7 @@ pub mod state;
 pub mod step;
 #[cfg(test)]
 mod tests;
+mod validation;
 
 pub use error::{Error, Result};
 pub use run::{Options, Run};

@@ -5,6 +5,7 @@ use crate::data::{Dataset, Draw};
 use crate::schedule::Schedule;
 use crate::state::State;
 use crate::step::{Losses, StepOptions, Stepper};
+use crate::validation::validate;
 use crate::{Error, Result};
 use gnt::checkpoint::{Checkpoint, Precision};
 use gnt::{Config, Model};
@@ -50,6 +51,8 @@ pub struct Plan {
     pub log_every: u64,
     /// Threads.
     pub threads: usize,
+    /// Scene whose first held-out view is rendered at every checkpoint, into `validation/`.
+    pub validation: Option<scene::Scene>,
 }
 
 /// One line of `log.jsonl`: means since the line before.
@@ -141,7 +144,13 @@ impl Run {
         grads.iter_mut().for_each(|g| *g *= clip);
         let rate = options.schedule.peak * options.schedule.factor(*step);
         let feature_rate = rate * options.schedule.feature_factor;
-        let split = self.model.layout.entries().iter().find(|e| e.name.starts_with("feature_net.")).map_or(0, |e| e.slot.offset);
+        let split = self
+            .model
+            .layout
+            .entries()
+            .iter()
+            .find(|e| e.name.starts_with("feature_net."))
+            .map_or(0, |e| e.slot.offset);
         let state = &mut self.state;
         state.adam.update(state.step + 1, &mut state.params, &grads, |i| if i < split { rate } else { feature_rate });
         average_weights(&mut state.average, &state.params, state.step, state.options.average_decay);
@@ -182,6 +191,9 @@ impl Run {
             }
             if self.state.step.is_multiple_of(plan.save_every) {
                 self.save(&plan.out)?;
+                if let Some(scene) = &plan.validation {
+                    validate(self, scene, plan)?;
+                }
             }
         }
         self.save(&plan.out)
@@ -216,7 +228,8 @@ fn micro_batch(config: &Config, samples: usize) -> usize {
     ((256 << 10) / bytes.max(1)).clamp(1, 4)
 }
 
-fn append(path: &Path, line: &LogLine) -> Result<()> {
+/// Appends a JSON object as a line.
+pub(crate) fn append(path: &Path, line: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string(line).expect("plain numbers");
     std::fs::OpenOptions::new()
         .create(true)

@@ -45,18 +45,17 @@ impl State {
         let data = [&self.params, &self.adam.first, &self.adam.second, &self.average]
             .map(|v| v.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
         let tensors = NAMES.into_iter().zip(&data).map(|(name, bytes)| {
-            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("the length is that of the data");
+            let view =
+                TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("the length is that of the data");
             (name, view)
         });
         let metadata = HashMap::from([("training".to_owned(), header)]);
         let bytes = serialize(tensors, Some(metadata)).expect("four plain vectors");
         let temporary = path.with_extension("tmp");
-        std::fs::write(&temporary, bytes)
-            .and_then(|()| std::fs::rename(&temporary, path))
-            .map_err(|source| {
-                let _ = std::fs::remove_file(&temporary);
-                Error::Io { path: path.to_owned(), source }
-            })
+        std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path)).map_err(|source| {
+            let _ = std::fs::remove_file(&temporary);
+            Error::Io { path: path.to_owned(), source }
+        })
     }
 
     /// Reads a state written by [`State::write`].
@@ -66,7 +65,8 @@ impl State {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         let bad = |problem: String| Error::Run(format!("{}: {problem}", path.display()));
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(format!("expected a training state, found {e}")))?;
+        let (_, metadata) =
+            SafeTensors::read_metadata(&bytes).map_err(|e| bad(format!("expected a training state, found {e}")))?;
         let header = metadata.metadata().as_ref().and_then(|m| m.get("training"));
         let header = header.ok_or_else(|| bad("expected a \"training\" entry in its metadata, found none".into()))?;
         let header: Header = serde_json::from_str(header).map_err(|e| bad(format!("metadata: {e}")))?;

@@ -66,7 +66,15 @@ const FEATURE_GROUPS: usize = 4;
 
 impl Stepper {
     /// Adds the gradients of the batch's loss to `grads` (layout of the parameters) and returns its parts.
-    pub fn run(&mut self, model: &Model, params: &[f32], batch: &Batch, how: StepOptions, seed: u64, grads: &mut [f32]) -> Losses {
+    pub fn run(
+        &mut self,
+        model: &Model,
+        params: &[f32],
+        batch: &Batch,
+        how: StepOptions,
+        seed: u64,
+        grads: &mut [f32],
+    ) -> Losses {
         let folded = model.fold(params);
         let prepared = model.features.prepare(params);
         let (c, f) = (model.config.width, model.config.features.channels);
@@ -133,7 +141,8 @@ impl Stepper {
         debug_assert_eq!(self.views[0].d_map.len() % f, 0);
 
         self.groups.resize_with(FEATURE_GROUPS.min(views), Vec::new);
-        let mut groups: Vec<(&mut Vec<f32>, Vec<&mut ViewPass>)> = self.groups.iter_mut().map(|g| (g, Vec::new())).collect();
+        let mut groups: Vec<(&mut Vec<f32>, Vec<&mut ViewPass>)> =
+            self.groups.iter_mut().map(|g| (g, Vec::new())).collect();
         let count = groups.len();
         for (v, pass) in self.views.iter_mut().enumerate() {
             groups[v % count].1.push(pass);
@@ -188,8 +197,13 @@ impl Shard {
                 let mut d = vec![0.0; weights.len()];
                 for (i, ray) in range.enumerate() {
                     let at = i * how.samples..(i + 1) * how.samples;
-                    let loss =
-                        depth_loss(&self.z[at.clone()], &weights[at.clone()], depths[ray], batch.depth_range, &mut d[at]);
+                    let loss = depth_loss(
+                        &self.z[at.clone()],
+                        &weights[at.clone()],
+                        depths[ray],
+                        batch.depth_range,
+                        &mut d[at],
+                    );
                     self.losses.depth += f64::from(loss / total);
                 }
                 d.iter_mut().for_each(|d| *d *= how.depth_weight / total);

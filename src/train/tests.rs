@@ -39,7 +39,7 @@ fn dataset(dir: &Path) -> Dataset {
 }
 
 fn plan(out: &Path, until: u64, threads: usize) -> Plan {
-    Plan { out: out.to_owned(), until, seconds: None, save_every: 100, log_every: 2, threads }
+    Plan { out: out.to_owned(), until, seconds: None, save_every: 100, log_every: 2, threads, validation: None }
 }
 
 #[test]
@@ -57,6 +57,19 @@ fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
         assert_eq!(read(&whole, file), read(&parts, file), "{file}");
     }
     assert_eq!(std::fs::read_to_string(whole.join(LOG_FILE)).unwrap().lines().count(), 4);
+}
+
+#[test]
+fn a_checkpoint_comes_with_a_picture() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(&dir.path().join("data"));
+    let scene = scene::formats::load(&dir.path().join("data/scene_0"), &scene::LoadOptions::default()).unwrap();
+    let out = dir.path().join("run");
+    let plan = Plan { save_every: 2, validation: Some(scene), ..plan(&out, 2, 2) };
+    Run::start(config(), options(), None).unwrap().train(&data, &plan, |_| {}).unwrap();
+    let picture = scene::view::read_image(&out.join("validation/step_000002.png"), scene::Alpha::Ignore).unwrap();
+    assert_eq!((picture.width, picture.height), (130, 47));
+    assert!(std::fs::read_to_string(out.join(LOG_FILE)).unwrap().contains("\"validation\":\"scene_0\""));
 }
 
 #[test]
@@ -124,7 +137,9 @@ fn adam_takes_the_official_step() {
     Adam::new(params.len()).update(1, &mut params, &grads, |i| if i < features { 5e-4 } else { 1e-3 });
     let mut compared = 0;
     for entry in model.layout.entries() {
-        if let (Some((_, want)), Some(_)) = (step.get(&format!("adam1.{}", entry.name)), step.get(&format!("grad.{}", entry.name))) {
+        if let (Some((_, want)), Some(_)) =
+            (step.get(&format!("adam1.{}", entry.name)), step.get(&format!("grad.{}", entry.name)))
+        {
             for (got, want) in entry.slot.of(&params).iter().zip(want) {
                 assert!((got - want).abs() < 2e-6, "{}: {got}, reference {want}", entry.name);
             }

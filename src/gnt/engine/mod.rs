@@ -83,13 +83,9 @@ impl Engine {
         let stride = tensor::ops::padded(c);
         let mut wide = vec![0.0; pixels * stride];
         product(self.level, pixels, &map.data, map.channels, &self.weights.map, &mut wide, stride, Epilogue::Store);
-        let map_values = if stride == c { wide } else { wide.chunks_exact(stride).flat_map(|r| r[..c].to_vec()).collect() };
-        PreparedSource {
-            projector: Projector::new(camera),
-            image,
-            map_size: (map.width, map.height),
-            map: map_values,
-        }
+        let map_values =
+            if stride == c { wide } else { wide.chunks_exact(stride).flat_map(|r| r[..c].to_vec()).collect() };
+        PreparedSource { projector: Projector::new(camera), image, map_size: (map.width, map.height), map: map_values }
     }
 }
 

@@ -236,7 +236,13 @@ impl Engine {
         product(self.level, samples, normal, c, &position.fc2, q, c, Epilogue::Store);
     }
 
-    fn ray_block(&self, block: &BlockWeights, samples: usize, scratch: &mut RayScratch, first_row: Option<&mut Vec<f32>>) {
+    fn ray_block(
+        &self,
+        block: &BlockWeights,
+        samples: usize,
+        scratch: &mut RayScratch,
+        first_row: Option<&mut Vec<f32>>,
+    ) {
         let Config { width: c, heads, .. } = self.model.config;
         let RayScratch { q, normal, wide, attention, .. } = scratch;
         normalise(self.level, q, c, BLOCK_EPS, normal);
@@ -279,7 +285,13 @@ impl Engine {
     }
 
     /// Blends the photographs' colours over views and samples. Samples of no weight are left out.
-    fn blend_colours(&self, blend: &BlendWeights, samples: usize, scratch: &mut RayScratch, weights: &[f32]) -> [f32; 3] {
+    fn blend_colours(
+        &self,
+        blend: &BlendWeights,
+        samples: usize,
+        scratch: &mut RayScratch,
+        weights: &[f32],
+    ) -> [f32; 3] {
         /// All samples below it together change a colour by less than a tenth of an 8-bit step.
         const NEGLIGIBLE: f32 = 1e-6;
         let (c, k) = (self.model.config.width, blend.token.outputs());

@@ -56,7 +56,8 @@ fn equals_the_training_path() {
     for config in [official, own, Config { head: Head::Mean, ..own }, Config { start: Start::Stats, ..official }] {
         let model = Model::new(config).unwrap();
         let mut rng = SplitMix(9);
-        let params: Vec<f32> = model.layout.initialise(4).iter().map(|p| p * 1.5 + 0.05 * (rng.uniform() - 0.5)).collect();
+        let params: Vec<f32> =
+            model.layout.initialise(4).iter().map(|p| p * 1.5 + 0.05 * (rng.uniform() - 0.5)).collect();
         let engine = Engine::new(model.clone(), &params);
         let all = sources(&engine);
         let folded = model.fold(&params);

@@ -31,7 +31,15 @@ pub struct HeadTape {
 
 impl HeadTape {
     /// Reads the colour of each ray from the states `q` `[R, S, C]`.
-    pub fn forward(&mut self, net: &Folded, folded: &[f32], samples: usize, views: usize, tokens: &TokenTape, q: &[f32]) {
+    pub fn forward(
+        &mut self,
+        net: &Folded,
+        folded: &[f32],
+        samples: usize,
+        views: usize,
+        tokens: &TokenTape,
+        q: &[f32],
+    ) {
         let c = net.norm.width;
         let rays = q.len() / (samples * c);
         net.norm.forward(folded, q, &mut self.norm);

@@ -90,7 +90,14 @@ impl Workspace {
         self.encoding.resize(chunk.depths.len() * channels, 0.0);
         for (i, out) in self.encoding.chunks_exact_mut(channels).enumerate() {
             let direction = chunk.rays[i / samples].direction;
-            encoding::sample(config.position, self.tokens.points[i], direction, chunk.depths[i], chunk.depth_range, out);
+            encoding::sample(
+                config.position,
+                self.tokens.points[i],
+                direction,
+                chunk.depths[i],
+                chunk.depth_range,
+                out,
+            );
         }
     }
 
@@ -112,9 +119,7 @@ impl Workspace {
         self.tokens.d_tokens.clear();
         self.tokens.d_tokens.resize(self.tokens.tokens.len(), 0.0);
         self.dq.resize(self.q.len(), 0.0);
-        self.head.backward(
-            net, folded, samples, views, &mut self.tokens, d_rgb, d_ray_logits, &mut self.dq, grads,
-        );
+        self.head.backward(net, folded, samples, views, &mut self.tokens, d_rgb, d_ray_logits, &mut self.dq, grads);
         let tokens = &mut self.tokens;
         for (block, tape) in net.blocks.iter().zip(&self.blocks).rev() {
             block.ray_ff.backward(folded, &tape.ray_ff, &mut self.dq, &mut self.scratch.ff, grads);
@@ -123,14 +128,16 @@ impl Workspace {
                 tape.position.backward(layer, folded, &self.encoding, &mut self.dq, &mut self.scratch.d_hidden, grads);
             }
             block.view_ff.backward(folded, &tape.view_ff, &mut self.dq, &mut self.scratch.ff, grads);
-            let shared = ViewTokens {
-                views,
-                tokens: &tokens.tokens,
-                directions: &tokens.directions,
-                mask: &tokens.mask,
-            };
+            let shared =
+                ViewTokens { views, tokens: &tokens.tokens, directions: &tokens.directions, mask: &tokens.mask };
             block.view.backward(
-                folded, shared, &tape.view, &mut self.dq, &mut tokens.d_tokens, &mut self.scratch.view, grads,
+                folded,
+                shared,
+                &tape.view,
+                &mut self.dq,
+                &mut tokens.d_tokens,
+                &mut self.scratch.view,
+                grads,
             );
         }
         self.start.backward(net.start.as_ref(), folded, tokens, views, c, &self.dq, grads);
@@ -147,9 +154,10 @@ impl Workspace {
         let heads = block.ray.heads;
         let mut out = Vec::new();
         for attention in tape.ray.weights.chunks_exact(heads * samples * samples) {
-            out.extend((0..samples).map(|s| {
-                attention.chunks_exact(samples * samples).map(|head| head[s]).sum::<f32>() / heads as f32
-            }));
+            out.extend(
+                (0..samples)
+                    .map(|s| attention.chunks_exact(samples * samples).map(|head| head[s]).sum::<f32>() / heads as f32),
+            );
         }
         out
     }

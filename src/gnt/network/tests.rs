@@ -47,7 +47,8 @@ const RANGE: (f32, f32) = (0.8, 9.0);
 
 impl Fixture {
     fn new(start: Start, position: Position, head: Head) -> Self {
-        let features = FeatureConfig { stem_width: 4, stem_stride: 2, widths: [4, 4, 4], blocks: [1, 1, 1], channels: 5 };
+        let features =
+            FeatureConfig { stem_width: 4, stem_stride: 2, widths: [4, 4, 4], blocks: [1, 1, 1], channels: 5 };
         let config = Config {
             width: 16,
             depth: 3,
@@ -127,8 +128,14 @@ impl Fixture {
 
     fn input<T: Real>(&self) -> Input<T> {
         let f = self.config.features.channels;
-        let mut input =
-            Input { samples: SAMPLES, views: VIEWS, rgb_features: vec![], directions: vec![], mask: vec![], encoding: vec![] };
+        let mut input = Input {
+            samples: SAMPLES,
+            views: VIEWS,
+            rgb_features: vec![],
+            directions: vec![],
+            mask: vec![],
+            encoding: vec![],
+        };
         let real = |v: f32| T::new(f64::from(v));
         for (i, z) in self.depths.iter().enumerate() {
             let ray = self.rays[i / SAMPLES];
@@ -156,7 +163,9 @@ impl Fixture {
         self.layout
             .entries()
             .iter()
-            .map(|e| (e.name["net_coarse.".len()..].to_owned(), (0..e.slot.len).map(|i| value(e.slot.offset + i)).collect()))
+            .map(|e| {
+                (e.name["net_coarse.".len()..].to_owned(), (0..e.slot.len).map(|i| value(e.slot.offset + i)).collect())
+            })
             .collect()
     }
 }
@@ -197,9 +206,7 @@ fn gradients_equal_those_of_dual_numbers() {
         let d_rgb: Vec<f32> = (0..9).map(|_| rng.uniform() * 2.0 - 1.0).collect();
         let mut d_maps = vec![vec![0.0; MAP.0 * MAP.1 * f.config.width]; VIEWS];
         let mut folded_grads = vec![0.0; f.net.layout.len()];
-        workspace.backward(
-            &f.config, &f.net, &folded, SAMPLES, VIEWS, &d_rgb, None, &mut d_maps, &mut folded_grads,
-        );
+        workspace.backward(&f.config, &f.net, &folded, SAMPLES, VIEWS, &d_rgb, None, &mut d_maps, &mut folded_grads);
         for (map, d_map) in f.maps.iter().zip(&d_maps) {
             f.net.token_features.backward(&folded, map, d_map, None, &mut folded_grads);
         }
@@ -231,14 +238,25 @@ fn a_gradient_on_the_ray_logits_is_added() {
     let mut d_maps = vec![vec![0.0; MAP.0 * MAP.1 * f.config.width]; VIEWS];
     let mut folded_grads = vec![0.0; f.net.layout.len()];
     workspace.backward(
-        &f.config, &f.net, &folded, SAMPLES, VIEWS, &[0.0; 9], Some(&d_logits), &mut d_maps, &mut folded_grads,
+        &f.config,
+        &f.net,
+        &folded,
+        SAMPLES,
+        VIEWS,
+        &[0.0; 9],
+        Some(&d_logits),
+        &mut d_maps,
+        &mut folded_grads,
     );
     // d loss / d W = Σ_t d_logit · y_t, where y is the last normalisation's output: recomputed by finite differences
     // of Σ d_logit · log-weight, whose gradient in the logits differs from it by a multiple of the weights only.
     let ray = f.net.blend.unwrap().ray.weight;
     let weight_sum: Vec<f32> = d_logits.chunks_exact(SAMPLES).map(|d| d.iter().sum()).collect();
     let loss = |params: &[f32]| {
-        let moved = Fixture { params: params.to_vec(), ..Fixture::new(Start::Stats, Position::Ray { frequencies: 4 }, Head::Blend) };
+        let moved = Fixture {
+            params: params.to_vec(),
+            ..Fixture::new(Start::Stats, Position::Ray { frequencies: 4 }, Head::Blend)
+        };
         let (w, _) = moved.run();
         let log: f64 = w.head.ray_weights.iter().zip(&d_logits).map(|(w, d)| f64::from(w.ln() * d)).sum();
         log

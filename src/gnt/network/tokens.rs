@@ -157,7 +157,15 @@ pub struct StartTape {
 
 impl StartTape {
     /// Writes the states `[T, C]`.
-    pub fn forward(&mut self, layer: Option<&Linear>, folded: &[f32], tape: &TokenTape, views: usize, c: usize, q: &mut [f32]) {
+    pub fn forward(
+        &mut self,
+        layer: Option<&Linear>,
+        folded: &[f32],
+        tape: &TokenTape,
+        views: usize,
+        c: usize,
+        q: &mut [f32],
+    ) {
         match layer {
             None => {
                 self.winner.resize(q.len(), 0);
@@ -191,7 +199,15 @@ impl StartTape {
             Some(layer) => {
                 self.d_moments.resize(self.moments.len(), 0.0);
                 layer.backward(folded, &self.moments, dq, Some((&mut self.d_moments, false)), grads);
-                moments_backward(&tape.tokens, &tape.mask, &self.moments, &self.d_moments, views, c, &mut tape.d_tokens);
+                moments_backward(
+                    &tape.tokens,
+                    &tape.mask,
+                    &self.moments,
+                    &self.d_moments,
+                    views,
+                    c,
+                    &mut tape.d_tokens,
+                );
             }
         }
     }

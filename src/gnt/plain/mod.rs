@@ -67,9 +67,8 @@ pub fn run<T: Real>(config: &Config, params: &Parameters<T>, input: &Input<T>) -
         out.view_attention.push(attention);
         if i % 2 == 0 {
             let e = input.encoding.len() / total;
-            let joined: Vec<T> = (0..total)
-                .flat_map(|t| q[t * c..][..c].iter().chain(&input.encoding[t * e..][..e]).copied())
-                .collect();
+            let joined: Vec<T> =
+                (0..total).flat_map(|t| q[t * c..][..c].iter().chain(&input.encoding[t * e..][..e]).copied()).collect();
             q = mlp(params, &format!("q_fcs.{i}"), &joined, c + e);
             out.states.insert(format!("{i}.q_fc.out"), q.clone());
         }
@@ -91,7 +90,9 @@ fn start<T: Real>(config: &Config, params: &Parameters<T>, input: &Input<T>, tok
         Start::Max => tokens
             .chunks_exact(v * c)
             .flat_map(|sample| {
-                (0..c).map(|i| (0..v).map(|v| sample[v * c + i]).fold(sample[i], |a, b| if b.value() > a.value() { b } else { a }))
+                (0..c).map(|i| {
+                    (0..v).map(|v| sample[v * c + i]).fold(sample[i], |a, b| if b.value() > a.value() { b } else { a })
+                })
             })
             .collect(),
         Start::Stats => {
@@ -101,7 +102,8 @@ fn start<T: Real>(config: &Config, params: &Parameters<T>, input: &Input<T>, tok
                 let scale = T::new(1.0 / seen.len().max(1) as f64);
                 let zero = T::new(0.0);
                 let mean: Vec<T> = (0..c).map(|i| seen.iter().fold(zero, |a, t| a + t[i]) * scale).collect();
-                let variance = (0..c).map(|i| seen.iter().fold(zero, |a, t| a + (t[i] - mean[i]) * (t[i] - mean[i])) * scale);
+                let variance =
+                    (0..c).map(|i| seen.iter().fold(zero, |a, t| a + (t[i] - mean[i]) * (t[i] - mean[i])) * scale);
                 let variance: Vec<T> = variance.collect();
                 moments.extend(mean);
                 moments.extend(variance);
@@ -131,15 +133,13 @@ fn view_attention<T: Real>(
     let key = linear(params, &format!("{name}.k_fc"), tokens, c);
     let value = linear(params, &format!("{name}.v_fc"), &key, c);
     let direction = mlp(params, &format!("{name}.pos_fc"), &input.directions, 4);
-    let difference: Vec<T> =
-        (0..key.len()).map(|i| key[i] - query[i / (v * c) * c + i % c] + direction[i]).collect();
+    let difference: Vec<T> = (0..key.len()).map(|i| key[i] - query[i / (v * c) * c + i % c] + direction[i]).collect();
     let mut weights = mlp(params, &format!("{name}.attn_fc"), &difference, c);
     let mut mixed = Vec::with_capacity(x.len());
     for (sample, mask) in input.mask.chunks_exact(v).enumerate() {
         for i in 0..c {
             let at = |view: usize| (sample * v + view) * c + i;
-            let logits: Vec<T> =
-                (0..v).map(|view| if mask[view] { weights[at(view)] } else { T::new(-1e9) }).collect();
+            let logits: Vec<T> = (0..v).map(|view| if mask[view] { weights[at(view)] } else { T::new(-1e9) }).collect();
             let w = softmax(&logits);
             let mut sum = T::new(0.0);
             for view in 0..v {
@@ -182,7 +182,14 @@ fn ray_attention<T: Real>(
     (linear(params, &format!("{name}.out_fc"), &mixed, c), weights)
 }
 
-fn head<T: Real>(config: &Config, params: &Parameters<T>, input: &Input<T>, tokens: &[T], normal: &[T], out: &mut Output<T>) {
+fn head<T: Real>(
+    config: &Config,
+    params: &Parameters<T>,
+    input: &Input<T>,
+    tokens: &[T],
+    normal: &[T],
+    out: &mut Output<T>,
+) {
     let (c, v, s) = (config.width, input.views, input.samples);
     let zero = T::new(0.0);
     let rays = normal.len() / (s * c);
@@ -193,7 +200,8 @@ fn head<T: Real>(config: &Config, params: &Parameters<T>, input: &Input<T>, toke
             let attention = out.ray_attention.last().expect("at least one block");
             let heads = T::new(1.0 / config.heads as f64);
             for ray in attention.chunks_exact(config.heads * s * s) {
-                out.weights.extend((0..s).map(|i| ray.chunks_exact(s * s).fold(zero, |sum, head| sum + head[i]) * heads));
+                out.weights
+                    .extend((0..s).map(|i| ray.chunks_exact(s * s).fold(zero, |sum, head| sum + head[i]) * heads));
             }
             vec![T::new(1.0 / s as f64); rays * s]
         }
@@ -212,7 +220,8 @@ fn head<T: Real>(config: &Config, params: &Parameters<T>, input: &Input<T>, toke
                     .collect();
                 for (view, w) in softmax(&masked).into_iter().enumerate() {
                     for i in 0..3 {
-                        blended[sample * 3 + i] = blended[sample * 3 + i] + w * input.rgb_features[(sample * v + view) * f + i];
+                        blended[sample * 3 + i] =
+                            blended[sample * 3 + i] + w * input.rgb_features[(sample * v + view) * f + i];
                     }
                 }
             }

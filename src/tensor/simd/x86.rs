@@ -77,12 +77,40 @@ macro_rules! registers {
 }
 
 registers!(
-    Avx2, 8, __m256, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps,
-    _mm256_fmadd_ps, _mm256_max_ps, _mm256_cvtps_epi32, _mm256_add_epi32, _mm256_set1_epi32, _mm256_slli_epi32,
-    _mm256_castsi256_ps, _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>
+    Avx2,
+    8,
+    __m256,
+    _mm256_set1_ps,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_add_ps,
+    _mm256_sub_ps,
+    _mm256_mul_ps,
+    _mm256_fmadd_ps,
+    _mm256_max_ps,
+    _mm256_cvtps_epi32,
+    _mm256_add_epi32,
+    _mm256_set1_epi32,
+    _mm256_slli_epi32,
+    _mm256_castsi256_ps,
+    _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>
 );
 registers!(
-    Avx512, 16, __m512, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps,
-    _mm512_fmadd_ps, _mm512_max_ps, _mm512_cvtps_epi32, _mm512_add_epi32, _mm512_set1_epi32, _mm512_slli_epi32,
-    _mm512_castsi512_ps, _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>
+    Avx512,
+    16,
+    __m512,
+    _mm512_set1_ps,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_add_ps,
+    _mm512_sub_ps,
+    _mm512_mul_ps,
+    _mm512_fmadd_ps,
+    _mm512_max_ps,
+    _mm512_cvtps_epi32,
+    _mm512_add_epi32,
+    _mm512_set1_epi32,
+    _mm512_slli_epi32,
+    _mm512_castsi512_ps,
+    _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>
 );

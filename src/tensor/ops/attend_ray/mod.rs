@@ -62,7 +62,16 @@ pub fn attend_ray(
             let queries = &qkv[start * stride + head * d..];
             product(level, rows, queries, stride, &scratch.keys, &mut scratch.scores, width, Epilogue::Store);
             cpu::exponentials(level, &mut scratch.scores[..rows * width], samples, &mut scratch.sums);
-            product(level, rows, &scratch.scores, width, &scratch.values, &mut scratch.mixed, padded(d), Epilogue::Store);
+            product(
+                level,
+                rows,
+                &scratch.scores,
+                width,
+                &scratch.values,
+                &mut scratch.mixed,
+                padded(d),
+                Epilogue::Store,
+            );
             for r in 0..rows {
                 let scale = 1.0 / scratch.sums[r];
                 let out = &mut y[(start + r) * c + head * d..][..d];
@@ -97,13 +106,17 @@ mod tests {
                 let mut want_row = vec![0.0; samples];
                 for head in 0..heads {
                     for q in 0..samples {
-                        let score = |k: usize| (0..d).map(|i| at(q, 0, head * d + i) * at(k, 1, head * d + i)).sum::<f64>();
+                        let score =
+                            |k: usize| (0..d).map(|i| at(q, 0, head * d + i) * at(k, 1, head * d + i)).sum::<f64>();
                         let max = (0..samples).map(score).fold(f64::MIN, f64::max);
                         let total: f64 = (0..samples).map(|k| (score(k) - max).exp()).sum();
                         for i in 0..d {
                             let want: f64 =
                                 (0..samples).map(|k| (score(k) - max).exp() / total * at(k, 2, head * d + i)).sum();
-                            assert!((f64::from(y[q * c + head * d + i]) - want).abs() < 1e-5, "{level:?} {samples} {c}");
+                            assert!(
+                                (f64::from(y[q * c + head * d + i]) - want).abs() < 1e-5,
+                                "{level:?} {samples} {c}"
+                            );
                         }
                         if q == 0 {
                             (0..samples).for_each(|k| want_row[k] += (score(k) - max).exp() / total / heads as f64);

@@ -72,7 +72,8 @@ mod tests {
                     for i in 0..c {
                         let range = rows[s] as usize..rows[s + 1] as usize;
                         let logit = |r: usize| -> f64 {
-                            let hidden = |j: usize| f64::from(mixed[r * stride + c + j] - query[s * padded(h) + j]).max(0.0);
+                            let hidden =
+                                |j: usize| f64::from(mixed[r * stride + c + j] - query[s * padded(h) + j]).max(0.0);
                             (0..h).map(|j| hidden(j) * f64::from(weight[j * c + i])).sum()
                         };
                         let power = |r: usize| if uniform[s] { 1.0 } else { logit(r).exp() };

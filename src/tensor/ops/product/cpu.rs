@@ -59,7 +59,8 @@ unsafe fn row_blocks<S: Simd, const MR: usize, const NV: usize>(rows: usize, arg
     let mut r = 0;
     // SAFETY: each tile covers rows below `rows`.
     unsafe {
-        let from = |r: usize| (k, x.add(r * x_stride), x_stride, b, b_stride, bias, y.add(r * y_stride), y_stride, epilogue);
+        let from =
+            |r: usize| (k, x.add(r * x_stride), x_stride, b, b_stride, bias, y.add(r * y_stride), y_stride, epilogue);
         while r + MR <= rows {
             tile::<S, MR, NV>(from(r));
             r += MR;

@@ -141,7 +141,9 @@ mod tests {
 
     #[test]
     fn equals_the_plain_product_at_every_level_and_odd_size() {
-        for (rows, inputs, outputs) in [(1, 1, 1), (5, 3, 8), (6, 72, 72), (13, 31, 33), (29, 64, 192), (12, 9, 48), (7, 16, 40)] {
+        for (rows, inputs, outputs) in
+            [(1, 1, 1), (5, 3, 8), (6, 72, 72), (13, 31, 33), (29, 64, 192), (12, 9, 48), (7, 16, 40)]
+        {
             let (x, w, b) = (noise(rows * (inputs + 2), 1), noise(inputs * outputs, 2), noise(outputs, 3));
             let packed = Packed::new(&w, Some(&b), inputs, outputs);
             let mut transposed = packed.clone();
@@ -156,8 +158,9 @@ mod tests {
                     product(level, rows, &x, inputs + 2, &packed, &mut y, stride, epilogue);
                     for r in 0..rows {
                         for o in 0..outputs {
-                            let sum: f64 =
-                                (0..inputs).map(|i| f64::from(x[r * (inputs + 2) + i]) * f64::from(w[i * outputs + o])).sum();
+                            let sum: f64 = (0..inputs)
+                                .map(|i| f64::from(x[r * (inputs + 2) + i]) * f64::from(w[i * outputs + o]))
+                                .sum();
                             let mut want = sum + f64::from(b[o]);
                             match epilogue {
                                 Epilogue::Store => {}
@@ -165,7 +168,10 @@ mod tests {
                                 Epilogue::Add => want += f64::from(before[r * stride + o]),
                             }
                             let got = f64::from(y[r * stride + o]);
-                            assert!((got - want).abs() < 1e-5, "{level:?} {epilogue:?} {rows}x{inputs}x{outputs} at {r},{o}: {got} {want}");
+                            assert!(
+                                (got - want).abs() < 1e-5,
+                                "{level:?} {epilogue:?} {rows}x{inputs}x{outputs} at {r},{o}: {got} {want}"
+                            );
                         }
                     }
                 }

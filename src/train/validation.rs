@@ -1,0 +1,57 @@
+//! A picture of what the run has learned so far.
+
+use crate::run::{LOG_FILE, Plan, Run, append};
+use crate::{Error, Result};
+use gnt::engine::Engine;
+use gnt::renderer::{Renderer, Settings};
+use scene::{FAR_EVAL, Image, PathKind, Scene};
+use serde::Serialize;
+
+/// A line of the log about a validation picture.
+#[derive(Clone, Debug, Serialize)]
+struct Line<'a> {
+    step: u64,
+    validation: &'a str,
+    psnr: f64,
+}
+
+/// Longest side of the picture in pixels: enough to see, a few seconds to render.
+const SIDE: u32 = 160;
+
+/// Renders the first held-out view of `scene` with the averaged weights into `validation/step_NNNNNN.png`, the
+/// photograph beside it, and logs its PSNR.
+pub fn validate(run: &Run, scene: &Scene, plan: &Plan) -> Result<()> {
+    let state = run.state();
+    let frames = scene::paths::frames(scene, &PathKind::Test, Some(1), 1.0)?;
+    let frame = frames.first().ok_or_else(|| Error::Run(format!("{}: expected a held-out view", scene.name)))?;
+    let config = state.config;
+    let [near, far] = scene.depth_range(FAR_EVAL);
+    let settings = Settings {
+        samples: state.options.samples,
+        importance: 0,
+        views: config.views,
+        threads: plan.threads,
+        stride: frame.camera.width.max(frame.camera.height).div_ceil(SIDE),
+        depth_range: (near, far),
+    };
+    let mut renderer = Renderer::new(Engine::new(run.model().clone(), &state.average), scene.clone());
+    let image = renderer.render(frame, &settings, &|_| {})?.image;
+    let photograph = scene.views[frame.truth.unwrap_or(0)].load_image()?;
+    let mut both = Image::black(2 * image.width, image.height);
+    let mut squares = 0.0;
+    for y in 0..image.height {
+        for x in 0..image.width {
+            let (ours, truth) = (image.pixel(x, y), photograph.pixel(x * settings.stride, y * settings.stride));
+            for c in 0..3 {
+                squares += f64::from(ours[c].clamp(0.0, 1.0) - truth[c]).powi(2);
+                both.data[((y * both.width + x) * 3) as usize + c] = ours[c];
+                both.data[((y * both.width + image.width + x) * 3) as usize + c] = truth[c];
+            }
+        }
+    }
+    let folder = plan.out.join("validation");
+    std::fs::create_dir_all(&folder).map_err(|source| Error::Io { path: folder.clone(), source })?;
+    scene::write::write_png(&folder.join(format!("step_{:06}.png", state.step)), &both)?;
+    let psnr = -10.0 * (squares / image.data.len() as f64 + 1e-6).log10();
+    append(&plan.out.join(LOG_FILE), &Line { step: state.step, validation: &scene.name, psnr })
+}
