@@ -2,6 +2,7 @@
 
 mod failures;
 mod info;
+mod real;
 mod render;
 mod support;
 mod train;

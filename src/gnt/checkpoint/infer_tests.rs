@@ -101,7 +101,7 @@ impl Names {
 /// A network in the official form with odd and small sizes.
 pub(crate) fn small() -> Config {
     Config {
-        width: 8,
+        width: 16,
         mlp_ratio: 3,
         attention_hidden: 1,
         position: Position::World { frequencies: 2 },
@@ -137,7 +137,7 @@ fn counts_of_the_paper_code() {
 
 #[test]
 fn config_from_shapes() {
-    for config in [small(), Config { width: 24, depth: 1, ..small() }] {
+    for config in [small(), Config { width: 48, depth: 1, ..small() }] {
         assert_eq!(super::config(&tensors(&config)).unwrap(), config);
     }
 }
@@ -159,11 +159,11 @@ fn inconsistent_shapes_are_named() {
     refuse(&|t| drop(t.remove("net_coarse.rgbfeat_fc.0.weight")), "\"net_coarse.rgbfeat_fc.0.weight\": found no");
     refuse(&reshape("net_coarse.rgbfeat_fc.2.weight", &[8]), "expected 2 dimensions, found [8]");
     refuse(&reshape("net_coarse.rgbfeat_fc.2.weight", &[0, 0]), "multiple of 0 rows");
-    refuse(&reshape("net_coarse.rgbfeat_fc.0.weight", &[8, 2]), "expected 0 channels");
+    refuse(&reshape("net_coarse.rgbfeat_fc.0.weight", &[16, 2]), "expected 0 channels");
     refuse(&reshape("feature_net.out_conv.weight", &[10, 10, 1, 1]), "two-network");
-    refuse(&reshape("net_coarse.q_fcs.0.0.weight", &[8, 37]), "two frequency encodings, found 37");
-    refuse(&reshape("net_coarse.q_fcs.0.0.weight", &[8, usize::MAX]), "q_fcs.0.0");
-    let huge = reshape("net_coarse.view_crosstrans.0.ff.fc1.weight", &[8 << 40, 8]);
+    refuse(&reshape("net_coarse.q_fcs.0.0.weight", &[16, 37]), "two frequency encodings, found 37");
+    refuse(&reshape("net_coarse.q_fcs.0.0.weight", &[16, usize::MAX]), "q_fcs.0.0");
+    let huge = reshape("net_coarse.view_crosstrans.0.ff.fc1.weight", &[16 << 40, 16]);
     refuse(&huge, "mlp_ratio");
     let alien = Tensor { shape: vec![], data: vec![0.0] };
     refuse(&|t| drop(t.insert("feature_net.layer2.x.y".into(), alien.clone())), "expected a block number");

@@ -141,8 +141,8 @@ fn hostile_configs() {
     refuse(&with("config", "{"), "config in the metadata: ");
     let good = serde_json::to_string(&Config::compact()).unwrap();
     assert!(Checkpoint::from_bytes("x", &with("config", &good)).is_ok());
-    refuse(&with("config", &good.replace("\"depth\":3", "\"depth\":65")), "depth: expected 1 to 64, found 65");
-    refuse(&with("config", &good.replace("\"depth\":3", "\"depth\":1e99")), "config in the metadata: ");
+    refuse(&with("config", &good.replace("\"depth\":2", "\"depth\":65")), "depth: expected 1 to 64, found 65");
+    refuse(&with("config", &good.replace("\"depth\":2", "\"depth\":1e99")), "config in the metadata: ");
     refuse(&with("config", &good.replace("\"depth\"", "\"deep\"")), "unknown field `deep`");
     refuse(&file(r#"{"__metadata__":{"format":"shiftray","version":"2"}}"#, 0), "version 1 to 1, found \"2\"");
     refuse(&file(r#"{"__metadata__":{"format":"shiftray"}}"#, 0), "version 1 to 1, found \"\"");

@@ -4,7 +4,7 @@ use super::{Engine, PreparedSource, RayOutput, RayScratch};
 use crate::network::Workspace;
 use crate::network::tokens::{RayChunk, Source};
 use crate::projection::Projector;
-use crate::testing::{small_model, small_scene};
+use crate::testing::{fixture, small_model, small_scene};
 use crate::{Config, FeatureConfig, Head, Model, Position, Start, sampling};
 use layers::params::SplitMix;
 use std::sync::Arc;
@@ -32,6 +32,58 @@ fn equals_the_official_code() {
             for (got, want) in out.weights.iter().zip(&scene.io["render.coarse.weights"].1[r * 16..][..16]) {
                 assert!((got - want).abs() < 1e-4, "{level:?} weights of ray {r}: {got}, reference {want}");
             }
+        }
+    }
+}
+
+/// The weights of the official checkpoint, and the render that they must give.
+#[test]
+fn the_official_checkpoint_renders_as_expected() {
+    let (model, mut params) = small_model();
+    let expect = fixture("small_ckpt_expect");
+    for entry in model.layout.entries().iter().filter(|e| e.name.starts_with("net_coarse.")) {
+        entry.slot.of_mut(&mut params).copy_from_slice(&expect[&entry.name].1);
+    }
+    let scene = small_scene();
+    let engine = Engine::new(model, &params);
+    let prepared = sources(&engine);
+    let prepared: Vec<&PreparedSource> = prepared.iter().collect();
+    let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
+    let z = &scene.io["sample.inv_det.z"].1;
+    for (r, ray) in scene.rays.iter().enumerate() {
+        engine.render_ray(&prepared, ray, &z[r * 16..][..16], scene.depth_range, &mut scratch, &mut out);
+        for (got, want) in out.rgb.iter().zip(&expect["expect.rgb"].1[r * 3..]) {
+            assert!((got - want).abs() < 2e-3, "ray {r}: {got}, reference {want}");
+        }
+        for (got, want) in out.weights.iter().zip(&expect["expect.weights"].1[r * 16..][..16]) {
+            assert!((got - want).abs() < 1e-4, "weights of ray {r}: {got}, reference {want}");
+        }
+        let depth: f32 = out.weights.iter().zip(&z[r * 16..]).map(|(w, z)| w * z).sum();
+        let want = expect["expect.depth"].1[r];
+        assert!((depth - want).abs() < 5e-3, "depth of ray {r}: {depth}, reference {want}");
+    }
+}
+
+/// The second pass: importance samples from the first pass' weights, both through the same network.
+#[test]
+fn importance_samples_as_the_official_code_places_them() {
+    let (model, params) = small_model();
+    let scene = small_scene();
+    let engine = Engine::new(model, &params);
+    let prepared = sources(&engine);
+    let prepared: Vec<&PreparedSource> = prepared.iter().collect();
+    let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
+    for (r, ray) in scene.rays.iter().enumerate() {
+        let z = &scene.io["sample.inv_det.z"].1[r * 16..][..16];
+        let weights = &scene.io["gnt.weights"].1[r * 16..][..16];
+        let fine = sampling::refine_inverse_depth(z, weights, &sampling::linspace(16));
+        let want = &scene.io["render.fine.z"].1[r * 32..][..32];
+        // The farthest deterministic sample is extrapolated by rounding and differs between implementations.
+        let off = fine.iter().zip(want).filter(|(a, b)| (*a - *b).abs() > 1e-3 * *b).count();
+        assert!(off <= 1, "ray {r}: {fine:?}, reference {want:?}");
+        engine.render_ray(&prepared, ray, want, scene.depth_range, &mut scratch, &mut out);
+        for (got, want) in out.rgb.iter().zip(&scene.io["render.fine.rgb"].1[r * 3..]) {
+            assert!((got - want).abs() < 2e-3, "ray {r}: {got}, reference {want}");
         }
     }
 }
