@@ -146,7 +146,7 @@ impl Config {
                 blocks: [1, 1, 1],
                 channels: 16,
             },
-            samples: 64,
+            samples: 48,
             views: 10,
         }
     }
