@@ -94,7 +94,7 @@ mod tests {
         let fine = refine_inverse_depth(&z, &w, &linspace(8));
         // The numbers 0 and 1 themselves fall at the two ends, where there is no weight.
         let close = fine.iter().filter(|d| **d > z[3] && **d < z[5]).count();
-        assert!(close >= 1 + 6, "{fine:?}");
+        assert!(close > 6, "{fine:?}");
         assert_eq!(fine.len(), 17);
     }
 }
