@@ -6,7 +6,6 @@
 //! `mix` takes a token and the hidden layer of `pos` to the value and to the hidden layer of the logits, and one small
 //! matrix `query` takes `x` there. `K`, `P` and the query itself are never formed.
 
-use crate::Slot;
 use crate::layer_norm::{LayerNorm, LayerNormTape};
 use crate::linear::{Linear, add_column_sums, relu, relu_backward};
 use tensor::math::exp;
@@ -165,11 +164,6 @@ impl ViewAttention {
         matmul(1.0, d_mixed, Mat::new(lower, h, c + h).t(), MatMut::new(&mut s.d_direction, pairs, h), false);
         relu_backward(&tape.direction, &mut s.d_direction);
         self.direction.backward(params, views.directions, &s.d_direction, None, grads);
-    }
-
-    /// Slots of the folded products, for whoever folds and unfolds them.
-    pub fn mix_slots(&self) -> (Slot, Slot) {
-        (self.mix.weight, self.mix.bias.expect("the mix layer has a bias"))
     }
 }
 

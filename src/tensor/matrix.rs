@@ -22,6 +22,13 @@ impl<'a> Mat<'a> {
         Self { data, rows, cols, row_stride, col_stride: 1 }
     }
 
+    /// A matrix with any strides, whose rows may overlap.
+    pub fn with_strides(data: &'a [f32], rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> Self {
+        let reach = if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 };
+        assert!(reach <= data.len(), "matrix {rows}x{cols} reaches past {} values", data.len());
+        Self { data, rows, cols, row_stride, col_stride }
+    }
+
     /// The transposed view.
     pub fn t(self) -> Self {
         let Self { data, rows, cols, row_stride, col_stride } = self;

@@ -77,7 +77,7 @@ impl Stepper {
     ) -> Losses {
         let folded = model.fold(params);
         let prepared = model.features.prepare(params);
-        let (c, f) = (model.config.width, model.config.features.channels);
+        let c = model.config.width;
         let views = batch.sources.len();
         self.views.resize_with(views, ViewPass::default);
         let features = model.net.token_features;
@@ -138,7 +138,6 @@ impl Stepper {
             features.backward(&folded, &map.data, &d_projected, Some((&mut pass.d_map, false)), &mut pass.d_folded);
         });
         self.views.iter().for_each(|pass| add(&mut folded_grads, &pass.d_folded));
-        debug_assert_eq!(self.views[0].d_map.len() % f, 0);
 
         self.groups.resize_with(FEATURE_GROUPS.min(views), Vec::new);
         let mut groups: Vec<(&mut Vec<f32>, Vec<&mut ViewPass>)> =

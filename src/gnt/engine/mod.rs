@@ -77,15 +77,11 @@ impl Engine {
         Ok(self.prepare_with_map(camera, image, &map))
     }
 
-    /// As [`Engine::prepare`] with a feature map that is already there.
-    pub fn prepare_with_map(&self, camera: &Camera, image: Arc<Image>, map: &FeatureMap) -> PreparedSource {
+    fn prepare_with_map(&self, camera: &Camera, image: Arc<Image>, map: &FeatureMap) -> PreparedSource {
         let (c, pixels) = (self.model.config.width, map.width * map.height);
-        let stride = tensor::ops::padded(c);
-        let mut wide = vec![0.0; pixels * stride];
-        product(self.level, pixels, &map.data, map.channels, &self.weights.map, &mut wide, stride, Epilogue::Store);
-        let map_values =
-            if stride == c { wide } else { wide.chunks_exact(stride).flat_map(|r| r[..c].to_vec()).collect() };
-        PreparedSource { projector: Projector::new(camera), image, map_size: (map.width, map.height), map: map_values }
+        let mut projected = vec![0.0; pixels * c];
+        product(self.level, pixels, &map.data, map.channels, &self.weights.map, &mut projected, c, Epilogue::Store);
+        PreparedSource { projector: Projector::new(camera), image, map_size: (map.width, map.height), map: projected }
     }
 }
 

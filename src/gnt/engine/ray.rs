@@ -5,6 +5,7 @@ use super::weights::{BlendWeights, BlockWeights, PositionWeights};
 use super::{Engine, PreparedSource};
 use crate::config::{Config, Start};
 use crate::encoding;
+use crate::network::parameters::{BLOCK_EPS, LAST_EPS};
 use scene::Ray;
 use std::time::Instant;
 use tensor::ops::attend_ray::{self, attend_ray};
@@ -71,8 +72,6 @@ pub struct RayScratch {
 /// Rows of (sample, view) pairs, or samples, that go through a chain of products together: their intermediates stay
 /// in the first two cache levels.
 const GROUP: usize = 60;
-const BLOCK_EPS: f32 = 1e-6;
-const LAST_EPS: f32 = 1e-5;
 
 impl RayScratch {
     /// Books the time since `since` on `stage` and restarts the clock.

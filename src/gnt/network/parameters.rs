@@ -207,8 +207,9 @@ impl Builder<'_> {
 }
 
 /// Added to the variance by the normalisations inside blocks; the last one uses PyTorch's default instead.
-const BLOCK_EPS: f32 = 1e-6;
-const LAST_EPS: f32 = 1e-5;
+pub const BLOCK_EPS: f32 = 1e-6;
+/// Added to the variance by the last normalisation.
+pub const LAST_EPS: f32 = 1e-5;
 
 impl Folded {
     /// Registers the transformer's parameters in `params`, in the official order, and builds the folded network.
