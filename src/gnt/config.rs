@@ -49,6 +49,69 @@ impl Position {
     }
 }
 
+/// How a sample looks across its source views.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewAttentionKind {
+    /// Subtraction attention with a small MLP, one weight a channel (GNT).
+    #[default]
+    Subtract,
+    /// Codes of one bit a channel: the query code of the sample against the key codes of the source views, one weight a
+    /// head. Keys are read at the nearest pixel of the feature map, so they are made once a source view; the relative
+    /// direction is a bias of each head's logit and a part of the value.
+    Hamming,
+}
+
+/// How a sample looks along its ray.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RayAttentionKind {
+    /// Dot products and softmax (GNT).
+    #[default]
+    Softmax,
+    /// Hamming distances of codes of one bit a channel, softmax over a table.
+    Hamming,
+    /// Linear-angular attention on binary codes (ShiftAddViT, Castling-ViT).
+    LinearAngular {
+        /// Whether a depthwise filter of nine samples over the values is added.
+        branch: bool,
+    },
+}
+
+/// How the weights of a linear layer are held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weights {
+    /// Any number.
+    #[default]
+    Dense,
+    /// `sign · 2^P`.
+    Shift {
+        /// 4: sign, three bits of exponent and a power of two a column; 5: exponents −14 to 0 (DeepShift-PS).
+        bits: u8,
+    },
+}
+
+/// What the feed-forward part of a block is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MlpKind {
+    /// Two layers with any weights (GNT).
+    #[default]
+    Dense,
+    /// Two layers of shifts.
+    Shift {
+        /// As in [`Weights::Shift`].
+        bits: u8,
+    },
+    /// A router sends each sample to one of two such parts, the first dense, the second of shifts; the result is
+    /// multiplied by the router's probability.
+    Experts {
+        /// As in [`Weights::Shift`], for the second expert.
+        bits: u8,
+    },
+}
+
 /// How the samples of a ray become a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -96,6 +159,18 @@ pub struct Config {
     pub position: Position,
     /// Colour head.
     pub head: Head,
+    /// Attention over source views.
+    #[serde(default)]
+    pub view_attention: ViewAttentionKind,
+    /// Attention along the ray.
+    #[serde(default)]
+    pub ray_attention: RayAttentionKind,
+    /// Weights of queries, keys, values and outputs of both attentions; a view attention by subtraction stays dense.
+    #[serde(default)]
+    pub linears: Weights,
+    /// Feed-forward parts.
+    #[serde(default)]
+    pub mlp: MlpKind,
     /// Feature network.
     pub features: FeatureConfig,
     /// Samples a ray when the user names none.
@@ -116,6 +191,10 @@ impl Config {
             start: Start::Max,
             position: Position::World { frequencies: 10 },
             head: Head::Mean,
+            view_attention: ViewAttentionKind::Subtract,
+            ray_attention: RayAttentionKind::Softmax,
+            linears: Weights::Dense,
+            mlp: MlpKind::Dense,
             features: FeatureConfig {
                 stem_width: 64,
                 stem_stride: 2,
@@ -139,6 +218,10 @@ impl Config {
             start: Start::Stats,
             position: Position::Ray { frequencies: 4 },
             head: Head::Blend,
+            view_attention: ViewAttentionKind::Subtract,
+            ray_attention: RayAttentionKind::Softmax,
+            linears: Weights::Dense,
+            mlp: MlpKind::Dense,
             features: FeatureConfig {
                 stem_width: 16,
                 stem_stride: 2,
@@ -148,6 +231,17 @@ impl Config {
             },
             samples: 48,
             views: 10,
+        }
+    }
+
+    /// The same sizes with additive attention, shift layers and experts throughout.
+    pub fn shift_add(self) -> Self {
+        Self {
+            view_attention: ViewAttentionKind::Hamming,
+            ray_attention: RayAttentionKind::Hamming,
+            linears: Weights::Shift { bits: 4 },
+            mlp: MlpKind::Experts { bits: 4 },
+            ..self
         }
     }
 
@@ -172,6 +266,12 @@ impl Config {
             Position::World { frequencies } | Position::Ray { frequencies } => {
                 range("frequencies", frequencies, 0, 16)?
             }
+        }
+        if let Weights::Shift { bits } = self.linears {
+            range("linears.shift.bits", usize::from(bits), 4, 5)?;
+        }
+        if let MlpKind::Shift { bits } | MlpKind::Experts { bits } = self.mlp {
+            range("mlp bits", usize::from(bits), 4, 5)?;
         }
         let f = &self.features;
         range("features.stem_width", f.stem_width, 1, 1024)?;

@@ -17,6 +17,8 @@ pub mod sampling;
 #[doc(hidden)]
 pub mod testing;
 
-pub use config::{Config, FeatureConfig, Head, Position, Start};
+pub use config::{
+    Config, FeatureConfig, Head, MlpKind, Position, RayAttentionKind, Start, ViewAttentionKind, Weights,
+};
 pub use error::{Error, Result};
 pub use model::Model;

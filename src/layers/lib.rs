@@ -3,13 +3,20 @@
 //! Parameters of a whole model live in one flat vector described by a [`Layout`]; gradients, optimiser moments
 //! and averages use the same layout, so a layer holds only [`Slot`]s into it.
 pub mod activation;
+pub mod codes;
 pub mod conv2d;
+pub mod experts;
 pub mod feed_forward;
+pub mod hamming_ray_attention;
+pub mod hamming_view_attention;
 pub mod instance_norm;
+pub mod ksh;
 pub mod layer_norm;
 pub mod linear;
+pub mod linear_angular;
 pub mod params;
 pub mod ray_attention;
+pub mod shift;
 pub mod upsample;
 pub mod view_attention;
 

@@ -56,6 +56,22 @@ pub fn level() -> Level {
     })
 }
 
+/// Whether kernels for [`Level::Avx512`] may use its dot products of bytes (AVX-512 VNNI).
+pub fn has_vnni() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return level() == Level::Avx512 && is_x86_feature_detected!("avx512vnni");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Whether kernels for [`Level::Avx512`] may count the bits of 16-bit lanes (AVX-512 BITALG).
+pub fn has_bitalg() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return level() == Level::Avx512 && is_x86_feature_detected!("avx512bitalg");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// Compiles a function once for each [`Level`] and picks one at run time; the body is ordinary Rust that the compiler
 /// vectorises with the instructions of that level.
 #[macro_export]

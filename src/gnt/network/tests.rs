@@ -61,6 +61,7 @@ impl Fixture {
             features,
             samples: SAMPLES,
             views: VIEWS,
+            ..Config::compact()
         };
         let mut layout = Layout::new();
         let net = Folded::new(&config, &mut layout);
@@ -131,6 +132,7 @@ impl Fixture {
         let mut input = Input {
             samples: SAMPLES,
             views: VIEWS,
+            ..Config::compact()
             rgb_features: vec![],
             directions: vec![],
             mask: vec![],
