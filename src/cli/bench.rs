@@ -22,7 +22,7 @@ pub struct Args {
     /// Built-in model or model file
     #[arg(long, conflicts_with = "random", required_unless_present = "random")]
     model: Option<String>,
-    /// Random weights: full (official sizes) or compact
+    /// Random weights
     #[arg(long)]
     random: Option<Sizes>,
     /// Source views; by default the model's
@@ -40,6 +40,9 @@ pub struct Args {
     /// Where to compute
     #[arg(long, default_value = "auto", value_name = "auto|cpu|cuda[:N]")]
     device: Device,
+    /// How products are computed: shift layers on 8-bit activations (mixed), all in f32, or all on 8-bit activations
+    #[arg(long, default_value = "mixed")]
+    precision: super::device::PrecisionArg,
     /// Repetitions
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     repeat: u16,
@@ -53,8 +56,14 @@ pub struct Args {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Sizes {
+    /// Official sizes, dense
     Full,
+    /// Sizes of the embedded models, dense
     Compact,
+    /// Official sizes with additive attention, shift layers and experts
+    FullShiftadd,
+    /// Sizes of the embedded models with additive attention, shift layers and experts
+    CompactShiftadd,
 }
 
 /// Runs the subcommand.
@@ -68,6 +77,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let (config, name) = match sizes.context("expected --model or --random")? {
                 Sizes::Full => (Config::official(8), "random full"),
                 Sizes::Compact => (Config::compact(), "random compact"),
+                Sizes::FullShiftadd => (Config::official(8).shift_add(), "random full-shiftadd"),
+                Sizes::CompactShiftadd => (Config::compact().shift_add(), "random compact-shiftadd"),
             };
             let model = Model::new(config)?;
             let params = model.layout.initialise(1);
@@ -78,7 +89,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let device = args.device.choose(threads)?;
     let views = args.views.map_or(model.config.views, usize::from);
     let samples = args.samples.map_or(model.config.samples, usize::from);
-    let engine = Engine::new(model, &params);
+    let engine = Engine::with_precision(model, &params, args.precision.into());
     let (width, height) = args.size;
 
     let started = Instant::now();
@@ -111,9 +122,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .collect();
     rates.sort_by(f64::total_cmp);
     let median = rates[rates.len() / 2];
-    let stages = stages(&engine, &sources, &target, samples, depth_range);
+    let (stages, multiply) = stages(&engine, &sources, &target, samples, depth_range);
     let frame = f64::from(width) * f64::from(height) / median;
     let memory = peak_memory_mib();
+
+    let latencies = engine.expert_latencies().map(|s| s * 1e9);
 
     if args.json {
         let stages: serde_json::Map<String, serde_json::Value> =
@@ -123,20 +136,29 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             "views": views, "samples": samples, "size": [width, height],
             "rays_per_second": median, "rays_per_second_min": rates[0], "rays_per_second_max": rates[rates.len() - 1],
             "seconds_per_frame": frame, "seconds_features": seconds_features, "ray_stage_shares": stages,
-            "repetitions": rates.len(), "peak_memory_mib": memory,
+            "repetitions": rates.len(), "peak_memory_mib": memory, "precision": args.precision.name(),
+            "multiply_expert_share": multiply, "expert_nanoseconds_a_row": multiply.map(|_| latencies),
         });
         return output::line(&report.to_string());
     }
     let mut text = format!(
-        "{name}, {views} views, {samples} samples, {threads} threads, {}\n\
+        "{name}, {views} views, {samples} samples, {threads} threads, {}, {}\n\
          {median:.1} rays/s (from {:.1} to {:.1}), {frame:.1} s a frame of {width}x{height}\n\
          features of all sources, once a scene: {seconds_features:.2} s",
         engine.level().name(),
+        args.precision.name(),
         rates[0],
         rates[rates.len() - 1]
     );
     for (name, share) in &stages {
         text += &format!("\n  {name:12} {:5.1} %", share * 100.0);
+    }
+    if let Some(share) = multiply {
+        let [a, b] = latencies;
+        text += &format!(
+            "\nrouted to the multiply expert: {:.0} % of the rows; a row takes {a:.0} ns there, {b:.0} ns in the shift expert",
+            share * 100.0
+        );
     }
     if let Some(memory) = memory {
         text += &format!("\npeak memory {memory:.0} MiB");
@@ -144,14 +166,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     output::line(&text)
 }
 
-/// Share of a ray's time that each stage takes, on one thread.
+/// Share of a ray's time that each stage takes, on one thread, and the part of the rows that went to the multiply expert
+/// where there are experts.
 fn stages(
     engine: &Engine,
     sources: &[&PreparedSource],
     target: &Camera,
     samples: usize,
     depth_range: (f32, f32),
-) -> Vec<(&'static str, f64)> {
+) -> (Vec<(&'static str, f64)>, Option<f64>) {
     let z = sampling::inverse_depth(depth_range.0, depth_range.1, samples);
     let mut scratch = RayScratch::default();
     scratch.timing = Some(Default::default());
@@ -165,7 +188,9 @@ fn stages(
     }
     let timing = scratch.timing.unwrap_or_default();
     let total: f64 = timing.iter().sum();
-    Stage::ALL.iter().map(|(stage, name)| (*name, timing[*stage as usize] / total)).collect()
+    let shares = Stage::ALL.iter().map(|(stage, name)| (*name, timing[*stage as usize] / total)).collect();
+    let [a, b] = scratch.mlp.counts.map(|n| n as f64);
+    (shares, (a + b > 0.0).then(|| a / (a + b)))
 }
 
 /// Source camera `v` of `count`, on a ring about the target, looking the same way.

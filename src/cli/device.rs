@@ -63,3 +63,35 @@ mod tests {
         }
     }
 }
+
+/// How products are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PrecisionArg {
+    /// All in f32; shift layers with their exact weights
+    F32,
+    /// Shift layers on 8-bit activations, all others in f32
+    Mixed,
+    /// All products of the blocks on 8-bit activations
+    Int8,
+}
+
+impl PrecisionArg {
+    /// Name as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Mixed => "mixed",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
+impl From<PrecisionArg> for gnt::engine::Precision {
+    fn from(value: PrecisionArg) -> Self {
+        match value {
+            PrecisionArg::F32 => Self::F32,
+            PrecisionArg::Mixed => Self::Mixed,
+            PrecisionArg::Int8 => Self::Int8,
+        }
+    }
+}

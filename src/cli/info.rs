@@ -1,15 +1,18 @@
 //! `shiftray info`: what this build and a model hold.
 
 mod cost;
+mod energy;
+mod steps;
 
-use cost::Cost;
-use gnt::{Config, Model};
+use cost::Table;
+use gnt::{Config, MlpKind, Model};
 use serde::Serialize;
 
 /// Say what this program can use, and what a model holds.
 ///
-/// Operations are multiply-accumulates for one ray at the model's default numbers of samples and source views: those
-/// that the network takes as it was trained, and those that are left after folding.
+/// Operations are those for one ray at the model's default numbers of samples and source views, and bytes those of the
+/// matrices: of the dense network of these sizes as it is trained (plain) and after folding (before), and of the model
+/// itself, where it has additive attention, shifts or experts (after).
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A built-in model or a model file
@@ -39,6 +42,7 @@ struct ModelInfo {
     /// Bytes of the parameters as the program holds them, 32 bits each.
     bytes: usize,
     operations: Operations,
+    energy: energy::Report,
 }
 
 #[derive(Serialize)]
@@ -48,16 +52,21 @@ struct Parameters {
     total: usize,
 }
 
-/// Multiply-accumulates a ray.
+/// Operations a ray.
 #[derive(Serialize)]
 struct Operations {
     samples: usize,
     views: usize,
-    plain: Cost,
-    plain_total: u64,
-    folded: Cost,
-    folded_total: u64,
+    /// Share of the samples that routers send to experts of shifts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shift_share: Option<f64>,
+    plain: Table,
+    before: Table,
+    after: Table,
 }
+
+/// What is assumed of routers where a model does not say how they split.
+const SHIFT_SHARE: f64 = 0.5;
 
 /// Prints what is asked for.
 ///
@@ -66,7 +75,7 @@ struct Operations {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let model = args.model.as_deref().map(|name| {
         let (model, _, name) = gnt::builtin::load(name)?;
-        anyhow::Ok(describe(&model, name))
+        describe(&model, name, SHIFT_SHARE)
     });
     let info = Info {
         version: env!("CARGO_PKG_VERSION"),
@@ -79,26 +88,29 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     super::output::line(&text)
 }
 
-fn describe(model: &Model, name: String) -> ModelInfo {
-    let Config { samples, views, .. } = model.config;
+fn describe(model: &Model, name: String, shift_share: f64) -> anyhow::Result<ModelInfo> {
+    let config = model.config;
+    let Config { samples, views, .. } = config;
     let is_feature = |e: &&layers::params::Entry| e.name.starts_with("feature_net.");
     let features = model.layout.entries().iter().filter(is_feature).map(|e| e.slot.len).sum();
     let total = model.layout.len();
-    let (plain, folded) = (Cost::plain(&model.config, samples, views), Cost::folded(&model.config, samples, views));
-    ModelInfo {
+    let (plain, before) = (steps::plain(&config, samples, views), steps::before(&config, samples, views));
+    let after = steps::after(&config, samples, views, shift_share);
+    Ok(ModelInfo {
         name,
-        config: model.config,
+        config,
         parameters: Parameters { transformer: total - features, features, total },
         bytes: total * size_of::<f32>(),
         operations: Operations {
             samples,
             views,
-            plain_total: plain.total(),
-            plain,
-            folded_total: folded.total(),
-            folded,
+            shift_share: matches!(config.mlp, MlpKind::Experts { .. }).then_some(shift_share),
+            plain: Table::of(&plain),
+            before: Table::of(&before),
+            after: Table::of(&after),
         },
-    }
+        energy: energy::Report::new(&plain, &before, &after)?,
+    })
 }
 
 fn words(info: &Info) -> String {
@@ -120,24 +132,49 @@ impl ModelInfo {
         let Config { width, depth, heads, mlp_ratio, attention_hidden, .. } = self.config;
         let Config { start, position, head, features, .. } = self.config;
         let Parameters { transformer, features: in_features, total } = self.parameters;
-        let Operations { samples, views, plain, folded, .. } = &self.operations;
+        let Config { view_attention, ray_attention, linears, mlp, .. } = self.config;
         let hidden = width * mlp_ratio;
         lines.extend([
             format!("model       {}", self.name),
             format!("network     width {width}, depth {depth}, {heads} heads, feed-forward {hidden}"),
             format!("            attention hidden {attention_hidden}, start {start:?}, {position:?}, head {head:?}"),
             format!(
+                "            {view_attention:?} views, {ray_attention:?} ray, {linears:?} linears, {mlp:?} feed-forward"
+            ),
+            format!(
                 "features    stem {}, stages {:?} of {:?} blocks, {} channels",
                 features.stem_width, features.widths, features.blocks, features.channels
             ),
             format!("parameters  {total}: {transformer} transformer, {in_features} features; {} bytes", self.bytes),
-            String::new(),
-            format!("Million multiply-accumulates a ray, {samples} samples, {views} views:"),
-            format!("{:20} {:>9} {:>9}", "", "plain", "folded"),
         ]);
-        let both = plain.parts().into_iter().zip(folded.parts()).map(|((name, a), (_, b))| (name, a, b));
-        for (name, a, b) in both.chain([("total", plain.total(), folded.total())]) {
-            lines.push(format!("{name:20} {:9.3} {:9.3}", a as f64 / 1e6, b as f64 / 1e6));
+        self.operations.words(lines);
+        lines.push(String::new());
+        self.energy.words(self.operations.is_dense(), lines);
+    }
+}
+
+impl Operations {
+    fn is_dense(&self) -> bool {
+        self.after == self.before
+    }
+
+    fn words(&self, lines: &mut Vec<String>) {
+        let Self { samples, views, .. } = self;
+        lines.push(String::new());
+        lines.push(format!("Million operations a ray, {samples} samples, {views} views. Softmax and norms are not"));
+        lines.push("counted; dense matrices have 4 bytes a weight, in files of 16-bit floats 2.".to_owned());
+        let mut table = |heading: &str, table: &Table| {
+            lines.extend([String::new(), heading.to_owned()]);
+            table.words(lines);
+        };
+        table("Plain: the dense network of these sizes as it is trained", &self.plain);
+        table("Before: the same network folded, as it is run", &self.before);
+        if !self.is_dense() {
+            let split = match self.shift_share {
+                Some(share) => format!(", {:.0} % of the samples in experts of shifts", 100.0 * share),
+                None => String::new(),
+            };
+            table(&format!("After: this network{split}"), &self.after);
         }
     }
 }

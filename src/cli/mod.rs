@@ -10,6 +10,7 @@ pub mod import;
 pub mod info;
 pub mod output;
 pub mod render;
+pub mod reparam;
 pub mod synth;
 pub mod train;
 
@@ -25,6 +26,8 @@ pub enum Cli {
     Info(info::Args),
     /// Render new views of a scene
     Render(render::Args),
+    /// Turn a dense model into one with additive attention, shift layers and experts
+    Reparam(reparam::Args),
     /// Render procedural scenes in LLFF layout
     Synth(synth::Args),
     /// Train a dense model
@@ -42,6 +45,7 @@ impl Cli {
             Self::Import(args) => import::run(args),
             Self::Info(args) => info::run(args),
             Self::Render(args) => render::run(args),
+            Self::Reparam(args) => reparam::run(args),
             Self::Synth(args) => synth::run(args),
             Self::Train(args) => train::run(args),
         }

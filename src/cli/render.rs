@@ -74,6 +74,9 @@ pub struct Args {
     /// Threads; the images do not depend on it
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// How products are computed
+    #[arg(long, default_value = "mixed")]
+    precision: super::device::PrecisionArg,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     device: Device,
@@ -151,7 +154,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         mean_ssim: None,
         warnings,
     };
-    let mut renderer = Renderer::new(Engine::new(model, &params), scene);
+    let mut renderer = Renderer::new(Engine::with_precision(model, &params, args.precision.into()), scene);
     render_all(&mut renderer, &settings, &frames, &files, &todo, &mut report)?;
     if let Some(video) = &args.video {
         let images = files.iter().map(|files| read_image(&files.image, Alpha::Ignore));

@@ -162,6 +162,9 @@ fn start(args: &Args) -> anyhow::Result<Run> {
         schedule: Schedule { peak: args.rate, feature_factor: 1.0, warmup: 200, steps },
         average_decay: 0.998,
         clip_norm: 1.0,
+        freeze_features: false,
+        distillation: Default::default(),
+        balance: None,
     };
     let weights = args.from.as_deref().map(Checkpoint::read).transpose()?;
     Ok(Run::start(config, options, weights)?)

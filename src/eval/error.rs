@@ -1,5 +1,6 @@
-//! What can go wrong while images are compared.
+//! What can go wrong while images are compared and costs are modelled.
 
+use crate::energy::Layer;
 use scene::Image;
 
 /// Result of this crate.
@@ -18,6 +19,9 @@ pub enum Error {
         /// Size or number of values.
         found: String,
     },
+    /// A layer of the energy model with a size of 0, or one that the accelerator cannot run.
+    #[error("{0}: expected sizes above 0 and a tiling that fits the accelerator, found none")]
+    Tiling(Layer),
 }
 
 /// Checks that both images are whole, not empty and of one size.

@@ -1,5 +1,6 @@
-//! Image quality: PSNR and SSIM as the GNT evaluation computes them.
+//! Image quality: PSNR and SSIM as the GNT evaluation computes them; and the modelled energy of a network.
 
+pub mod energy;
 pub mod error;
 pub mod psnr;
 pub mod ssim;

@@ -17,8 +17,6 @@ pub mod sampling;
 #[doc(hidden)]
 pub mod testing;
 
-pub use config::{
-    Config, FeatureConfig, Head, MlpKind, Position, RayAttentionKind, Start, ViewAttentionKind, Weights,
-};
+pub use config::{Config, FeatureConfig, Head, MlpKind, Position, RayAttentionKind, Start, ViewAttentionKind, Weights};
 pub use error::{Error, Result};
 pub use model::Model;

@@ -106,6 +106,20 @@ pub struct Taps {
     pub weight: [f32; 4],
 }
 
+impl Taps {
+    /// The pixel of the greatest weight, the first of equals.
+    #[inline(always)]
+    pub fn nearest(&self) -> u32 {
+        let mut best = 0;
+        for i in 1..4 {
+            if self.weight[i] > self.weight[best] {
+                best = i;
+            }
+        }
+        self.index[best]
+    }
+}
+
 /// Taps of `pixel`, given in a grid of `from` pixels, in a map of `to` pixels: corners aligned, zero padding
 /// (PyTorch's `grid_sample` with `align_corners=True`).
 #[inline(always)]

@@ -17,6 +17,8 @@ pub mod linear_angular;
 pub mod params;
 pub mod ray_attention;
 pub mod shift;
+#[cfg(test)]
+mod testing;
 pub mod upsample;
 pub mod view_attention;
 

@@ -20,8 +20,10 @@ pub struct RayAttention {
 /// What the backward pass needs from the forward pass.
 #[derive(Clone, Debug, Default)]
 pub struct RayAttentionTape {
-    norm: LayerNormTape,
-    qkv: Vec<f32>,
+    /// The normalised input.
+    pub norm: LayerNormTape,
+    /// Queries, keys and values `[rows, 3·width]`.
+    pub qkv: Vec<f32>,
     /// Attention `[rays, heads, samples, samples]`; rows are queries and sum to 1.
     pub weights: Vec<f32>,
     mixed: Vec<f32>,

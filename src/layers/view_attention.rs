@@ -31,7 +31,8 @@ pub struct ViewAttention {
 /// What the backward pass needs from the forward pass.
 #[derive(Clone, Debug, Default)]
 pub struct ViewAttentionTape {
-    norm: LayerNormTape,
+    /// The normalised input.
+    pub norm: LayerNormTape,
     /// `[samples, views, H]`, after the ReLU.
     direction: Vec<f32>,
     /// `[samples, views, C + H]`: value and hidden logits before the query is subtracted.
@@ -62,6 +63,8 @@ pub struct ViewTokens<'a> {
     pub views: usize,
     /// `[samples, views, C]`.
     pub tokens: &'a [f32],
+    /// `[samples, views, C]`: tokens of the feature map's nearest pixels; empty where nothing reads them.
+    pub keys: &'a [f32],
     /// Relative directions `[samples, views, 4]`.
     pub directions: &'a [f32],
     /// `[samples, views]`: 1 where the view sees the sample, else 0.

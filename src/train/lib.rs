@@ -1,7 +1,10 @@
 //! Training: data feeding, losses, optimiser, schedule, resumable loop.
 pub mod adam;
+pub mod calibration;
 pub mod data;
+pub mod distillation;
 pub mod error;
+pub mod reparam;
 pub mod run;
 pub mod schedule;
 pub mod state;

@@ -2,6 +2,7 @@
 
 use crate::adam::{Adam, average_weights};
 use crate::data::{Dataset, Draw};
+use crate::distillation::{Distillation, Teacher};
 use crate::schedule::Schedule;
 use crate::state::State;
 use crate::step::{Losses, StepOptions, Stepper};
@@ -9,6 +10,7 @@ use crate::validation::validate;
 use crate::{Error, Result};
 use gnt::checkpoint::{Checkpoint, Precision};
 use gnt::{Config, Model};
+use layers::experts::Balance;
 use layers::params::SplitMix;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -34,6 +36,15 @@ pub struct Options {
     pub average_decay: f32,
     /// Largest norm of the gradient; longer ones are scaled down.
     pub clip_norm: f32,
+    /// Whether the feature network and the token layers stay as they are.
+    #[serde(default)]
+    pub freeze_features: bool,
+    /// What is learned from a teacher.
+    #[serde(default)]
+    pub distillation: Distillation,
+    /// Shares of the multiply and the shift expert in the latency, and weight of the loss that balances them.
+    #[serde(default)]
+    pub balance: Option<([f32; 2], f32)>,
 }
 
 /// Where a run lives and what it does beside training; none of it changes the result.
@@ -66,6 +77,12 @@ pub struct LogLine {
     pub psnr: f64,
     /// Cross entropy of the depth.
     pub depth: f64,
+    /// Distance from the teacher.
+    #[serde(default)]
+    pub distillation: f64,
+    /// Part of the rows that the multiply expert ran; 0 without experts.
+    #[serde(default)]
+    pub multiply_share: f64,
     /// Learning rate of the transformer.
     pub rate: f32,
     /// Norm of the gradient before it was clipped.
@@ -80,6 +97,7 @@ pub struct Run {
     model: Model,
     state: State,
     stepper: Stepper,
+    teacher: Option<Teacher>,
 }
 
 impl Run {
@@ -95,7 +113,7 @@ impl Run {
         };
         let adam = Adam::new(params.len());
         let state = State { step: 0, options, config, average: params.clone(), params, adam };
-        Ok(Self { model, state, stepper: Stepper::default() })
+        Ok(Self { model, state, stepper: Stepper::default(), teacher: None })
     }
 
     /// Goes on from `state.safetensors` in `folder`.
@@ -105,7 +123,21 @@ impl Run {
     pub fn resume(folder: &Path) -> Result<Self> {
         let state = State::read(&folder.join(STATE_FILE))?;
         let model = Model::new(state.config)?;
-        Ok(Self { model, state, stepper: Stepper::default() })
+        Ok(Self { model, state, stepper: Stepper::default(), teacher: None })
+    }
+
+    /// The same run with a teacher, which must have as many blocks of the same width.
+    ///
+    /// # Errors
+    /// If pupil and teacher differ in depth, width or position encoding.
+    pub fn with_teacher(mut self, teacher: Teacher) -> Result<Self> {
+        let key = |c: &Config| (c.depth, c.width, c.position, c.head, c.start);
+        let (own, other) = (key(&self.model.config), key(&teacher.model().config));
+        if own != other {
+            return Err(Error::Run(format!("teacher: expected the pupil's outline {own:?}, found {other:?}")));
+        }
+        self.teacher = Some(teacher);
+        Ok(self)
     }
 
     /// The run's state.
@@ -132,9 +164,13 @@ impl Run {
             depth_weight: options.depth_weight,
             threads,
             jitter: true,
+            freeze_features: options.freeze_features,
+            balance: options.balance.map(|(alpha, weight)| Balance { alpha, weight }),
+            distillation: options.distillation,
         };
         let mut grads = vec![0.0; self.model.layout.len()];
-        let losses = self.stepper.run(&self.model, &self.state.params, &batch, how, seed, &mut grads);
+        let losses =
+            self.stepper.run(&self.model, &self.state.params, self.teacher.as_ref(), &batch, how, seed, &mut grads);
         let norm = grads.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt();
         if !norm.is_finite() {
             let problem = format!("step {step}: expected a finite gradient, found {norm}; lower the learning rate");
@@ -171,6 +207,8 @@ impl Run {
             let (losses, norm) = self.step(data, plan.threads)?;
             sum.colour += losses.colour;
             sum.depth += losses.depth;
+            sum.distillation += losses.distillation;
+            sum.usage.add(&losses.usage);
             norms += norm;
             count += 1;
             if self.state.step.is_multiple_of(plan.log_every) {
@@ -181,6 +219,8 @@ impl Run {
                     colour,
                     psnr: -10.0 * colour.max(1e-12).log10(),
                     depth: sum.depth / n,
+                    distillation: sum.distillation / n,
+                    multiply_share: sum.usage.share(layers::experts::MULTIPLY),
                     rate: self.state.options.schedule.peak * self.state.options.schedule.factor(self.state.step),
                     norm: norms / n,
                     seconds: since.elapsed().as_secs_f64() / n,

@@ -1,12 +1,15 @@
 //! One training step: loss and gradients of a batch.
 
 use crate::data::Batch;
-use gnt::features::{FeatureMap, Tape};
-use gnt::network::Workspace;
-use gnt::network::tokens::{RayChunk, Source};
+use crate::distillation::{Distillation, Lesson, Pupil, Teacher};
+use gnt::features::{FeatureMap, Prepared, Tape};
+use gnt::network::tokens::{KeyMap, MapGrads, RayChunk, Source};
+use gnt::network::{Routing, Seeds, Shape, Workspace};
 use gnt::projection::Projector;
 use gnt::{Model, encoding, sampling};
+use layers::experts::{Balance, Usage};
 use layers::params::SplitMix;
+use scene::{Camera, Image};
 use tensor::parallel;
 
 /// Buffers of a training step, reused between steps.
@@ -21,8 +24,9 @@ pub struct Stepper {
 #[derive(Debug, Default)]
 struct Shard {
     workspace: Workspace,
+    lesson: Lesson,
     grads: Vec<f32>,
-    d_maps: Vec<Vec<f32>>,
+    d_maps: MapGrads,
     losses: Losses,
     z: Vec<f32>,
 }
@@ -33,6 +37,10 @@ struct ViewPass {
     tape: Tape,
     map: Option<FeatureMap>,
     projected: Vec<f32>,
+    keys: KeyMap,
+    /// The teacher's projected map, where features are taught.
+    taught: Vec<f32>,
+    d_projected: Vec<f32>,
     d_map: Vec<f32>,
     d_folded: Vec<f32>,
 }
@@ -44,6 +52,10 @@ pub struct Losses {
     pub colour: f64,
     /// Cross entropy of the samples' weights against the true depth; 0 where there is none.
     pub depth: f64,
+    /// Distance from the teacher, weighted; 0 without one.
+    pub distillation: f64,
+    /// What the routers of experts did.
+    pub usage: Usage,
 }
 
 /// How a step is computed.
@@ -59,6 +71,12 @@ pub struct StepOptions {
     pub threads: usize,
     /// Move samples at random within their cells.
     pub jitter: bool,
+    /// Whether the feature network and the token layers are left as they are.
+    pub freeze_features: bool,
+    /// Balance of experts, where the network has them.
+    pub balance: Option<Balance>,
+    /// Weights of what is learned from the teacher, where there is one.
+    pub distillation: Distillation,
 }
 
 const SHARDS: usize = 8;
@@ -70,6 +88,7 @@ impl Stepper {
         &mut self,
         model: &Model,
         params: &[f32],
+        teacher: Option<&Teacher>,
         batch: &Batch,
         how: StepOptions,
         seed: u64,
@@ -77,85 +96,128 @@ impl Stepper {
     ) -> Losses {
         let folded = model.fold(params);
         let prepared = model.features.prepare(params);
-        let c = model.config.width;
         let views = batch.sources.len();
         self.views.resize_with(views, ViewPass::default);
-        let features = model.net.token_features;
+        // With frozen features, pupil and teacher have the same tokens.
+        let teaches_features = teacher.filter(|_| !how.freeze_features);
         parallel::for_each(&mut self.views, how.threads, |v, pass| {
-            let image = &batch.sources[v].1;
-            let (h, w) = (image.height as usize, image.width as usize);
-            let map = model.features.forward_train(&prepared, &image.data, h, w, &mut pass.tape);
-            pass.projected.resize(map.width * map.height * c, 0.0);
-            features.forward(&folded, &map.data, &mut pass.projected, false);
-            pass.map = Some(map);
+            pass.forward(model, &prepared, &folded, &batch.sources[v].1);
+            if let Some(teacher) = teaches_features {
+                pass.taught = teacher.projected_map(&batch.sources[v].1);
+            }
         });
 
-        let sources: Vec<Source> = batch
-            .sources
-            .iter()
-            .zip(&self.views)
-            .map(|((camera, image), pass)| Source {
-                projector: Projector::new(camera),
-                image,
-                map_size: pass.map.as_ref().map_or((1, 1), |m| (m.width, m.height)),
-                map: &pass.projected,
-            })
-            .collect();
+        let passes = &self.views;
+        let sources = |taught: bool| -> Vec<Source> {
+            let pairs = batch.sources.iter().zip(passes);
+            pairs.map(|((camera, image), pass)| pass.source(camera, image, taught)).collect()
+        };
+        let (own, taught) = (sources(false), teaches_features.map(|_| sources(true)));
+        let pupil = Pupil { teacher, taught: taught.as_deref() };
         self.shards.resize_with(SHARDS, Shard::default);
         let rays = batch.rays.len();
         parallel::for_each(&mut self.shards, how.threads, |i, shard| {
             shard.grads.clear();
             shard.grads.resize(model.net.layout.len(), 0.0);
-            shard.d_maps.resize_with(views, Vec::new);
-            for (d_map, pass) in shard.d_maps.iter_mut().zip(&self.views) {
-                d_map.clear();
-                d_map.resize(pass.projected.len(), 0.0);
-            }
+            shard.d_maps.reset(&own);
             shard.losses = Losses::default();
             let (first, last) = (i * rays / SHARDS, (i + 1) * rays / SHARDS);
             for start in (first..last).step_by(how.micro_batch) {
                 let range = start..(start + how.micro_batch).min(last);
-                shard.micro_batch(model, &folded, &sources, batch, range, how, seed);
+                shard.micro_batch(model, &folded, &own, pupil, batch, range, how, seed);
             }
         });
-        drop(sources);
+        drop((own, taught));
 
         let mut losses = Losses::default();
         let mut folded_grads = vec![0.0; model.net.layout.len()];
         for shard in &self.shards {
-            losses.colour += shard.losses.colour;
-            losses.depth += shard.losses.depth;
+            losses.add(&shard.losses);
             add(&mut folded_grads, &shard.grads);
         }
-        let shards = &self.shards;
-        parallel::for_each(&mut self.views, how.threads, |v, pass| {
+        if !how.freeze_features {
+            self.feature_backward(model, &prepared, &folded, how.threads, &mut folded_grads, grads);
+        }
+        model.unfold(params, &folded_grads, grads);
+        losses
+    }
+
+    /// Takes the gradients of the sources' maps through the feature network.
+    fn feature_backward(
+        &mut self,
+        model: &Model,
+        prepared: &Prepared,
+        folded: &[f32],
+        threads: usize,
+        folded_grads: &mut [f32],
+        grads: &mut [f32],
+    ) {
+        let (net, shards) = (&model.net, &self.shards);
+        parallel::for_each(&mut self.views, threads, |v, pass| {
             let map = pass.map.as_ref().expect("the forward pass made it");
-            let mut d_projected = shards[0].d_maps[v].clone();
-            shards[1..].iter().for_each(|s| add(&mut d_projected, &s.d_maps[v]));
+            pass.d_projected.clone_from(&shards[0].d_maps.maps[v]);
+            shards[1..].iter().for_each(|s| add(&mut pass.d_projected, &s.d_maps.maps[v]));
             pass.d_map.resize(map.data.len(), 0.0);
             pass.d_folded.clear();
-            pass.d_folded.resize(model.net.layout.len(), 0.0);
-            features.backward(&folded, &map.data, &d_projected, Some((&mut pass.d_map, false)), &mut pass.d_folded);
+            pass.d_folded.resize(net.layout.len(), 0.0);
+            if net.reads_keys {
+                let mut d_keys = shards[0].d_maps.keys[v].clone();
+                shards[1..].iter().for_each(|s| add(&mut d_keys, &s.d_maps.keys[v]));
+                pass.keys.backward(net, folded, &d_keys, &mut pass.d_projected, &mut pass.d_folded);
+            }
+            let d_map = Some((&mut pass.d_map[..], false));
+            net.token_features.backward(folded, &map.data, &pass.d_projected, d_map, &mut pass.d_folded);
         });
-        self.views.iter().for_each(|pass| add(&mut folded_grads, &pass.d_folded));
+        self.views.iter().for_each(|pass| add(folded_grads, &pass.d_folded));
 
-        self.groups.resize_with(FEATURE_GROUPS.min(views), Vec::new);
+        self.groups.resize_with(FEATURE_GROUPS.min(self.views.len()), Vec::new);
         let mut groups: Vec<(&mut Vec<f32>, Vec<&mut ViewPass>)> =
             self.groups.iter_mut().map(|g| (g, Vec::new())).collect();
         let count = groups.len();
         for (v, pass) in self.views.iter_mut().enumerate() {
             groups[v % count].1.push(pass);
         }
-        parallel::for_each(&mut groups, how.threads, |_, (grads, passes)| {
+        parallel::for_each(&mut groups, threads, |_, (grads, passes)| {
             grads.clear();
             grads.resize(model.layout.len(), 0.0);
             for pass in passes {
-                model.features.backward(&prepared, &mut pass.tape, &pass.d_map, grads);
+                model.features.backward(prepared, &mut pass.tape, &pass.d_map, grads);
             }
         });
         groups.iter().for_each(|(g, _)| add(grads, g));
-        model.unfold(params, &folded_grads, grads);
-        losses
+    }
+}
+
+impl ViewPass {
+    fn forward(&mut self, model: &Model, prepared: &Prepared, folded: &[f32], image: &Image) {
+        let (h, w) = (image.height as usize, image.width as usize);
+        let map = model.features.forward_train(prepared, &image.data, h, w, &mut self.tape);
+        self.projected.resize(map.width * map.height * model.config.width, 0.0);
+        model.net.token_features.forward(folded, &map.data, &mut self.projected, false);
+        if model.net.reads_keys {
+            self.keys.forward(&model.net, folded, image, (map.width, map.height), &self.projected);
+        }
+        self.map = Some(map);
+    }
+
+    /// The view as the network reads it, with its own feature map or the teacher's.
+    fn source<'a>(&'a self, camera: &Camera, image: &'a Image, taught: bool) -> Source<'a> {
+        Source {
+            projector: Projector::new(camera),
+            image,
+            map_size: self.map.as_ref().map_or((1, 1), |m| (m.width, m.height)),
+            map: if taught { &self.taught } else { &self.projected },
+            keys: if taught { &[] } else { &self.keys.tokens },
+        }
+    }
+}
+
+impl Losses {
+    fn add(&mut self, other: &Self) {
+        self.colour += other.colour;
+        self.depth += other.depth;
+        self.distillation += other.distillation;
+        self.usage.add(&other.usage);
     }
 }
 
@@ -165,6 +227,7 @@ impl Shard {
         model: &Model,
         folded: &[f32],
         sources: &[Source],
+        pupil: Pupil,
         batch: &Batch,
         range: std::ops::Range<usize>,
         how: StepOptions,
@@ -181,18 +244,24 @@ impl Shard {
             self.z.extend(z);
         }
         let chunk = RayChunk { rays: &batch.rays[range.clone()], depths: &self.z, depth_range: batch.depth_range };
-        self.workspace.forward(&model.config, &model.net, folded, sources, chunk);
         let total = batch.rays.len() as f32;
+        let share = range.len() as f32 / total;
+        // The balance of a micro-batch counts by its share of the rays.
+        let balance = how.balance.map(|b| Balance { weight: b.weight * share, ..b });
+        self.workspace.trunk.routing = Routing::training(seed.wrapping_add(range.start as u64), balance);
+        self.workspace.trunk.record = pupil.teacher.is_some();
+        self.workspace.forward(&model.config, &model.net, folded, sources, chunk);
+        self.losses.usage.add(&self.workspace.trunk.usage(&model.net));
         let truth = &batch.colours[range.start * 3..range.end * 3];
-        let mut d_rgb = self.workspace.head.rgb.clone();
+        let mut d_rgb = self.workspace.trunk.head.rgb.clone();
         for (d, t) in d_rgb.iter_mut().zip(truth) {
             let error = *d - t;
             self.losses.colour += f64::from(error * error) / f64::from(3.0 * total);
             *d = 2.0 * error / (3.0 * total);
         }
-        let d_logits = match &batch.depths {
+        let mut d_logits = match &batch.depths {
             Some(depths) if model.net.blend.is_some() && how.depth_weight > 0.0 => {
-                let weights = &self.workspace.head.ray_weights;
+                let weights = &self.workspace.trunk.head.ray_weights;
                 let mut d = vec![0.0; weights.len()];
                 for (i, ray) in range.enumerate() {
                     let at = i * how.samples..(i + 1) * how.samples;
@@ -210,17 +279,21 @@ impl Shard {
             }
             _ => None,
         };
-        self.workspace.backward(
-            &model.config,
-            &model.net,
-            folded,
-            how.samples,
-            sources.len(),
-            &d_rgb,
-            d_logits.as_deref(),
-            &mut self.d_maps,
-            &mut self.grads,
-        );
+        let shape = Shape { samples: how.samples, views: sources.len() };
+        let taught = pupil.teacher.is_some();
+        if taught {
+            let colours = (&mut d_rgb, d_logits.get_or_insert_with(Vec::new));
+            let loss = self.lesson.learn(pupil, &self.workspace, chunk, shape, how.distillation, share, colours);
+            self.losses.distillation += loss;
+        }
+        let seeds = Seeds {
+            rgb: &d_rgb,
+            ray_logits: d_logits.as_deref().filter(|d| !d.is_empty()),
+            states: taught.then_some(&self.lesson.d_states),
+            tokens: pupil.taught.map(|_| &self.lesson.d_tokens[..]),
+        };
+        let d_maps = (!how.freeze_features).then_some(&mut self.d_maps);
+        self.workspace.backward(&model.config, &model.net, folded, shape, seeds, d_maps, &mut self.grads);
     }
 }
 

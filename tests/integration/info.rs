@@ -24,7 +24,16 @@ fn tells_what_a_model_holds() {
     assert_eq!(number(&model["bytes"]), 4 * number(&parameters["total"]));
     let operations = &model["operations"];
     assert_eq!(operations["samples"], model["config"]["samples"]);
-    assert!(number(&operations["folded_total"]) < number(&operations["plain_total"]));
+    let [plain, before] = ["plain", "before"].map(|network| number(&operations[network]["total"]["multiplies"]));
+    assert!(before < plain, "{before} multiplies of {plain} are left after folding");
+    // A dense network is its own "before".
+    assert_eq!(operations["after"], operations["before"]);
+    assert_eq!(operations["after"]["ray_attention"]["shifts"], 0);
+    let joules = |network: &str| model["energy"][network]["joules"].as_f64().unwrap();
+    assert!(joules("before_8_bit") < joules("before") && joules("before") < joules("plain"));
     let text = place.ok("info --model gnt-dense");
-    assert!(text.contains("folded") && text.contains(&parameters["total"].to_string()), "{text}");
+    assert!(
+        text.contains("folded") && text.contains("not measured") && text.contains(&parameters["total"].to_string()),
+        "{text}"
+    );
 }

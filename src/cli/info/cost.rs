@@ -1,172 +1,144 @@
-//! Multiplications of a network, counted from its sizes.
+//! Operations and bytes, summed by the part of the network that they belong to.
 
-use gnt::{Config, Head, Start};
-use serde::Serialize;
+use super::steps::Step;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::iter::Sum;
+use std::ops::Add;
 
-/// Multiply-accumulate operations for one ray, for all samples and source views. Normalisations, softmax, encodings
-/// and look-ups are not counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Cost {
-    /// Tokens from colours and features.
-    pub tokens: u64,
-    /// State of the samples before the first block.
-    pub start: u64,
-    /// Attention over views: what is computed for each sample and view.
-    pub view_attention: u64,
-    /// Attention over views: queries and outputs.
-    pub view_query: u64,
-    /// Feed-forward part of the view blocks.
-    pub view_feed_forward: u64,
-    /// Position layers.
-    pub position: u64,
-    /// Attention along the ray: queries, keys, values and outputs.
-    pub ray_linear: u64,
-    /// Attention along the ray: scores and their use.
-    pub ray_attention: u64,
-    /// Feed-forward part of the ray blocks.
-    pub ray_feed_forward: u64,
-    /// Colour.
-    pub head: u64,
+/// Operations for one ray, for all samples and source views, and the bytes of the weights that they use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Ops {
+    /// Products of two numbers.
+    pub multiplies: u64,
+    /// Products with a power of two.
+    pub shifts: u64,
+    /// Sums of two numbers; one for each product and shift that is summed up, and one for each bit of a code that is
+    /// compared with another.
+    pub additions: u64,
+    /// Weights of a softmax that are read from a table.
+    pub lookups: u64,
+    /// Matrices alone, without biases and norms.
+    pub weight_bytes: u64,
 }
 
-impl Cost {
-    /// Operations of the network as checkpoints describe it.
-    pub fn plain(config: &Config, samples: usize, views: usize) -> Self {
-        let [c, h, f] = [config.width, config.attention_hidden, config.features.channels].map(|n| n as u64);
-        let encoding = config.position.channels() as u64;
-        let parts = Parts {
-            token: (3 + f) * c + c * c,
-            // Key and value, encoded direction, logits, and the weighted sum of values.
-            view: 2 * c * c + (4 * h + h * c) + (c * h + h * c) + c,
-            query: c * c,
-            encoding: samples as u64 * encoding * c,
-        };
-        Self::count(config, samples, views, parts)
-    }
+impl Add for Ops {
+    type Output = Self;
 
-    /// Operations that are left after folding, of samples that all views see. The part that is done once a source view,
-    /// on its feature map, is not a ray's.
-    pub fn folded(config: &Config, samples: usize, views: usize) -> Self {
-        let [c, h] = [config.width, config.attention_hidden].map(|n| n as u64);
-        let (sample, all) = (config.position.sample_channels() as u64, config.position.channels() as u64);
-        let parts = Parts {
-            token: 3 * c + c * c,
-            // Token and hidden direction become value and hidden logits in one product.
-            view: 4 * h + (c + h) * (c + h) + h * c + c,
-            query: c * h,
-            encoding: (samples as u64 * sample + (all - sample)) * c,
-        };
-        Self::count(config, samples, views, parts)
-    }
-
-    fn count(config: &Config, samples: usize, views: usize, parts: Parts) -> Self {
-        let [c, s, v, depth, ratio] = [config.width, samples, views, config.depth, config.mlp_ratio].map(|n| n as u64);
-        let feed_forward = depth * s * 2 * c * ratio * c;
-        let blend = match config.head {
-            Head::Mean => 0,
-            // Hidden layer of width C/2 on token, direction and state, its logits, and two weighted sums.
-            Head::Blend => {
-                let k = c / 2;
-                s * v * (c * k + 4 * k + k + 3) + s * (c * k + c + c + 3)
-            }
-        };
+    fn add(self, other: Self) -> Self {
         Self {
-            tokens: s * v * parts.token,
-            start: if config.start == Start::Stats { s * 2 * c * c } else { 0 },
-            view_attention: depth * s * v * parts.view,
-            view_query: depth * s * (parts.query + c * c),
-            view_feed_forward: feed_forward,
-            // Every second block has a position layer, the first included.
-            position: depth.div_ceil(2) * (s * 2 * c * c + parts.encoding),
-            ray_linear: depth * s * 4 * c * c,
-            ray_attention: depth * 2 * s * s * c,
-            ray_feed_forward: feed_forward,
-            head: 3 * c + blend,
+            multiplies: self.multiplies + other.multiplies,
+            shifts: self.shifts + other.shifts,
+            additions: self.additions + other.additions,
+            lookups: self.lookups + other.lookups,
+            weight_bytes: self.weight_bytes + other.weight_bytes,
         }
     }
+}
 
-    /// Names and numbers, in the order in which a ray meets them.
-    pub fn parts(&self) -> [(&'static str, u64); 10] {
-        [
-            ("tokens", self.tokens),
-            ("start", self.start),
-            ("view attention", self.view_attention),
-            ("view query, output", self.view_query),
-            ("view feed-forward", self.view_feed_forward),
-            ("position", self.position),
-            ("ray linear", self.ray_linear),
-            ("ray attention", self.ray_attention),
-            ("ray feed-forward", self.ray_feed_forward),
-            ("head", self.head),
-        ]
+impl Sum for Ops {
+    fn sum<I: Iterator<Item = Self>>(ops: I) -> Self {
+        ops.fold(Self::default(), Add::add)
+    }
+}
+
+/// A kind of layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Tokens from colours and features.
+    Tokens,
+    /// State of the samples before the first block.
+    Start,
+    /// Attention over views: what is computed for each sample and view.
+    ViewAttention,
+    /// Attention over views: queries, outputs, and what else is applied once a sample.
+    ViewLinear,
+    /// Feed-forward part of the view blocks.
+    ViewFeedForward,
+    /// Position layers.
+    Position,
+    /// Attention along the ray: queries, keys, values and outputs.
+    RayLinear,
+    /// Attention along the ray: scores and their use.
+    RayAttention,
+    /// Feed-forward part of the ray blocks.
+    RayFeedForward,
+    /// Colour.
+    Head,
+}
+
+impl Part {
+    /// All parts, in the order in which a ray meets them.
+    pub const ALL: [Self; 10] = [
+        Self::Tokens,
+        Self::Start,
+        Self::ViewAttention,
+        Self::ViewLinear,
+        Self::ViewFeedForward,
+        Self::Position,
+        Self::RayLinear,
+        Self::RayAttention,
+        Self::RayFeedForward,
+        Self::Head,
+    ];
+
+    /// Words for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Start => "start",
+            Self::ViewAttention => "view attention",
+            Self::ViewLinear => "view linear",
+            Self::ViewFeedForward => "view feed-forward",
+            Self::Position => "position",
+            Self::RayLinear => "ray linear",
+            Self::RayAttention => "ray attention",
+            Self::RayFeedForward => "ray feed-forward",
+            Self::Head => "head",
+        }
+    }
+}
+
+/// Operations of every part of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Table([Ops; Part::ALL.len()]);
+
+impl Table {
+    /// Sums steps by part.
+    pub fn of(steps: &[Step]) -> Self {
+        Self(Part::ALL.map(|part| steps.iter().filter(|step| step.part == part).map(|step| step.ops).sum()))
+    }
+
+    /// Parts and their operations, in the order of [`Part::ALL`].
+    pub fn rows(&self) -> impl Iterator<Item = (Part, Ops)> {
+        Part::ALL.into_iter().zip(self.0)
     }
 
     /// All of them.
-    pub fn total(&self) -> u64 {
-        self.parts().iter().map(|(_, operations)| operations).sum()
+    pub fn total(&self) -> Ops {
+        self.0.into_iter().sum()
+    }
+
+    /// Lines of columns: millions of operations, bytes of weights. Parts that the network lacks are left out.
+    pub fn words(&self, lines: &mut Vec<String>) {
+        let [a, b, c, d, e] = ["multiplies", "shifts", "additions", "look-ups", "weight bytes"];
+        lines.push(format!("{:18} {a:>10} {b:>9} {c:>9} {d:>9} {e:>13}", ""));
+        let rows = self.rows().filter(|(_, ops)| *ops != Ops::default()).map(|(part, ops)| (part.name(), ops));
+        for (name, ops) in rows.chain([("total", self.total())]) {
+            let Ops { multiplies, shifts, additions, lookups, weight_bytes } = ops;
+            let [a, b, c, d] = [multiplies, shifts, additions, lookups].map(|n| n as f64 / 1e6);
+            lines.push(format!("{name:18} {a:10.3} {b:9.3} {c:9.3} {d:9.3} {weight_bytes:13}"));
+        }
     }
 }
 
-/// What differs between the plain and the folded network.
-struct Parts {
-    /// For each sample and view.
-    token: u64,
-    /// For each block, sample and view.
-    view: u64,
-    /// For each block and sample.
-    query: u64,
-    /// For each position layer and ray.
-    encoding: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mega(operations: u64) -> f64 {
-        operations as f64 / 1e6
-    }
-
-    /// Counts by layer hooks on the official modules, with ten views; rounded to 0.1 there.
-    #[test]
-    fn agrees_with_counts_of_the_official_code() {
-        for (depth, samples, total) in [(8, 64, 108.9), (8, 192, 351.7), (4, 64, 56.5), (4, 192, 181.9)] {
-            let found = mega(Cost::plain(&Config::official(depth), samples, 10).total());
-            assert!((found - total).abs() < 0.1, "depth {depth}, {samples} samples: expected {total}, found {found}");
+impl Serialize for Table {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(Part::ALL.len() + 1))?;
+        for (part, ops) in self.rows() {
+            map.serialize_entry(&part, &ops)?;
         }
-        let cost = Cost::plain(&Config::official(8), 192, 10);
-        let parts = [
-            (cost.view_feed_forward, 50.3),
-            (cost.view_query, 12.6),
-            (cost.position, 12.5),
-            (cost.ray_linear, 25.2),
-            (cost.ray_feed_forward, 50.3),
-            (cost.ray_attention, 37.7),
-            (cost.tokens, 12.2),
-        ];
-        for (found, expected) in parts {
-            assert!((mega(found) - expected).abs() < 0.051, "expected {expected}, found {}", mega(found));
-        }
-    }
-
-    /// The view part loses 41 %, the whole ray at least 18 %; folding queries and features adds to that.
-    #[test]
-    fn folding_saves_what_it_promises() {
-        let config = Config::official(8);
-        let (plain, folded) = (Cost::plain(&config, 192, 10), Cost::folded(&config, 192, 10));
-        let view = 1.0 - folded.view_attention as f64 / plain.view_attention as f64;
-        let whole = 1.0 - folded.total() as f64 / plain.total() as f64;
-        assert!((0.38..0.42).contains(&view), "{view}");
-        assert!((0.18..0.25).contains(&whole), "{whole}");
-        assert_eq!(folded.ray_attention, plain.ray_attention);
-    }
-
-    #[test]
-    fn one_view_and_two_samples_are_counted_too() {
-        let cost = Cost::folded(&Config::compact(), 2, 1);
-        assert!(cost.start > 0 && cost.total() > cost.head);
-        let (one, two) = (Cost::plain(&Config::compact(), 33, 1), Cost::plain(&Config::compact(), 33, 2));
-        assert_eq!(two.view_attention, 2 * one.view_attention);
-        assert_eq!(two.view_query, one.view_query);
+        map.serialize_entry("total", &self.total())?;
+        map.end()
     }
 }

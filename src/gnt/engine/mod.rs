@@ -3,23 +3,32 @@
 //! Nothing of size `[samples, views, C]` is stored but the tokens of the one ray at hand; the view attention runs over a
 //! few samples at a time. Rows of views that do not see a sample are left out, which changes nothing: their weight is 0.
 
+pub mod linear;
 pub mod weights;
 
+mod along;
+mod latency;
+mod mlp;
 mod ray;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use crate::features::FeatureMap;
 use crate::network::tokens::colour;
 use crate::projection::{Projector, taps};
 use crate::{Config, Model};
 use glam::Vec2;
+pub use linear::Precision;
 pub use ray::{RayOutput, RayScratch, Stage};
 use scene::{Camera, Image};
 use std::sync::Arc;
 use tensor::Level;
+use tensor::ops::hamming::{pack_signs, words};
 use tensor::ops::product::{Epilogue, product};
+use tensor::ops::product8::{Rows8, Sign};
+use view::View;
 use weights::Weights;
 
 /// A network ready to render.
@@ -39,13 +48,23 @@ pub struct PreparedSource {
     map_size: (usize, usize),
     /// `[pixels, C]`.
     map: Vec<f32>,
+    /// Codes of the keys of all blocks, `[pixels, key words]`; empty where no block reads them.
+    keys: Vec<u64>,
 }
 
+/// Pixels of a feature map whose keys are made together.
+const KEY_ROWS: usize = 64;
+
 impl Engine {
-    /// Folds and packs the parameters of `model`.
+    /// Folds and packs the parameters of `model`; shift layers run on bytes ([`Precision::Mixed`]).
     pub fn new(model: Model, params: &[f32]) -> Self {
+        Self::with_precision(model, params, Precision::default())
+    }
+
+    /// The same with products computed as `precision` says.
+    pub fn with_precision(model: Model, params: &[f32], precision: Precision) -> Self {
         let folded = model.fold(params);
-        let weights = Weights::new(&model, &folded);
+        let weights = Weights::new(precision, &model, &folded);
         let features = model.features.prepare_inference(params);
         Self { model, weights, features, level: tensor::level() }
     }
@@ -81,14 +100,64 @@ impl Engine {
         let (c, pixels) = (self.model.config.width, map.width * map.height);
         let mut projected = vec![0.0; pixels * c];
         product(self.level, pixels, &map.data, map.channels, &self.weights.map, &mut projected, c, Epilogue::Store);
-        PreparedSource { projector: Projector::new(camera), image, map_size: (map.width, map.height), map: projected }
+        let keys = self.key_codes(&image, (map.width, map.height), &projected);
+        PreparedSource {
+            projector: Projector::new(camera),
+            image,
+            map_size: (map.width, map.height),
+            map: projected,
+            keys,
+        }
+    }
+
+    /// Words of the key codes of all blocks; 0 where keys are not codes.
+    fn key_words(&self) -> usize {
+        let blocks = self.weights.blocks.iter().filter(|b| matches!(b.view, View::Hamming(_))).count();
+        blocks * words(self.model.config.width)
+    }
+
+    /// Codes of the keys of all blocks at the pixels of a feature map, from the tokens there.
+    fn key_codes(&self, image: &Image, size: (usize, usize), projected: &[f32]) -> Vec<u64> {
+        let (c, key_words, level) = (self.model.config.width, self.key_words(), self.level);
+        let word = words(c);
+        let mut keys = vec![0; if key_words > 0 { size.0 * size.1 * key_words } else { 0 }];
+        let image_size = (image.width as usize, image.height as usize);
+        let (mut hidden, mut tokens, mut key, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), Rows8::default());
+        let mut codes = Vec::new();
+        for (chunk, keys) in keys.chunks_mut((KEY_ROWS * key_words).max(1)).enumerate() {
+            let rows = keys.len() / key_words;
+            hidden.clear();
+            for at in chunk * KEY_ROWS..chunk * KEY_ROWS + rows {
+                let pixel = Vec2::new((at % size.0) as f32, (at / size.0) as f32);
+                let mut rgb = [0.0; 3];
+                colour(image, &taps(pixel, size, image_size), &mut rgb);
+                let map = &projected[at * c..][..c];
+                let [r, g, b, bias] = std::array::from_fn(|i| &self.weights.colour[i * c..][..c]);
+                hidden.extend(
+                    (0..c).map(|i| (map[i] + rgb[0] * r[i] + rgb[1] * g[i] + rgb[2] * b[i] + bias[i]).max(0.0)),
+                );
+            }
+            tokens.resize(rows * c, 0.0);
+            key.resize(rows * c, 0.0);
+            codes.resize(rows * word, 0);
+            product(level, rows, &hidden, c, &self.weights.token, &mut tokens, c, Epilogue::Store);
+            for (i, block) in self.weights.blocks.iter().enumerate() {
+                let View::Hamming(view) = &block.view else { continue };
+                view.key.apply(level, rows, (&tokens, c, Sign::Signed), &mut bytes, (&mut key, c), Epilogue::Store);
+                pack_signs(level, rows, &key, c, c, &mut codes);
+                for (row, code) in codes.chunks_exact(word).enumerate() {
+                    keys[row * key_words + i * word..][..word].copy_from_slice(code);
+                }
+            }
+        }
+        keys
     }
 }
 
 impl PreparedSource {
     /// Bytes held: image and feature map.
     pub fn bytes(&self) -> usize {
-        4 * (self.map.len() + self.image.data.len())
+        4 * (self.map.len() + self.image.data.len()) + 8 * self.keys.len()
     }
 
     #[inline(always)]

@@ -1,18 +1,19 @@
 //! One ray through the whole network.
 
+use super::along::AlongBuffers;
+use super::mlp::MlpScratch;
 use super::rows::Rows;
-use super::weights::{BlendWeights, BlockWeights, PositionWeights};
+use super::view::ViewBuffers;
+use super::weights::{BlendWeights, PositionWeights};
 use super::{Engine, PreparedSource};
 use crate::config::{Config, Start};
 use crate::encoding;
-use crate::network::parameters::{BLOCK_EPS, LAST_EPS};
+use crate::network::parameters::LAST_EPS;
 use scene::Ray;
 use std::time::Instant;
-use tensor::ops::attend_ray::{self, attend_ray};
-use tensor::ops::blend_views::{Views, blend_views};
 use tensor::ops::normalise::normalise;
 use tensor::ops::padded;
-use tensor::ops::product::{Epilogue, Packed, product};
+use tensor::ops::product::{Epilogue, product};
 
 /// What a ray gives.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,24 +55,23 @@ impl Stage {
 pub struct RayScratch {
     /// Seconds spent in each [`Stage`], where they are wanted: reading the clock costs a small network about 1 %.
     pub timing: Option<[f64; Stage::ALL.len()]>,
-    rows: Rows,
-    q: Vec<f32>,
-    normal: Vec<f32>,
-    wide: Vec<f32>,
-    mixed: Vec<f32>,
-    query: Vec<f32>,
-    hidden: Vec<f32>,
+    pub(super) rows: Rows,
+    pub(super) q: Vec<f32>,
+    pub(super) normal: Vec<f32>,
+    pub(super) wide: Vec<f32>,
+    pub(super) view: ViewBuffers,
+    pub(super) along: AlongBuffers,
+    /// Buffers of the feed-forward parts.
+    pub mlp: MlpScratch,
     logits: Vec<f32>,
-    relative: Vec<u32>,
     encoding: Vec<f32>,
-    attention: Option<(usize, attend_ray::Scratch)>,
     blend_state: Vec<f32>,
     blend_hidden: Vec<f32>,
 }
 
 /// Rows of (sample, view) pairs, or samples, that go through a chain of products together: their intermediates stay
 /// in the first two cache levels.
-const GROUP: usize = 60;
+pub(super) const GROUP: usize = 60;
 
 impl RayScratch {
     /// Books the time since `since` on `stage` and restarts the clock.
@@ -95,12 +95,14 @@ impl Engine {
         scratch: &mut RayScratch,
         out: &mut RayOutput,
     ) {
-        let Config { width: c, attention_hidden: h, heads, start, .. } = self.model.config;
+        let config = &self.model.config;
+        let Config { width: c, attention_hidden: h, heads, start, .. } = *config;
         let samples = depths.len();
         let maps: Vec<&[f32]> = sources.iter().map(|s| s.map.as_slice()).collect();
         let (level, w) = (self.level, &self.weights);
         let mut clock = scratch.timing.map(|_| Instant::now());
-        scratch.rows.build(level, w, h, sources, &maps, ray, depths, start == Start::Max);
+        let keys = self.key_words();
+        scratch.rows.build(level, w, h, keys, sources, &maps, ray, depths, start == Start::Max);
         scratch.q.resize(samples * c, 0.0);
         scratch.normal.resize(samples * c, 0.0);
         scratch.wide.resize(samples * 4 * c, 0.0);
@@ -114,22 +116,20 @@ impl Engine {
         }
         self.encode(ray, depths, depth_range, scratch);
         scratch.book(Stage::Gather, &mut clock);
-        if scratch.attention.as_ref().is_none_or(|(s, _)| *s < samples) {
-            scratch.attention = Some((samples, attend_ray::Scratch::new(samples, c / heads)));
-        }
+        scratch.along.fit(samples, c / heads);
         out.weights.clear();
         out.weights.resize(samples, 0.0);
         for (i, block) in w.blocks.iter().enumerate() {
-            self.view_block(block, scratch);
-            self.feed_forward(&block.view_ff, scratch);
+            block.view.apply(level, config, i, scratch);
+            block.view_ff.apply(level, &mut scratch.q, c, &mut scratch.mlp);
             scratch.book(Stage::View, &mut clock);
             if let Some(position) = &block.position {
                 self.position(position, scratch);
                 scratch.book(Stage::Position, &mut clock);
             }
             let last = i + 1 == w.blocks.len() && w.blend.is_none();
-            self.ray_block(block, samples, scratch, last.then_some(&mut out.weights));
-            self.feed_forward(&block.ray_ff, scratch);
+            block.along.apply(level, config, scratch, last.then_some(&mut out.weights[..]));
+            block.ray_ff.apply(level, &mut scratch.q, c, &mut scratch.mlp);
             scratch.book(Stage::Ray, &mut clock);
         }
         self.head(samples, scratch, out);
@@ -158,65 +158,6 @@ impl Engine {
         }
     }
 
-    fn view_block(&self, block: &BlockWeights, scratch: &mut RayScratch) {
-        let Config { width: c, attention_hidden: h, .. } = self.model.config;
-        let (level, view) = (self.level, &block.view);
-        let RayScratch { rows, q, normal, mixed, query, hidden, logits, relative, wide, .. } = scratch;
-        let samples = q.len() / c;
-        normalise(level, q, c, BLOCK_EPS, normal);
-        query.resize(samples * padded(h), 0.0);
-        product(level, samples, normal, c, &view.query, query, padded(h), Epilogue::Store);
-        let blended = &mut wide[..samples * c];
-        let stride = padded(c + h);
-        let mut s = 0;
-        while s < samples {
-            let from = rows.first[s] as usize;
-            let mut end = s + 1;
-            while end < samples && rows.first[end + 1] as usize - from <= GROUP {
-                end += 1;
-            }
-            let to = rows.first[end] as usize;
-            rows.set_direction(from, to, h, &view.direction);
-            mixed.resize(mixed.len().max((to - from) * stride), 0.0);
-            product(
-                level,
-                to - from,
-                &rows.values[from * rows.stride..],
-                rows.stride,
-                &view.mix,
-                mixed,
-                stride,
-                Epilogue::Store,
-            );
-            relative.clear();
-            relative.extend(rows.first[s..=end].iter().map(|r| r - from as u32));
-            let views = Views {
-                rows: relative,
-                uniform: &rows.uniform[s..end],
-                mixed,
-                mixed_stride: stride,
-                query: &query[s * padded(h)..],
-            };
-            blend_views(level, views, &view.logits, c, h, hidden, logits, &mut blended[s * c..]);
-            s = end;
-        }
-        product(level, samples, blended, c, &view.out, q, c, Epilogue::Add);
-    }
-
-    fn feed_forward(&self, [fc1, fc2]: &[Packed; 2], scratch: &mut RayScratch) {
-        let c = self.model.config.width;
-        let wide = fc1.outputs();
-        let RayScratch { q, normal, mixed, .. } = scratch;
-        mixed.resize(mixed.len().max(GROUP * wide), 0.0);
-        for q in q.chunks_mut(GROUP * c) {
-            let rows = q.len() / c;
-            let normal = &mut normal[..q.len()];
-            normalise(self.level, q, c, BLOCK_EPS, normal);
-            product(self.level, rows, normal, c, fc1, mixed, wide, Epilogue::Relu);
-            product(self.level, rows, mixed, wide, fc2, q, c, Epilogue::Add);
-        }
-    }
-
     fn position(&self, position: &PositionWeights, scratch: &mut RayScratch) {
         let c = self.model.config.width;
         let RayScratch { q, normal, encoding, .. } = scratch;
@@ -233,23 +174,6 @@ impl Engine {
             row.iter_mut().zip(&constant).for_each(|(v, k)| *v = (*v + k).max(0.0));
         }
         product(self.level, samples, normal, c, &position.fc2, q, c, Epilogue::Store);
-    }
-
-    fn ray_block(
-        &self,
-        block: &BlockWeights,
-        samples: usize,
-        scratch: &mut RayScratch,
-        first_row: Option<&mut Vec<f32>>,
-    ) {
-        let Config { width: c, heads, .. } = self.model.config;
-        let RayScratch { q, normal, wide, attention, .. } = scratch;
-        normalise(self.level, q, c, BLOCK_EPS, normal);
-        let (qkv, mixed) = wide.split_at_mut(samples * 3 * c);
-        product(self.level, samples, normal, c, &block.qkv, qkv, 3 * c, Epilogue::Store);
-        let (_, buffers) = attention.as_mut().expect("made before the first block");
-        attend_ray(self.level, qkv, 3 * c, samples, c, heads, buffers, mixed, first_row.map(Vec::as_mut_slice));
-        product(self.level, samples, mixed, c, &block.ray_out, q, c, Epilogue::Add);
     }
 
     fn head(&self, samples: usize, scratch: &mut RayScratch, out: &mut RayOutput) {

@@ -2,7 +2,7 @@
 
 use super::PreparedSource;
 use super::weights::Weights;
-use crate::projection::{Projection8, taps, toward};
+use crate::projection::{Projection8, Taps, taps, toward};
 use glam::Vec2;
 use scene::Ray;
 use tensor::Level;
@@ -22,6 +22,10 @@ pub struct Rows {
     pub first: Vec<u32>,
     /// For each sample, whether no view sees it; then all views have rows.
     pub uniform: Vec<bool>,
+    /// Codes of the keys of all blocks `[rows, key_words]`.
+    pub keys: Vec<u64>,
+    /// Words of a row of `keys`; 0 where no block reads them.
+    pub key_words: usize,
     /// Where each row reads its source, and its colour.
     pub look_ups: Vec<LookUp>,
     hidden: Vec<f32>,
@@ -42,6 +46,7 @@ impl Rows {
         level: Level,
         weights: &Weights,
         hidden: usize,
+        key_words: usize,
         sources: &[&PreparedSource],
         maps: &[&[f32]],
         ray: &Ray,
@@ -64,8 +69,32 @@ impl Rows {
         gather(level, &self.look_ups, maps, &weights.colour, c, &mut self.hidden);
         let tokens = &mut self.values[hidden..];
         product(level, rows, &self.hidden, c, &weights.token, tokens, self.stride, Epilogue::Store);
+        self.key_words = key_words;
+        self.keys.clear();
+        if key_words > 0 {
+            for at in &self.look_ups {
+                let pixel = nearest(at) as usize * key_words;
+                self.keys.extend_from_slice(&sources[at.view as usize].keys[pixel..pixel + key_words]);
+            }
+        }
         // The product pads no columns, because `C` is a multiple of the padding; directions stay as they are.
         debug_assert_eq!(c, padded(c));
+    }
+
+    /// Runs of samples whose rows are about `most` together (at least one sample a run): first sample and end.
+    pub fn groups(&self, most: usize) -> Vec<(usize, usize)> {
+        let samples = self.uniform.len();
+        let mut groups = Vec::new();
+        let mut s = 0;
+        while s < samples {
+            let mut end = s + 1;
+            while end < samples && (self.first[end + 1] - self.first[s]) as usize <= most {
+                end += 1;
+            }
+            groups.push((s, end));
+            s = end;
+        }
+        groups
     }
 
     /// `q` `[samples, C]` = maximum of the tokens over all views, seen or not.
@@ -103,6 +132,12 @@ impl Rows {
         let rows = &mut self.values[from * self.stride..to * self.stride];
         set_direction(rows, self.stride, hidden, weight);
     }
+}
+
+/// The pixel of a look-up's greatest weight.
+#[inline(always)]
+fn nearest(at: &LookUp) -> u32 {
+    Taps { index: at.index, weight: at.weight }.nearest()
 }
 
 tensor::simd_fn! {

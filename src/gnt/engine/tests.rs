@@ -1,11 +1,14 @@
 //! The engine against the training path and against the official code.
 
-use super::{Engine, PreparedSource, RayOutput, RayScratch};
+use super::{Engine, Precision, PreparedSource, RayOutput, RayScratch};
 use crate::network::Workspace;
-use crate::network::tokens::{RayChunk, Source};
+use crate::network::tokens::{KeyMap, RayChunk, Source};
 use crate::projection::Projector;
 use crate::testing::{fixture, small_model, small_scene};
-use crate::{Config, FeatureConfig, Head, Model, Position, Start, sampling};
+use crate::{
+    Config, FeatureConfig, Head, MlpKind, Model, Position, RayAttentionKind, Start, ViewAttentionKind, Weights,
+    sampling,
+};
 use layers::params::SplitMix;
 use std::sync::Arc;
 use tensor::Level;
@@ -105,38 +108,60 @@ fn equals_the_training_path() {
         ..official
     };
     let scene = small_scene();
-    for config in [official, own, Config { head: Head::Mean, ..own }, Config { start: Start::Stats, ..official }] {
+    let ray = |ray_attention| Config { ray_attention, ..own };
+    let configs = [
+        official,
+        own,
+        Config { head: Head::Mean, ..own },
+        Config { start: Start::Stats, ..official },
+        ray(RayAttentionKind::Hamming),
+        ray(RayAttentionKind::LinearAngular { branch: true }),
+        Config { head: Head::Mean, ..ray(RayAttentionKind::LinearAngular { branch: false }) },
+        Config { view_attention: ViewAttentionKind::Hamming, ..own },
+        Config { linears: Weights::Shift { bits: 4 }, mlp: MlpKind::Shift { bits: 4 }, ..own },
+        Config { linears: Weights::Shift { bits: 5 }, mlp: MlpKind::Shift { bits: 5 }, ..official },
+        Config { mlp: MlpKind::Experts { bits: 4 }, ..own },
+        official.shift_add(),
+        own.shift_add(),
+    ];
+    for config in configs {
         let model = Model::new(config).unwrap();
         let mut rng = SplitMix(9);
         let params: Vec<f32> =
             model.layout.initialise(4).iter().map(|p| p * 1.5 + 0.05 * (rng.uniform() - 0.5)).collect();
-        let engine = Engine::new(model.clone(), &params);
+        let engine = Engine::with_precision(model.clone(), &params, Precision::F32);
         let all = sources(&engine);
         let folded = model.fold(&params);
         for (views, samples) in [(1, 7), (3, 33), (2, 2)] {
             let z = sampling::inverse_depth(0.3, 30.0, samples);
             let depths: Vec<f32> = scene.rays.iter().flat_map(|_| z.iter().copied()).collect();
             let prepared: Vec<&PreparedSource> = all.iter().take(views).collect();
+            let mut keys = vec![KeyMap::default(); views];
+            for (keys, p) in keys.iter_mut().zip(&prepared) {
+                keys.forward(&model.net, &folded, &p.image, p.map_size, &p.map);
+            }
             let trained: Vec<Source> = prepared
                 .iter()
                 .zip(&scene.sources)
-                .map(|(p, (camera, _))| Source {
+                .zip(&keys)
+                .map(|((p, (camera, _)), keys)| Source {
                     projector: Projector::new(camera),
                     image: &p.image,
                     map_size: p.map_size,
                     map: &p.map,
+                    keys: &keys.tokens,
                 })
                 .collect();
             let mut workspace = Workspace::default();
             let chunk = RayChunk { rays: &scene.rays, depths: &depths, depth_range: scene.depth_range };
             workspace.forward(&config, &model.net, &folded, &trained, chunk);
-            let weights = workspace.ray_weights(&model.net, samples);
+            let weights = workspace.trunk.ray_weights(&model.net, samples);
             let unseen = workspace.tokens.mask.chunks_exact(views).filter(|m| m.iter().all(|v| *v == 0.0)).count();
             assert!(unseen > 0, "the scene has samples that no view sees");
             let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
             for (r, ray) in scene.rays.iter().enumerate() {
                 engine.render_ray(&prepared, ray, &z, scene.depth_range, &mut scratch, &mut out);
-                for (got, want) in out.rgb.iter().zip(&workspace.head.rgb[r * 3..]) {
+                for (got, want) in out.rgb.iter().zip(&workspace.trunk.head.rgb[r * 3..]) {
                     assert!((got - want).abs() < 1e-4, "{config:?}, {views} views, ray {r}: {got} {want}");
                 }
                 for (got, want) in out.weights.iter().zip(&weights[r * samples..]) {

@@ -1,13 +1,13 @@
 //! The folded network packed for the engine's kernels. Gains and biases of the normalisations go into the matrices that
 //! follow them, which is exact: `W·(n∘g + b) = (g∘W)·n + W·b`.
 
+use super::along::Along;
+use super::linear::{Precision, with_norm};
+use super::mlp::Mlp;
+use super::view::View;
 use crate::Model;
 use crate::network::parameters::{Block, PositionLayer};
-use layers::feed_forward::FeedForward;
-use layers::layer_norm::LayerNorm;
 use layers::linear::Linear;
-use layers::ray_attention::RayAttention;
-use layers::view_attention::ViewAttention;
 use tensor::ops::product::Packed;
 
 /// All weights of the engine.
@@ -35,32 +35,15 @@ pub struct Weights {
 #[derive(Clone, Debug)]
 pub struct BlockWeights {
     /// Attention over views.
-    pub view: ViewWeights,
+    pub view: View,
     /// Feed-forward part of the view block.
-    pub view_ff: [Packed; 2],
+    pub view_ff: Mlp,
     /// Position layer of even blocks.
     pub position: Option<PositionWeights>,
-    /// Queries, keys and values.
-    pub qkv: Packed,
-    /// Output of the ray attention.
-    pub ray_out: Packed,
+    /// Attention along the ray.
+    pub along: Along,
     /// Feed-forward part of the ray block.
-    pub ray_ff: [Packed; 2],
-}
-
-/// Weights of an attention over views.
-#[derive(Clone, Debug)]
-pub struct ViewWeights {
-    /// `[5, H]`: four rows and the bias of the relative direction's layer.
-    pub direction: Vec<f32>,
-    /// `H + C → C + H`; here the hidden direction comes before the token.
-    pub mix: Packed,
-    /// `C → H`.
-    pub query: Packed,
-    /// `[H, C]`.
-    pub logits: Vec<f32>,
-    /// `C → C`.
-    pub out: Packed,
+    pub ray_ff: Mlp,
 }
 
 /// Weights of a position layer.
@@ -91,7 +74,7 @@ pub struct BlendWeights {
 
 impl Weights {
     /// Packs the folded parameters of `model`.
-    pub fn new(model: &Model, folded: &[f32]) -> Self {
+    pub fn new(precision: Precision, model: &Model, folded: &[f32]) -> Self {
         let (net, c) = (&model.net, model.config.width);
         let h = model.config.attention_hidden;
         let mut colour = net.token_colour.weight.of(folded).to_vec();
@@ -120,7 +103,7 @@ impl Weights {
             token: plain(&net.token_fc2, folded),
             outside,
             start: net.start.as_ref().map(|s| plain(s, folded)),
-            blocks: net.blocks.iter().map(|b| BlockWeights::new(b, folded, model)).collect(),
+            blocks: net.blocks.iter().map(|b| BlockWeights::new(precision, b, folded, model)).collect(),
             rgb: (rgb.0, [rgb.1[0], rgb.1[1], rgb.1[2]]),
             blend,
         }
@@ -128,36 +111,14 @@ impl Weights {
 }
 
 impl BlockWeights {
-    fn new(block: &Block, folded: &[f32], model: &Model) -> Self {
-        let RayAttention { norm, qkv, out, .. } = &block.ray;
+    fn new(precision: Precision, block: &Block, folded: &[f32], model: &Model) -> Self {
+        let config = &model.config;
         Self {
-            view: ViewWeights::new(&block.view, folded),
-            view_ff: feed_forward(&block.view_ff, folded),
+            view: View::new(precision, config, &block.view, folded),
+            view_ff: Mlp::new(precision, config, &block.view_ff, folded),
             position: block.position.as_ref().map(|p| PositionWeights::new(p, folded, model)),
-            qkv: normed(norm, qkv, folded),
-            ray_out: plain(out, folded),
-            ray_ff: feed_forward(&block.ray_ff, folded),
-        }
-    }
-}
-
-impl ViewWeights {
-    fn new(view: &ViewAttention, folded: &[f32]) -> Self {
-        let (c, h) = (view.out.inputs, view.query.outputs);
-        let mut direction = view.direction.weight.of(folded).to_vec();
-        direction.extend_from_slice(bias(&view.direction, folded));
-        let (tokens, hidden) = view.mix.weight.of(folded).split_at(c * (c + h));
-        let mix = [hidden, tokens].concat();
-        // The query is subtracted, so the constant that its normalisation adds is subtracted from the bias.
-        let (query, constant) = with_norm(&view.norm, &view.query, folded);
-        let mut mix_bias = bias(&view.mix, folded).to_vec();
-        mix_bias[c..].iter_mut().zip(&constant).for_each(|(b, q)| *b -= q);
-        Self {
-            direction,
-            mix: Packed::new(&mix, Some(&mix_bias), h + c, c + h),
-            query: Packed::new(&query, None, c, h),
-            logits: view.logits.weight.of(folded).to_vec(),
-            out: plain(&view.out, folded),
+            along: Along::new(precision, config, &block.ray, folded),
+            ray_ff: Mlp::new(precision, config, &block.ray_ff, folded),
         }
     }
 }
@@ -177,36 +138,11 @@ impl PositionWeights {
     }
 }
 
-fn bias<'a>(layer: &Linear, folded: &'a [f32]) -> &'a [f32] {
+/// The layer's bias; empty if it has none.
+pub fn bias<'a>(layer: &Linear, folded: &'a [f32]) -> &'a [f32] {
     layer.bias.map_or(&[], |b| b.of(folded))
 }
 
 fn plain(layer: &Linear, folded: &[f32]) -> Packed {
     Packed::new(layer.weight.of(folded), layer.bias.map(|b| b.of(folded)), layer.inputs, layer.outputs)
-}
-
-fn normed(norm: &LayerNorm, layer: &Linear, folded: &[f32]) -> Packed {
-    let (weight, bias) = with_norm(norm, layer, folded);
-    Packed::new(&weight, Some(&bias), layer.inputs, layer.outputs)
-}
-
-fn feed_forward(ff: &FeedForward, folded: &[f32]) -> [Packed; 2] {
-    [normed(&ff.norm, &ff.fc1, folded), plain(&ff.fc2, folded)]
-}
-
-/// Weight and bias of a layer that follows a normalisation, with its gain and bias taken in.
-fn with_norm(norm: &LayerNorm, layer: &Linear, folded: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let (gain, shift) = (norm.gain.of(folded), norm.bias.of(folded));
-    let mut weight = layer.weight.of(folded).to_vec();
-    let mut constant: Vec<f64> = match layer.bias {
-        Some(b) => b.of(folded).iter().map(|b| f64::from(*b)).collect(),
-        None => vec![0.0; layer.outputs],
-    };
-    for ((row, gain), shift) in weight.chunks_exact_mut(layer.outputs).zip(gain).zip(shift) {
-        for (w, sum) in row.iter_mut().zip(&mut constant) {
-            *sum += f64::from(*w) * f64::from(*shift);
-            *w *= gain;
-        }
-    }
-    (weight, constant.into_iter().map(|v| v as f32).collect())
 }

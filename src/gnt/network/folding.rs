@@ -5,6 +5,7 @@
 //! of the original parameters while all per-sample work happens in the smaller folded network.
 
 use layers::Slot;
+use std::borrow::Cow;
 use tensor::{Mat, MatMut, matmul};
 
 /// A block inside a folded matrix.
@@ -53,6 +54,8 @@ pub enum Fold {
         inputs: usize,
         /// Factor.
         scale: f32,
+        /// Bits of a shift layer, whose weights are rounded to signed powers of two first; none for a dense one.
+        bits: Option<u8>,
         /// `[inputs, outputs]` block.
         to: Place,
     },
@@ -76,7 +79,15 @@ pub enum Fold {
 impl Fold {
     /// The transpose of a whole `outputs × inputs` parameter.
     pub fn transpose(from: Slot, outputs: usize, inputs: usize, to: Place) -> Self {
-        Self::Transpose { from, columns: inputs, first: 0, outputs, inputs, scale: 1.0, to }
+        Self::Transpose { from, columns: inputs, first: 0, outputs, inputs, scale: 1.0, bits: None, to }
+    }
+
+    /// The same with its parameter rounded to signed powers of two of `bits` bits, where there are any.
+    pub fn shifted(mut self, bits: Option<u8>) -> Self {
+        if let Self::Transpose { bits: own, .. } = &mut self {
+            *own = bits;
+        }
+        self
     }
 
     /// A bias, as a row.
@@ -95,8 +106,13 @@ pub fn fold(folds: &[Fold], params: &[f32], folded_len: usize) -> Vec<f32> {
     let mut folded = vec![0.0; folded_len];
     for step in folds {
         match *step {
-            Fold::Transpose { from, columns, first, outputs, inputs, scale, to } => {
-                let from = from.of(params);
+            Fold::Transpose { from, columns, first, outputs, inputs, scale, bits, to } => {
+                let mut from = Cow::Borrowed(from.of(params));
+                if let Some(bits) = bits {
+                    let mut rounded = vec![0.0; from.len()];
+                    layers::shift::quantise(&from, columns, bits, &mut rounded);
+                    from = Cow::Owned(rounded);
+                }
                 let into = &mut to.slot.of_mut(&mut folded)[to.offset()..];
                 for i in 0..inputs {
                     for o in 0..outputs {
@@ -119,7 +135,8 @@ pub fn fold(folds: &[Fold], params: &[f32], folded_len: usize) -> Vec<f32> {
 pub fn unfold(folds: &[Fold], params: &[f32], folded_grads: &[f32], grads: &mut [f32]) {
     for step in folds {
         match *step {
-            Fold::Transpose { from, columns, first, outputs, inputs, scale, to } => {
+            // Gradients pass the rounding of a shift layer as they are (straight-through).
+            Fold::Transpose { from, columns, first, outputs, inputs, scale, to, .. } => {
                 let from = from.of_mut(grads);
                 let got = &to.slot.of(folded_grads)[to.offset()..];
                 for i in 0..inputs {

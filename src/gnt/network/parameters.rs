@@ -3,28 +3,62 @@
 //! Names are those of the official code: `view_crosstrans` is the view transformer, `view_selftrans` the ray
 //! transformer. Shapes are PyTorch's, `[outputs, inputs]`.
 
+use super::builder::Builder;
 use super::folding::{Fold, Place};
-use crate::config::{Config, Head, Position, Start};
+use crate::config::{Config, Head, Start, ViewAttentionKind};
+use layers::experts::Experts;
 use layers::feed_forward::FeedForward;
+use layers::hamming_ray_attention::HammingRayAttention;
+use layers::hamming_view_attention::HammingViewAttention;
 use layers::layer_norm::LayerNorm;
 use layers::linear::Linear;
+use layers::linear_angular::LinearAngular;
 use layers::ray_attention::RayAttention;
 use layers::view_attention::ViewAttention;
-use layers::{Init, Layout, Slot};
+use layers::{Init, Layout};
 
 /// One view block, its position layer (even blocks) and one ray block.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
     /// Attention over source views.
-    pub view: ViewAttention,
+    pub view: ViewLayer,
     /// Feed-forward part of the view block.
-    pub view_ff: FeedForward,
+    pub view_ff: MlpLayer,
     /// Joins state and position encoding; replaces the state.
     pub position: Option<PositionLayer>,
     /// Attention along the ray.
-    pub ray: RayAttention,
+    pub ray: RayLayer,
     /// Feed-forward part of the ray block.
-    pub ray_ff: FeedForward,
+    pub ray_ff: MlpLayer,
+}
+
+/// Attention over source views.
+#[derive(Clone, Copy, Debug)]
+pub enum ViewLayer {
+    /// [`ViewAttentionKind::Subtract`].
+    Subtract(ViewAttention),
+    /// [`ViewAttentionKind::Hamming`].
+    Hamming(HammingViewAttention),
+}
+
+/// Attention along the ray.
+#[derive(Clone, Copy, Debug)]
+pub enum RayLayer {
+    /// [`RayAttentionKind::Softmax`].
+    Softmax(RayAttention),
+    /// [`RayAttentionKind::Hamming`].
+    Hamming(HammingRayAttention),
+    /// [`RayAttentionKind::LinearAngular`].
+    LinearAngular(LinearAngular),
+}
+
+/// Feed-forward part of a block.
+#[derive(Clone, Copy, Debug)]
+pub enum MlpLayer {
+    /// [`MlpKind::Dense`] or [`MlpKind::Shift`].
+    Single(FeedForward),
+    /// [`MlpKind::Experts`].
+    Experts(Experts),
 }
 
 /// `fc2(relu(state · W_s + encoding · W_e + b))` (upstream's `q_fcs`).
@@ -76,134 +110,8 @@ pub struct Folded {
     pub rgb: Linear,
     /// Layers of [`Head::Blend`].
     pub blend: Option<BlendLayers>,
-}
-
-struct Builder<'a> {
-    params: &'a mut Layout,
-    folded: Layout,
-    folds: Vec<Fold>,
-}
-
-impl Builder<'_> {
-    fn param(&mut self, name: &str, shape: &[usize], fan_in: usize) -> Slot {
-        self.params.add(format!("net_coarse.{name}"), shape, Init::fan_in(fan_in))
-    }
-
-    fn weight(&mut self, name: &str, outputs: usize, inputs: usize) -> Slot {
-        self.param(&format!("{name}.weight"), &[outputs, inputs], inputs)
-    }
-
-    fn bias(&mut self, name: &str, outputs: usize, inputs: usize) -> Slot {
-        self.param(&format!("{name}.bias"), &[outputs], inputs)
-    }
-
-    /// A linear layer that is folded by transposition alone.
-    fn linear(&mut self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Linear {
-        let weight = self.weight(name, outputs, inputs);
-        let bias = bias.then(|| self.bias(name, outputs, inputs));
-        self.fold_linear(name, weight, bias, inputs, outputs)
-    }
-
-    fn fold_linear(&mut self, name: &str, weight: Slot, bias: Option<Slot>, inputs: usize, outputs: usize) -> Linear {
-        let layer = Linear::new(&mut self.folded, name, inputs, outputs, bias.is_some());
-        self.folds.push(Fold::transpose(weight, outputs, inputs, Place::start(layer.weight, outputs)));
-        if let (Some(from), Some(to)) = (bias, layer.bias) {
-            self.folds.push(Fold::bias(from, Place::start(to, outputs)));
-        }
-        layer
-    }
-
-    fn norm(&mut self, name: &str, width: usize, eps: f32) -> LayerNorm {
-        let gain = self.params.add(format!("net_coarse.{name}.weight"), &[width], Init::Ones);
-        let bias = self.params.add(format!("net_coarse.{name}.bias"), &[width], Init::Zeros);
-        let layer = LayerNorm::new(&mut self.folded, name, width, eps);
-        self.folds.push(Fold::bias(gain, Place::start(layer.gain, width)));
-        self.folds.push(Fold::bias(bias, Place::start(layer.bias, width)));
-        layer
-    }
-
-    fn feed_forward(&mut self, name: &str, norm: LayerNorm, width: usize, ratio: usize) -> FeedForward {
-        let fc1 = self.linear(&format!("{name}.ff.fc1"), width, width * ratio, true);
-        let fc2 = self.linear(&format!("{name}.ff.fc2"), width * ratio, width, true);
-        FeedForward { norm, fc1, fc2 }
-    }
-
-    fn ray_block(&mut self, i: usize, config: &Config) -> (RayAttention, FeedForward) {
-        let (c, name) = (config.width, format!("view_selftrans.{i}"));
-        let norm = self.norm(&format!("{name}.attn_norm"), c, BLOCK_EPS);
-        let ff_norm = self.norm(&format!("{name}.ff_norm"), c, BLOCK_EPS);
-        let ff = self.feed_forward(&name, ff_norm, c, config.mlp_ratio);
-        let qkv = Linear::new(&mut self.folded, &format!("{name}.qkv"), c, 3 * c, false);
-        // The factor 1/sqrt(d) of the scores goes into the queries.
-        let scale = 1.0 / ((c / config.heads) as f32).sqrt();
-        for (part, (key, scale)) in [("q_fc", scale), ("k_fc", 1.0), ("v_fc", 1.0)].into_iter().enumerate() {
-            let from = self.weight(&format!("{name}.attn.{key}"), c, c);
-            let to = Place::at(qkv.weight, 3 * c, 0, part * c);
-            self.folds.push(Fold::Transpose { from, columns: c, first: 0, outputs: c, inputs: c, scale, to });
-        }
-        let out = self.linear(&format!("{name}.attn.out_fc"), c, c, true);
-        (RayAttention { norm, qkv, out, heads: config.heads }, ff)
-    }
-
-    fn view_block(&mut self, i: usize, config: &Config) -> (ViewAttention, FeedForward) {
-        let (c, h, name) = (config.width, config.attention_hidden, format!("view_crosstrans.{i}"));
-        let norm = self.norm(&format!("{name}.attn_norm"), c, BLOCK_EPS);
-        let ff_norm = self.norm(&format!("{name}.ff_norm"), c, BLOCK_EPS);
-        let ff = self.feed_forward(&name, ff_norm, c, config.mlp_ratio);
-        let attn = format!("{name}.attn");
-        let q = self.weight(&format!("{attn}.q_fc"), c, c);
-        let k = self.weight(&format!("{attn}.k_fc"), c, c);
-        let v = self.weight(&format!("{attn}.v_fc"), c, c);
-        let direction = self.linear(&format!("{attn}.pos_fc.0"), 4, h, true);
-        let pos_weight = self.weight(&format!("{attn}.pos_fc.2"), c, h);
-        let pos_bias = self.bias(&format!("{attn}.pos_fc.2"), c, h);
-        let hidden_weight = self.weight(&format!("{attn}.attn_fc.0"), h, c);
-        let hidden_bias = self.bias(&format!("{attn}.attn_fc.0"), h, c);
-        let logits_weight = self.weight(&format!("{attn}.attn_fc.2"), c, h);
-        // The bias of the logits is the same for all views of a channel and cancels in the softmax: no fold reads it.
-        self.bias(&format!("{attn}.attn_fc.2"), c, h);
-        let out = self.linear(&format!("{attn}.out_fc"), c, c, true);
-
-        let mix = Linear::new(&mut self.folded, &format!("{attn}.mix"), c + h, c + h, true);
-        let query = Linear::new(&mut self.folded, &format!("{attn}.query"), c, h, false);
-        let logits = Linear::new(&mut self.folded, &format!("{attn}.logits"), h, c, false);
-        let bias = mix.bias.expect("made with a bias");
-        let mix_at = |row, column| Place::at(mix.weight, c + h, row, column);
-        self.folds.extend([
-            Fold::product(v, k, c, c, c, mix_at(0, 0)),
-            Fold::product(hidden_weight, k, h, c, c, mix_at(0, c)),
-            Fold::transpose(pos_weight, c, h, mix_at(c, 0)),
-            Fold::product(hidden_weight, pos_weight, h, c, h, mix_at(c, c)),
-            Fold::bias(pos_bias, Place::at(bias, c + h, 0, 0)),
-            Fold::bias(hidden_bias, Place::at(bias, c + h, 0, c)),
-            Fold::product(hidden_weight, pos_bias, h, c, 1, Place::at(bias, c + h, 0, c)),
-            Fold::product(hidden_weight, q, h, c, c, Place::start(query.weight, h)),
-            Fold::transpose(logits_weight, c, h, Place::start(logits.weight, c)),
-        ]);
-        (ViewAttention { norm, direction, mix, query, logits, out }, ff)
-    }
-
-    fn position_layer(&mut self, i: usize, c: usize, position: Position) -> PositionLayer {
-        let (e, name) = (position.channels(), format!("q_fcs.{i}"));
-        let weight = self.weight(&format!("{name}.0"), c, c + e);
-        let bias = self.bias(&format!("{name}.0"), c, c + e);
-        let state = Linear::new(&mut self.folded, &format!("{name}.state"), c, c, true);
-        let encoding = Linear::new(&mut self.folded, &format!("{name}.encoding"), e, c, false);
-        for (layer, first) in [(state, 0), (encoding, c)] {
-            self.folds.push(Fold::Transpose {
-                from: weight,
-                columns: c + e,
-                first,
-                outputs: c,
-                inputs: layer.inputs,
-                scale: 1.0,
-                to: Place::start(layer.weight, c),
-            });
-        }
-        self.folds.push(Fold::bias(bias, Place::start(state.bias.expect("made with a bias"), c)));
-        let fc2 = self.linear(&format!("{name}.2"), c, c, true);
-        PositionLayer { state, encoding, fc2 }
-    }
+    /// Whether some layer reads keys at the pixels of the feature map.
+    pub reads_keys: bool,
 }
 
 /// Added to the variance by the normalisations inside blocks; the last one uses PyTorch's default instead.
@@ -229,6 +137,7 @@ impl Folded {
                 outputs: c,
                 inputs: layer.inputs,
                 scale: 1.0,
+                bits: None,
                 to: Place::start(layer.weight, c),
             });
         }
@@ -252,7 +161,7 @@ impl Folded {
             Head::Blend => {
                 let weight = b.params.add("net_coarse.rgb_fc.weight", &[3, c], Init::Zeros);
                 let bias = b.params.add("net_coarse.rgb_fc.bias", &[3], Init::Zeros);
-                b.fold_linear("rgb_fc", weight, Some(bias), c, 3)
+                b.fold_linear("rgb_fc", weight, Some(bias), c, 3, None)
             }
         };
         let start = (config.start == Start::Stats).then(|| b.linear("start", 2 * c, c, true));
@@ -266,7 +175,8 @@ impl Folded {
                 ray: b.linear("blend.ray", c, 1, false),
             }
         });
+        let reads_keys = config.view_attention == ViewAttentionKind::Hamming;
         let Builder { folded: layout, folds, .. } = b;
-        Self { layout, folds, token_features, token_colour, token_fc2, start, blocks, norm, rgb, blend }
+        Self { layout, folds, token_features, token_colour, token_fc2, start, blocks, norm, rgb, blend, reads_keys }
     }
 }

@@ -1,6 +1,8 @@
 //! Layers over numbers of any kind.
 
 use super::Parameters;
+use crate::config::Weights;
+use layers::codes::WINDOW;
 use std::ops::{Add, Div, Mul, Sub};
 
 /// A number the plain network can run on.
@@ -43,10 +45,18 @@ pub fn relu<T: Real>(mut x: Vec<T>) -> Vec<T> {
 
 /// `x · Wᵀ + b`; the bias is optional.
 pub fn linear<T: Real>(params: &Parameters<T>, name: &str, x: &[T], inputs: usize) -> Vec<T> {
+    linear_with(Weights::Dense, params, name, x, inputs)
+}
+
+/// As [`linear`], with the weights held as `kind` says; biases are never quantised.
+pub fn linear_with<T: Real>(kind: Weights, params: &Parameters<T>, name: &str, x: &[T], inputs: usize) -> Vec<T> {
     let weight = &params[&format!("{name}.weight")];
+    let weight = match kind {
+        Weights::Dense => weight.clone(),
+        Weights::Shift { bits } => quantise(weight, inputs, bits),
+    };
     let bias = params.get(&format!("{name}.bias"));
-    let outputs = weight.len() / inputs;
-    let mut y = Vec::with_capacity(x.len() / inputs * outputs);
+    let mut y = Vec::with_capacity(x.len() / inputs * (weight.len() / inputs));
     for row in x.chunks_exact(inputs) {
         for (o, w) in weight.chunks_exact(inputs).enumerate() {
             let start = bias.map_or(T::new(0.0), |b| b[o]);
@@ -56,8 +66,34 @@ pub fn linear<T: Real>(params: &Parameters<T>, name: &str, x: &[T], inputs: usiz
     y
 }
 
+/// The weights as the training path quantises them, with the straight-through derivative: that of the weight itself.
+fn quantise<T: Real>(weight: &[T], inputs: usize, bits: u8) -> Vec<T> {
+    let values: Vec<f32> = weight.iter().map(|w| w.value() as f32).collect();
+    let mut quantised = vec![0.0; values.len()];
+    layers::shift::quantise(&values, inputs, bits, &mut quantised);
+    weight.iter().zip(quantised).map(|(w, q)| moving(*w, f64::from(q))).collect()
+}
+
+/// The number `value` with the derivative of `x`.
+fn moving<T: Real>(x: T, value: f64) -> T {
+    T::new(value) + (x - T::new(x.value()))
+}
+
+/// Codes of one bit, `+1` where `x > 0` and else `−1`, with the straight-through derivative: that of `x` inside the
+/// window, nothing outside. Lowers `margin` to the least distance of any `x` from the threshold or the window's edge.
+pub fn code<T: Real>(mut x: Vec<T>, margin: &mut f64) -> Vec<T> {
+    let window = f64::from(WINDOW);
+    for x in &mut x {
+        let value = x.value();
+        *margin = margin.min(value.abs()).min((value.abs() - window).abs());
+        let bit = if value > 0.0 { 1.0 } else { -1.0 };
+        *x = if value.abs() <= window { moving(*x, bit) } else { T::new(bit) };
+    }
+    x
+}
+
 /// Linear, ReLU, linear: `{name}.0` and `{name}.2`.
-pub fn mlp<T: Real>(params: &Parameters<T>, name: &str, x: &[T], inputs: usize) -> Vec<T> {
+pub fn two_layers<T: Real>(params: &Parameters<T>, name: &str, x: &[T], inputs: usize) -> Vec<T> {
     let hidden = relu(linear(params, &format!("{name}.0"), x, inputs));
     let width = params[&format!("{name}.0.weight")].len() / inputs;
     linear(params, &format!("{name}.2"), &hidden, width)

@@ -1,1 +1,30 @@
-//! Attention on binary codes.
+//! Attention on binary codes (ShiftAddViT's additive attention): queries and keys keep only their signs, one bit a
+//! channel, so that a score is a bit count and a softmax has as many different powers as a head has scores.
+
+mod codes;
+mod logits;
+mod powers;
+mod ray;
+#[cfg(test)]
+mod tests;
+mod views;
+mod weigh;
+
+pub use codes::{hamming, pack_signs, words};
+pub use ray::{RayScratch, attend_ray_codes, bucketed};
+pub use views::{CodeViews, ViewScratch, blend_codes};
+
+/// Most channels a head may have: its code is one word.
+pub const MOST_CHANNELS: usize = 64;
+
+/// Channels of each of `heads` heads of codes of `c` bits.
+fn channels(c: usize, heads: usize) -> usize {
+    assert!(heads > 0 && c.is_multiple_of(heads), "{c} channels in {heads} heads");
+    let d = c / heads;
+    assert!((1..=MOST_CHANNELS).contains(&d), "{d} channels a head, 1 to {MOST_CHANNELS} are possible");
+    d
+}
+
+/// Largest factor on scores: with more, a product with a score would leave the range of `f32`, and the softmax has long
+/// become a maximum.
+const MOST_TAU: f32 = 1e30;

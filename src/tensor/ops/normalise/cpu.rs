@@ -3,13 +3,13 @@
 use crate::simd::Simd;
 
 crate::simd_op! {
-    pub fn normalise(x: &[f32], width: usize, eps: f32, y: &mut [f32]) => kernel
+    pub fn normalise(x: &[f32], width: usize, eps: f32, affine: Option<(&[f32], &[f32])>, y: &mut [f32]) => kernel
 }
 
 /// # Safety
 /// The instructions of `S` are available; `width` is a multiple of its lanes.
 #[inline(always)]
-unsafe fn kernel<S: Simd>(x: &[f32], width: usize, eps: f32, y: &mut [f32]) {
+unsafe fn kernel<S: Simd>(x: &[f32], width: usize, eps: f32, affine: Option<(&[f32], &[f32])>, y: &mut [f32]) {
     for (x, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
         // SAFETY: steps of `LANES` stay inside rows of `width` values.
         unsafe {
@@ -26,7 +26,11 @@ unsafe fn kernel<S: Simd>(x: &[f32], width: usize, eps: f32, y: &mut [f32]) {
             let scale = S::splat(1.0 / (S::sum(squares) / width as f32 + eps).sqrt());
             for i in (0..width).step_by(S::LANES) {
                 let d = S::sub(S::load(x.as_ptr().add(i)), mean);
-                S::store(y.as_mut_ptr().add(i), S::mul(d, scale));
+                let mut v = S::mul(d, scale);
+                if let Some((gain, bias)) = affine {
+                    v = S::fma(v, S::load(gain.as_ptr().add(i)), S::load(bias.as_ptr().add(i)));
+                }
+                S::store(y.as_mut_ptr().add(i), v);
             }
         }
     }

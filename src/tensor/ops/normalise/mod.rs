@@ -1,4 +1,5 @@
-//! Layer normalisation of rows, without gain and bias (those are folded into the weights that follow).
+//! Layer normalisation of rows. Gain and bias are folded into the weights that follow where those may be any number, and
+//! applied here where they are powers of two.
 
 mod cpu;
 
@@ -12,7 +13,25 @@ pub fn normalise(level: Level, x: &[f32], width: usize, eps: f32, y: &mut [f32])
     assert!(width.is_multiple_of(8) && x.len() == y.len() && x.len().is_multiple_of(width), "rows of {width} values");
     // Sixteen lanes would read past a row whose width is an odd multiple of 8.
     let level = if width.is_multiple_of(16) { level } else { level.min(Level::Avx2) };
-    cpu::normalise(level, x, width, eps, y);
+    cpu::normalise(level, x, width, eps, None, y);
+}
+
+/// As [`normalise`], then `y = y ∘ gain + bias`.
+///
+/// # Shapes
+/// - `gain`, `bias`: `[width]`
+pub fn normalise_affine(
+    level: Level,
+    x: &[f32],
+    width: usize,
+    eps: f32,
+    (gain, bias): (&[f32], &[f32]),
+    y: &mut [f32],
+) {
+    assert!(width.is_multiple_of(8) && x.len() == y.len() && x.len().is_multiple_of(width), "rows of {width} values");
+    assert!(gain.len() == width && bias.len() == width, "gain and bias of {width} channels");
+    let level = if width.is_multiple_of(16) { level } else { level.min(Level::Avx2) };
+    cpu::normalise(level, x, width, eps, Some((gain, bias)), y);
 }
 
 #[cfg(test)]
@@ -26,6 +45,10 @@ mod tests {
             for level in [Level::Portable, Level::Avx2, Level::Avx512] {
                 let mut y = vec![0.0; x.len()];
                 normalise(level, &x, width, 1e-6, &mut y);
+                let (gain, bias) = (vec![2.0; width], vec![0.5; width]);
+                let mut affine = vec![0.0; x.len()];
+                normalise_affine(level, &x, width, 1e-6, (&gain, &bias), &mut affine);
+                assert!(y.iter().zip(&affine).all(|(y, a)| (2.0 * y + 0.5 - a).abs() < 1e-6), "{level:?} {width}");
                 for (x, y) in x.chunks_exact(width).zip(y.chunks_exact(width)) {
                     let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / width as f64;
                     let var = x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / width as f64;

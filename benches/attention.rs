@@ -1,0 +1,110 @@
+//! Attention on binary codes against attention on floats, as one thread of the engine runs them.
+//!
+//! `cargo bench --bench attention`
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use std::hint::black_box;
+use tensor::level;
+use tensor::ops::attend_ray::{Scratch, attend_ray};
+use tensor::ops::blend_views::{Views, blend_views};
+use tensor::ops::hamming::{
+    CodeViews, RayScratch, ViewScratch, attend_ray_codes, blend_codes, bucketed, pack_signs, words,
+};
+use tensor::ops::padded;
+
+/// Values in `[-1, 1)`.
+fn noise(n: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed;
+    (0..n)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+fn codes(rows: usize, x: &[f32], stride: usize, c: usize) -> Vec<u64> {
+    let mut out = vec![0; rows * words(c)];
+    pack_signs(level(), rows, x, stride, c, &mut out);
+    out
+}
+
+/// One ray of the official network: 64 channels, four heads. Codes are packed outside; `codes` shows what that takes.
+fn rays(criterion: &mut Criterion) {
+    let (c, heads) = (64, 4);
+    for samples in [48, 64, 192] {
+        let mut group = criterion.benchmark_group(format!("attend_ray/cpu/{samples}x{c}x{heads}"));
+        let stride = 3 * c;
+        let qkv = noise(samples * stride, 1);
+        let (q, k) = (codes(samples, &qkv, stride, c), codes(samples, &qkv[c..], stride, c));
+        let (v, tau) = (&qkv[2 * c..], [0.25; 4]);
+        let mut y = vec![0.0; samples * c];
+        let mut scratch = Scratch::new(samples, c / heads);
+        group.bench_function("floats", |b| {
+            b.iter(|| attend_ray(level(), black_box(&qkv), stride, samples, c, heads, &mut scratch, &mut y, None));
+        });
+        let mut scratch = RayScratch::new(samples, c / heads);
+        group.bench_function("codes", |b| {
+            b.iter(|| {
+                let q = black_box(&q);
+                attend_ray_codes(level(), q, &k, v, stride, samples, c, heads, &tau, &mut scratch, &mut y, None);
+            });
+        });
+        group.bench_function("codes, bucketed", |b| {
+            b.iter(|| bucketed(black_box(&q), &k, v, stride, samples, c, heads, &tau, &mut y));
+        });
+        let mut out = vec![0; samples * words(c)];
+        group.bench_function("packing of queries and keys", |b| {
+            b.iter(|| {
+                pack_signs(level(), samples, black_box(&qkv), stride, c, &mut out);
+                pack_signs(level(), samples, black_box(&qkv[c..]), stride, c, &mut out);
+            });
+        });
+        group.finish();
+    }
+}
+
+/// One ray of 192 samples seen by ten views: subtraction attention with eight hidden channels, whose logits are one a
+/// channel, against four heads of codes, whose blends are of all channels.
+fn views(criterion: &mut Criterion) {
+    let (samples, seen, c, h, heads, width) = (192, 10, 64, 8, 4, 72);
+    let mut group = criterion.benchmark_group(format!("blend_views/cpu/{samples}x{seen}x{c}"));
+    let rows: Vec<u32> = (0..=samples as u32).map(|s| s * seen as u32).collect();
+    let all = samples * seen;
+    let uniform = vec![false; samples];
+    let (mixed, query, weight) = (noise(all * (c + h), 1), noise(samples * padded(h), 2), noise(h * c, 3));
+    let (mut y, mut hidden, mut logits) = (vec![0.0; samples * c], Vec::new(), Vec::new());
+    group.bench_function("floats", |b| {
+        b.iter(|| {
+            let views =
+                Views { rows: &rows, uniform: &uniform, mixed: black_box(&mixed), mixed_stride: c + h, query: &query };
+            blend_views(level(), views, &weight, c, h, &mut hidden, &mut logits, &mut y);
+        });
+    });
+    let query = codes(samples, &noise(samples * c, 4), c, c);
+    let keys = codes(all, &noise(all * c, 5), c, c);
+    let (bias, values) = (noise(all * heads, 6), noise(all * width, 7));
+    let mut y = vec![0.0; samples * heads * padded(width)];
+    let mut scratch = ViewScratch::default();
+    group.bench_function("codes", |b| {
+        b.iter(|| {
+            let views = CodeViews {
+                rows: &rows,
+                uniform: &uniform,
+                query: black_box(&query),
+                keys: &keys,
+                key_stride: words(c),
+                bias: &bias,
+                bias_stride: heads,
+                values: &values,
+                value_stride: width,
+                width,
+            };
+            blend_codes(level(), views, c, heads, &[0.25; 4], &mut scratch, &mut y);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, rays, views);
+criterion_main!(benches);

@@ -1,0 +1,67 @@
+//! Shift layers against dense ones, at the sizes of the network: one core, best level.
+//!
+//! `cargo bench --bench shift`
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+use tensor::ops::product::{Epilogue, Packed, product};
+use tensor::ops::product8::{Packed8, Rows8, Sign, literal, product8, quantise};
+
+fn noise(n: usize) -> Vec<f32> {
+    (0..n).map(|i| ((i * 7919) % 1009) as f32 / 504.5 - 1.0).collect()
+}
+
+/// Signed powers of two whose exponents span `span` values.
+fn powers(n: usize, span: usize) -> Vec<f32> {
+    let sign = |i: usize| if i * 31 % 17 < 8 { -1.0 } else { 1.0 };
+    (0..n).map(|i| sign(i) * (-((i * 7919 % 1009 % span) as f32)).exp2()).collect()
+}
+
+fn products(c: &mut Criterion) {
+    // Rows x inputs x outputs: projections, queries-keys-values, feed-forward.
+    for (m, k, n) in [(60, 64, 64), (192, 64, 192), (60, 64, 256), (60, 256, 64)] {
+        let mut group = c.benchmark_group(format!("product/cpu/{m}x{k}x{n}"));
+        group.throughput(Throughput::Elements((m * k * n) as u64));
+        group.sample_size(20);
+        let level = tensor::level();
+        let (values, weight) = (noise(m * k), noise(k * n));
+        let stride = tensor::ops::padded(n);
+        let mut y = vec![0.0; m * stride];
+
+        let dense = Packed::new(&weight, None, k, n);
+        group.bench_function("dense f32", |b| {
+            b.iter(|| product(level, m, black_box(&values), k, &dense, black_box(&mut y), stride, Epilogue::Store));
+        });
+
+        let mut x = Rows8::default();
+        group.bench_function("quantise rows", |b| {
+            b.iter(|| quantise(level, m, black_box(&values), k, k, Sign::Signed, black_box(&mut x)));
+        });
+        quantise(level, m, &values, k, k, Sign::Signed, &mut x);
+
+        let shift = |span| Packed8::shift(&powers(k * n, span), None, k, n).expect("powers of two within the span");
+        let (six, seven) = (shift(6), shift(7));
+        let bytes = Packed8::dense(&weight, None, k, n);
+        for (name, weight) in [("dense int8", &bytes), ("shift, 7 exponents", &seven), ("shift, 6 exponents", &six)] {
+            group.bench_function(name, |b| {
+                b.iter(|| product8(level, black_box(&x), weight, black_box(&mut y), stride, Epilogue::Store));
+            });
+            let mut x = Rows8::default();
+            group.bench_function(format!("{name}, with quantisation"), |b| {
+                b.iter(|| {
+                    quantise(level, m, black_box(&values), k, k, Sign::Signed, &mut x);
+                    product8(level, &x, weight, black_box(&mut y), stride, Epilogue::Store);
+                });
+            });
+        }
+
+        let mut sums = vec![0; m * n];
+        group.bench_function("literal shift and add", |b| {
+            b.iter(|| literal::accumulate(black_box(&x), &six, black_box(&mut sums)));
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, products);
+criterion_main!(benches);

@@ -1,0 +1,233 @@
+//! A small network and scene for comparing the training path with the plain network.
+
+use crate::network::parameters::Folded;
+use crate::network::tokens::{KeyMap, MapGrads, RayChunk, Source};
+use crate::network::{Seeds, Shape, Workspace, folding};
+use crate::plain::{Input, Output, Parameters, Real};
+use crate::projection::{Projector, taps, toward};
+use crate::{Config, FeatureConfig, Head, Position, Start, encoding, plain, sampling};
+use glam::{Mat4, Quat, Vec2, Vec3};
+use layers::Layout;
+use layers::params::SplitMix;
+use num_dual::{Dual64, DualNum};
+use scene::{Camera, Image, Ray};
+
+impl Real for Dual64 {
+    fn new(value: f64) -> Self {
+        Dual64::from_re(value)
+    }
+    fn value(self) -> f64 {
+        self.re
+    }
+    fn exp(self) -> Self {
+        DualNum::exp(&self)
+    }
+    fn sqrt(self) -> Self {
+        DualNum::sqrt(&self)
+    }
+}
+
+pub const MAP: (usize, usize) = (9, 7);
+pub const IMAGE: (usize, usize) = (33, 25);
+pub const SAMPLES: usize = 7;
+pub const VIEWS: usize = 3;
+pub const RAYS: usize = 3;
+const RANGE: (f32, f32) = (0.8, 9.0);
+
+/// A network of GNT's kinds.
+pub fn config(start: Start, position: Position, head: Head) -> Config {
+    let features = FeatureConfig { stem_width: 4, stem_stride: 2, widths: [4, 4, 4], blocks: [1, 1, 1], channels: 5 };
+    Config {
+        width: 16,
+        depth: 3,
+        heads: 4,
+        mlp_ratio: 2,
+        attention_hidden: 3,
+        start,
+        position,
+        head,
+        features,
+        samples: SAMPLES,
+        views: VIEWS,
+        ..Config::compact()
+    }
+}
+
+/// A small network and scene in which some samples are seen by all views, some by none.
+#[derive(Clone)]
+pub struct Fixture {
+    pub config: Config,
+    pub layout: Layout,
+    pub net: Folded,
+    pub params: Vec<f32>,
+    cameras: Vec<Camera>,
+    images: Vec<Image>,
+    maps: Vec<Vec<f32>>,
+    rays: Vec<Ray>,
+    depths: Vec<f32>,
+}
+
+/// A forward pass and what its backward pass needs.
+pub struct Pass {
+    pub workspace: Workspace,
+    folded: Vec<f32>,
+    projected: Vec<Vec<f32>>,
+    keys: Vec<KeyMap>,
+}
+
+impl Fixture {
+    pub fn new(config: Config) -> Self {
+        let mut layout = Layout::new();
+        let net = Folded::new(&config, &mut layout);
+        let mut rng = SplitMix(5);
+        // Larger than at the start of training, so that attention is far from uniform; gains stay near 1.
+        let mut params = layout.initialise(3);
+        for entry in layout.entries() {
+            let gain = entry.name.ends_with("norm.weight");
+            for p in entry.slot.of_mut(&mut params) {
+                *p = if gain { 1.0 + 0.3 * (rng.uniform() - 0.5) } else { *p * 2.0 + 0.1 * (rng.uniform() - 0.5) };
+            }
+        }
+        let camera = |x: f32, turn: f32| Camera {
+            width: 33,
+            height: 25,
+            focal: Vec2::new(30.0, 31.0),
+            center: Vec2::new(16.5, 12.5),
+            world_from_camera: Mat4::from_rotation_translation(Quat::from_rotation_y(turn), Vec3::new(x, 0.1 * x, 0.0)),
+        };
+        let cameras = vec![camera(0.4, -0.1), camera(0.7, 0.1), camera(0.2, 1.2)];
+        let images = (0..VIEWS)
+            .map(|_| Image::new(33, 25, (0..33 * 25 * 3).map(|_| rng.uniform()).collect()).unwrap())
+            .collect();
+        let maps = (0..VIEWS).map(|_| (0..MAP.0 * MAP.1 * 5).map(|_| rng.uniform() * 2.0 - 1.0).collect()).collect();
+        let target = camera(0.0, 0.0);
+        let rays: Vec<Ray> =
+            [(3.0, 4.0), (16.0, 12.0), (31.0, 20.0)].map(|(x, y)| target.ray(Vec2::new(x, y))).to_vec();
+        let mut depths = Vec::new();
+        for _ in &rays {
+            let mut z = sampling::inverse_depth(RANGE.0, RANGE.1, SAMPLES);
+            sampling::jitter(&mut z, || rng.uniform());
+            depths.extend(z);
+        }
+        Self { config, layout, net, params, cameras, images, maps, rays, depths }
+    }
+
+    fn chunk(&self) -> RayChunk<'_> {
+        RayChunk { rays: &self.rays, depths: &self.depths, depth_range: RANGE }
+    }
+
+    fn sources<'a>(&'a self, projected: &'a [Vec<f32>], keys: &'a [KeyMap]) -> Vec<Source<'a>> {
+        (0..VIEWS)
+            .map(|v| Source {
+                projector: Projector::new(&self.cameras[v]),
+                image: &self.images[v],
+                map_size: MAP,
+                map: &projected[v],
+                keys: keys.get(v).map_or(&[], |k| &k.tokens),
+            })
+            .collect()
+    }
+
+    /// Runs the training path.
+    pub fn run(&self) -> Pass {
+        let folded = folding::fold(&self.net.folds, &self.params, self.net.layout.len());
+        let (mut projected, mut keys) = (Vec::new(), Vec::new());
+        for (map, image) in self.maps.iter().zip(&self.images) {
+            let mut out = vec![0.0; MAP.0 * MAP.1 * self.config.width];
+            self.net.token_features.forward(&folded, map, &mut out, false);
+            if self.net.reads_keys {
+                let mut key = KeyMap::default();
+                key.forward(&self.net, &folded, image, MAP, &out);
+                keys.push(key);
+            }
+            projected.push(out);
+        }
+        let mut workspace = Workspace::default();
+        workspace.forward(&self.config, &self.net, &folded, &self.sources(&projected, &keys), self.chunk());
+        Pass { workspace, folded, projected, keys }
+    }
+
+    /// Gradients of the parameters after `pass`.
+    pub fn gradients(&self, pass: &mut Pass, d_rgb: &[f32], d_ray_logits: Option<&[f32]>) -> Vec<f32> {
+        let mut d_maps = MapGrads::default();
+        d_maps.reset(&self.sources(&pass.projected, &pass.keys));
+        let mut folded_grads = vec![0.0; self.net.layout.len()];
+        let shape = Shape { samples: SAMPLES, views: VIEWS };
+        let seeds = Seeds { rgb: d_rgb, ray_logits: d_ray_logits, states: None, tokens: None };
+        pass.workspace.backward(
+            &self.config,
+            &self.net,
+            &pass.folded,
+            shape,
+            seeds,
+            Some(&mut d_maps),
+            &mut folded_grads,
+        );
+        let MapGrads { mut maps, keys } = d_maps;
+        for ((key, d_key), d_map) in pass.keys.iter_mut().zip(&keys).zip(&mut maps) {
+            key.backward(&self.net, &pass.folded, d_key, d_map, &mut folded_grads);
+        }
+        for (map, d_map) in self.maps.iter().zip(&maps) {
+            self.net.token_features.backward(&pass.folded, map, d_map, None, &mut folded_grads);
+        }
+        let mut grads = vec![0.0; self.layout.len()];
+        folding::unfold(&self.net.folds, &self.params, &folded_grads, &mut grads);
+        grads
+    }
+
+    /// Runs the plain network; parameter number `i` is `value(i)`.
+    pub fn plain<T: Real>(&self, value: impl Fn(usize) -> T) -> Output<T> {
+        let named = self.layout.entries().iter().map(|e| {
+            let name = e.name.strip_prefix("net_coarse.").expect("a parameter of the transformer");
+            (name.to_owned(), (0..e.slot.len).map(|i| value(e.slot.offset + i)).collect())
+        });
+        plain::run(&self.config, &named.collect::<Parameters<T>>(), &self.input())
+    }
+
+    fn input<T: Real>(&self) -> Input<T> {
+        let mut input = Input {
+            samples: SAMPLES,
+            views: VIEWS,
+            rgb_features: vec![],
+            key_rgb_features: vec![],
+            directions: vec![],
+            mask: vec![],
+            encoding: vec![],
+        };
+        let real = |v: f32| T::new(f64::from(v));
+        for (i, z) in self.depths.iter().enumerate() {
+            let ray = self.rays[i / SAMPLES];
+            let point = *z * ray.direction + ray.origin;
+            for v in 0..VIEWS {
+                let p = Projector::new(&self.cameras[v]).project(point, toward(point, ray.origin));
+                input.mask.push(p.visible);
+                input.directions.extend(p.direction.map(real));
+                input.rgb_features.extend(self.rgb_features(v, p.pixel).map(real));
+                if self.net.reads_keys {
+                    // The map's pixel with the greatest share in the sample, and that pixel's place in the photograph.
+                    let near = taps(p.pixel, IMAGE, MAP);
+                    let first = |a: &usize, b: &usize| near.weight[*a].total_cmp(&near.weight[*b]).then(b.cmp(a));
+                    let index = near.index[(0..4).max_by(first).expect("four taps")] as usize;
+                    let place = Vec2::new((index % MAP.0) as f32, (index / MAP.0) as f32);
+                    let scale =
+                        Vec2::new((IMAGE.0 - 1) as f32 / (MAP.0 - 1) as f32, (IMAGE.1 - 1) as f32 / (MAP.1 - 1) as f32);
+                    input.key_rgb_features.extend(self.rgb_features(v, place * scale).map(real));
+                }
+            }
+            let mut encoding = vec![0.0; self.config.position.channels()];
+            encoding::sample(self.config.position, point, ray.direction, *z, RANGE, &mut encoding);
+            input.encoding.extend(encoding.into_iter().map(real));
+        }
+        input
+    }
+
+    /// Colour and features of view `v` at a pixel of its photograph.
+    fn rgb_features(&self, v: usize, pixel: Vec2) -> impl Iterator<Item = f32> {
+        let maps = [(&self.images[v].data, 3, IMAGE), (&self.maps[v], self.config.features.channels, MAP)];
+        maps.into_iter().flat_map(move |(map, channels, size)| {
+            let taps = taps(pixel, IMAGE, size);
+            (0..channels)
+                .map(move |c| (0..4).map(|t| taps.weight[t] * map[taps.index[t] as usize * channels + c]).sum())
+        })
+    }
+}

@@ -1,0 +1,169 @@
+//! The two passes over a row that is quantised, for each instruction set.
+
+use super::lanes::Portable;
+
+/// One pass for the largest magnitude of a row, one to write its bytes.
+///
+/// # Safety
+/// Every method may only be called where the instructions of the implementing type are available.
+pub(super) unsafe trait Passes {
+    /// The largest of the bit patterns without sign: that of the largest magnitude, or one past every finite number.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn largest_bits(x: &[f32]) -> u32;
+
+    /// Writes `x · factor` to the nearest integer, as bytes; `out` is as long as `x` rounded up to a multiple of eight,
+    /// and what lies past `x` gets the byte of zero.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn convert<const SIGNED: bool>(x: &[f32], factor: f32, out: &mut [u8]);
+}
+
+// SAFETY: plain Rust.
+unsafe impl Passes for Portable {
+    #[inline(always)]
+    unsafe fn largest_bits(x: &[f32]) -> u32 {
+        x.iter().fold(0, |largest: i32, v| largest.max(v.abs().to_bits() as i32)) as u32
+    }
+
+    #[inline(always)]
+    unsafe fn convert<const SIGNED: bool>(x: &[f32], factor: f32, out: &mut [u8]) {
+        // Added to a small number, 1.5 · 2^23 leaves its nearest even integer in the low bits: SSE2 has no rounding.
+        const MAGIC: f32 = 12_582_912.0;
+        let (used, rest) = out.split_at_mut(x.len());
+        for (v, byte) in x.iter().zip(used) {
+            let integer = (v * factor + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32;
+            *byte = if SIGNED { integer + 128 } else { integer.max(0) } as u8;
+        }
+        rest.fill(if SIGNED { 128 } else { 0 });
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Passes;
+    use crate::ops::product8::lanes::{Avx2, Avx512};
+    use std::arch::x86_64::*;
+
+    /// A window of eight values that starts at `8 − n` selects `n` lanes.
+    static FIRST_LANES: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+    /// Up to eight values, zeros after them.
+    ///
+    /// # Safety
+    /// AVX2 is available.
+    #[inline(always)]
+    unsafe fn load_upto8(x: &[f32]) -> __m256 {
+        // SAFETY: only lanes of `x` are read; the window ends within the table.
+        unsafe {
+            let lanes = _mm256_loadu_si256(FIRST_LANES.as_ptr().add(8 - x.len().min(8)).cast());
+            _mm256_maskload_ps(x.as_ptr(), lanes)
+        }
+    }
+
+    // SAFETY: the caller of each method vouches for the instructions.
+    unsafe impl Passes for Avx2 {
+        #[inline(always)]
+        unsafe fn largest_bits(x: &[f32]) -> u32 {
+            // SAFETY: loads stay within the chunks.
+            unsafe {
+                let no_sign = _mm256_set1_epi32(0x7fff_ffff);
+                let mut largest = [_mm256_setzero_si256(); 2];
+                let chunks = x.chunks_exact(16);
+                let rest = chunks.remainder();
+                for chunk in chunks {
+                    for (i, largest) in largest.iter_mut().enumerate() {
+                        let bits = _mm256_loadu_si256(chunk.as_ptr().add(8 * i).cast());
+                        *largest = _mm256_max_epi32(*largest, _mm256_and_si256(bits, no_sign));
+                    }
+                }
+                for chunk in rest.chunks(8) {
+                    let bits = _mm256_castps_si256(load_upto8(chunk));
+                    largest[0] = _mm256_max_epi32(largest[0], _mm256_and_si256(bits, no_sign));
+                }
+                let largest = _mm256_max_epi32(largest[0], largest[1]);
+                let four = _mm_max_epi32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256::<1>(largest));
+                let two = _mm_max_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+                let one = _mm_max_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two));
+                _mm_cvtsi128_si32(one) as u32
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn convert<const SIGNED: bool>(x: &[f32], factor: f32, out: &mut [u8]) {
+            // SAFETY: stores stay within `out`, which is `x` rounded up to a multiple of eight.
+            unsafe {
+                let factor = _mm256_set1_ps(factor);
+                let chunks = x.chunks_exact(32);
+                let rest = chunks.remainder();
+                let mut to = out.as_mut_ptr();
+                for chunk in chunks {
+                    let mut words = [_mm256_setzero_si256(); 4];
+                    for (i, words) in words.iter_mut().enumerate() {
+                        *words = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(chunk.as_ptr().add(8 * i)), factor));
+                    }
+                    let (a, b) = (_mm256_packs_epi32(words[0], words[1]), _mm256_packs_epi32(words[2], words[3]));
+                    let bytes = if SIGNED {
+                        _mm256_xor_si256(_mm256_packs_epi16(a, b), _mm256_set1_epi8(i8::MIN))
+                    } else {
+                        _mm256_packus_epi16(a, b)
+                    };
+                    // Packing works in halves of a register and leaves the groups of four interleaved.
+                    let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+                    _mm256_storeu_si256(to.cast(), _mm256_permutevar8x32_epi32(bytes, order));
+                    to = to.add(32);
+                }
+                for chunk in rest.chunks(8) {
+                    let words = _mm256_cvtps_epi32(_mm256_mul_ps(load_upto8(chunk), factor));
+                    let a = _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+                    let bytes = if SIGNED {
+                        _mm_xor_si128(_mm_packs_epi16(a, a), _mm_set1_epi8(i8::MIN))
+                    } else {
+                        _mm_packus_epi16(a, a)
+                    };
+                    _mm_storel_epi64(to.cast(), bytes);
+                    to = to.add(8);
+                }
+            }
+        }
+    }
+
+    // SAFETY: the caller of each method vouches for the instructions.
+    unsafe impl Passes for Avx512 {
+        #[inline(always)]
+        unsafe fn largest_bits(x: &[f32]) -> u32 {
+            // SAFETY: only the lanes of each chunk are read.
+            unsafe {
+                let no_sign = _mm512_set1_epi32(0x7fff_ffff);
+                let mut largest = _mm512_setzero_si512();
+                for chunk in x.chunks(16) {
+                    let lanes = (u32::MAX >> (32 - chunk.len())) as __mmask16;
+                    let bits = _mm512_castps_si512(_mm512_maskz_loadu_ps(lanes, chunk.as_ptr()));
+                    largest = _mm512_max_epi32(largest, _mm512_and_si512(bits, no_sign));
+                }
+                _mm512_reduce_max_epi32(largest) as u32
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn convert<const SIGNED: bool>(x: &[f32], factor: f32, out: &mut [u8]) {
+            // SAFETY: only the lanes of each chunk are read and written; `chunks` of both go together.
+            unsafe {
+                let factor = _mm512_set1_ps(factor);
+                for (x, out) in x.chunks(16).zip(out.chunks_mut(16)) {
+                    let lanes = (u32::MAX >> (32 - x.len())) as __mmask16;
+                    let words = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, x.as_ptr()), factor));
+                    let bytes = if SIGNED {
+                        _mm_xor_si128(_mm512_cvtsepi32_epi8(words), _mm_set1_epi8(i8::MIN))
+                    } else {
+                        _mm512_cvtusepi32_epi8(_mm512_max_epi32(words, _mm512_setzero_si512()))
+                    };
+                    let lanes = (u32::MAX >> (32 - out.len())) as __mmask16;
+                    _mm_mask_storeu_epi8(out.as_mut_ptr().cast(), lanes, bytes);
+                }
+            }
+        }
+    }
+}
