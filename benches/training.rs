@@ -6,8 +6,8 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use glam::{Mat4, Vec2, Vec3};
-use gnt::network::Workspace;
-use gnt::network::tokens::{RayChunk, Source};
+use gnt::network::tokens::{MapGrads, RayChunk, Source};
+use gnt::network::{Seeds, Shape, Workspace};
 use gnt::projection::Projector;
 use gnt::{Config, Model, Start, sampling};
 use scene::{Camera, Image, Ray};
@@ -48,6 +48,7 @@ fn training(criterion: &mut Criterion) {
                 image: &image,
                 map_size: (40, 30),
                 map: &map,
+                keys: &[],
             })
             .collect();
         let mut group = criterion.benchmark_group(format!("training/cpu/{name}"));
@@ -57,24 +58,17 @@ fn training(criterion: &mut Criterion) {
             let depths = sampling::inverse_depth(2.0, 40.0, SAMPLES).repeat(rays);
             let mut workspace = Workspace::default();
             let mut grads = vec![0.0; model.net.layout.len()];
-            let mut d_maps = vec![vec![0.0; map.len()]; VIEWS];
+            let mut d_maps = MapGrads::default();
+            d_maps.reset(&sources);
             let d_rgb = vec![0.1; 3 * rays];
             group.throughput(Throughput::Elements((rays * 6 * forward_macs(&config)) as u64));
             group.bench_function(format!("{rays} rays"), |b| {
                 b.iter(|| {
                     let chunk = RayChunk { rays: &batch, depths: &depths, depth_range: (2.0, 40.0) };
                     workspace.forward(&config, &model.net, &folded, &sources, black_box(chunk));
-                    workspace.backward(
-                        &config,
-                        &model.net,
-                        &folded,
-                        SAMPLES,
-                        VIEWS,
-                        &d_rgb,
-                        None,
-                        &mut d_maps,
-                        &mut grads,
-                    );
+                    let shape = Shape { samples: SAMPLES, views: VIEWS };
+                    let seeds = Seeds { rgb: &d_rgb, ray_logits: None, states: None, tokens: None };
+                    workspace.backward(&config, &model.net, &folded, shape, seeds, Some(&mut d_maps), &mut grads);
                 });
             });
         }

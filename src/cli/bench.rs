@@ -40,8 +40,8 @@ pub struct Args {
     /// Where to compute
     #[arg(long, default_value = "auto", value_name = "auto|cpu|cuda[:N]")]
     device: Device,
-    /// How products are computed: shift layers on 8-bit activations (mixed), all in f32, or all on 8-bit activations
-    #[arg(long, default_value = "mixed")]
+    /// How products are computed
+    #[arg(long, default_value = "auto")]
     precision: super::device::PrecisionArg,
     /// Repetitions
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -89,7 +89,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let device = args.device.choose(threads)?;
     let views = args.views.map_or(model.config.views, usize::from);
     let samples = args.samples.map_or(model.config.samples, usize::from);
-    let engine = Engine::with_precision(model, &params, args.precision.into());
+    let engine = args.precision.engine(model, &params);
     let (width, height) = args.size;
 
     let started = Instant::now();
@@ -136,7 +136,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             "views": views, "samples": samples, "size": [width, height],
             "rays_per_second": median, "rays_per_second_min": rates[0], "rays_per_second_max": rates[rates.len() - 1],
             "seconds_per_frame": frame, "seconds_features": seconds_features, "ray_stage_shares": stages,
-            "repetitions": rates.len(), "peak_memory_mib": memory, "precision": args.precision.name(),
+            "repetitions": rates.len(), "peak_memory_mib": memory, "precision": engine.precision().name(),
             "multiply_expert_share": multiply, "expert_nanoseconds_a_row": multiply.map(|_| latencies),
         });
         return output::line(&report.to_string());
@@ -146,7 +146,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
          {median:.1} rays/s (from {:.1} to {:.1}), {frame:.1} s a frame of {width}x{height}\n\
          features of all sources, once a scene: {seconds_features:.2} s",
         engine.level().name(),
-        args.precision.name(),
+        engine.precision().name(),
         rates[0],
         rates[rates.len() - 1]
     );

@@ -67,6 +67,8 @@ mod tests {
 /// How products are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum PrecisionArg {
+    /// int8 for a network with shift layers, else f32
+    Auto,
     /// All in f32; shift layers with their exact weights
     F32,
     /// Shift layers on 8-bit activations, all others in f32
@@ -76,22 +78,14 @@ pub enum PrecisionArg {
 }
 
 impl PrecisionArg {
-    /// Name as on the command line.
-    pub fn name(self) -> &'static str {
+    /// The engine of a network at this precision.
+    pub fn engine(self, model: gnt::Model, params: &[f32]) -> gnt::engine::Engine {
+        use gnt::engine::{Engine, Precision};
         match self {
-            Self::F32 => "f32",
-            Self::Mixed => "mixed",
-            Self::Int8 => "int8",
-        }
-    }
-}
-
-impl From<PrecisionArg> for gnt::engine::Precision {
-    fn from(value: PrecisionArg) -> Self {
-        match value {
-            PrecisionArg::F32 => Self::F32,
-            PrecisionArg::Mixed => Self::Mixed,
-            PrecisionArg::Int8 => Self::Int8,
+            Self::Auto => Engine::new(model, params),
+            Self::F32 => Engine::with_precision(model, params, Precision::F32),
+            Self::Mixed => Engine::with_precision(model, params, Precision::Mixed),
+            Self::Int8 => Engine::with_precision(model, params, Precision::Int8),
         }
     }
 }

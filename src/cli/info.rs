@@ -4,7 +4,9 @@ mod cost;
 mod energy;
 mod steps;
 
+use anyhow::bail;
 use cost::Table;
+use gnt::checkpoint::Checkpoint;
 use gnt::{Config, MlpKind, Model};
 use serde::Serialize;
 
@@ -67,6 +69,8 @@ struct Operations {
 
 /// What is assumed of routers where a model does not say how they split.
 const SHIFT_SHARE: f64 = 0.5;
+/// Metadata entry of a model file in which it says so.
+const SHIFT_SHARE_KEY: &str = "shift_share";
 
 /// Prints what is asked for.
 ///
@@ -74,8 +78,12 @@ const SHIFT_SHARE: f64 = 0.5;
 /// If the model is unknown or damaged.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let model = args.model.as_deref().map(|name| {
-        let (model, _, name) = gnt::builtin::load(name)?;
-        describe(&model, name, SHIFT_SHARE)
+        let checkpoint = gnt::builtin::checkpoint(name)?;
+        let model = Model::new(checkpoint.config)?;
+        let share = shift_share(&checkpoint)?;
+        // Nothing is said of a model that cannot be run.
+        checkpoint.into_params(&model.layout)?;
+        describe(&model, name.to_owned(), share)
     });
     let info = Info {
         version: env!("CARGO_PKG_VERSION"),
@@ -86,6 +94,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     let text = if args.json { serde_json::to_string(&info)? } else { words(&info) };
     super::output::line(&text)
+}
+
+/// Share of the samples that routers send to experts of shifts, as the model file says it.
+fn shift_share(checkpoint: &Checkpoint) -> anyhow::Result<f64> {
+    let Some(text) = checkpoint.metadata.get(SHIFT_SHARE_KEY) else { return Ok(SHIFT_SHARE) };
+    match text.trim().parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => {
+            let file = checkpoint.origin.display();
+            bail!("{file}: {SHIFT_SHARE_KEY:?} in the metadata: expected a number from 0 to 1, found {text:?}")
+        }
+    }
 }
 
 fn describe(model: &Model, name: String, shift_share: f64) -> anyhow::Result<ModelInfo> {
@@ -175,6 +195,35 @@ impl Operations {
                 None => String::new(),
             };
             table(&format!("After: this network{split}"), &self.after);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gnt::checkpoint::Precision;
+
+    #[test]
+    fn a_model_file_tells_how_its_routers_split() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let model = Model::new(Config { depth: 1, ..Config::compact() }.shift_add()).unwrap();
+        let params = model.layout.initialise(5);
+        let mut checkpoint = Checkpoint::from_params(&model.config, &model.layout, &params);
+        let mut share = |text: Option<&str>| {
+            checkpoint.metadata = text.map(|t| (SHIFT_SHARE_KEY.to_owned(), t.to_owned())).into_iter().collect();
+            checkpoint.write(&path, Precision::Packed).unwrap();
+            shift_share(&gnt::builtin::checkpoint(path.to_str().unwrap()).unwrap())
+        };
+        assert_eq!(share(None).unwrap(), SHIFT_SHARE);
+        for (text, expected) in [("0", 0.0), ("0.375", 0.375), (" 1 ", 1.0), ("1e-3", 0.001)] {
+            assert_eq!(share(Some(text)).unwrap(), expected);
+        }
+        for text in ["", "half", "-0.1", "1.01", "nan", "inf", "0,5"] {
+            let error = share(Some(text)).unwrap_err().to_string();
+            let wanted = format!("\"shift_share\" in the metadata: expected a number from 0 to 1, found {text:?}");
+            assert!(error.contains("model.safetensors: ") && error.ends_with(&wanted), "{error}");
         }
     }
 }

@@ -7,7 +7,6 @@ use super::device::Device;
 use anyhow::{Context, bail};
 use clap::value_parser;
 use files::FrameFiles;
-use gnt::engine::Engine;
 use gnt::renderer::{Renderer, Settings};
 use report::{FrameReport, Quality, Report};
 use scene::view::{Alpha, read_image};
@@ -75,7 +74,7 @@ pub struct Args {
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// How products are computed
-    #[arg(long, default_value = "mixed")]
+    #[arg(long, default_value = "auto")]
     precision: super::device::PrecisionArg,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
@@ -154,7 +153,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         mean_ssim: None,
         warnings,
     };
-    let mut renderer = Renderer::new(Engine::with_precision(model, &params, args.precision.into()), scene);
+    let mut renderer = Renderer::new(args.precision.engine(model, &params), scene);
     render_all(&mut renderer, &settings, &frames, &files, &todo, &mut report)?;
     if let Some(video) = &args.video {
         let images = files.iter().map(|files| read_image(&files.image, Alpha::Ignore));

@@ -7,6 +7,7 @@ use layers::experts::latency_shares;
 use std::path::{Path, PathBuf};
 use train::data::Dataset;
 use train::distillation::{Distillation, Teacher};
+use train::ps::ShiftForm;
 use train::reparam::{Piece, convert};
 use train::run::{LogLine, Options, Plan, Run, STATE_FILE};
 use train::schedule::Schedule;
@@ -37,6 +38,9 @@ pub struct Args {
     /// Bits of a shift layer's weights: 4 or 5
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(4..=5))]
     bits: u8,
+    /// What is trained of shift layers: float weights that are rounded (q), or exponents and signs (ps)
+    #[arg(long, default_value = "q")]
+    form: Form,
     /// Rays a step
     #[arg(long, default_value_t = 400)]
     rays: usize,
@@ -81,6 +85,24 @@ pub struct Args {
     save_every: u64,
 }
 
+/// [`ShiftForm`] on the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Form {
+    /// Float weights, rounded (DeepShift-Q)
+    Q,
+    /// Exponents and signs (DeepShift-PS)
+    Ps,
+}
+
+impl From<Form> for ShiftForm {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Q => Self::Q,
+            Form::Ps => Self::Ps,
+        }
+    }
+}
+
 /// Stages in order, each with its name and pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Stages(Vec<(String, Vec<Piece>)>);
@@ -115,6 +137,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if args.views[0] < 1 || args.views[0] > args.views[1] || args.rays == 0 || args.steps == 0 {
         bail!("expected at least one view, ray and step, and MIN up to MAX views");
     }
+    let samples = args.samples.unwrap_or(dense.config.samples);
+    if !(2..=4096).contains(&samples) {
+        bail!("--samples: expected 2 to 4096, found {samples}");
+    }
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let data = if args.data == "synth" {
         let folder = args.out.join("scenes");
@@ -141,16 +167,22 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let teacher = Teacher::new(dense.clone(), &dense_params);
         let mut run = run.with_teacher(teacher)?;
         let left = args.minutes.map(|m| (m * 60.0 - started.elapsed().as_secs_f64()).max(0.0));
-        train_stage(&mut run, &dataset, &folder, stage, &args, left, threads)?;
+        let trained = run.state().step < args.steps;
+        if trained {
+            train_stage(&mut run, &dataset, &folder, stage, &args, left, threads)?;
+        }
         if run.state().step < args.steps {
             eprintln!("stopped at step {} of stage {stage}; the same command goes on", run.state().step);
             return Ok(());
         }
         params = run.state().average.clone();
         model = run.model().clone();
-        let mut checkpoint = run.checkpoint();
-        describe(&mut checkpoint, &args, &name, stage, run.state());
-        checkpoint.write(&args.out.join("model.safetensors"), Precision::F32)?;
+        // A stage that was done before must not put its model in the place of a later one's.
+        if trained || i + 1 == args.stages.0.len() {
+            let mut checkpoint = run.checkpoint();
+            describe(&mut checkpoint, &args, &name, stage, &folder, run.state());
+            checkpoint.write(&args.out.join("model.safetensors"), Precision::Packed)?;
+        }
     }
     eprintln!("model in {}", args.out.join("model.safetensors").display());
     Ok(())
@@ -191,6 +223,7 @@ fn start(args: &Args, model: &Model, params: &[f32], config: gnt::Config, datase
             weights: args.distil / 10.0,
         },
         balance,
+        form: args.form.into(),
     };
     let checkpoint = Checkpoint::from_params(&config, &pupil.layout, &params);
     Ok(Run::start(config, options, Some(checkpoint))?)
@@ -229,14 +262,31 @@ fn train_stage(
 }
 
 /// Writes down where the model comes from.
-fn describe(checkpoint: &mut Checkpoint, args: &Args, name: &str, stage: &str, state: &train::state::State) {
+fn describe(
+    checkpoint: &mut Checkpoint,
+    args: &Args,
+    name: &str,
+    stage: &str,
+    folder: &Path,
+    state: &train::state::State,
+) {
     let stages: Vec<&str> = args.stages.0.iter().map(|(s, _)| s.as_str()).collect();
     let about =
         format!("reparameterised from {name}: stage {stage} of {}, {} steps each", stages.join(","), args.steps);
     checkpoint.metadata.insert("about".into(), about);
     if let Some((alpha, _)) = state.options.balance {
         checkpoint.metadata.insert("expert_latency_shares".into(), format!("{:.4}:{:.4}", alpha[0], alpha[1]));
+        if let Some(share) = multiply_share(folder) {
+            checkpoint.metadata.insert("shift_share".into(), format!("{:.4}", 1.0 - share));
+        }
     }
+}
+
+/// Part of the rows that the multiply expert ran, by the last line of the run's log.
+fn multiply_share(folder: &Path) -> Option<f64> {
+    let log = std::fs::read_to_string(folder.join(train::run::LOG_FILE)).ok()?;
+    let line: LogLine = log.lines().rev().find_map(|line| serde_json::from_str(line).ok())?;
+    Some(line.multiply_share)
 }
 
 #[cfg(test)]

@@ -165,6 +165,7 @@ fn start(args: &Args) -> anyhow::Result<Run> {
         freeze_features: false,
         distillation: Default::default(),
         balance: None,
+        form: Default::default(),
     };
     let weights = args.from.as_deref().map(Checkpoint::read).transpose()?;
     Ok(Run::start(config, options, weights)?)

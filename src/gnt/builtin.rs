@@ -17,17 +17,25 @@ static DENSE: &[u8] = include_bytes!("weights/gnt-dense.safetensors");
 /// # Errors
 /// [`Error::Checkpoint`] or [`Error::Io`] if the name is unknown or the file cannot be read.
 pub fn load(name: &str) -> Result<(Model, Vec<f32>, String)> {
-    let checkpoint = match name {
-        "gnt-dense" => Checkpoint::from_bytes(name, DENSE)?,
-        path if Path::new(path).is_file() => Checkpoint::read(Path::new(path))?,
-        other => {
-            let problem = format!("expected a model file or one of {}, found neither", NAMES.join(", "));
-            return Err(Error::Checkpoint { path: other.into(), problem });
-        }
-    };
+    let checkpoint = checkpoint(name)?;
     let model = Model::new(checkpoint.config)?;
     let params = checkpoint.into_params(&model.layout)?;
     Ok((model, params, name.to_owned()))
+}
+
+/// The checkpoint of a built-in model by name, or of a model file by path: what [`load`] reads, with its metadata.
+///
+/// # Errors
+/// As [`load`], but for weights that are missing, superfluous or not finite.
+pub fn checkpoint(name: &str) -> Result<Checkpoint> {
+    match name {
+        "gnt-dense" => Checkpoint::from_bytes(name, DENSE),
+        path if Path::new(path).is_file() => Checkpoint::read(Path::new(path)),
+        other => {
+            let problem = format!("expected a model file or one of {}, found neither", NAMES.join(", "));
+            Err(Error::Checkpoint { path: other.into(), problem })
+        }
+    }
 }
 
 #[cfg(test)]

@@ -160,16 +160,16 @@ pub struct Config {
     /// Colour head.
     pub head: Head,
     /// Attention over source views.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub view_attention: ViewAttentionKind,
     /// Attention along the ray.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub ray_attention: RayAttentionKind,
     /// Weights of queries, keys, values and outputs of both attentions; a view attention by subtraction stays dense.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub linears: Weights,
     /// Feed-forward parts.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mlp: MlpKind,
     /// Feature network.
     pub features: FeatureConfig,
@@ -177,6 +177,11 @@ pub struct Config {
     pub samples: usize,
     /// Source views when the user names none.
     pub views: usize,
+}
+
+/// Kinds that dense networks have are left out of files, which programs from before those kinds can read then.
+fn is_default<T: Default + PartialEq>(kind: &T) -> bool {
+    *kind == T::default()
 }
 
 impl Config {

@@ -1,8 +1,8 @@
 //! Every stage against the official PyTorch code, with the tolerances of the differences seen between its versions.
 
 use crate::features::Tape;
-use crate::network::Workspace;
-use crate::network::tokens::{RayChunk, Source};
+use crate::network::tokens::{MapGrads, RayChunk, Source};
+use crate::network::{Seeds, Shape, Workspace};
 use crate::projection::{Projector, toward};
 use crate::testing::{Fixture, SmallScene, feature_weights, fixture, small_model, small_scene};
 use crate::{encoding, sampling};
@@ -168,6 +168,7 @@ fn run(
             image,
             map_size: (map.width, map.height),
             map: projected,
+            keys: &[],
         })
         .collect();
     let mut workspace = Workspace::default();
@@ -182,8 +183,8 @@ fn colours_weights_and_depth_end_to_end() {
     let z = &scene.io["sample.inv_det.z"].1;
     let (model, .., workspace) = run(&scene, z, false, 0.0);
     close("tokens", &workspace.tokens.tokens, &scene.io["gnt.rgbfeat"].1, 2e-3);
-    close("colour", &workspace.head.rgb, &scene.io["render.coarse.rgb"].1, 2e-3);
-    let weights = workspace.ray_weights(&model.net, 16);
+    close("colour", &workspace.trunk.head.rgb, &scene.io["render.coarse.rgb"].1, 2e-3);
+    let weights = workspace.trunk.ray_weights(&model.net, 16);
     close("weights", &weights, &scene.io["render.coarse.weights"].1, 1e-4);
     let depth: Vec<f32> = weights
         .chunks_exact(16)
@@ -204,16 +205,21 @@ fn step(nudge: f32) -> (SmallScene, Fixture, crate::Model, Vec<f32>, Vec<f32>) {
         z.extend(ray);
     }
     let (model, params, folded, mut tapes, maps, mut workspace) = run(&scene, &z, true, nudge);
-    close("colour", &workspace.head.rgb, &step["rgb"].1, 2e-3);
+    close("colour", &workspace.trunk.head.rgb, &step["rgb"].1, 2e-3);
     let truth = &scene.io["in.rgb"].1;
-    let loss = workspace.head.rgb.iter().zip(truth).map(|(a, b)| (a - b) * (a - b)).sum::<f32>() / 24.0;
+    let loss = workspace.trunk.head.rgb.iter().zip(truth).map(|(a, b)| (a - b) * (a - b)).sum::<f32>() / 24.0;
     assert!((loss - step["loss"].1[0]).abs() < 1e-3 * loss, "{loss} {:?}", step["loss"].1);
-    let d_rgb: Vec<f32> = workspace.head.rgb.iter().zip(truth).map(|(a, b)| 2.0 * (a - b) / 24.0).collect();
-    let mut d_maps: Vec<Vec<f32>> = maps.iter().map(|m| vec![0.0; m.width * m.height * 64]).collect();
+    let d_rgb: Vec<f32> = workspace.trunk.head.rgb.iter().zip(truth).map(|(a, b)| 2.0 * (a - b) / 24.0).collect();
+    let mut d_maps = MapGrads {
+        maps: maps.iter().map(|m| vec![0.0; m.width * m.height * 64]).collect(),
+        keys: vec![Vec::new(); maps.len()],
+    };
     let (mut grads, mut folded_grads) = (vec![0.0; model.layout.len()], vec![0.0; model.net.layout.len()]);
-    workspace.backward(&model.config, &model.net, &folded, 16, 3, &d_rgb, None, &mut d_maps, &mut folded_grads);
+    let (shape, seeds) =
+        (Shape { samples: 16, views: 3 }, Seeds { rgb: &d_rgb, ray_logits: None, states: None, tokens: None });
+    workspace.backward(&model.config, &model.net, &folded, shape, seeds, Some(&mut d_maps), &mut folded_grads);
     let weights = model.features.prepare(&params);
-    for ((map, d_map), tape) in maps.iter().zip(&d_maps).zip(&mut tapes) {
+    for ((map, d_map), tape) in maps.iter().zip(&d_maps.maps).zip(&mut tapes) {
         let mut d_features = vec![0.0; map.data.len()];
         model.net.token_features.backward(&folded, &map.data, d_map, Some((&mut d_features, false)), &mut folded_grads);
         model.features.backward(&weights, tape, &d_features, &mut grads);

@@ -6,7 +6,7 @@ use crate::reparam::Channels;
 use gnt::network::parameters::{Block, RayLayer, ViewLayer};
 use gnt::network::tokens::{KeyMap, RayChunk, Source};
 use gnt::network::{BlockTape, Workspace};
-use gnt::projection::Projector;
+use gnt::projection::{Projector, taps, toward};
 use gnt::{Model, sampling};
 use tensor::{Mat, MatMut, matmul};
 
@@ -53,59 +53,99 @@ pub fn calibrate(
     samples: usize,
     seed: u64,
 ) -> Result<Vec<BlockStats>> {
-    let folded = model.fold(params);
-    let prepared = model.features.prepare_inference(params);
-    let c = model.config.width;
     // Two passes: codes can only be scored once their thresholds are known.
     let mut stats: Vec<BlockStats> = vec![BlockStats::default(); model.config.depth];
     for pass in 0..2 {
         let mut sums: Vec<Sums> = (0..model.config.depth).map(|_| Sums::default()).collect();
-        for batch in 0..BATCHES {
-            let batch = data.draw(seed ^ (batch + 1), Draw { rays: RAYS, views })?;
-            let maps: Vec<((usize, usize), Vec<f32>, KeyMap)> = batch
-                .sources
-                .iter()
-                .map(|(_, image)| {
-                    let map =
-                        model.features.forward(&prepared, &image.data, image.height as usize, image.width as usize);
-                    let size = (map.width, map.height);
-                    let mut projected = vec![0.0; size.0 * size.1 * c];
-                    model.net.token_features.forward(&folded, &map.data, &mut projected, false);
-                    let mut keys = KeyMap::default();
-                    keys.forward(&model.net, &folded, image, size, &projected);
-                    (size, projected, keys)
-                })
-                .collect();
-            let sources: Vec<Source> = batch
-                .sources
-                .iter()
-                .zip(&maps)
-                .map(|((camera, image), (map_size, map, keys))| Source {
-                    projector: Projector::new(camera),
-                    image,
-                    map_size: *map_size,
-                    map,
-                    keys: &keys.tokens,
-                })
-                .collect();
-            let (near, far) = batch.depth_range;
-            let depths = sampling::inverse_depth(near, far, samples).repeat(RAYS);
-            let chunk = RayChunk { rays: &batch.rays, depths: &depths, depth_range: batch.depth_range };
-            let mut workspace = Workspace::default();
-            workspace.forward(&model.config, &model.net, &folded, &sources, chunk);
-            for (i, (block, tape)) in model.net.blocks.iter().zip(&workspace.trunk.blocks).enumerate() {
-                let name = format!("view_crosstrans.{i}.attn");
-                sums[i].view(model, params, &name, block, tape, &workspace.tokens.tokens);
+        observe(model, params, data, views, samples, seed, |seen| {
+            let keys = seen.keys();
+            for (i, (block, tape)) in model.net.blocks.iter().zip(&seen.workspace.trunk.blocks).enumerate() {
+                sums[i].view(model, params, &format!("view_crosstrans.{i}.attn"), block, tape, &keys);
                 sums[i].ray(block, tape, samples, (pass == 1).then_some(&stats[i]));
             }
-        }
+        })?;
         stats = sums.iter().map(Sums::finish).collect();
     }
     Ok(stats)
 }
 
+/// One batch that a network has run on.
+pub(crate) struct Seen<'a> {
+    pub sources: &'a [Source<'a>],
+    pub chunk: RayChunk<'a>,
+    pub workspace: &'a Workspace,
+}
+
+/// Shows `each` what `model` computes on every batch.
+pub(crate) fn observe(
+    model: &Model,
+    params: &[f32],
+    data: &Dataset,
+    views: (usize, usize),
+    samples: usize,
+    seed: u64,
+    mut each: impl FnMut(Seen),
+) -> Result<()> {
+    let folded = model.fold(params);
+    let prepared = model.features.prepare_inference(params);
+    for batch in 0..BATCHES {
+        let batch = data.draw(seed ^ (batch + 1), Draw { rays: RAYS, views })?;
+        let maps: Vec<((usize, usize), Vec<f32>, KeyMap)> = batch
+            .sources
+            .iter()
+            .map(|(_, image)| {
+                let map = model.features.forward(&prepared, &image.data, image.height as usize, image.width as usize);
+                let size = (map.width, map.height);
+                let mut projected = vec![0.0; size.0 * size.1 * model.config.width];
+                model.net.token_features.forward(&folded, &map.data, &mut projected, false);
+                let mut keys = KeyMap::default();
+                keys.forward(&model.net, &folded, image, size, &projected);
+                (size, projected, keys)
+            })
+            .collect();
+        let sources: Vec<Source> = batch
+            .sources
+            .iter()
+            .zip(&maps)
+            .map(|((camera, image), (map_size, map, keys))| Source {
+                projector: Projector::new(camera),
+                image,
+                map_size: *map_size,
+                map,
+                keys: &keys.tokens,
+            })
+            .collect();
+        let (near, far) = batch.depth_range;
+        let depths = sampling::inverse_depth(near, far, samples).repeat(RAYS);
+        let chunk = RayChunk { rays: &batch.rays, depths: &depths, depth_range: batch.depth_range };
+        let mut workspace = Workspace::default();
+        workspace.forward(&model.config, &model.net, &folded, &sources, chunk);
+        each(Seen { sources: &sources, chunk, workspace: &workspace });
+    }
+    Ok(())
+}
+
+impl Seen<'_> {
+    /// The tokens that keys of a view attention on codes are made of, one for each sample and view that sees it,
+    /// `[pairs, C]`: whatever the network's own attention reads.
+    fn keys(&self) -> Vec<f32> {
+        let Workspace { tokens, .. } = self.workspace;
+        let (views, samples) = (self.sources.len(), self.chunk.samples());
+        let c = tokens.tokens.len() / tokens.mask.len();
+        let mut keys = Vec::new();
+        for (at, _) in tokens.mask.iter().enumerate().filter(|(_, m)| **m != 0.0) {
+            let (point, source) = (tokens.points[at / views], &self.sources[at % views]);
+            let p = source.projector.project(point, toward(point, self.chunk.rays[at / views / samples].origin));
+            let size = (source.image.width as usize, source.image.height as usize);
+            let pixel = taps(p.pixel, size, source.map_size).nearest() as usize;
+            keys.extend_from_slice(&source.keys[pixel * c..][..c]);
+        }
+        keys
+    }
+}
+
 impl Sums {
-    fn view(&mut self, model: &Model, params: &[f32], name: &str, block: &Block, tape: &BlockTape, tokens: &[f32]) {
+    fn view(&mut self, model: &Model, params: &[f32], name: &str, block: &Block, tape: &BlockTape, keys: &[f32]) {
         if !matches!(block.view, ViewLayer::Subtract(_)) {
             return;
         }
@@ -119,7 +159,7 @@ impl Sums {
             y
         };
         self.view_query.add(&project("q_fc", &tape.subtract.norm.y), c, 0, c);
-        self.view_key.add(&project("k_fc", tokens), c, 0, c);
+        self.view_key.add(&project("k_fc", keys), c, 0, c);
     }
 
     fn ray(&mut self, block: &Block, tape: &BlockTape, samples: usize, known: Option<&BlockStats>) {
@@ -202,3 +242,7 @@ impl Moments {
         Channels { mean, deviation }
     }
 }
+
+#[cfg(test)]
+#[path = "calibration_tests.rs"]
+mod tests;

@@ -2,7 +2,7 @@
 
 use gnt::Model;
 use gnt::features::Prepared;
-use gnt::network::tokens::{RayChunk, Source};
+use gnt::network::tokens::{KeyMap, RayChunk, Source};
 use gnt::network::{Shape, Workspace};
 use scene::Image;
 use serde::{Deserialize, Serialize};
@@ -41,13 +41,19 @@ impl Teacher {
         &self.model
     }
 
-    /// The feature map of a source view after the first token layer, `[pixels, C]`.
-    pub fn projected_map(&self, image: &Image) -> Vec<f32> {
+    /// What the teacher reads of a source view: its feature map after the first token layer, `[pixels, C]`, and the
+    /// tokens at its pixels, `[pixels, C]`, empty where no layer reads them.
+    pub fn maps(&self, image: &Image) -> (Vec<f32>, Vec<f32>) {
+        let Self { model, folded, .. } = self;
         let (h, w) = (image.height as usize, image.width as usize);
-        let map = self.model.features.forward(&self.prepared, &image.data, h, w);
-        let mut projected = vec![0.0; map.width * map.height * self.model.config.width];
-        self.model.net.token_features.forward(&self.folded, &map.data, &mut projected, false);
-        projected
+        let map = model.features.forward(&self.prepared, &image.data, h, w);
+        let mut projected = vec![0.0; map.width * map.height * model.config.width];
+        model.net.token_features.forward(folded, &map.data, &mut projected, false);
+        let mut keys = KeyMap::default();
+        if model.net.reads_keys {
+            keys.forward(&model.net, folded, image, (map.width, map.height), &projected);
+        }
+        (projected, keys.tokens)
     }
 }
 
@@ -132,3 +138,7 @@ fn relative_distance(own: &[f32], wanted: &[f32], weight: f32, d: &mut [f32]) ->
     }
     sum * f64::from(scale)
 }
+
+#[cfg(test)]
+#[path = "distillation_tests.rs"]
+mod tests;

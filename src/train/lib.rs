@@ -4,11 +4,14 @@ pub mod calibration;
 pub mod data;
 pub mod distillation;
 pub mod error;
+pub mod ps;
 pub mod reparam;
 pub mod run;
 pub mod schedule;
 pub mod state;
 pub mod step;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 mod validation;

@@ -9,7 +9,7 @@
 use crate::calibration::BlockStats;
 use crate::{Error, Result};
 use gnt::config::{MlpKind, RayAttentionKind, ViewAttentionKind};
-use gnt::{Config, Model};
+use gnt::{Config, Model, Weights};
 use layers::Layout;
 use tensor::{Mat, MatMut, matmul};
 
@@ -48,7 +48,7 @@ impl Piece {
             Self::Ray => out.ray_attention = RayAttentionKind::Hamming,
             Self::RayLinear => out.ray_attention = RayAttentionKind::LinearAngular { branch: true },
             Self::View => out.view_attention = ViewAttentionKind::Hamming,
-            Self::Shift => out.linears = gnt::Weights::Shift { bits },
+            Self::Shift => out.linears = Weights::Shift { bits },
             Self::MlpShift => out.mlp = MlpKind::Shift { bits },
             Self::Experts => out.mlp = MlpKind::Experts { bits },
         }
@@ -84,10 +84,18 @@ pub fn convert(from: &Model, params: &[f32], to: Config, stats: &[BlockStats], s
     if view_changes && old.view_attention != ViewAttentionKind::Subtract {
         return refuse("the view attention");
     }
+    if old.linears != Weights::Dense && to.linears == Weights::Dense {
+        return refuse("the shift layers");
+    }
+    if matches!(old.mlp, MlpKind::Shift { .. }) && to.mlp == MlpKind::Dense {
+        return refuse("the feed-forward shifts");
+    }
     let splits = matches!(to.mlp, MlpKind::Experts { .. }) && !matches!(old.mlp, MlpKind::Experts { .. });
     if matches!(old.mlp, MlpKind::Experts { .. }) && !matches!(to.mlp, MlpKind::Experts { .. }) {
         return refuse("the experts");
     }
+    let needed = if ray_changes || view_changes { to.depth } else { stats.len() };
+    assert_eq!(stats.len(), needed, "statistics, one for each block");
     let model = Model::new(to)?;
     let mut out = model.layout.initialise(seed);
     let read = |name: &str| -> &[f32] {
@@ -100,9 +108,10 @@ pub fn convert(from: &Model, params: &[f32], to: Config, stats: &[BlockStats], s
         }
     }
     let mut target = Target { layout: &model.layout, params: &mut out };
-    for (i, stats) in stats.iter().enumerate().take(to.depth) {
+    for i in 0..to.depth {
         let (view, ray) = (format!("view_crosstrans.{i}"), format!("view_selftrans.{i}"));
         if ray_changes {
+            let stats = &stats[i];
             target.codes(&format!("{ray}.attn.q_fc"), &stats.ray_query);
             target.codes(&format!("{ray}.attn.k_fc"), &stats.ray_key);
             if to.ray_attention == RayAttentionKind::Hamming {
@@ -113,6 +122,7 @@ pub fn convert(from: &Model, params: &[f32], to: Config, stats: &[BlockStats], s
             }
         }
         if view_changes {
+            let stats = &stats[i];
             target.view_values(&format!("{view}.attn"), &read, to.width, to.attention_hidden);
             target.codes(&format!("{view}.attn.q_fc"), &stats.view_query);
             target.codes(&format!("{view}.attn.k_fc"), &stats.view_key);
@@ -190,3 +200,7 @@ impl Target<'_> {
         });
     }
 }
+
+#[cfg(test)]
+#[path = "reparam_tests.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 use crate::adam::{Adam, average_weights};
 use crate::data::{Dataset, Draw};
 use crate::distillation::{Distillation, Teacher};
+use crate::ps::{Ps, ShiftForm};
 use crate::schedule::Schedule;
 use crate::state::State;
 use crate::step::{Losses, StepOptions, Stepper};
@@ -45,6 +46,9 @@ pub struct Options {
     /// Shares of the multiply and the shift expert in the latency, and weight of the loss that balances them.
     #[serde(default)]
     pub balance: Option<([f32; 2], f32)>,
+    /// What is trained of shift layers.
+    #[serde(default)]
+    pub form: ShiftForm,
 }
 
 /// Where a run lives and what it does beside training; none of it changes the result.
@@ -107,12 +111,16 @@ impl Run {
     /// If the configuration is out of range or the weights do not fit.
     pub fn start(config: Config, options: Options, weights: Option<Checkpoint>) -> Result<Self> {
         let model = Model::new(config)?;
-        let params = match weights {
+        let mut params = match weights {
             Some(checkpoint) => checkpoint.into_params(&model.layout)?,
             None => model.layout.initialise(options.seed),
         };
         let adam = Adam::new(params.len());
-        let state = State { step: 0, options, config, average: params.clone(), params, adam };
+        let ps = (options.form == ShiftForm::Ps).then(|| Ps::new(&model.net, &params));
+        if let Some(ps) = &ps {
+            ps.write(&model.net, &mut params);
+        }
+        let state = State { step: 0, options, config, average: params.clone(), params, adam, ps };
         Ok(Self { model, state, stepper: Stepper::default(), teacher: None })
     }
 
@@ -126,15 +134,22 @@ impl Run {
         Ok(Self { model, state, stepper: Stepper::default(), teacher: None })
     }
 
-    /// The same run with a teacher, which must have as many blocks of the same width.
+    /// The same run with a teacher, which must have as many blocks of the same width. Where features are frozen, the
+    /// teacher reads the pupil's tokens.
     ///
     /// # Errors
-    /// If pupil and teacher differ in depth, width or position encoding.
+    /// If pupil and teacher differ in depth, width, position encoding, start, head or feature network, or the teacher
+    /// would read keys that the pupil does not make.
     pub fn with_teacher(mut self, teacher: Teacher) -> Result<Self> {
-        let key = |c: &Config| (c.depth, c.width, c.position, c.head, c.start);
+        let key = |c: &Config| (c.depth, c.width, c.position, c.head, c.start, c.features);
         let (own, other) = (key(&self.model.config), key(&teacher.model().config));
         if own != other {
             return Err(Error::Run(format!("teacher: expected the pupil's outline {own:?}, found {other:?}")));
+        }
+        if self.state.options.freeze_features && teacher.model().net.reads_keys && !self.model.net.reads_keys {
+            let [own, other] = [&self.model, teacher.model()].map(|m| m.config.view_attention);
+            let problem = format!("teacher: expected the pupil's {own:?} attention across views, found {other:?}");
+            return Err(Error::Run(problem));
         }
         self.teacher = Some(teacher);
         Ok(self)
@@ -188,7 +203,14 @@ impl Run {
             .find(|e| e.name.starts_with("feature_net."))
             .map_or(0, |e| e.slot.offset);
         let state = &mut self.state;
+        if let Some(ps) = &mut state.ps {
+            ps.update(&self.model.net, state.step + 1, rate, &mut grads);
+        }
+        // Shift weights in exponents and signs have no gradient left, and so no moments: they stay as they are here.
         state.adam.update(state.step + 1, &mut state.params, &grads, |i| if i < split { rate } else { feature_rate });
+        if let Some(ps) = &state.ps {
+            ps.write(&self.model.net, &mut state.params);
+        }
         average_weights(&mut state.average, &state.params, state.step, state.options.average_decay);
         state.step += 1;
         Ok((losses, norm))

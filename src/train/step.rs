@@ -38,8 +38,8 @@ struct ViewPass {
     map: Option<FeatureMap>,
     projected: Vec<f32>,
     keys: KeyMap,
-    /// The teacher's projected map, where features are taught.
-    taught: Vec<f32>,
+    /// The teacher's projected map and keys, where features are taught.
+    taught: (Vec<f32>, Vec<f32>),
     d_projected: Vec<f32>,
     d_map: Vec<f32>,
     d_folded: Vec<f32>,
@@ -103,7 +103,7 @@ impl Stepper {
         parallel::for_each(&mut self.views, how.threads, |v, pass| {
             pass.forward(model, &prepared, &folded, &batch.sources[v].1);
             if let Some(teacher) = teaches_features {
-                pass.taught = teacher.projected_map(&batch.sources[v].1);
+                pass.taught = teacher.maps(&batch.sources[v].1);
             }
         });
 
@@ -206,8 +206,8 @@ impl ViewPass {
             projector: Projector::new(camera),
             image,
             map_size: self.map.as_ref().map_or((1, 1), |m| (m.width, m.height)),
-            map: if taught { &self.taught } else { &self.projected },
-            keys: if taught { &[] } else { &self.keys.tokens },
+            map: if taught { &self.taught.0 } else { &self.projected },
+            keys: if taught { &self.taught.1 } else { &self.keys.tokens },
         }
     }
 }

@@ -2,45 +2,11 @@
 
 use crate::adam::Adam;
 use crate::data::{Dataset, Draw};
-use crate::run::{LOG_FILE, Options, Plan, Run, STATE_FILE};
-use crate::schedule::Schedule;
+use crate::run::{LOG_FILE, Plan, Run, STATE_FILE};
 use crate::state::State;
+use crate::testing::{config, dataset, options, plan};
 use gnt::testing::{fixture, small_model};
-use gnt::{Config, FeatureConfig};
-use scene::procedural::{Rig, RigKind, World, WriteOptions, cameras, write_llff};
 use std::path::Path;
-
-fn config() -> Config {
-    let features = FeatureConfig { stem_width: 4, stem_stride: 2, widths: [4, 6, 8], blocks: [1, 1, 1], channels: 4 };
-    Config { width: 16, depth: 2, heads: 2, mlp_ratio: 2, features, samples: 12, views: 3, ..Config::compact() }
-}
-
-fn options() -> Options {
-    Options {
-        seed: 3,
-        rays: 37,
-        samples: 12,
-        views: (2, 3),
-        depth_weight: 0.1,
-        schedule: Schedule { peak: 2e-3, feature_factor: 1.0, warmup: 3, steps: 40 },
-        average_decay: 0.9,
-        clip_norm: 1.0,
-    }
-}
-
-fn dataset(dir: &Path) -> Dataset {
-    let rig = Rig { width: 65, height: 47, views: 5, kind: RigKind::Forward, samples_per_pixel: 1 };
-    for seed in 0..2 {
-        let world = World::random(seed, RigKind::Forward);
-        let out = dir.join(format!("scene_{seed}"));
-        write_llff(&out, &world, &cameras(&world, &rig, seed), &WriteOptions::default(), &|_| {}).unwrap();
-    }
-    Dataset::open(dir).unwrap()
-}
-
-fn plan(out: &Path, until: u64, threads: usize) -> Plan {
-    Plan { out: out.to_owned(), until, seconds: None, save_every: 100, log_every: 2, threads, validation: None }
-}
 
 #[test]
 fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {

@@ -1,8 +1,10 @@
 //! The real program on small scenes of its own making.
 
+mod bench;
 mod failures;
 mod info;
 mod real;
 mod render;
+mod reparam;
 mod support;
 mod train;

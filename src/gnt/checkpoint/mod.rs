@@ -1,7 +1,9 @@
 //! Weights in files: our own format, and official PyTorch checkpoints read into it.
 
+mod encode;
 pub mod infer;
 mod native;
+mod packed;
 pub mod torch;
 
 use crate::{Config, Error, Result};
@@ -31,6 +33,9 @@ pub enum Precision {
     F32,
     /// 16-bit floats: half the size, rounded to 11 significant bits.
     F16,
+    /// The weights of shift layers as their powers of two, 4 or 5 bits each, the others as [`Precision::F16`]. A shift
+    /// layer computes with the same numbers afterwards, bit for bit; the floats that training rounds to them are lost.
+    Packed,
 }
 
 /// A network in a file: its shape, its weights under the official key names and free text about it.
@@ -51,7 +56,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Error::Io`], or [`Error::Checkpoint`] naming file, tensor, expected and found. The size of the file bounds what
-    /// is allocated, whatever the file claims.
+    /// is allocated for weights, whatever the file claims.
     pub fn read(path: &Path) -> Result<Self> {
         native::read(path)
     }
@@ -67,9 +72,10 @@ impl Checkpoint {
     /// Writes a safetensors file, whole or not at all; equal checkpoints give equal bytes.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Checkpoint`] if a weight does not fit the precision.
+    /// [`Error::Io`], or [`Error::Checkpoint`] if a weight does not fit the precision or, for [`Precision::Packed`], the
+    /// weight of a shift layer is of another shape than the config asks for or not finite.
     pub fn write(&self, path: &Path, precision: Precision) -> Result<()> {
-        native::write(self, path, precision)
+        encode::write(self, path, precision)
     }
 
     /// The weights as the flat vector of `layout`.

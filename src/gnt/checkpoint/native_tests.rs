@@ -1,3 +1,4 @@
+use super::super::Precision;
 use super::super::infer::tests::{small, tensors};
 use super::*;
 use proptest::prelude::*;
@@ -144,8 +145,8 @@ fn hostile_configs() {
     refuse(&with("config", &good.replace("\"depth\":2", "\"depth\":65")), "depth: expected 1 to 64, found 65");
     refuse(&with("config", &good.replace("\"depth\":2", "\"depth\":1e99")), "config in the metadata: ");
     refuse(&with("config", &good.replace("\"depth\"", "\"deep\"")), "unknown field `deep`");
-    refuse(&file(r#"{"__metadata__":{"format":"shiftray","version":"2"}}"#, 0), "version 1 to 1, found \"2\"");
-    refuse(&file(r#"{"__metadata__":{"format":"shiftray"}}"#, 0), "version 1 to 1, found \"\"");
+    refuse(&file(r#"{"__metadata__":{"format":"shiftray","version":"3"}}"#, 0), "version 1 to 2, found \"3\"");
+    refuse(&file(r#"{"__metadata__":{"format":"shiftray"}}"#, 0), "version 1 to 2, found \"\"");
     refuse(&file(r#"{"__metadata__":{"config":7}}"#, 0), "\"__metadata__\": invalid type");
 }
 

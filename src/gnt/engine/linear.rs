@@ -1,5 +1,6 @@
 //! Linear layers of the engine: products in f32, or of bytes.
 
+use crate::{Config, MlpKind, Weights};
 use layers::layer_norm::LayerNorm;
 use layers::linear::Linear;
 use tensor::Level;
@@ -8,15 +9,32 @@ use tensor::ops::product::{Epilogue, Packed, product};
 use tensor::ops::product8::{Packed8, Rows8, Sign, product8, quantise};
 
 /// How products are computed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     /// All in f32; shift layers with their exact weights.
     F32,
     /// Shift layers on 8-bit activations with exact integer sums, all others in f32.
-    #[default]
     Mixed,
     /// All products of the blocks on 8-bit activations; dense weights are rounded to bytes.
     Int8,
+}
+
+impl Precision {
+    /// What is fastest for a network without being seen: [`Precision::Int8`] where there are shift layers, which were
+    /// trained to do with coarse weights, else [`Precision::F32`].
+    pub fn fastest(config: &Config) -> Self {
+        let shifts = config.linears != Weights::Dense || config.mlp != MlpKind::Dense;
+        if shifts { Self::Int8 } else { Self::F32 }
+    }
+
+    /// Name as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Mixed => "mixed",
+            Self::Int8 => "int8",
+        }
+    }
 }
 
 /// A weight matrix as its kernel reads it.

@@ -26,7 +26,7 @@ pub enum Mlp {
         /// `[C, 2]` and bias.
         router: (Vec<f32>, [f32; 2]),
         /// `C → wide → C` each.
-        experts: [[Matrix; 2]; 2],
+        experts: Box<[[Matrix; 2]; 2]>,
     },
 }
 
@@ -62,7 +62,7 @@ impl Mlp {
                 Self::Experts {
                     norm: Norm::apart(&e.norm, folded),
                     router: (e.router.weight.of(folded).to_vec(), [bias[0], bias[1]]),
-                    experts: [expert(0), expert(1)],
+                    experts: Box::new([expert(0), expert(1)]),
                 }
             }
         }
@@ -110,8 +110,8 @@ impl Mlp {
     }
 }
 
-/// Rows that are routed together: enough for both experts to have full tiles.
-const ROUTED: usize = 2 * GROUP;
+/// Rows that are routed together: those of a ray, so that each matrix is decoded once a ray and expert.
+const ROUTED: usize = 192;
 
 impl MlpScratch {
     /// Lists the rows of each expert, with their gates.

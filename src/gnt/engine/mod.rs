@@ -38,6 +38,7 @@ pub struct Engine {
     weights: Weights,
     features: crate::features::Prepared,
     level: Level,
+    precision: Precision,
 }
 
 /// A source view ready to be looked up: it does not depend on the target, so it is made once a scene.
@@ -56,9 +57,10 @@ pub struct PreparedSource {
 const KEY_ROWS: usize = 64;
 
 impl Engine {
-    /// Folds and packs the parameters of `model`; shift layers run on bytes ([`Precision::Mixed`]).
+    /// Folds and packs the parameters of `model`; products are computed as [`Precision::fastest`] says.
     pub fn new(model: Model, params: &[f32]) -> Self {
-        Self::with_precision(model, params, Precision::default())
+        let precision = Precision::fastest(&model.config);
+        Self::with_precision(model, params, precision)
     }
 
     /// The same with products computed as `precision` says.
@@ -66,7 +68,7 @@ impl Engine {
         let folded = model.fold(params);
         let weights = Weights::new(precision, &model, &folded);
         let features = model.features.prepare_inference(params);
-        Self { model, weights, features, level: tensor::level() }
+        Self { model, weights, features, level: tensor::level(), precision }
     }
 
     /// The same engine restricted to the instructions of `level`.
@@ -78,6 +80,11 @@ impl Engine {
     /// Instructions in use.
     pub fn level(&self) -> Level {
         self.level
+    }
+
+    /// How products are computed.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The network's configuration.

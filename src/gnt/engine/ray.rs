@@ -14,6 +14,7 @@ use std::time::Instant;
 use tensor::ops::normalise::normalise;
 use tensor::ops::padded;
 use tensor::ops::product::{Epilogue, product};
+use tensor::ops::product8::{Rows8, Sign};
 
 /// What a ray gives.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,6 +66,7 @@ pub struct RayScratch {
     pub mlp: MlpScratch,
     logits: Vec<f32>,
     encoding: Vec<f32>,
+    bytes: Rows8,
     blend_state: Vec<f32>,
     blend_hidden: Vec<f32>,
 }
@@ -160,11 +162,12 @@ impl Engine {
 
     fn position(&self, position: &PositionWeights, scratch: &mut RayScratch) {
         let c = self.model.config.width;
-        let RayScratch { q, normal, encoding, .. } = scratch;
+        let RayScratch { q, normal, encoding, bytes, .. } = scratch;
         let samples = q.len() / c;
         let channels = position.sample.inputs();
         let (of_sample, of_ray) = encoding.split_at(samples * channels);
-        product(self.level, samples, q, c, &position.state, normal, c, Epilogue::Store);
+        let (level, signed) = (self.level, Sign::Signed);
+        position.state.apply(level, samples, (q, c, signed), bytes, (normal, c), Epilogue::Store);
         product(self.level, samples, of_sample, channels, &position.sample, normal, c, Epilogue::Add);
         let mut constant = vec![0.0; c];
         for (row, e) in position.ray.chunks_exact(c).zip(of_ray) {
@@ -173,7 +176,7 @@ impl Engine {
         for row in normal.chunks_exact_mut(c) {
             row.iter_mut().zip(&constant).for_each(|(v, k)| *v = (*v + k).max(0.0));
         }
-        product(self.level, samples, normal, c, &position.fc2, q, c, Epilogue::Store);
+        position.fc2.apply(level, samples, (normal, c, Sign::NonNegative), bytes, (q, c), Epilogue::Store);
     }
 
     fn head(&self, samples: usize, scratch: &mut RayScratch, out: &mut RayOutput) {

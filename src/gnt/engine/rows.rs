@@ -127,6 +127,28 @@ impl Rows {
         moments(&self.values, self.stride, &self.first, &self.uniform, hidden, c, out);
     }
 
+    /// As [`Rows::set_direction`], and what the hidden direction adds to each head's logit: `bias` `[rows, heads]` becomes
+    /// `hidden · head_weight`, `head_weight` being `[H, heads]`.
+    pub fn set_direction_and_bias(
+        &mut self,
+        from: usize,
+        to: usize,
+        hidden: usize,
+        weight: &[f32],
+        head_weight: &[f32],
+        bias: &mut [f32],
+    ) {
+        let (rows, stride) = (&mut self.values[from * self.stride..to * self.stride], self.stride);
+        match head_weight.len() / hidden {
+            2 if hidden == 8 => direction_and_bias2(rows, stride, weight, head_weight, bias),
+            4 if hidden == 8 => direction_and_bias4(rows, stride, weight, head_weight, bias),
+            heads => {
+                set_direction(rows, stride, hidden, weight);
+                head_bias(rows, stride, hidden, heads, head_weight, bias);
+            }
+        }
+    }
+
     /// Writes the hidden direction of rows `from..to` for a block: `max(direction · W + b, 0)`, `weight` being `[5, H]`.
     pub fn set_direction(&mut self, from: usize, to: usize, hidden: usize, weight: &[f32]) {
         let rows = &mut self.values[from * self.stride..to * self.stride];
@@ -209,6 +231,61 @@ tensor::simd_fn! {
                 }
             }
         }
+    }
+}
+
+tensor::simd_fn! {
+    fn head_bias(rows: &[f32], stride: usize, hidden: usize, heads: usize, weight: &[f32], bias: &mut [f32]) {
+        for (row, bias) in rows.chunks_exact(stride).zip(bias.chunks_exact_mut(heads)) {
+            bias.fill(0.0);
+            for (x, w) in row[..hidden].iter().zip(weight.chunks_exact(heads)) {
+                bias.iter_mut().zip(w).for_each(|(b, w)| *b += x * w);
+            }
+        }
+    }
+}
+
+/// Eight hidden channels and `HEADS` heads, all in registers.
+#[inline(always)]
+fn direction_and_bias<const HEADS: usize>(
+    rows: &mut [f32],
+    stride: usize,
+    weight: &[f32],
+    head_weight: &[f32],
+    bias: &mut [f32],
+) {
+    let w: &[f32; 40] = weight.try_into().expect("five rows of eight");
+    let per_head: [[f32; HEADS]; 8] = std::array::from_fn(|j| std::array::from_fn(|h| head_weight[j * HEADS + h]));
+    for (row, bias) in rows.chunks_exact_mut(stride).zip(bias.chunks_exact_mut(HEADS)) {
+        let d: [f32; 4] = row[stride - 4..].try_into().expect("four values");
+        let mut hidden = [0.0; 8];
+        for i in 0..8 {
+            let sum = w[32 + i] + d[0] * w[i] + d[1] * w[8 + i] + d[2] * w[16 + i] + d[3] * w[24 + i];
+            hidden[i] = sum.max(0.0);
+        }
+        row[..8].copy_from_slice(&hidden);
+        let (mut even, mut odd) = ([0.0; HEADS], [0.0; HEADS]);
+        for j in (0..8).step_by(2) {
+            for h in 0..HEADS {
+                even[h] += hidden[j] * per_head[j][h];
+                odd[h] += hidden[j + 1] * per_head[j + 1][h];
+            }
+        }
+        for h in 0..HEADS {
+            bias[h] = even[h] + odd[h];
+        }
+    }
+}
+
+tensor::simd_fn! {
+    fn direction_and_bias2(rows: &mut [f32], stride: usize, weight: &[f32], head_weight: &[f32], bias: &mut [f32]) {
+        direction_and_bias::<2>(rows, stride, weight, head_weight, bias);
+    }
+}
+
+tensor::simd_fn! {
+    fn direction_and_bias4(rows: &mut [f32], stride: usize, weight: &[f32], head_weight: &[f32], bias: &mut [f32]) {
+        direction_and_bias::<4>(rows, stride, weight, head_weight, bias);
     }
 }
 

@@ -182,10 +182,9 @@ impl HammingWeights {
         let key_stride = rows.key_words;
         for (s, end) in rows.groups(GROUP) {
             let (from, to) = (rows.first[s] as usize, rows.first[end] as usize);
-            rows.set_direction(from, to, h, &self.direction);
             bias.resize(bias.len().max((to - from) * heads), 0.0);
+            rows.set_direction_and_bias(from, to, h, &self.direction, &self.bias, bias);
             let values = &rows.values[from * rows.stride..];
-            direction_bias(&values[..(to - from) * rows.stride], rows.stride, h, &self.bias, bias);
             relative.clear();
             relative.extend(rows.first[s..=end].iter().map(|r| r - from as u32));
             let views = CodeViews {
@@ -207,6 +206,10 @@ impl HammingWeights {
         head.resize(samples * padded(d), 0.0);
         for (i, value) in self.value.iter().enumerate() {
             let x = (&blended[i * width..], heads * width, Sign::Signed);
+            if d == padded(d) {
+                value.apply(level, samples, x, bytes, (&mut mixed[i * d..], c), Epilogue::Store);
+                continue;
+            }
             value.apply(level, samples, x, bytes, (head, padded(d)), Epilogue::Store);
             for (out, row) in mixed.chunks_exact_mut(c).zip(head.chunks_exact(padded(d))) {
                 out[i * d..][..d].copy_from_slice(&row[..d]);
@@ -219,19 +222,4 @@ impl HammingWeights {
 /// `[5, H]`: rows and bias of a relative direction's layer.
 fn direction(layer: &layers::linear::Linear, folded: &[f32]) -> Vec<f32> {
     [layer.weight.of(folded), bias(layer, folded)].concat()
-}
-
-tensor::simd_fn! {
-    /// `bias[row] = hidden[row] · W`, the hidden direction being the first `h` values of each row.
-    fn direction_bias(rows: &[f32], stride: usize, h: usize, weight: &[f32], bias: &mut [f32]) {
-        let heads = weight.len() / h;
-        for (row, bias) in rows.chunks_exact(stride).zip(bias.chunks_exact_mut(heads)) {
-            bias.fill(0.0);
-            for (x, w) in row[..h].iter().zip(weight.chunks_exact(heads)) {
-                for (b, w) in bias.iter_mut().zip(w) {
-                    *b += x * w;
-                }
-            }
-        }
-    }
 }

@@ -2,7 +2,7 @@
 //! follow them, which is exact: `W·(n∘g + b) = (g∘W)·n + W·b`.
 
 use super::along::Along;
-use super::linear::{Precision, with_norm};
+use super::linear::{Matrix, Precision, with_norm};
 use super::mlp::Mlp;
 use super::view::View;
 use crate::Model;
@@ -50,13 +50,13 @@ pub struct BlockWeights {
 #[derive(Clone, Debug)]
 pub struct PositionWeights {
     /// `C → C`, with the bias.
-    pub state: Packed,
+    pub state: Matrix,
     /// Encoding of the sample `→ C`.
     pub sample: Packed,
     /// Encoding of the ray's direction, `[E, C]`; empty where the encoding has no such part.
     pub ray: Vec<f32>,
     /// `C → C`.
-    pub fc2: Packed,
+    pub fc2: Matrix,
 }
 
 /// Weights of the blending head.
@@ -116,7 +116,7 @@ impl BlockWeights {
         Self {
             view: View::new(precision, config, &block.view, folded),
             view_ff: Mlp::new(precision, config, &block.view_ff, folded),
-            position: block.position.as_ref().map(|p| PositionWeights::new(p, folded, model)),
+            position: block.position.as_ref().map(|p| PositionWeights::new(precision, p, folded, model)),
             along: Along::new(precision, config, &block.ray, folded),
             ray_ff: Mlp::new(precision, config, &block.ray_ff, folded),
         }
@@ -124,16 +124,16 @@ impl BlockWeights {
 }
 
 impl PositionWeights {
-    fn new(layer: &PositionLayer, folded: &[f32], model: &Model) -> Self {
+    fn new(precision: Precision, layer: &PositionLayer, folded: &[f32], model: &Model) -> Self {
         let c = model.config.width;
         let encoding = layer.encoding.weight.of(folded);
         let sample = model.config.position.sample_channels();
         let (of_sample, of_ray) = encoding.split_at(sample * c);
         Self {
-            state: plain(&layer.state, folded),
+            state: Matrix::of(precision, false, &layer.state, folded),
             sample: Packed::new(of_sample, None, sample, c),
             ray: of_ray.to_vec(),
-            fc2: plain(&layer.fc2, folded),
+            fc2: Matrix::of(precision, false, &layer.fc2, folded),
         }
     }
 }

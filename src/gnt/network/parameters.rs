@@ -15,7 +15,7 @@ use layers::linear::Linear;
 use layers::linear_angular::LinearAngular;
 use layers::ray_attention::RayAttention;
 use layers::view_attention::ViewAttention;
-use layers::{Init, Layout};
+use layers::{Init, Layout, Slot};
 
 /// One view block, its position layer (even blocks) and one ray block.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +119,28 @@ pub const BLOCK_EPS: f32 = 1e-6;
 /// Added to the variance by the last normalisation.
 pub const LAST_EPS: f32 = 1e-5;
 
+/// A parameter that is rounded to signed powers of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShiftWeight {
+    /// `[outputs, inputs]`.
+    pub slot: Slot,
+    /// Columns.
+    pub inputs: usize,
+    /// Bits of its format, see [`layers::shift`].
+    pub bits: u8,
+}
+
 impl Folded {
+    /// The parameters of all shift layers.
+    pub fn shift_weights(&self) -> impl Iterator<Item = ShiftWeight> {
+        self.folds.iter().filter_map(|fold| match *fold {
+            Fold::Transpose { from, columns, bits: Some(bits), .. } => {
+                Some(ShiftWeight { slot: from, inputs: columns, bits })
+            }
+            _ => None,
+        })
+    }
+
     /// Registers the transformer's parameters in `params`, in the official order, and builds the folded network.
     pub fn new(config: &Config, params: &mut Layout) -> Self {
         let (c, f) = (config.width, config.features.channels);

@@ -5,6 +5,7 @@ mod codes;
 mod logits;
 mod powers;
 mod ray;
+mod ray8;
 #[cfg(test)]
 mod tests;
 mod views;
@@ -12,6 +13,7 @@ mod weigh;
 
 pub use codes::{hamming, pack_signs, words};
 pub use ray::{RayScratch, attend_ray_codes, bucketed};
+pub use ray8::{RayScratch8, attend_ray_codes8};
 pub use views::{CodeViews, ViewScratch, blend_codes};
 
 /// Most channels a head may have: its code is one word.

@@ -148,7 +148,7 @@ pub fn bucketed(
 }
 
 /// Asserts the sizes and returns the channels of a head.
-fn check(
+pub(super) fn check(
     q: &[u64],
     k: &[u64],
     v: &[f32],

@@ -1,0 +1,152 @@
+//! Writes our model file, whole or not at all.
+
+use super::native::{FORMAT, Header, MAX_HEADER_BYTES};
+use super::packed::ShiftNames;
+use super::{Checkpoint, Precision, problem_in};
+use crate::{Config, Error, MlpKind, RayAttentionKind, Result, ViewAttentionKind, Weights};
+use half::f16;
+use safetensors::tensor::{Dtype, TensorInfo};
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One tensor as it is stored.
+struct Stored<'a> {
+    name: Cow<'a, str>,
+    dtype: Dtype,
+    shape: &'a [usize],
+    data: Data<'a>,
+}
+
+enum Data<'a> {
+    Floats(&'a [f32]),
+    Bytes(&'a [u8]),
+}
+
+/// See [`Checkpoint::write`].
+pub(super) fn write(checkpoint: &Checkpoint, path: &Path, precision: Precision) -> Result<()> {
+    let problem = |problem| problem_in(path, problem);
+    let names = match precision {
+        Precision::Packed => Some(ShiftNames::of(&checkpoint.config).map_err(problem)?),
+        Precision::F32 | Precision::F16 => None,
+    };
+    let (mut stored, mut parts) = (Vec::new(), Vec::new());
+    for (name, tensor) in &checkpoint.tensors {
+        let packed = names.as_ref().map_or(Ok(None), |names| names.pack(name, tensor)).map_err(problem)?;
+        match packed {
+            Some(packed) => parts.extend(packed),
+            None => {
+                let dtype = if precision == Precision::F32 { Dtype::F32 } else { Dtype::F16 };
+                let (shape, data) = (tensor.shape.as_slice(), Data::Floats(&tensor.data));
+                stored.push(Stored { name: name.into(), dtype, shape, data });
+            }
+        }
+    }
+    // Last, because bytes may have any number and some readers need floats to be aligned.
+    stored.extend(parts.iter().map(|part| {
+        let (name, shape) = (part.name.as_str().into(), part.shape.as_slice());
+        Stored { name, dtype: part.dtype, shape, data: Data::Bytes(&part.bytes) }
+    }));
+    let header = encode_header(checkpoint, &stored).map_err(problem)?;
+    write_whole(path, |out| {
+        let io = |source| Error::Io { path: path.to_path_buf(), source };
+        out.write_all(&header).map_err(io)?;
+        for tensor in &stored {
+            match tensor.data {
+                Data::Bytes(bytes) => out.write_all(bytes).map_err(io)?,
+                Data::Floats(floats) if tensor.dtype == Dtype::F32 => {
+                    floats.iter().try_for_each(|v| out.write_all(&v.to_le_bytes())).map_err(io)?;
+                }
+                Data::Floats(floats) => {
+                    for (i, &value) in floats.iter().enumerate() {
+                        let half = f16::from_f32(value);
+                        if half.is_infinite() && value.is_finite() {
+                            let limit = format!("expected weights up to 65504 for f16, found {value} at {i}");
+                            return Err(problem(format!("{:?}: {limit}", tensor.name)));
+                        }
+                        out.write_all(&half.to_le_bytes()).map_err(io)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Writes a file under another name first, so that the final name holds a whole file or what was there before.
+fn write_whole(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
+    let temporary = Temporary::beside(path);
+    let io = |source| Error::Io { path: path.to_path_buf(), source };
+    let file = File::create_new(&temporary.0).map_err(io)?;
+    let mut out = BufWriter::with_capacity(1 << 18, &file);
+    write(&mut out)?;
+    out.flush().map_err(io)?;
+    drop(out);
+    // On disk before the rename, or a crash could leave an empty file under the final name.
+    file.sync_all().map_err(io)?;
+    std::fs::rename(&temporary.0, path).map_err(io)
+}
+
+/// The oldest version that says what a file with `config` needs. Packed weights need no test of their own: only configs
+/// with shift layers have them.
+fn version(config: &Config) -> u32 {
+    let first = Config {
+        view_attention: ViewAttentionKind::Subtract,
+        ray_attention: RayAttentionKind::Softmax,
+        linears: Weights::Dense,
+        mlp: MlpKind::Dense,
+        ..*config
+    };
+    if *config == first { 1 } else { 2 }
+}
+
+fn encode_header(checkpoint: &Checkpoint, stored: &[Stored]) -> std::result::Result<Vec<u8>, String> {
+    let mut header = Header { metadata: checkpoint.metadata.clone(), ..Header::default() };
+    let config = serde_json::to_string(&checkpoint.config).map_err(|e| format!("config: {e}"))?;
+    header.metadata.insert("config".into(), config);
+    header.metadata.insert("format".into(), FORMAT.into());
+    header.metadata.insert("version".into(), version(&checkpoint.config).to_string());
+    let mut next = 0;
+    for Stored { name, dtype, shape, data } in stored {
+        let len = shape.iter().product::<usize>();
+        let (found, width) = match (data, dtype) {
+            (Data::Bytes(bytes), _) => (bytes.len(), 1),
+            (Data::Floats(floats), Dtype::F32) => (floats.len(), 4),
+            (Data::Floats(floats), _) => (floats.len(), 2),
+        };
+        assert_eq!(len, found, "{name}: shape and number of values differ");
+        let info = TensorInfo { dtype: *dtype, shape: shape.to_vec(), data_offsets: (next, next + len * width) };
+        next = info.data_offsets.1;
+        header.tensors.insert(name.to_string(), info);
+    }
+    let mut json = serde_json::to_vec(&header).map_err(|e| format!("safetensors header: {e}"))?;
+    // The format asks for data that starts at a multiple of eight.
+    json.resize(json.len().next_multiple_of(8), b' ');
+    if json.len() as u64 > MAX_HEADER_BYTES {
+        return Err(format!("expected a header of at most {MAX_HEADER_BYTES} bytes, found {}", json.len()));
+    }
+    let mut encoded = (json.len() as u64).to_le_bytes().to_vec();
+    encoded.append(&mut json);
+    Ok(encoded)
+}
+
+/// A file beside its final place, removed if it never got there.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn beside(path: &Path) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self(path.with_file_name(format!(".{name}.{}-{count}.tmp", std::process::id())))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // After a successful rename nothing is there any more; otherwise the first error is the one to report.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
