@@ -8,7 +8,8 @@ use tensor::level;
 use tensor::ops::attend_ray::{Scratch, attend_ray};
 use tensor::ops::blend_views::{Views, blend_views};
 use tensor::ops::hamming::{
-    CodeViews, RayScratch, ViewScratch, attend_ray_codes, blend_codes, bucketed, pack_signs, words,
+    CodeViews, RayScratch, RayScratch8, ViewScratch, attend_ray_codes, attend_ray_codes8, blend_codes, bucketed,
+    pack_signs, words,
 };
 use tensor::ops::padded;
 
@@ -29,15 +30,16 @@ fn codes(rows: usize, x: &[f32], stride: usize, c: usize) -> Vec<u64> {
     out
 }
 
-/// One ray of the official network: 64 channels, four heads. Codes are packed outside; `codes` shows what that takes.
+/// One ray of the official network, which has 64 channels in four heads, and of half of it. Codes are packed outside;
+/// the last of each group shows what that takes.
 fn rays(criterion: &mut Criterion) {
-    let (c, heads) = (64, 4);
-    for samples in [48, 64, 192] {
+    for (c, samples) in [(64, 48), (64, 64), (64, 192), (32, 48), (32, 64), (32, 192)] {
+        let heads = c / 16;
         let mut group = criterion.benchmark_group(format!("attend_ray/cpu/{samples}x{c}x{heads}"));
         let stride = 3 * c;
         let qkv = noise(samples * stride, 1);
         let (q, k) = (codes(samples, &qkv, stride, c), codes(samples, &qkv[c..], stride, c));
-        let (v, tau) = (&qkv[2 * c..], [0.25; 4]);
+        let (v, tau) = (&qkv[2 * c..], vec![0.25; heads]);
         let mut y = vec![0.0; samples * c];
         let mut scratch = Scratch::new(samples, c / heads);
         group.bench_function("floats", |b| {
@@ -48,6 +50,13 @@ fn rays(criterion: &mut Criterion) {
             b.iter(|| {
                 let q = black_box(&q);
                 attend_ray_codes(level(), q, &k, v, stride, samples, c, heads, &tau, &mut scratch, &mut y, None);
+            });
+        });
+        let mut scratch = RayScratch8::new(samples, c / heads);
+        group.bench_function("codes, bytes", |b| {
+            b.iter(|| {
+                let q = black_box(&q);
+                attend_ray_codes8(level(), q, &k, v, stride, samples, c, heads, &tau, &mut scratch, &mut y, None);
             });
         });
         group.bench_function("codes, bucketed", |b| {

@@ -6,7 +6,8 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use glam::{Mat4, Vec2, Vec3};
-use gnt::network::tokens::{MapGrads, RayChunk, Source};
+use gnt::network::key_map::MapGrads;
+use gnt::network::tokens::{RayChunk, Source};
 use gnt::network::{Seeds, Shape, Workspace};
 use gnt::projection::Projector;
 use gnt::{Config, Model, Start, sampling};

@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     scenes: Vec<PathBuf>,
     /// Model: a built-in name or a file
-    #[arg(long, default_value = "gnt-dense", value_name = "NAME|FILE")]
+    #[arg(long, default_value = gnt::builtin::NAMES[0], value_name = "NAME|FILE")]
     model: String,
     /// Folder for the frames
     #[arg(long, value_name = "DIR")]

@@ -4,8 +4,11 @@ use crate::checkpoint::Checkpoint;
 use crate::{Error, Model, Result};
 use std::path::Path;
 
-/// Names of the built-in models.
-pub const NAMES: &[&str] = &["gnt-dense"];
+/// Names of the built-in models, the default first.
+pub const NAMES: &[&str] = &["gnt-shiftadd", "gnt-dense"];
+
+/// [`DENSE`] with additive attention, shift layers and experts (`shiftray reparam --model gnt-dense`).
+static SHIFT_ADD: &[u8] = include_bytes!("weights/gnt-shiftadd.safetensors");
 
 /// Trained on procedural scenes alone (`shiftray train --data synth`); no photograph is in it.
 static DENSE: &[u8] = include_bytes!("weights/gnt-dense.safetensors");
@@ -29,6 +32,7 @@ pub fn load(name: &str) -> Result<(Model, Vec<f32>, String)> {
 /// As [`load`], but for weights that are missing, superfluous or not finite.
 pub fn checkpoint(name: &str) -> Result<Checkpoint> {
     match name {
+        "gnt-shiftadd" => Checkpoint::from_bytes(name, SHIFT_ADD),
         "gnt-dense" => Checkpoint::from_bytes(name, DENSE),
         path if Path::new(path).is_file() => Checkpoint::read(Path::new(path)),
         other => {

@@ -1,7 +1,8 @@
 //! Every stage against the official PyTorch code, with the tolerances of the differences seen between its versions.
 
 use crate::features::Tape;
-use crate::network::tokens::{MapGrads, RayChunk, Source};
+use crate::network::key_map::MapGrads;
+use crate::network::tokens::{RayChunk, Source};
 use crate::network::{Seeds, Shape, Workspace};
 use crate::projection::{Projector, toward};
 use crate::testing::{Fixture, SmallScene, feature_weights, fixture, small_model, small_scene};

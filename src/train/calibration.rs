@@ -3,8 +3,9 @@
 use crate::Result;
 use crate::data::{Dataset, Draw};
 use crate::reparam::Channels;
+use gnt::network::key_map::KeyMap;
 use gnt::network::parameters::{Block, RayLayer, ViewLayer};
-use gnt::network::tokens::{KeyMap, RayChunk, Source};
+use gnt::network::tokens::{RayChunk, Source};
 use gnt::network::{BlockTape, Workspace};
 use gnt::projection::{Projector, taps, toward};
 use gnt::{Model, sampling};

@@ -2,7 +2,8 @@
 
 use gnt::Model;
 use gnt::features::Prepared;
-use gnt::network::tokens::{KeyMap, RayChunk, Source};
+use gnt::network::key_map::KeyMap;
+use gnt::network::tokens::{RayChunk, Source};
 use gnt::network::{Shape, Workspace};
 use scene::Image;
 use serde::{Deserialize, Serialize};

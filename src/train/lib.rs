@@ -15,6 +15,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod validation;
+mod view_pass;
 
 pub use error::{Error, Result};
 pub use run::{Options, Run};

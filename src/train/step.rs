@@ -2,14 +2,14 @@
 
 use crate::data::Batch;
 use crate::distillation::{Distillation, Lesson, Pupil, Teacher};
-use gnt::features::{FeatureMap, Prepared, Tape};
-use gnt::network::tokens::{KeyMap, MapGrads, RayChunk, Source};
+use crate::view_pass::ViewPass;
+use gnt::features::Prepared;
+use gnt::network::key_map::MapGrads;
+use gnt::network::tokens::{RayChunk, Source};
 use gnt::network::{Routing, Seeds, Shape, Workspace};
-use gnt::projection::Projector;
 use gnt::{Model, encoding, sampling};
 use layers::experts::{Balance, Usage};
 use layers::params::SplitMix;
-use scene::{Camera, Image};
 use tensor::parallel;
 
 /// Buffers of a training step, reused between steps.
@@ -29,20 +29,6 @@ struct Shard {
     d_maps: MapGrads,
     losses: Losses,
     z: Vec<f32>,
-}
-
-/// One source view's way through the feature network.
-#[derive(Debug, Default)]
-struct ViewPass {
-    tape: Tape,
-    map: Option<FeatureMap>,
-    projected: Vec<f32>,
-    keys: KeyMap,
-    /// The teacher's projected map and keys, where features are taught.
-    taught: (Vec<f32>, Vec<f32>),
-    d_projected: Vec<f32>,
-    d_map: Vec<f32>,
-    d_folded: Vec<f32>,
 }
 
 /// Mean losses of a batch.
@@ -152,22 +138,8 @@ impl Stepper {
         folded_grads: &mut [f32],
         grads: &mut [f32],
     ) {
-        let (net, shards) = (&model.net, &self.shards);
-        parallel::for_each(&mut self.views, threads, |v, pass| {
-            let map = pass.map.as_ref().expect("the forward pass made it");
-            pass.d_projected.clone_from(&shards[0].d_maps.maps[v]);
-            shards[1..].iter().for_each(|s| add(&mut pass.d_projected, &s.d_maps.maps[v]));
-            pass.d_map.resize(map.data.len(), 0.0);
-            pass.d_folded.clear();
-            pass.d_folded.resize(net.layout.len(), 0.0);
-            if net.reads_keys {
-                let mut d_keys = shards[0].d_maps.keys[v].clone();
-                shards[1..].iter().for_each(|s| add(&mut d_keys, &s.d_maps.keys[v]));
-                pass.keys.backward(net, folded, &d_keys, &mut pass.d_projected, &mut pass.d_folded);
-            }
-            let d_map = Some((&mut pass.d_map[..], false));
-            net.token_features.backward(folded, &map.data, &pass.d_projected, d_map, &mut pass.d_folded);
-        });
+        let shards: Vec<&MapGrads> = self.shards.iter().map(|s| &s.d_maps).collect();
+        parallel::for_each(&mut self.views, threads, |v, pass| pass.map_backward(&model.net, folded, v, &shards));
         self.views.iter().for_each(|pass| add(folded_grads, &pass.d_folded));
 
         self.groups.resize_with(FEATURE_GROUPS.min(self.views.len()), Vec::new);
@@ -185,30 +157,6 @@ impl Stepper {
             }
         });
         groups.iter().for_each(|(g, _)| add(grads, g));
-    }
-}
-
-impl ViewPass {
-    fn forward(&mut self, model: &Model, prepared: &Prepared, folded: &[f32], image: &Image) {
-        let (h, w) = (image.height as usize, image.width as usize);
-        let map = model.features.forward_train(prepared, &image.data, h, w, &mut self.tape);
-        self.projected.resize(map.width * map.height * model.config.width, 0.0);
-        model.net.token_features.forward(folded, &map.data, &mut self.projected, false);
-        if model.net.reads_keys {
-            self.keys.forward(&model.net, folded, image, (map.width, map.height), &self.projected);
-        }
-        self.map = Some(map);
-    }
-
-    /// The view as the network reads it, with its own feature map or the teacher's.
-    fn source<'a>(&'a self, camera: &Camera, image: &'a Image, taught: bool) -> Source<'a> {
-        Source {
-            projector: Projector::new(camera),
-            image,
-            map_size: self.map.as_ref().map_or((1, 1), |m| (m.width, m.height)),
-            map: if taught { &self.taught.0 } else { &self.projected },
-            keys: if taught { &self.taught.1 } else { &self.keys.tokens },
-        }
     }
 }
 
@@ -320,6 +268,7 @@ fn depth_loss(z: &[f32], weights: &[f32], depth: f32, range: (f32, f32), d_logit
     loss
 }
 
-fn add(sum: &mut [f32], term: &[f32]) {
+/// `sum += term`.
+pub(crate) fn add(sum: &mut [f32], term: &[f32]) {
     sum.iter_mut().zip(term).for_each(|(s, t)| *s += t);
 }

@@ -26,7 +26,7 @@ fn test_path_is_compared_with_the_photographs() {
             "008_range.npy"
         ]
     );
-    for (key, expected) in [("scene", "tiny"), ("model", "gnt-dense"), ("device", "cpu"), ("path", "test")] {
+    for (key, expected) in [("scene", "tiny"), ("model", "gnt-shiftadd"), ("device", "cpu"), ("path", "test")] {
         assert_eq!(report[key], expected, "{report}");
     }
     assert_eq!(report["size"], serde_json::json!([64, 48]));

@@ -7,7 +7,7 @@ use crate::network::parameters::RayLayer;
 use layers::linear_angular::{self, LinearAngularTape};
 use tensor::Level;
 use tensor::ops::attend_ray::{self, attend_ray};
-use tensor::ops::hamming::{self, attend_ray_codes, pack_signs, words};
+use tensor::ops::hamming::{self, attend_ray_codes, attend_ray_codes8, pack_signs, words};
 use tensor::ops::product::Epilogue;
 use tensor::ops::product8::{Rows8, Sign};
 
@@ -27,6 +27,8 @@ enum Kind {
     Softmax,
     Hamming {
         tau: Vec<f32>,
+        /// Whether weights and values are bytes too.
+        bytes: bool,
     },
     /// With its filter `[heads, 9]`, where it has one.
     LinearAngular {
@@ -40,6 +42,7 @@ pub struct AlongBuffers {
     samples: usize,
     softmax: Option<attend_ray::Scratch>,
     hamming: Option<hamming::RayScratch>,
+    hamming8: Option<hamming::RayScratch8>,
     query: Vec<u64>,
     key: Vec<u64>,
     angular: LinearAngularTape,
@@ -53,6 +56,7 @@ impl AlongBuffers {
             *self = Self { samples, ..Self::default() };
             self.softmax = Some(attend_ray::Scratch::new(samples, d));
             self.hamming = Some(hamming::RayScratch::new(samples, d));
+            self.hamming8 = Some(hamming::RayScratch8::new(samples, d));
         }
     }
 }
@@ -63,7 +67,12 @@ impl Along {
         let shift = config.linears != crate::Weights::Dense;
         let (norm, qkv, out, kind) = match layer {
             RayLayer::Softmax(l) => (&l.norm, &l.qkv, &l.out, Kind::Softmax),
-            RayLayer::Hamming(l) => (&l.norm, &l.qkv, &l.out, Kind::Hamming { tau: l.tau.of(folded).to_vec() }),
+            RayLayer::Hamming(l) => (
+                &l.norm,
+                &l.qkv,
+                &l.out,
+                Kind::Hamming { tau: l.tau.of(folded).to_vec(), bytes: precision == Precision::Int8 },
+            ),
             RayLayer::LinearAngular(l) => {
                 let filter = l.filter.map(|f| f.of(folded).to_vec());
                 (&l.norm, &l.qkv, &l.out, Kind::LinearAngular { filter })
@@ -81,21 +90,31 @@ impl Along {
         let samples = q.len() / c;
         self.norm.apply(level, q, c, normal);
         let (qkv, mixed) = wide.split_at_mut(samples * 3 * c);
-        let AlongBuffers { softmax, hamming, query, key, angular, bytes, .. } = along;
+        let AlongBuffers { softmax, hamming, hamming8, query, key, angular, bytes, .. } = along;
         self.qkv.apply(level, samples, (normal, c, Sign::Signed), bytes, (qkv, 3 * c), Epilogue::Store);
         match &self.kind {
             Kind::Softmax => {
                 let buffers = softmax.as_mut().expect("made before the first block");
                 attend_ray(level, qkv, 3 * c, samples, c, heads, buffers, mixed, first_row);
             }
-            Kind::Hamming { tau } => {
+            Kind::Hamming { tau, bytes } => {
                 query.resize(samples * words(c), 0);
                 key.resize(samples * words(c), 0);
                 pack_signs(level, samples, qkv, 3 * c, c, query);
                 pack_signs(level, samples, &qkv[c..], 3 * c, c, key);
-                let buffers = hamming.as_mut().expect("made before the first block");
-                let value = &qkv[2 * c..];
-                attend_ray_codes(level, query, key, value, 3 * c, samples, c, heads, tau, buffers, mixed, first_row);
+                let (value, stride) = (&qkv[2 * c..], 3 * c);
+                // Without vector products of bytes the f32 kernel is faster.
+                if *bytes && level > Level::Portable {
+                    let buffers = hamming8.as_mut().expect("made before the first block");
+                    attend_ray_codes8(
+                        level, query, key, value, stride, samples, c, heads, tau, buffers, mixed, first_row,
+                    );
+                } else {
+                    let buffers = hamming.as_mut().expect("made before the first block");
+                    attend_ray_codes(
+                        level, query, key, value, stride, samples, c, heads, tau, buffers, mixed, first_row,
+                    );
+                }
             }
             Kind::LinearAngular { filter } => {
                 angular.qkv.clear();

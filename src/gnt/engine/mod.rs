@@ -7,6 +7,7 @@ pub mod linear;
 pub mod weights;
 
 mod along;
+mod direction;
 mod latency;
 mod mlp;
 mod ray;

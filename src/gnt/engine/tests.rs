@@ -2,7 +2,8 @@
 
 use super::{Engine, Precision, PreparedSource, RayOutput, RayScratch};
 use crate::network::Workspace;
-use crate::network::tokens::{KeyMap, RayChunk, Source};
+use crate::network::key_map::KeyMap;
+use crate::network::tokens::{RayChunk, Source};
 use crate::projection::Projector;
 use crate::testing::{fixture, small_model, small_scene};
 use crate::{
@@ -188,4 +189,45 @@ fn source_views_may_come_in_any_order() {
             assert!((a - b).abs() < 1e-4, "{a} {b}");
         }
     }
+}
+
+/// Colours on 8-bit activations against those in f32, as the PSNR of an image of these rays.
+#[test]
+fn bytes_keep_the_image() {
+    let (model, params, _) = crate::builtin::load("gnt-shiftadd").unwrap();
+    let scene = small_scene();
+    let z = sampling::inverse_depth(scene.depth_range.0, scene.depth_range.1, 48);
+    let render = |precision: Precision| -> Vec<f32> {
+        let engine = Engine::with_precision(model.clone(), &params, precision);
+        let all = sources(&engine);
+        let prepared: Vec<&PreparedSource> = all.iter().collect();
+        let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
+        let mut colours = Vec::new();
+        for ray in &scene.rays {
+            engine.render_ray(&prepared, ray, &z, scene.depth_range, &mut scratch, &mut out);
+            colours.extend(out.rgb);
+        }
+        colours
+    };
+    let exact = render(Precision::F32);
+    for precision in [Precision::Mixed, Precision::Int8] {
+        let squares: f64 = exact.iter().zip(render(precision)).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+        let psnr = -10.0 * (squares / exact.len() as f64 + 1e-12).log10();
+        assert!(psnr > 50.0, "{precision:?}: {psnr} dB");
+    }
+}
+
+/// A model without shift layers has nothing to run on bytes unless asked to.
+#[test]
+fn the_fastest_precision_depends_on_the_network() {
+    assert_eq!(Precision::fastest(&Config::compact()), Precision::F32);
+    assert_eq!(Precision::fastest(&Config::compact().shift_add()), Precision::Int8);
+    let engine = |config: Config| {
+        let model = Model::new(config).unwrap();
+        let params = model.layout.initialise(1);
+        Engine::new(model, &params)
+    };
+    let additive = engine(Config::compact().shift_add());
+    assert!(additive.expert_latencies().iter().all(|s| *s > 0.0 && *s < 1e-3), "{:?}", additive.expert_latencies());
+    assert_eq!(engine(Config::compact()).expert_latencies(), [0.0; 2]);
 }

@@ -3,6 +3,7 @@
 mod builder;
 pub mod folding;
 pub mod head;
+pub mod key_map;
 pub mod parameters;
 #[cfg(test)]
 mod tests;
@@ -12,10 +13,11 @@ mod variants;
 use crate::config::Config;
 use crate::encoding;
 use head::HeadTape;
+use key_map::MapGrads;
 use layers::experts::Usage;
 use layers::linear::{relu, relu_backward};
 use parameters::{Folded, MlpLayer, PositionLayer};
-use tokens::{MapGrads, RayChunk, Source, StartTape, TokenTape};
+use tokens::{RayChunk, Source, StartTape, TokenTape};
 use variants::Scratch;
 pub use variants::{BlockTape, Routing};
 

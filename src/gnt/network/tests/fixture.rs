@@ -1,7 +1,8 @@
 //! A small network and scene for comparing the training path with the plain network.
 
+use crate::network::key_map::{KeyMap, MapGrads};
 use crate::network::parameters::Folded;
-use crate::network::tokens::{KeyMap, MapGrads, RayChunk, Source};
+use crate::network::tokens::{RayChunk, Source};
 use crate::network::{Seeds, Shape, Workspace, folding};
 use crate::plain::{Input, Output, Parameters, Real};
 use crate::projection::{Projector, taps, toward};

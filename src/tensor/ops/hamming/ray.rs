@@ -50,9 +50,8 @@ impl RayScratch {
 /// If sizes disagree or heads have more than 64 channels.
 // Powers looked up in registers, then an `f32` product with the values. With 64 channels and 4 heads on one AVX2 core
 // (Zen 3, other work running, best of 200), for 48, 64 and 192 samples: 7.7, 12.4 and 88 us; `attend_ray` 16, 27 and
-// 199 us; `bucketed` 85, 144 and 1113 us. Most of what is left is the product with the values. Bytes instead of floats
-// there would take three instructions for 32 products on AVX2 where floats take four, at an error of up to half a
-// 255th of the largest weight in each weight: not worth it.
+// 199 us; `bucketed` 85, 144 and 1113 us. Most of what is left is the product with the values, which
+// `attend_ray_codes8` does in bytes, at an error of up to half a 255th of the largest weight in each weight.
 pub fn attend_ray_codes(
     level: Level,
     q: &[u64],

@@ -69,6 +69,10 @@ impl RayScratch8 {
 ///
 /// # Panics
 /// As [`attend_ray_codes`], and if there are more than 131 072 samples.
+// On one AVX2 core (Zen 3, other work running, best of 1500) for 48, 64 and 192 samples: 5.8, 8.4 and 42.0 us with 64
+// channels in four heads, where `attend_ray_codes` takes 9.0, 14.1 and 86.5; 2.3, 3.4 and 20.8 us with 32 in two, where
+// it takes 4.0, 6.2 and 43.3. Of the 42 us, 25 are products with values and 5 the layout of keys and values. Without
+// AVX2 bytes are slower than floats: 722 us for 656 with 192 samples and 64 channels.
 pub fn attend_ray_codes8(
     level: Level,
     q: &[u64],
@@ -144,8 +148,13 @@ impl Table {
         let one = if tau.is_nan() { f32::NAN } else { 1.0 };
         let flip = if tau < 0.0 { u16::MAX } else { 0 };
         // `min` makes a number of a NaN, too.
-        let step = -2.0 * f64::from(tau.abs().min(MOST_TAU));
-        let weights = std::array::from_fn(|n| (MOST_WEIGHT * (step * n as f64).exp()).round() as u8);
+        let step = (-2.0 * f64::from(tau.abs().min(MOST_TAU))).exp();
+        let (mut weights, mut power) = ([0; CHANNELS + 1], MOST_WEIGHT);
+        for weight in &mut weights {
+            *weight = power.round() as u8;
+            // What rounds to zero stays there; denormal numbers would be slow.
+            power = if *weight == 0 { 0.0 } else { power * step };
+        }
         Self { weights, flip, one }
     }
 }

@@ -29,7 +29,7 @@ pub struct Quarters(pub [[u8; BLOCK]; 4]);
 #[repr(C, align(32))]
 pub struct Weights(pub [u8; BLOCK]);
 
-/// Values of four keys, `[CHANNELS, GROUP]`.
+/// Values of four keys: `[CHANNELS, GROUP]` for AVX2, `[GROUP, CHANNELS]` otherwise.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub struct Values(pub [i8; CHANNELS * GROUP]);
@@ -37,10 +37,13 @@ pub struct Values(pub [i8; CHANNELS * GROUP]);
 /// One head of a ray.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
-    pub samples: usize,
+    samples: usize,
+    /// Only for AVX2; there is one for each block in any case.
     pub keys: Vec<Quarters>,
     pub values: Vec<Values>,
     pub scale: [f32; CHANNELS],
+    /// All bits for the keys of the last block that are there, none for those of padding.
+    pub present: Weights,
     codes: Vec<u16>,
 }
 
@@ -58,6 +61,8 @@ impl Head {
         self.codes.resize(blocks * BLOCK, 0);
         self.keys.resize(blocks, Quarters([[0; _]; _]));
         self.values.resize(samples.div_ceil(GROUP), Values([0; _]));
+        let padding = blocks * BLOCK - samples;
+        self.present = Weights(std::array::from_fn(|j| if j < BLOCK - padding { u8::MAX } else { 0 }));
     }
 
     /// Blocks of keys.
@@ -93,22 +98,19 @@ impl Head {
             };
         }
         let _ = level;
-        for (block, codes) in self.keys.iter_mut().zip(self.codes.chunks_exact(BLOCK)) {
-            for (j, code) in codes.iter().enumerate() {
-                (0..4).for_each(|p| block.0[p][j] = (code >> (4 * p)) as u8 & 15);
-            }
-        }
         let mut max = [0; CHANNELS];
-        for row in v.chunks(stride).take(samples) {
+        for j in 0..samples {
+            let row = &v[j * stride..][..CHANNELS];
             max.iter_mut().zip(row).for_each(|(max, x)| *max = x.abs().to_bits().max(*max));
         }
         let inverse;
         (self.scale, inverse) = scales(&max);
         self.values.last_mut().into_iter().for_each(|last| last.0.fill(0));
-        for (j, row) in v.chunks(stride).take(samples).enumerate() {
+        for j in 0..samples {
+            let row = &v[j * stride..][..CHANNELS];
             let group = &mut self.values[j / GROUP].0;
             for (i, (x, inverse)) in row.iter().zip(&inverse).enumerate() {
-                group[i * GROUP + j % GROUP] = (x * inverse).round_ties_even() as i8;
+                group[j % GROUP * CHANNELS + i] = (x * inverse).round_ties_even() as i8;
             }
         }
     }
@@ -131,26 +133,27 @@ impl Head {
         let _ = level;
         let mut totals = [0; QUERIES];
         for (r, row) in weights.chunks_exact_mut(self.blocks()).enumerate() {
-            let quarter = |p: usize| (queries[r] >> (4 * p)) as u8 & 15;
-            let query = [quarter(0), quarter(1), quarter(2), quarter(3)];
             let mut least = CHANNELS as u8;
-            for (to, keys) in row.iter_mut().zip(&self.keys) {
-                for (j, to) in to.0.iter_mut().enumerate() {
-                    *to = (0..4).map(|p| (query[p] ^ keys.0[p][j]).count_ones() as u8).sum();
-                    least = least.min(*to);
-                }
+            for (to, codes) in row.iter_mut().zip(self.codes.as_chunks::<BLOCK>().0) {
+                *to = Weights(codes.map(|code| (queries[r] ^ code).count_ones() as u8));
+                least = to.0.into_iter().fold(least, u8::min);
             }
-            for w in row.iter_mut().flat_map(|block| &mut block.0) {
-                *w = table.weights[usize::from(*w - least)];
+            for block in row.iter_mut() {
+                block.0 = block.0.map(|bits| table.weights[usize::from(bits - least)]);
             }
-            let padding = self.blocks() * BLOCK - self.samples;
-            row.last_mut().into_iter().for_each(|last| last.0[BLOCK - padding..].fill(0));
-            totals[r] = row.iter().flat_map(|block| block.0).map(u32::from).sum();
+            if let Some(last) = row.last_mut() {
+                last.0.iter_mut().zip(self.present.0).for_each(|(w, present)| *w &= present);
+            }
             let mut sums = [0i32; CHANNELS];
             let groups = row.iter().flat_map(|block| block.0.as_chunks::<GROUP>().0);
             for (w, values) in groups.zip(&self.values) {
-                for (sum, v) in sums.iter_mut().zip(values.0.as_chunks::<GROUP>().0) {
-                    *sum += (0..GROUP).map(|i| i32::from(w[i]) * i32::from(v[i])).sum::<i32>();
+                totals[r] += w.iter().map(|w| u32::from(*w)).sum::<u32>();
+                let (w, v) = (w.map(i16::from), values.0.as_chunks::<CHANNELS>().0);
+                for i in [0, 2] {
+                    for (c, sum) in sums.iter_mut().enumerate() {
+                        // At most 2 · 255 · 64, which stays in 16 bits; any processor multiplies those well.
+                        *sum += i32::from(w[i] * i16::from(v[i][c]) + w[i + 1] * i16::from(v[i + 1][c]));
+                    }
                 }
             }
             let factor = table.one / totals[r] as f32;

@@ -4,15 +4,19 @@ use super::head::{BLOCK, GROUP, Head, Quarters, Values, Weights, scales};
 use super::{CHANNELS, QUERIES, Table};
 use std::arch::x86_64::*;
 
+/// Tables that do not straddle lines of the cache.
+#[repr(align(64))]
+struct Tables([[u8; 16]; 16]);
+
 /// Bits in which each half of a byte differs from each other.
-static DISTANCES: [[u8; 16]; 16] = {
+static DISTANCES: Tables = {
     let mut table = [[0; 16]; 16];
     let mut i = 0;
     while i < 256 {
-        table[i / 16][i % 16] = (i / 16 ^ i % 16).count_ones() as u8;
+        table[i / 16][i % 16] = ((i / 16) ^ (i % 16)).count_ones() as u8;
         i += 1;
     }
-    table
+    Tables(table)
 };
 
 /// Codes, a multiple of 32, to quarters.
@@ -93,11 +97,8 @@ pub unsafe fn attend(
     y: &mut [[f32; CHANNELS]; QUERIES],
 ) -> [u32; QUERIES] {
     let blocks = head.blocks();
-    let mut totals = [0; QUERIES];
-    for (r, query) in queries.into_iter().enumerate() {
-        // SAFETY: rows of weights as the caller says.
-        totals[r] = unsafe { weigh(head, query, table, weights.as_mut_ptr().add(r * blocks).cast()) };
-    }
+    // SAFETY: `weights` as the caller says.
+    let totals = unsafe { weigh(head, queries, table, weights.as_mut_ptr().cast()) };
     let one = _mm256_set1_epi16(1);
     let mut sums = [[_mm256_setzero_si256(); 2]; QUERIES];
     let row = weights.as_ptr().cast::<i32>();
@@ -129,49 +130,63 @@ pub unsafe fn attend(
     totals
 }
 
-/// Weights of one query and their sum.
+/// Weights of all queries and their sums. Queries go together through each loop: one alone would wait for its own
+/// results most of the time.
 ///
 /// # Safety
-/// `row` has room for all blocks.
+/// `rows` has room for all blocks of all queries.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn weigh(head: &Head, query: u16, table: &Table, row: *mut __m256i) -> u32 {
-    let mut present = [0u8; BLOCK];
+unsafe fn weigh(head: &Head, queries: [u16; QUERIES], table: &Table, rows: *mut __m256i) -> [u32; QUERIES] {
     let blocks = head.blocks();
-    present[..head.samples - (blocks - 1) * BLOCK].fill(255);
-    // SAFETY: tables of 16 bytes, one register of `present`, four for each block of keys; `row` as the caller says.
+    // SAFETY: tables of 16 bytes, one register of `present`, four for each block of keys; `rows` as the caller says.
     unsafe {
         let both = |p: *const u8| _mm256_broadcastsi128_si256(_mm_loadu_si128(p.cast()));
-        let quarter = |p: usize| both(DISTANCES[usize::from(query >> (4 * p)) & 15].as_ptr());
-        let distances = [quarter(0), quarter(1), quarter(2), quarter(3)];
-        let mut least = _mm256_set1_epi8(CHANNELS as i8);
-        for (b, keys) in head.keys.iter().enumerate() {
-            let keys = keys.0.as_ptr().cast::<__m256i>();
-            let part = |p: usize| _mm256_shuffle_epi8(distances[p], _mm256_load_si256(keys.add(p)));
-            let bits = _mm256_add_epi8(_mm256_add_epi8(part(0), part(1)), _mm256_add_epi8(part(2), part(3)));
-            least = _mm256_min_epu8(least, bits);
-            _mm256_store_si256(row.add(b), bits);
+        let mut beyond = [_mm256_setzero_si256(); QUERIES];
+        // Two queries: the tables of more would not stay in registers.
+        for pair in [0, 2] {
+            let quarter =
+                |r: usize, p: usize| both(DISTANCES.0[usize::from(queries[pair + r] >> (4 * p)) & 15].as_ptr());
+            let of = |r| [quarter(r, 0), quarter(r, 1), quarter(r, 2), quarter(r, 3)];
+            let (distances, mut least) = ([of(0), of(1)], [_mm256_set1_epi8(CHANNELS as i8); 2]);
+            for (b, keys) in head.keys.iter().enumerate() {
+                let keys = keys.0.as_ptr().cast::<__m256i>();
+                for r in 0..2 {
+                    let part = |p: usize| _mm256_shuffle_epi8(distances[r][p], _mm256_load_si256(keys.add(p)));
+                    let bits = _mm256_add_epi8(_mm256_add_epi8(part(0), part(1)), _mm256_add_epi8(part(2), part(3)));
+                    least[r] = _mm256_min_epu8(least[r], bits);
+                    _mm256_store_si256(rows.add((pair + r) * blocks + b), bits);
+                }
+            }
+            for r in 0..2 {
+                let least = _mm_min_epu8(_mm256_castsi256_si128(least[r]), _mm256_extracti128_si256::<1>(least[r]));
+                let least = _mm_minpos_epu16(_mm_min_epu8(least, _mm_srli_epi16::<8>(least)));
+                // 112 to 128 for 0 to 16 bits beyond the least: 128 alone has the sign that chooses the seventeenth
+                // weight.
+                beyond[pair + r] = _mm256_sub_epi8(_mm256_set1_epi8(112), _mm256_broadcastb_epi8(least));
+            }
         }
-        let least = _mm_min_epu8(_mm256_castsi256_si128(least), _mm256_extracti128_si256::<1>(least));
-        let least = _mm_minpos_epu16(_mm_min_epu8(least, _mm_srli_epi16::<8>(least)));
-        // 112 to 128 for 0 to 16 bits beyond the least: 128 alone has the sign that chooses the seventeenth weight.
-        let beyond = _mm256_sub_epi8(_mm256_set1_epi8(112), _mm256_broadcastb_epi8(least));
         let weights = both(table.weights.as_ptr());
         let seventeenth = _mm256_set1_epi8(table.weights[16] as i8);
-        let (zero, mut total) = (_mm256_setzero_si256(), _mm256_setzero_si256());
-        let weigh = |b: usize| {
-            let bits = _mm256_add_epi8(_mm256_load_si256(row.add(b)), beyond);
-            _mm256_blendv_epi8(_mm256_shuffle_epi8(weights, bits), seventeenth, bits)
-        };
-        for b in 0..blocks - 1 {
-            let w = weigh(b);
-            _mm256_store_si256(row.add(b), w);
-            total = _mm256_add_epi64(total, _mm256_sad_epu8(w, zero));
+        let (zero, all) = (_mm256_setzero_si256(), _mm256_set1_epi8(-1));
+        let last = _mm256_load_si256(head.present.0.as_ptr().cast());
+        let mut sums = [zero; QUERIES];
+        for b in 0..blocks {
+            let present = if b == blocks - 1 { last } else { all };
+            for r in 0..QUERIES {
+                let at = rows.add(r * blocks + b);
+                let bits = _mm256_add_epi8(_mm256_load_si256(at), beyond[r]);
+                let w = _mm256_blendv_epi8(_mm256_shuffle_epi8(weights, bits), seventeenth, bits);
+                let w = _mm256_and_si256(w, present);
+                _mm256_store_si256(at, w);
+                sums[r] = _mm256_add_epi64(sums[r], _mm256_sad_epu8(w, zero));
+            }
         }
-        let w = _mm256_and_si256(weigh(blocks - 1), _mm256_loadu_si256(present.as_ptr().cast()));
-        _mm256_store_si256(row.add(blocks - 1), w);
-        total = _mm256_add_epi64(total, _mm256_sad_epu8(w, zero));
-        let total = _mm_add_epi64(_mm256_castsi256_si128(total), _mm256_extracti128_si256::<1>(total));
-        _mm_cvtsi128_si32(_mm_add_epi64(total, _mm_unpackhi_epi64(total, total))) as u32
+        let mut totals = [0; QUERIES];
+        for r in 0..QUERIES {
+            let sum = _mm_add_epi64(_mm256_castsi256_si128(sums[r]), _mm256_extracti128_si256::<1>(sums[r]));
+            totals[r] = _mm_cvtsi128_si32(_mm_add_epi64(sum, _mm_unpackhi_epi64(sum, sum))) as u32;
+        }
+        totals
     }
 }
