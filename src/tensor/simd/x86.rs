@@ -11,9 +11,23 @@ pub struct Avx2;
 #[derive(Clone, Copy, Debug)]
 pub struct Avx512;
 
+/// Sum of eight lanes, half by half: three dependent additions instead of eight.
+///
+/// # Safety
+/// AVX is available.
+#[inline(always)]
+unsafe fn sum8(v: __m256) -> f32 {
+    // SAFETY: the caller vouches for the instructions.
+    unsafe {
+        let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+    }
+}
+
 macro_rules! registers {
     ($name:ident, $lanes:literal, $v:ty, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident,
-     $fma:ident, $max:ident, $to_int:ident, $add_int:ident, $set_int:ident, $shift:ident, $as_float:ident, $round:expr) => {
+     $fma:ident, $max:ident, $to_int:ident, $add_int:ident, $set_int:ident, $shift:ident, $as_float:ident, $round:expr, $sum:expr) => {
         // SAFETY: the caller of each method vouches for the instructions and for the pointers.
         unsafe impl Simd for $name {
             type V = $v;
@@ -68,6 +82,11 @@ macro_rules! registers {
                 }
             }
             #[inline(always)]
+            unsafe fn sum(v: Self::V) -> f32 {
+                // SAFETY: see the impl.
+                unsafe { $sum(v) }
+            }
+            #[inline(always)]
             unsafe fn round(a: Self::V) -> Self::V {
                 // SAFETY: see the impl.
                 unsafe { $round(a) }
@@ -93,7 +112,8 @@ registers!(
     _mm256_set1_epi32,
     _mm256_slli_epi32,
     _mm256_castsi256_ps,
-    _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>
+    _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>,
+    sum8
 );
 registers!(
     Avx512,
@@ -112,5 +132,6 @@ registers!(
     _mm512_set1_epi32,
     _mm512_slli_epi32,
     _mm512_castsi512_ps,
-    _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>
+    _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>,
+    |v| sum8(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)))
 );
