@@ -271,6 +271,8 @@ fn describe(
     state: &train::state::State,
 ) {
     let stages: Vec<&str> = args.stages.0.iter().map(|(s, _)| s.as_str()).collect();
+    // The file's name alone: a model that is passed on should not tell its maker's folders.
+    let name = Path::new(name).file_name().map_or_else(|| name.to_owned(), |f| f.to_string_lossy().into_owned());
     let about =
         format!("reparameterised from {name}: stage {stage} of {}, {} steps each", stages.join(","), args.steps);
     checkpoint.metadata.insert("about".into(), about);

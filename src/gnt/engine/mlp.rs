@@ -17,7 +17,7 @@ pub enum Mlp {
         /// The normalisation.
         norm: Norm,
         /// `C → wide → C`.
-        layers: [Matrix; 2],
+        layers: Box<[Matrix; 2]>,
     },
     /// The multiply and the shift expert.
     Experts {
@@ -51,7 +51,7 @@ impl Mlp {
             MlpLayer::Single(ff) => {
                 let shift = matches!(config.mlp, MlpKind::Shift { .. });
                 let (norm, fc1) = normed(precision, shift, &ff.norm, &ff.fc1, folded);
-                Self::Single { norm, layers: [fc1, Matrix::of(precision, shift, &ff.fc2, folded)] }
+                Self::Single { norm, layers: Box::new([fc1, Matrix::of(precision, shift, &ff.fc2, folded)]) }
             }
             MlpLayer::Experts(e) => {
                 let bias = e.router.bias.map_or(&[0.0, 0.0][..], |b| b.of(folded));
