@@ -44,20 +44,20 @@ pub enum ViewLayer {
 /// Attention along the ray.
 #[derive(Clone, Copy, Debug)]
 pub enum RayLayer {
-    /// [`RayAttentionKind::Softmax`].
+    /// [`crate::RayAttentionKind::Softmax`].
     Softmax(RayAttention),
-    /// [`RayAttentionKind::Hamming`].
+    /// [`crate::RayAttentionKind::Hamming`].
     Hamming(HammingRayAttention),
-    /// [`RayAttentionKind::LinearAngular`].
+    /// [`crate::RayAttentionKind::LinearAngular`].
     LinearAngular(LinearAngular),
 }
 
 /// Feed-forward part of a block.
 #[derive(Clone, Copy, Debug)]
 pub enum MlpLayer {
-    /// [`MlpKind::Dense`] or [`MlpKind::Shift`].
+    /// [`crate::MlpKind::Dense`] or [`crate::MlpKind::Shift`].
     Single(FeedForward),
-    /// [`MlpKind::Experts`].
+    /// [`crate::MlpKind::Experts`].
     Experts(Experts),
 }
 
