@@ -67,7 +67,7 @@ mod tests {
 /// How products are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum PrecisionArg {
-    /// int8 for a network with shift layers, else f32
+    /// int8 for a network with shift layers where the processor has AVX2, else f32
     Auto,
     /// All in f32; shift layers with their exact weights
     F32,

@@ -21,10 +21,10 @@ pub enum Precision {
 
 impl Precision {
     /// What is fastest for a network without being seen: [`Precision::Int8`] where there are shift layers, which were
-    /// trained to do with coarse weights, else [`Precision::F32`].
-    pub fn fastest(config: &Config) -> Self {
+    /// trained to do with coarse weights, and vector products of bytes; else [`Precision::F32`].
+    pub fn fastest(config: &Config, level: Level) -> Self {
         let shifts = config.linears != Weights::Dense || config.mlp != MlpKind::Dense;
-        if shifts { Self::Int8 } else { Self::F32 }
+        if shifts && level > Level::Portable { Self::Int8 } else { Self::F32 }
     }
 
     /// Name as on the command line.

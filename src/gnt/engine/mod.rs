@@ -60,7 +60,7 @@ const KEY_ROWS: usize = 64;
 impl Engine {
     /// Folds and packs the parameters of `model`; products are computed as [`Precision::fastest`] says.
     pub fn new(model: Model, params: &[f32]) -> Self {
-        let precision = Precision::fastest(&model.config);
+        let precision = Precision::fastest(&model.config, tensor::level());
         Self::with_precision(model, params, precision)
     }
 

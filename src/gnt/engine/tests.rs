@@ -220,8 +220,9 @@ fn bytes_keep_the_image() {
 /// A model without shift layers has nothing to run on bytes unless asked to.
 #[test]
 fn the_fastest_precision_depends_on_the_network() {
-    assert_eq!(Precision::fastest(&Config::compact()), Precision::F32);
-    assert_eq!(Precision::fastest(&Config::compact().shift_add()), Precision::Int8);
+    assert_eq!(Precision::fastest(&Config::compact(), Level::Avx2), Precision::F32);
+    assert_eq!(Precision::fastest(&Config::compact().shift_add(), Level::Avx2), Precision::Int8);
+    assert_eq!(Precision::fastest(&Config::compact().shift_add(), Level::Portable), Precision::F32);
     let engine = |config: Config| {
         let model = Model::new(config).unwrap();
         let params = model.layout.initialise(1);
