@@ -52,7 +52,7 @@ fn a_dense_model_becomes_an_additive_one() {
         bytes.len() - 8 - header
     };
     assert!(2 * weights(&packed) < weights(&floats), "{} of {} bytes", weights(&packed), weights(&floats));
-    assert!(holds(&packed, "reparameterised from dense/model.safetensors"));
+    assert!(holds(&packed, "reparameterised from model.safetensors"));
     assert!(holds(&packed, "0.6000:0.4000"));
 
     place.ok("render --scene tiny --out out --model run/model.safetensors --frames 1 --size 9x7 --device cpu");
