@@ -1,4 +1,5 @@
 //! The lowest crate: matrix views and products, instruction-set selection and numeric helpers.
+pub mod cuda;
 pub mod level;
 pub mod math;
 pub mod matrix;

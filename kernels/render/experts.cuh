@@ -1,0 +1,88 @@
+// Feed-forward parts: two layers, or a router and two experts of which each row takes one. Rows are sorted by expert
+// within their ray, so that each expert's products run over its own rows alone.
+// CPU twin: src/gnt/engine/mlp.rs.
+#pragma once
+#include "render/network.cuh"
+
+// x += two layers of norm(x).
+__device__ __forceinline__ void feed_forward_tile(const FeedForward& w, Tile<C>& x) {
+    Input<C> normal = input(normalised(x, w.norm, kBlockEps));
+    add(x, bias_tile<C>(w.parts[0].bias2));
+    perceptron(x, normal, w.parts[0], true);
+}
+
+// Normalises sixteen rows for the experts and chooses one for each; expert and gate go to `chosen` and `gates`.
+__device__ void route_tile(const FeedForward& w, const Shared& s, const Tile<C>& x, int first) {
+    int g = lane_id() / 4, t = lane_id() % 4;
+    Tile<C> normal = normalised(x, w.norm, kBlockEps);
+    float logits[2][2] = {{0, 0}, {0, 0}};
+#pragma unroll
+    for (int n = 0; n < C / 8; n++) {
+        float4 weight = __ldg(reinterpret_cast<const float4*>(w.router + 2 * (8 * n + 2 * t)));
+        for (int i = 0; i < 2; i++) {
+            float a = normal.v[n][2 * i], b = normal.v[n][2 * i + 1];
+            logits[i][0] += a * weight.x + b * weight.z;
+            logits[i][1] += a * weight.y + b * weight.w;
+            store_pair(s.rows + (first + g + 8 * i) * kKeyStride + 8 * n + 2 * t, a, b);
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        float a = quad_sum(logits[i][0]) + __ldg(w.router + 2 * C);
+        float b = quad_sum(logits[i][1]) + __ldg(w.router + 2 * C + 1);
+        if (t == 0) {
+            // A tie goes to the shift expert.
+            int row = first + g + 8 * i;
+            s.gates[row] = 1 / (1 + expf(-fabsf(a - b)));
+            s.chosen[row] = a > b ? 0 : 1;
+        }
+    }
+}
+
+// Both experts on the rows that were routed to them. All threads of the block; begins and ends with a barrier.
+__device__ void run_experts(const FeedForward& w, const Shared& s, int samples, u64* routed) {
+    __syncthreads();
+    int lane = lane_id(), g = lane / 4, t = lane % 4, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
+    int* ends = reinterpret_cast<int*>(s.scratch);
+    if (warp == 0) {
+        int multiply = 0;
+        for (int i = 0; i < samples; i += kWarp)
+            multiply += __popc(__ballot_sync(~0u, i + lane < samples && s.chosen[i + lane] == 0));
+        // The shift expert's rows begin with a tile of their own.
+        int place[2] = {0, ceil_div(multiply, 16) * 16};
+        int end = place[1] + ceil_div(samples - multiply, 16) * 16;
+        for (int i = lane; i < end; i += kWarp) s.order[i] = -1;
+        if (lane == 0) ends[0] = place[1] / 16, ends[1] = end / 16;
+        if (lane == 0 && routed) atomicAdd(routed, u64(multiply));
+        __syncwarp();
+        for (int i = 0; i < samples; i += kWarp) {
+            int expert = i + lane < samples ? s.chosen[i + lane] : -1;
+            for (int e = 0; e < 2; e++) {
+                unsigned mine = __ballot_sync(~0u, expert == e);
+                if (expert == e) s.order[place[e] + __popc(mine & ((1u << lane) - 1))] = i + lane;
+                place[e] += __popc(mine);
+            }
+        }
+    }
+    __syncthreads();
+    for (int tile = warp; tile < ends[1]; tile += warps) {
+        const int expert = tile < ends[0] ? 0 : 1;
+        const Perceptron& part = w.parts[expert];
+        const int row[2] = {s.order[16 * tile + g], s.order[16 * tile + g + 8]};
+        const Stored* from[2];
+        for (int i = 0; i < 2; i++) from[i] = row[i] >= 0 ? s.rows + row[i] * kKeyStride : nullptr;
+        Tile<C> out = bias_tile<C>(part.bias2);
+        perceptron(out, load_input<C>(from[0], from[1]), part, expert == 1);
+        for (int i = 0; i < 2; i++) {
+            if (row[i] < 0) continue;
+            float gate = s.gates[row[i]];
+            // A row belongs to one tile only.
+            float* to = s.state + row[i] * kStateStride + 2 * t;
+#pragma unroll
+            for (int n = 0; n < C / 8; n++) {
+                to[8 * n] += gate * out.v[n][2 * i];
+                to[8 * n + 1] += gate * out.v[n][2 * i + 1];
+            }
+        }
+    }
+    __syncthreads();
+}
