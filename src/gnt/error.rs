@@ -30,6 +30,12 @@ pub enum Error {
     /// Input that cannot be rendered.
     #[error("{0}")]
     Input(String),
+    /// Something that a device has no kernels for.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The CUDA device's error.
+    #[error(transparent)]
+    Cuda(#[from] tensor::cuda::CudaError),
     /// The scene crate's error.
     #[error(transparent)]
     Scene(#[from] scene::Error),

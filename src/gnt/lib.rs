@@ -2,6 +2,7 @@
 pub mod builtin;
 pub mod checkpoint;
 pub mod config;
+pub mod cuda;
 pub mod encoding;
 pub mod engine;
 pub mod error;

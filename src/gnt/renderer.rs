@@ -1,5 +1,6 @@
-//! Whole frames: source views chosen, prepared once and kept, rays handed to all cores a tile at a time.
+//! Whole frames: source views chosen, prepared once and kept, rays handed to all cores a tile at a time, or to a device.
 
+use crate::cuda::{CudaEngine, CudaSource};
 use crate::engine::{Engine, PreparedSource, RayOutput, RayScratch};
 use crate::{Error, Result, sampling};
 use glam::Vec2;
@@ -72,22 +73,76 @@ pub struct Rendered {
 /// A scene and a network, ready to render frame after frame.
 #[derive(Debug)]
 pub struct Renderer {
-    engine: Engine,
+    backend: Backend,
     scene: Scene,
-    prepared: HashMap<usize, PreparedSource>,
+}
+
+/// Where frames are made.
+#[derive(Debug)]
+pub enum Backend {
+    /// On the processor.
+    Cpu(Box<Engine>, Kept<PreparedSource>),
+    /// On a CUDA device.
+    Cuda(Box<CudaEngine>, Kept<CudaSource>),
+}
+
+impl From<Engine> for Backend {
+    fn from(engine: Engine) -> Self {
+        Self::Cpu(Box::new(engine), Kept::default())
+    }
+}
+
+impl From<CudaEngine> for Backend {
+    fn from(engine: CudaEngine) -> Self {
+        Self::Cuda(Box::new(engine), Kept::default())
+    }
+}
+
+/// Prepared source views by their number in the scene.
+#[derive(Debug)]
+pub struct Kept<T> {
+    views: HashMap<usize, T>,
     /// Views in the order in which they were last used, for eviction.
     recent: Vec<usize>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self { views: HashMap::new(), recent: Vec::new() }
+    }
+}
+
+impl<T> Kept<T> {
+    /// Notes that `ids` are used; tells which of them are missing.
+    fn use_now(&mut self, ids: &[usize]) -> Vec<usize> {
+        self.recent.retain(|id| !ids.contains(id));
+        self.recent.extend_from_slice(ids);
+        ids.iter().copied().filter(|id| !self.views.contains_key(id)).collect()
+    }
+
+    /// Drops the views that were not used for longest, so that memory does not grow with the number of views in the
+    /// scene; those of the frame at hand stay.
+    fn evict(&mut self, in_use: usize, bytes: impl Fn(&T) -> u64) {
+        while self.recent.len() > in_use && self.views.values().map(&bytes).sum::<u64>() > KEEP_BYTES {
+            let oldest = self.recent.remove(0);
+            self.views.remove(&oldest);
+        }
+    }
+
+    fn get(&self, ids: &[usize]) -> Vec<&T> {
+        ids.iter().map(|id| &self.views[id]).collect()
+    }
 }
 
 /// Pixels of a tile: neighbours read neighbouring pixels of the sources, and tiles are many enough for all cores.
 const TILE: usize = 64;
 /// Prepared sources that are kept beyond those of the frame at hand, in bytes.
-const KEEP_BYTES: usize = 256 << 20;
+const KEEP_BYTES: u64 = 256 << 20;
 
 impl Renderer {
     /// A renderer of `scene`.
-    pub fn new(engine: Engine, scene: Scene) -> Self {
-        Self { engine, scene, prepared: HashMap::new(), recent: Vec::new() }
+    pub fn new(backend: impl Into<Backend>, scene: Scene) -> Self {
+        Self { backend: backend.into(), scene }
     }
 
     /// The scene.
@@ -95,15 +150,10 @@ impl Renderer {
         &self.scene
     }
 
-    /// The engine.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
     /// Renders a frame; `progress` is told the number of rays just done, from any thread.
     ///
     /// # Errors
-    /// If settings are out of range, no view can be a source, or a photograph cannot be read.
+    /// If settings are out of range, no view can be a source, a photograph cannot be read, or the device fails.
     pub fn render(
         &mut self,
         frame: &Frame,
@@ -114,47 +164,72 @@ impl Renderer {
         frame.camera.validate(&frame.name)?;
         let candidates = scene::paths::source_candidates(&self.scene, frame);
         let sources = scene::nearest_sources(&self.scene, &frame.camera, &candidates, settings.views)?;
+        let (scene, camera) = (&self.scene, &frame.camera);
         let started = Instant::now();
-        self.prepare(&sources, settings.threads)?;
-        let seconds_features = started.elapsed().as_secs_f64();
-        let prepared: Vec<&PreparedSource> = sources.iter().map(|id| &self.prepared[id]).collect();
-        let started = Instant::now();
-        let mut rendered = render_rays(&self.engine, &prepared, &frame.camera, settings, progress);
-        rendered.seconds_rays = started.elapsed().as_secs_f64();
+        let (seconds_features, mut rendered);
+        match &mut self.backend {
+            Backend::Cpu(engine, kept) => {
+                prepare_on_cpu(engine, scene, kept, &sources, settings.threads)?;
+                seconds_features = started.elapsed().as_secs_f64();
+                rendered = render_rays(engine, &kept.get(&sources), camera, settings, progress);
+            }
+            Backend::Cuda(engine, kept) => {
+                prepare_on_device(engine, scene, kept, &sources, settings.threads)?;
+                seconds_features = started.elapsed().as_secs_f64();
+                rendered = engine.render_frame(&kept.get(&sources), camera, settings, &progress)?;
+            }
+        }
+        rendered.seconds_rays = started.elapsed().as_secs_f64() - seconds_features;
         rendered.seconds_features = seconds_features;
         rendered.sources = sources;
         Ok(rendered)
     }
+}
 
-    /// Runs the feature network on those of `ids` that are not there yet, one view a thread.
-    fn prepare(&mut self, ids: &[usize], threads: usize) -> Result<()> {
-        self.recent.retain(|id| !ids.contains(id));
-        self.recent.extend_from_slice(ids);
-        let mut missing: Vec<(usize, Result<Option<PreparedSource>>)> =
-            ids.iter().filter(|id| !self.prepared.contains_key(id)).map(|id| (*id, Ok(None))).collect();
-        let (engine, scene) = (&self.engine, &self.scene);
-        parallel::for_each(&mut missing, threads, |_, (id, out)| {
-            let view = &scene.views[*id];
-            *out = view
-                .load_image()
-                .map_err(Error::from)
-                .and_then(|image| engine.prepare(&view.camera, Arc::new(image)))
-                .map(Some);
-        });
-        for (id, source) in missing {
-            if let Some(source) = source? {
-                self.prepared.insert(id, source);
-            }
+/// Runs the feature network on those of `ids` that are not there yet, one view a thread.
+fn prepare_on_cpu(
+    engine: &Engine,
+    scene: &Scene,
+    kept: &mut Kept<PreparedSource>,
+    ids: &[usize],
+    threads: usize,
+) -> Result<()> {
+    let missing = kept.use_now(ids);
+    let mut made: Vec<(usize, Result<Option<PreparedSource>>)> = missing.into_iter().map(|id| (id, Ok(None))).collect();
+    parallel::for_each(&mut made, threads, |_, (id, out)| {
+        let view = &scene.views[*id];
+        *out = view
+            .load_image()
+            .map_err(Error::from)
+            .and_then(|image| engine.prepare(&view.camera, Arc::new(image)))
+            .map(Some);
+    });
+    for (id, source) in made {
+        if let Some(source) = source? {
+            kept.views.insert(id, source);
         }
-        // The oldest go first, so that memory does not grow with the number of views in the scene.
-        let total =
-            |prepared: &HashMap<usize, PreparedSource>| prepared.values().map(PreparedSource::bytes).sum::<usize>();
-        while self.recent.len() > ids.len() && total(&self.prepared) > KEEP_BYTES {
-            let oldest = self.recent.remove(0);
-            self.prepared.remove(&oldest);
-        }
-        Ok(())
     }
+    kept.evict(ids.len(), |source| source.bytes() as u64);
+    Ok(())
+}
+
+/// The same on a device: photographs are read by all cores, then prepared one after the other.
+fn prepare_on_device(
+    engine: &mut CudaEngine,
+    scene: &Scene,
+    kept: &mut Kept<CudaSource>,
+    ids: &[usize],
+    threads: usize,
+) -> Result<()> {
+    let missing = kept.use_now(ids);
+    let mut images: Vec<Option<scene::Result<Image>>> = missing.iter().map(|_| None).collect();
+    parallel::for_each(&mut images, threads, |i, out| *out = Some(scene.views[missing[i]].load_image()));
+    for (id, image) in missing.iter().zip(images.into_iter().flatten()) {
+        let source = engine.prepare(&scene.views[*id].camera, &image?)?;
+        kept.views.insert(*id, source);
+    }
+    kept.evict(ids.len(), CudaSource::bytes);
+    Ok(())
 }
 
 /// One tile's share of a frame.

@@ -40,6 +40,16 @@ impl InstanceNorm {
         }
     }
 
+    /// Place of the gain, one value per channel.
+    pub fn gain(&self) -> Slot {
+        self.weight
+    }
+
+    /// Place of the offset, one value per channel.
+    pub fn offset(&self) -> Slot {
+        self.bias
+    }
+
     /// Copies gain and offset out of the flat vector.
     pub fn prepare(&self, params: &[f32]) -> NormWeights {
         NormWeights { gain: self.weight.of(params).to_vec(), offset: self.bias.of(params).to_vec() }

@@ -5,6 +5,7 @@
 pub mod activation;
 pub mod codes;
 pub mod conv2d;
+pub mod cuda;
 pub mod experts;
 pub mod feed_forward;
 pub mod hamming_ray_attention;

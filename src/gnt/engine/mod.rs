@@ -163,6 +163,23 @@ impl Engine {
 }
 
 impl PreparedSource {
+    /// The photograph.
+    pub(crate) fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// Width and height of the feature map.
+    pub(crate) fn map_size(&self) -> (usize, usize) {
+        self.map_size
+    }
+
+    /// The map after the first token layer `[pixels, C]`.
+    pub(crate) fn map(&self) -> &[f32] {
+        &self.map
+    }
+}
+
+impl PreparedSource {
     /// Bytes held: image and feature map.
     pub fn bytes(&self) -> usize {
         4 * (self.map.len() + self.image.data.len()) + 8 * self.keys.len()

@@ -3,6 +3,7 @@
 //! Every normalisation is over one image, so features of a source view depend on nothing but its photograph. Parameter
 //! names are those of the official code, where instance normalisations are called `bn`.
 
+pub mod cuda;
 mod join;
 mod pass;
 #[cfg(test)]

@@ -203,7 +203,7 @@ impl FeatureNet {
     }
 
     /// The unit whose output is the output of a stage.
-    fn stage_end(&self, stage: usize) -> usize {
+    pub(super) fn stage_end(&self, stage: usize) -> usize {
         self.stages[stage].last().expect("configurations have a block in every stage").second
     }
 

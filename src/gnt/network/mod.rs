@@ -1,6 +1,7 @@
 //! The training path: the transformer on a few rays at a time, forward and backward, everything in cache.
 
 mod builder;
+pub mod cuda;
 pub mod folding;
 pub mod head;
 pub mod key_map;

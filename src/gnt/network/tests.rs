@@ -1,6 +1,6 @@
 //! The training path against the plain network: values in double precision, gradients by dual numbers.
 
-mod fixture;
+pub(super) mod fixture;
 
 use crate::{Config, Head, MlpKind, Position, RayAttentionKind, Start, ViewAttentionKind, Weights};
 use fixture::{Fixture, RAYS, SAMPLES, VIEWS, config};
@@ -17,6 +17,11 @@ fn official() -> Config {
 
 fn compact() -> Config {
     config(Start::Stats, Position::Ray { frequencies: 4 }, Head::Blend)
+}
+
+/// The two outlines that other tests start from.
+pub(super) fn official_and_compact() -> [Config; 2] {
+    [official(), compact()]
 }
 
 /// Every kind by itself and all together.

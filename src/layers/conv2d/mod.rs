@@ -81,6 +81,26 @@ impl Conv2d {
         self.in_channels
     }
 
+    /// Place of the weight `[out_channels, in_channels, kernel, kernel]`.
+    pub fn weight(&self) -> Slot {
+        self.weight
+    }
+
+    /// Place of the bias `[out_channels]`, if there is one.
+    pub fn bias(&self) -> Option<Slot> {
+        self.bias
+    }
+
+    /// Width and height of the kernel, an odd number; the padding is half of it, rounded down.
+    pub fn kernel(&self) -> usize {
+        self.kernel
+    }
+
+    /// Distance of output pixels in the input.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// Smallest height and width of an input: reflection needs one pixel more than the padding.
     pub fn min_size(&self) -> usize {
         self.pad + 1

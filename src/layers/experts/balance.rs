@@ -90,12 +90,17 @@ impl Usage {
 }
 
 impl Balance {
-    /// Adds the gradient of `weight · (L_IMP + L_LOAD)` to that of the noise-free logits, `[rows, 2]`.
-    pub(super) fn add_gradient(&self, routing: &Routing, d_logits: &mut [f32]) {
-        let usage = Usage::new(routing, [0; 2]);
+    /// Derivatives of `weight · (L_IMP + L_LOAD)` by each `Σ p_i`, and by each `Σ q_i` divided by the noise's deviation.
+    pub(crate) fn slopes(&self, usage: &Usage) -> ([f64; 2], [f64; 2]) {
         let weight = f64::from(self.weight);
         let d_importance = spread(&self.alpha, usage.importance).1.map(|d| d * weight);
         let d_load = spread(&self.alpha, usage.load).1.map(|d| d * weight / f64::from(NOISE_SIGMA));
+        (d_importance, d_load)
+    }
+
+    /// Adds the gradient of `weight · (L_IMP + L_LOAD)` to that of the noise-free logits, `[rows, 2]`.
+    pub(super) fn add_gradient(&self, routing: &Routing, d_logits: &mut [f32]) {
+        let (d_importance, d_load) = self.slopes(&Usage::new(routing, [0; 2]));
         let rows = routing.gates.iter().zip(margins(routing)).zip(d_logits.chunks_exact_mut(2));
         for ((gates, margins), d_logits) in rows {
             // Both terms depend on the logits by their difference alone, so the two gradients are opposite. The noisy

@@ -18,6 +18,12 @@ impl Noise {
         Self(SplitMix(SplitMix(seed).bits() ^ SplitMix(!stream).bits()))
     }
 
+    /// The state before the next row: draw `n` of a SplitMix generator depends on its start and `n` alone, so rows can be
+    /// drawn in any order.
+    pub(crate) fn state(&self) -> u64 {
+        self.0.0
+    }
+
     /// The noise of the two logits of the next row.
     pub fn next_pair(&mut self) -> [f32; 2] {
         // Box-Muller; 1 − u lies in (0, 1], where the logarithm is finite.

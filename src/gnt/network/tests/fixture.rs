@@ -3,7 +3,7 @@
 use crate::network::key_map::{KeyMap, MapGrads};
 use crate::network::parameters::Folded;
 use crate::network::tokens::{RayChunk, Source};
-use crate::network::{Seeds, Shape, Workspace, folding};
+use crate::network::{Routing, Seeds, Shape, Workspace, folding};
 use crate::plain::{Input, Output, Parameters, Real};
 use crate::projection::{Projector, taps, toward};
 use crate::{Config, FeatureConfig, Head, Position, Start, encoding, plain, sampling};
@@ -63,15 +63,15 @@ pub struct Fixture {
     pub params: Vec<f32>,
     cameras: Vec<Camera>,
     images: Vec<Image>,
-    maps: Vec<Vec<f32>>,
+    pub maps: Vec<Vec<f32>>,
     rays: Vec<Ray>,
-    depths: Vec<f32>,
+    pub depths: Vec<f32>,
 }
 
 /// A forward pass and what its backward pass needs.
 pub struct Pass {
     pub workspace: Workspace,
-    folded: Vec<f32>,
+    pub folded: Vec<f32>,
     projected: Vec<Vec<f32>>,
     keys: Vec<KeyMap>,
 }
@@ -113,12 +113,37 @@ impl Fixture {
         Self { config, layout, net, params, cameras, images, maps, rays, depths }
     }
 
-    fn chunk(&self) -> RayChunk<'_> {
+    /// The same network with the first `views` views and `samples` samples a ray.
+    pub fn with_size(mut self, views: usize, samples: usize) -> Self {
+        self.cameras.truncate(views);
+        self.images.truncate(views);
+        self.maps.truncate(views);
+        let mut rng = SplitMix(samples as u64);
+        self.depths.clear();
+        for _ in &self.rays {
+            let mut z = sampling::inverse_depth(RANGE.0, RANGE.1, samples);
+            sampling::jitter(&mut z, || rng.uniform());
+            self.depths.extend(z);
+        }
+        self
+    }
+
+    /// Sizes of the rays' samples.
+    pub fn shape(&self) -> Shape {
+        Shape { samples: self.depths.len() / self.rays.len(), views: self.maps.len() }
+    }
+
+    /// Cameras and photographs.
+    pub fn sources_with_cameras(&self) -> Vec<(Camera, Image)> {
+        self.cameras.iter().copied().zip(self.images.iter().cloned()).collect()
+    }
+
+    pub fn chunk(&self) -> RayChunk<'_> {
         RayChunk { rays: &self.rays, depths: &self.depths, depth_range: RANGE }
     }
 
     fn sources<'a>(&'a self, projected: &'a [Vec<f32>], keys: &'a [KeyMap]) -> Vec<Source<'a>> {
-        (0..VIEWS)
+        (0..self.maps.len())
             .map(|v| Source {
                 projector: Projector::new(&self.cameras[v]),
                 image: &self.images[v],
@@ -131,6 +156,11 @@ impl Fixture {
 
     /// Runs the training path.
     pub fn run(&self) -> Pass {
+        self.run_with(Routing::default(), false)
+    }
+
+    /// Runs the training path with experts routed as told, and with its states recorded where asked.
+    pub fn run_with(&self, routing: Routing, record: bool) -> Pass {
         let folded = folding::fold(&self.net.folds, &self.params, self.net.layout.len());
         let (mut projected, mut keys) = (Vec::new(), Vec::new());
         for (map, image) in self.maps.iter().zip(&self.images) {
@@ -144,36 +174,38 @@ impl Fixture {
             projected.push(out);
         }
         let mut workspace = Workspace::default();
+        (workspace.trunk.routing, workspace.trunk.record) = (routing, record);
         workspace.forward(&self.config, &self.net, &folded, &self.sources(&projected, &keys), self.chunk());
         Pass { workspace, folded, projected, keys }
     }
 
     /// Gradients of the parameters after `pass`.
     pub fn gradients(&self, pass: &mut Pass, d_rgb: &[f32], d_ray_logits: Option<&[f32]>) -> Vec<f32> {
-        let mut d_maps = MapGrads::default();
-        d_maps.reset(&self.sources(&pass.projected, &pass.keys));
-        let mut folded_grads = vec![0.0; self.net.layout.len()];
-        let shape = Shape { samples: SAMPLES, views: VIEWS };
         let seeds = Seeds { rgb: d_rgb, ray_logits: d_ray_logits, states: None, tokens: None };
-        pass.workspace.backward(
-            &self.config,
-            &self.net,
-            &pass.folded,
-            shape,
-            seeds,
-            Some(&mut d_maps),
-            &mut folded_grads,
-        );
-        let MapGrads { mut maps, keys } = d_maps;
-        for ((key, d_key), d_map) in pass.keys.iter_mut().zip(&keys).zip(&mut maps) {
-            key.backward(&self.net, &pass.folded, d_key, d_map, &mut folded_grads);
-        }
-        for (map, d_map) in self.maps.iter().zip(&maps) {
-            self.net.token_features.backward(&pass.folded, map, d_map, None, &mut folded_grads);
-        }
+        let (folded_grads, _) = self.gradients_from(pass, seeds);
         let mut grads = vec![0.0; self.layout.len()];
         folding::unfold(&self.net.folds, &self.params, &folded_grads, &mut grads);
         grads
+    }
+
+    /// Gradients of the folded parameters and of the feature maps after `pass`.
+    pub fn gradients_from(&self, pass: &mut Pass, seeds: Seeds) -> (Vec<f32>, Vec<Vec<f32>>) {
+        let mut d_maps = MapGrads::default();
+        d_maps.reset(&self.sources(&pass.projected, &pass.keys));
+        let mut grads = vec![0.0; self.net.layout.len()];
+        let d_projected = Some(&mut d_maps);
+        pass.workspace.backward(&self.config, &self.net, &pass.folded, self.shape(), seeds, d_projected, &mut grads);
+        let MapGrads { mut maps, keys } = d_maps;
+        for ((key, d_key), d_map) in pass.keys.iter_mut().zip(&keys).zip(&mut maps) {
+            key.backward(&self.net, &pass.folded, d_key, d_map, &mut grads);
+        }
+        let features = self.maps.iter().zip(&maps).map(|(map, d_map)| {
+            let mut d = vec![0.0; map.len()];
+            self.net.token_features.backward(&pass.folded, map, d_map, Some((&mut d, false)), &mut grads);
+            d
+        });
+        let features = features.collect();
+        (grads, features)
     }
 
     /// Runs the plain network; parameter number `i` is `value(i)`.

@@ -1,0 +1,134 @@
+//! Whole frames on a device: chunks of rays on two streams, so that one computes while the host reads the other.
+
+use super::{CudaEngine, CudaSource, RayBatch, Rays, Want};
+use crate::renderer::{Rendered, Settings};
+use crate::{Error, Result, sampling};
+use glam::Vec2;
+use scene::{Camera, Image, Ray};
+use tensor::cuda::CudaError;
+use tensor::parallel;
+
+/// Most rays of a launch: enough to fill any device many times over.
+const CHUNK: usize = 32 * 1024;
+/// Fewest rays of a launch before a lack of memory is final.
+const FEWEST: usize = 64;
+
+impl CudaEngine {
+    /// Casts every `settings.stride`-th ray of `camera`; `progress` is told the number of rays just done.
+    ///
+    /// # Errors
+    /// If the device fails, or its memory does not suffice for the smallest chunk.
+    pub fn render_frame(
+        &mut self,
+        sources: &[&CudaSource],
+        camera: &Camera,
+        settings: &Settings,
+        progress: &dyn Fn(usize),
+    ) -> Result<Rendered> {
+        let result = self.chunks(sources, camera, settings, progress);
+        if result.is_err() {
+            self.abandon();
+        }
+        result
+    }
+
+    fn chunks(
+        &mut self,
+        sources: &[&CudaSource],
+        camera: &Camera,
+        settings: &Settings,
+        progress: &dyn Fn(usize),
+    ) -> Result<Rendered> {
+        let (width, height) = (camera.width.div_ceil(settings.stride), camera.height.div_ceil(settings.stride));
+        let count = width as usize * height as usize;
+        let ray = |i: usize| {
+            let (x, y) = (i as u32 % width, i as u32 / width);
+            camera.ray(Vec2::new((x * settings.stride) as f32, (y * settings.stride) as f32))
+        };
+        let (near, far) = settings.depth_range;
+        let coarse = sampling::inverse_depth(near, far, settings.samples);
+        let mut frame = Frame { rgb: vec![0.0; 3 * count], depth: vec![0.0; count], range: vec![0.0; count] };
+        let mut chunk = CHUNK;
+        let mut first = 0;
+        let mut running: Option<Chunk> = None;
+        let mut stream = 0;
+        while first < count || running.is_some() {
+            let mut next = None;
+            if first < count {
+                let rays: Vec<Ray> = (first..(first + chunk).min(count)).map(ray).collect();
+                let job = Rays { rays: &rays, depths: &coarse, samples: settings.samples, depth_range: (near, far) };
+                let want = Want { weights: settings.importance > 0, counters: self.counting, ..Want::default() };
+                match self.start(stream, sources, job, want) {
+                    Ok(()) => {
+                        next = Some(Chunk { stream, first, rays });
+                        first += next.as_ref().map_or(0, |c| c.rays.len());
+                        stream = 1 - stream;
+                    }
+                    // What the other stream holds is fetched first, then fewer rays are tried.
+                    Err(Error::Cuda(CudaError::OutOfMemory { .. })) if chunk > FEWEST => {
+                        self.features.release_memory();
+                        chunk /= 2;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if let Some(done) = running.take() {
+                let mut batch = self.finish(done.stream)?;
+                if settings.importance > 0 {
+                    batch = self.refine(sources, &done, &coarse, &batch, settings)?;
+                }
+                progress(done.rays.len());
+                frame.put(&done, &batch);
+            }
+            running = next;
+        }
+        let Frame { rgb, depth, range } = frame;
+        let image = Image { width, height, data: rgb };
+        Ok(Rendered { image, depth, range, sources: Vec::new(), seconds_features: 0.0, seconds_rays: 0.0, rays: count })
+    }
+
+    /// The second pass: samples where the first found something.
+    fn refine(
+        &mut self,
+        sources: &[&CudaSource],
+        chunk: &Chunk,
+        coarse: &[f32],
+        batch: &RayBatch,
+        settings: &Settings,
+    ) -> Result<RayBatch> {
+        let samples = settings.samples + settings.importance;
+        let positions = sampling::linspace(settings.importance);
+        let mut depths = vec![0.0; chunk.rays.len() * samples];
+        let mut rows: Vec<(&mut [f32], &[f32])> =
+            depths.chunks_exact_mut(samples).zip(batch.weights.chunks_exact(settings.samples)).collect();
+        parallel::for_each(&mut rows, settings.threads, |_, (row, weights)| {
+            row.copy_from_slice(&sampling::refine_inverse_depth(coarse, weights, &positions));
+        });
+        let rays = Rays { rays: &chunk.rays, depths: &depths, samples, depth_range: settings.depth_range };
+        self.start(chunk.stream, sources, rays, Want::default())?;
+        self.finish(chunk.stream)
+    }
+}
+
+struct Chunk {
+    stream: usize,
+    first: usize,
+    rays: Vec<Ray>,
+}
+
+struct Frame {
+    rgb: Vec<f32>,
+    depth: Vec<f32>,
+    range: Vec<f32>,
+}
+
+impl Frame {
+    fn put(&mut self, chunk: &Chunk, batch: &RayBatch) {
+        let count = chunk.rays.len();
+        self.rgb[3 * chunk.first..][..3 * count].copy_from_slice(&batch.rgb);
+        self.depth[chunk.first..][..count].copy_from_slice(&batch.depth);
+        for ((range, z), ray) in self.range[chunk.first..].iter_mut().zip(&batch.depth).zip(&chunk.rays) {
+            *range = z * ray.direction.length();
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Chunks of rays: buffers, launches, results.
+
+use super::plan::{Plan, render_source};
+use super::source::SourceView;
+use super::{CudaEngine, CudaSource};
+use crate::{Error, Result};
+use scene::Ray;
+use tensor::cuda::{Args, Buffer, CudaError, Device, Launch, Plain, STREAMS};
+
+/// Rays and where their samples lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Rays<'a> {
+    /// The rays.
+    pub rays: &'a [Ray],
+    /// Depths of the samples, increasing: `[samples]`, the same for all rays, or `[rays, samples]`.
+    pub depths: &'a [f32],
+    /// Samples a ray.
+    pub samples: usize,
+    /// Near and far bound.
+    pub depth_range: (f32, f32),
+}
+
+/// What is wanted beside colour and depth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Want {
+    /// Weights of the samples.
+    pub weights: bool,
+    /// States after each stage, for comparisons: the start, and after each view block, position layer and ray block.
+    pub states: bool,
+    /// Clock cycles of each stage and rows of the experts, see [`CudaEngine::counters`].
+    pub counters: bool,
+}
+
+/// What rays give.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RayBatch {
+    /// Colours `[rays, 3]`, not clipped.
+    pub rgb: Vec<f32>,
+    /// Mean depth `[rays]`.
+    pub depth: Vec<f32>,
+    /// Weights of the samples `[rays, samples]`, which sum to 1; empty if not wanted.
+    pub weights: Vec<f32>,
+    /// `[stages, rays, samples, C]`; empty if not wanted.
+    pub states: Vec<f32>,
+}
+
+/// What launches counted so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Clock cycles of the blocks, by [`crate::engine::Stage`].
+    pub cycles: [u64; 5],
+    /// Rows that the multiply experts ran.
+    pub multiplied: u64,
+}
+
+/// Twin of the struct in `kernels/render/network.cuh`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    sources: u64,
+    rays: u64,
+    depths: u64,
+    workspace: u64,
+    rgb: u64,
+    weights: u64,
+    depth: u64,
+    states: u64,
+    cycles: u64,
+    routed: u64,
+    workspace_stride: u64,
+    near: f32,
+    far: f32,
+    num_rays: i32,
+    num_samples: i32,
+    num_views: i32,
+    depth_stride: i32,
+}
+
+// SAFETY: eleven words of eight bytes and six of four: no padding.
+unsafe impl Plain for Job {}
+
+/// Buffers of launches, kept between them.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    streams: [StreamBuffers; STREAMS],
+    counters: Buffer<u64>,
+}
+
+/// What a stream's launch reads and writes; another stream has its own, so that one can be read while the other runs.
+#[derive(Debug)]
+struct StreamBuffers {
+    sources: Buffer<SourceView>,
+    rays: Buffer<f32>,
+    depths: Buffer<f32>,
+    workspace: Buffer<u8>,
+    rgb: Buffer<f32>,
+    depth: Buffer<f32>,
+    weights: Buffer<f32>,
+    states: Buffer<f32>,
+    pending: Option<Pending>,
+}
+
+/// A launch whose results are not fetched yet.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    rays: usize,
+    samples: usize,
+    stages: usize,
+    want: Want,
+}
+
+impl Buffers {
+    pub fn new(device: &Device) -> Result<Self> {
+        let streams = [StreamBuffers::new(device)?, StreamBuffers::new(device)?];
+        Ok(Self { streams, counters: device.zeros(6)? })
+    }
+}
+
+/// Numbers of values that a launch needs.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    sources: usize,
+    rays: usize,
+    depths: usize,
+    weights: usize,
+    states: usize,
+}
+
+impl StreamBuffers {
+    fn new(device: &Device) -> Result<Self> {
+        let floats = || device.zeros::<f32>(0);
+        Ok(Self {
+            sources: device.zeros(0)?,
+            rays: floats()?,
+            depths: floats()?,
+            workspace: device.zeros(0)?,
+            rgb: floats()?,
+            depth: floats()?,
+            weights: floats()?,
+            states: floats()?,
+            pending: None,
+        })
+    }
+
+    /// Makes room for a launch, and workspace for as many of `blocks` blocks as the rest of the memory allows; tells how
+    /// many those are.
+    fn make(&mut self, room: Room, workspace: usize, mut blocks: usize) -> Result<usize> {
+        fit(&mut self.sources, room.sources)?;
+        fit(&mut self.rays, 6 * room.rays)?;
+        fit(&mut self.depths, room.depths)?;
+        fit(&mut self.rgb, 3 * room.rays)?;
+        fit(&mut self.depth, room.rays)?;
+        fit(&mut self.weights, room.weights)?;
+        fit(&mut self.states, room.states)?;
+        while let Err(error) = fit(&mut self.workspace, workspace * blocks) {
+            match error {
+                Error::Cuda(CudaError::OutOfMemory { .. }) if blocks > 1 => blocks = blocks.div_ceil(2),
+                other => return Err(other),
+            }
+        }
+        Ok(blocks)
+    }
+}
+
+/// Makes room for `len` values; what is there is lost where the buffer is too small.
+fn fit<T: Plain>(buffer: &mut Buffer<T>, len: usize) -> Result<()> {
+    if buffer.len() < len {
+        let device = buffer.device().clone();
+        // The old memory goes first: both together might be too much.
+        *buffer = device.zeros(0)?;
+        *buffer = device.zeros(len)?;
+    }
+    Ok(())
+}
+
+impl CudaEngine {
+    /// Renders rays and waits for them.
+    ///
+    /// # Errors
+    /// If no source is given, the depths do not fit the rays, or the device fails.
+    pub fn render(&mut self, sources: &[&CudaSource], rays: Rays, want: Want) -> Result<RayBatch> {
+        self.start(0, sources, rays, want)?;
+        self.finish(0)
+    }
+
+    /// Starts to render rays on a stream, whose results before must have been fetched; the sources must live until its
+    /// own are. Where memory is short, fewer blocks run at once.
+    ///
+    /// # Errors
+    /// As [`CudaEngine::render`].
+    ///
+    /// # Panics
+    /// If the stream's results were not fetched.
+    pub(super) fn start(&mut self, stream: usize, sources: &[&CudaSource], rays: Rays, want: Want) -> Result<()> {
+        let (count, samples) = (rays.rays.len(), rays.samples);
+        let per_ray = rays.depths.len() != samples;
+        if sources.is_empty() || count == 0 {
+            return Err(Error::Input(format!("expected rays and source views, found {count} and {}", sources.len())));
+        }
+        if samples < 2 || (per_ray && rays.depths.len() != count * samples) {
+            let found = rays.depths.len();
+            return Err(Error::Input(format!("depths of {count} rays with {samples} samples: found {found}")));
+        }
+        let plan = Plan::new(&self.config, self.tuning, self.precision, self.device.info(), samples, sources.len())?;
+        let module = match self.render.get(&plan.large) {
+            Some(module) => module.clone(),
+            None => {
+                let module =
+                    self.device.module(&render_source(&self.config, self.tuning, self.precision, plan.large)?)?;
+                self.render.insert(plan.large, module.clone());
+                module
+            }
+        };
+        let stages = if want.states { 1 + 3 * self.config.depth } else { 0 };
+        let Buffers { streams, counters } = &mut self.buffers;
+        let b = &mut streams[stream];
+        assert!(b.pending.is_none(), "results of stream {stream} were not fetched");
+
+        let views: Vec<SourceView> = sources.iter().map(|s| s.view).collect();
+        let room = Room {
+            sources: views.len(),
+            rays: count,
+            depths: rays.depths.len(),
+            weights: if want.weights { count * samples } else { 0 },
+            states: stages * count * samples * self.config.width,
+        };
+        let blocks = match b.make(room, plan.workspace, plan.blocks.min(count)) {
+            Ok(blocks) => blocks,
+            Err(error) => {
+                // What was made for more rays would be in the way of fewer.
+                *b = StreamBuffers::new(&self.device)?;
+                return Err(error);
+            }
+        };
+        b.sources.write_on(stream, 0, &views)?;
+        let flat: Vec<f32> =
+            rays.rays.iter().flat_map(|r| [r.origin, r.direction]).flat_map(|v| v.to_array()).collect();
+        b.rays.write_on(stream, 0, &flat)?;
+        b.depths.write_on(stream, 0, rays.depths)?;
+        let some = |wanted: bool, address: u64| if wanted { address } else { 0 };
+        let job = Job {
+            sources: b.sources.address(),
+            rays: b.rays.address(),
+            depths: b.depths.address(),
+            workspace: b.workspace.address(),
+            rgb: b.rgb.address(),
+            weights: some(want.weights, b.weights.address()),
+            depth: b.depth.address(),
+            states: some(want.states, b.states.address()),
+            cycles: some(want.counters, counters.address()),
+            routed: some(want.counters, counters.address() + 40),
+            workspace_stride: plan.workspace as u64,
+            near: rays.depth_range.0,
+            far: rays.depth_range.1,
+            num_rays: i32::try_from(count).map_err(|_| Error::Input(format!("{count} rays are too many")))?,
+            num_samples: samples as i32,
+            num_views: sources.len() as i32,
+            depth_stride: if per_ray { samples as i32 } else { 0 },
+        };
+        let how = Launch::new(blocks, plan.threads).shared(plan.shared).on(stream);
+        let args = Args::new().value(job).value(self.network.weights);
+        // SAFETY: the twins of the kernel's structs; buffers were made as large as the counts in the job say, the
+        // workspace for as many blocks as are launched; sources and weights live as long as `self` and the caller's
+        // borrow, and results are fetched before anything is dropped.
+        unsafe { module.launch("render_rays", &how, args)? };
+        b.pending = Some(Pending { rays: count, samples, stages, want });
+        Ok(())
+    }
+
+    /// Waits for what was started on a stream and fetches it.
+    ///
+    /// # Errors
+    /// If the device failed.
+    ///
+    /// # Panics
+    /// If nothing was started.
+    pub(super) fn finish(&mut self, stream: usize) -> Result<RayBatch> {
+        let c = self.config.width;
+        let b = &mut self.buffers.streams[stream];
+        let Pending { rays, samples, stages, want } = b.pending.take().expect("rays were started on the stream");
+        let fetch = |buffer: &Buffer<f32>, len: usize| -> Result<Vec<f32>> {
+            let mut values = vec![0.0; len];
+            buffer.read_on(stream, 0, &mut values)?;
+            Ok(values)
+        };
+        Ok(RayBatch {
+            rgb: fetch(&b.rgb, 3 * rays)?,
+            depth: fetch(&b.depth, rays)?,
+            weights: fetch(&b.weights, if want.weights { rays * samples } else { 0 })?,
+            states: fetch(&b.states, stages * rays * samples * c)?,
+        })
+    }
+
+    /// Gives the memory of launches back; the next ones take what they need.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn release_buffers(&mut self) -> Result<()> {
+        self.device.synchronise()?;
+        self.features.release_memory();
+        self.buffers = Buffers::new(&self.device)?;
+        Ok(())
+    }
+
+    /// Waits for everything that was started and forgets its results.
+    pub(super) fn abandon(&mut self) {
+        // Whatever failed before has been told already.
+        let _ = self.device.synchronise();
+        self.buffers.streams.iter_mut().for_each(|b| b.pending = None);
+    }
+
+    /// What launches with [`Want::counters`] counted since the last call.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn counters(&mut self) -> Result<Counters> {
+        self.device.synchronise()?;
+        let all = self.buffers.counters.read()?;
+        self.buffers.counters.clear(0)?;
+        Ok(Counters { cycles: std::array::from_fn(|i| all[i]), multiplied: all[5] })
+    }
+}

@@ -1,0 +1,300 @@
+//! The ray kernel, run on the CPU, against the CPU's engine and the training path.
+
+use super::check::{Reference, Setup};
+use super::*;
+use crate::renderer::{self, Rendered, Settings};
+use crate::testing::{SmallScene, small_model, small_scene};
+use crate::{
+    Config, FeatureConfig, Head, MlpKind, Model, Position, RayAttentionKind, Start, ViewAttentionKind, Weights,
+    sampling,
+};
+use kernels_host::Schedule;
+use layers::params::SplitMix;
+
+const FEATURES: FeatureConfig =
+    FeatureConfig { stem_width: 4, stem_stride: 2, widths: [6, 4, 8], blocks: [1, 2, 1], channels: 5 };
+
+/// Official sizes with fewer blocks, and a small feature network.
+fn official() -> Config {
+    Config { features: FEATURES, ..Config::official(2) }
+}
+
+fn compact() -> Config {
+    Config { features: FEATURES, depth: 3, ..Config::compact() }
+}
+
+/// Sizes that fill neither tiles nor operands.
+fn odd() -> Config {
+    Config {
+        width: 16,
+        heads: 2,
+        mlp_ratio: 3,
+        attention_hidden: 3,
+        start: Start::Stats,
+        position: Position::World { frequencies: 3 },
+        ..official()
+    }
+}
+
+fn odd_codes() -> Config {
+    Config {
+        width: 48,
+        heads: 3,
+        mlp_ratio: 1,
+        attention_hidden: 11,
+        start: Start::Max,
+        position: Position::Ray { frequencies: 2 },
+        head: Head::Blend,
+        view_attention: ViewAttentionKind::Hamming,
+        ray_attention: RayAttentionKind::Hamming,
+        linears: Weights::Shift { bits: 5 },
+        mlp: MlpKind::Experts { bits: 5 },
+        ..official()
+    }
+}
+
+fn random(config: Config) -> (Model, Vec<f32>) {
+    let model = Model::new(config).unwrap();
+    let mut rng = SplitMix(9);
+    let params = model.layout.initialise(4).iter().map(|p| p * 1.5 + 0.05 * (rng.uniform() - 0.5)).collect();
+    (model, params)
+}
+
+fn setup<'a>(
+    (model, params): &'a (Model, Vec<f32>),
+    scene: &'a SmallScene,
+    views: usize,
+    depths: &'a [f32],
+) -> Setup<'a> {
+    let sources = &scene.sources[..views];
+    Setup { model, params, sources, rays: &scene.rays, depths, depth_range: scene.depth_range }
+}
+
+/// In f32: within 1e-4 of the CPU after each stage, for one to three views, samples that no view sees, rays that end
+/// within a tile.
+fn agrees_in_f32(config: Config) {
+    let (network, scene, device) = (random(config), small_scene(), kernels_host::device());
+    for (views, samples) in [(1, 7), (3, 33), (2, 16)] {
+        let depths = sampling::inverse_depth(0.3, 30.0, samples);
+        let setup = setup(&network, &scene, views, &depths);
+        for difference in Reference::new(setup).unwrap().compare(&device, setup).unwrap() {
+            assert!(difference.relative() < 1e-4, "{views} views, {samples} samples: {difference:?}");
+        }
+    }
+}
+
+#[test]
+fn dense_official_in_f32() {
+    agrees_in_f32(official());
+}
+
+#[test]
+fn dense_compact_in_f32() {
+    agrees_in_f32(compact());
+}
+
+#[test]
+fn additive_official_in_f32() {
+    agrees_in_f32(official().shift_add());
+}
+
+#[test]
+fn additive_compact_in_f32() {
+    agrees_in_f32(compact().shift_add());
+}
+
+#[test]
+fn odd_sizes_in_f32() {
+    agrees_in_f32(odd());
+    agrees_in_f32(odd_codes());
+}
+
+/// In bf16, and on bytes where the network allows it: above 50 dB.
+#[test]
+fn trained_weights_at_every_precision() {
+    let built_in = crate::builtin::NAMES.iter().map(|name| {
+        let (model, params, _) = crate::builtin::load(name).unwrap();
+        (model, params)
+    });
+    let (scene, device) = (small_scene(), kernels_host::device());
+    for network in std::iter::once(small_model()).chain(built_in) {
+        let depths = sampling::inverse_depth(0.3, 30.0, 48);
+        let setup = setup(&network, &scene, 3, &depths);
+        let reference = Reference::new(setup).unwrap();
+        let psnr = |precision| reference.psnr(&device, setup, precision).unwrap();
+        assert!(psnr(Precision::Bf16) > 50.0, "{} dB", psnr(Precision::Bf16));
+        if Precision::fastest(&network.0.config) == Precision::Int8 {
+            let (bytes, codes) = (psnr(Precision::Int8), psnr(Precision::Packed));
+            assert!(bytes > 50.0, "{bytes} dB");
+            assert_eq!(bytes, codes, "bytes and codes are the same numbers");
+        }
+    }
+}
+
+/// The order in which threads run between barriers changes nothing.
+#[test]
+fn barriers_are_where_they_must_be() {
+    let (network, scene, device) = (random(compact().shift_add()), small_scene(), kernels_host::device());
+    let depths = sampling::inverse_depth(0.3, 30.0, 40);
+    let setup = setup(&network, &scene, 2, &depths);
+    let reference = Reference::new(setup).unwrap();
+    for schedule in [Schedule::Reverse, Schedule::Random(5)] {
+        kernels_host::set_schedule(schedule);
+        let differences = reference.compare(&device, setup).unwrap();
+        kernels_host::set_schedule(Schedule::Forward);
+        assert!(differences.iter().all(|d| d.relative() < 1e-4), "{schedule:?}: {differences:?}");
+    }
+}
+
+/// Sources on the device and on the CPU, an engine on each, and a target.
+struct Pair {
+    device: Device,
+    cuda: CudaEngine,
+    cpu: crate::engine::Engine,
+    scene: SmallScene,
+}
+
+impl Pair {
+    fn new(config: Config) -> Self {
+        let (model, params) = random(config);
+        let device = kernels_host::device();
+        let cuda = CudaEngine::new(device.clone(), &model, &params, Precision::F32).unwrap();
+        let cpu = crate::engine::Engine::with_precision(model, &params, crate::engine::Precision::F32);
+        Self { device, cuda, cpu, scene: small_scene() }
+    }
+
+    fn sources(&mut self) -> Vec<CudaSource> {
+        self.scene.sources.iter().map(|(camera, image)| self.cuda.prepare(camera, image).unwrap()).collect()
+    }
+
+    /// A camera beside the first source: where both coincide, the direction between them is all rounding.
+    fn target(&self) -> scene::Camera {
+        let camera = self.scene.sources[0].0;
+        let aside = glam::Mat4::from_translation(glam::Vec3::new(0.05, -0.03, 0.02));
+        scene::Camera { world_from_camera: aside * camera.world_from_camera, ..camera }
+    }
+
+    fn frame(&mut self, sources: &[CudaSource], settings: &Settings) -> crate::Result<Rendered> {
+        let target = self.target();
+        self.cuda.render_frame(&sources.iter().collect::<Vec<_>>(), &target, settings, &|_| {})
+    }
+}
+
+fn frame_settings(importance: usize) -> Settings {
+    Settings { samples: 9, importance, views: 3, threads: 2, stride: 3, depth_range: (1.2, 40.0) }
+}
+
+/// A frame of the device is that of the CPU, with one pass and with two.
+#[test]
+fn frames_equal_the_cpu() {
+    let mut pair = Pair::new(compact());
+    let sources = pair.sources();
+    let on_cpu: Vec<_> = pair
+        .scene
+        .sources
+        .iter()
+        .map(|(camera, image)| pair.cpu.prepare(camera, std::sync::Arc::new(image.clone())).unwrap())
+        .collect();
+    for importance in [0, 5] {
+        let settings = frame_settings(importance);
+        let got = pair.frame(&sources, &settings).unwrap();
+        let target = pair.target();
+        let want = renderer::render_rays(&pair.cpu, &on_cpu.iter().collect::<Vec<_>>(), &target, &settings, &|_| {});
+        assert_eq!((got.image.width, got.rays), (want.image.width, want.rays));
+        let worst = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        // Samples of the second pass move with the weights of the first, which agree to 2e-5.
+        let colour = worst(&got.image.data, &want.image.data);
+        assert!(colour < if importance > 0 { 1e-3 } else { 1e-4 }, "importance {importance}: {colour}");
+        assert!(worst(&got.depth, &want.depth) < 1e-3 * 40.0 && worst(&got.range, &want.range) < 1e-3 * 40.0);
+    }
+}
+
+/// A target that is a source: samples lie on the borders of its image, where rounding decides whether they are seen. The
+/// second frame finds what the first has left in the workspace and must not read it.
+#[test]
+fn borders_are_seen_the_same_twice() {
+    let mut pair = Pair::new(compact());
+    let sources = pair.sources();
+    let sources: Vec<&CudaSource> = sources.iter().collect();
+    let target = pair.scene.sources[0].0;
+    let mut frame = || pair.cuda.render_frame(&sources, &target, &frame_settings(0), &|_| {}).unwrap().image.data;
+    let first = frame();
+    assert_eq!(frame(), first);
+}
+
+/// Where memory is short, chunks and blocks become smaller and the frame stays the same; where it is too short for
+/// anything, that is told.
+#[test]
+fn short_memory_makes_smaller_chunks() {
+    let mut pair = Pair::new(compact());
+    let sources = pair.sources();
+    let whole = pair.frame(&sources, &frame_settings(0)).unwrap();
+    pair.cuda.release_buffers().unwrap();
+    let leave =
+        |device: &Device, bytes: u64| device.zeros::<u8>((device.0.free_memory().unwrap() - bytes) as usize).unwrap();
+    let held = leave(&pair.device, 96 << 10);
+    let small = pair.frame(&sources, &frame_settings(0)).unwrap();
+    assert_eq!(small.image.data, whole.image.data);
+    drop(held);
+    pair.cuda.release_buffers().unwrap();
+    let held = leave(&pair.device, 4 << 10);
+    let error = pair.frame(&sources, &frame_settings(0)).unwrap_err().to_string();
+    assert!(error.starts_with("device memory: "), "{error}");
+    drop(held);
+    assert_eq!(pair.frame(&sources, &frame_settings(0)).unwrap().image.data, whole.image.data);
+}
+
+/// More samples than shared memory holds.
+#[test]
+fn long_rays_lie_in_global_memory() {
+    let (network, scene, device) = (random(odd()), small_scene(), kernels_host::device());
+    let depths = sampling::inverse_depth(0.3, 30.0, 640);
+    let plan = plan::Plan::new(&network.0.config, Tuning::of(&network.0.config), Precision::F32, device.info(), 640, 2)
+        .unwrap();
+    assert!(plan.large && plan.shared == 0, "{plan:?}");
+    let setup = Setup { rays: &scene.rays[..2], ..setup(&network, &scene, 2, &depths) };
+    for difference in Reference::new(setup).unwrap().compare(&device, setup).unwrap() {
+        assert!(difference.relative() < 1e-4, "{difference:?}");
+    }
+}
+
+/// What the kernels cannot do is an error, not a wrong picture.
+#[test]
+fn bad_input_is_told() {
+    let unsupported = |config: Config| {
+        let (model, params) = random(config);
+        CudaEngine::new(kernels_host::device(), &model, &params, Precision::F32).unwrap_err().to_string()
+    };
+    let angular = Config { ray_attention: RayAttentionKind::LinearAngular { branch: true }, ..compact() };
+    assert!(unsupported(angular).contains("linear-angular"));
+    let (model, params) = random(compact());
+    let error = CudaEngine::new(kernels_host::device(), &model, &params, Precision::Int8).unwrap_err().to_string();
+    assert!(error.contains("precision int8: expected a network whose linear layers"), "{error}");
+    assert!(unsupported(Config { heads: 8, ..compact() }).contains("heads of 8 or a multiple of 16 channels, found 4"));
+    let mut pair = Pair::new(compact());
+    let sources = pair.sources();
+    let sources: Vec<&CudaSource> = sources.iter().collect();
+    let rays = &pair.scene.rays[..2];
+    let job = |depths, samples| Rays { rays, depths, samples, depth_range: (1.0, 9.0) };
+    let z = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    for (sources, job) in [(&[][..], job(&z[..2], 2)), (&sources, job(&z, 2)), (&sources, job(&z[..1], 1))] {
+        assert!(pair.cuda.render(sources, job, Want::default()).is_err());
+    }
+    assert_eq!(pair.cuda.render(&sources, job(&z, 3), Want::default()).unwrap().rgb.len(), 6);
+}
+
+/// A block that takes one ray after the other forgets the last one.
+#[test]
+fn rays_do_not_remember_each_other() {
+    let mut pair = Pair::new(compact());
+    let sources = pair.sources();
+    let sources: Vec<&CudaSource> = sources.iter().collect();
+    let rays: Vec<scene::Ray> = (0..24).flat_map(|_| pair.scene.rays.clone()).collect();
+    let depths = sampling::inverse_depth(0.3, 30.0, 9);
+    let job = Rays { rays: &rays, depths: &depths, samples: 9, depth_range: pair.scene.depth_range };
+    let got = pair.cuda.render(&sources, job, Want::default()).unwrap();
+    let count = 3 * pair.scene.rays.len();
+    for copy in got.rgb.chunks_exact(count) {
+        assert_eq!(copy, &got.rgb[..count]);
+    }
+}

@@ -1,0 +1,210 @@
+//! The feature network on a CUDA device, forward and backward, in f32.
+//!
+//! Convolutions are implicit products of matrices, normalisations are fused with the residual and the activation that
+//! follow them. Every sum has a fixed order, so a pass repeats to the last bit on the same device. Functions return
+//! before the work is done; all of it is in order on the first stream.
+
+mod backward;
+mod conv;
+mod forward;
+#[cfg(test)]
+mod layer_tests;
+mod norm;
+mod pool;
+mod resize;
+#[cfg(test)]
+mod tests;
+
+use super::FeatureNet;
+use crate::{Error, Result};
+use conv::Product;
+pub use forward::CudaTape;
+use layers::Slot;
+use layers::conv2d::Conv2d;
+use pool::Pool;
+use std::sync::Arc;
+use tensor::cuda::{Buffer, Device, Module, Source};
+
+/// Features of an image on a device.
+#[derive(Debug)]
+pub struct DeviceMap {
+    /// Width, about a quarter of the image's.
+    pub width: usize,
+    /// Height.
+    pub height: usize,
+    /// Channels.
+    pub channels: usize,
+    /// `[height, width, channels]`, no more values than that.
+    pub data: Buffer<f32>,
+}
+
+/// The kernels on one device.
+#[derive(Debug)]
+struct Kernels {
+    conv: Module,
+    weights: Module,
+    norm: Module,
+    norm_back: Module,
+    resize: Module,
+}
+
+impl Kernels {
+    fn new(device: &Device) -> Result<Self> {
+        let module = |file| device.module(&Source::plain(file));
+        Ok(Self {
+            conv: module("features/conv.cu")?,
+            weights: module("features/conv_weights.cu")?,
+            norm: module("features/norm.cu")?,
+            norm_back: module("features/norm_back.cu")?,
+            resize: module("features/resize.cu")?,
+        })
+    }
+}
+
+/// The feature network on one device, with its parameters and the memory that calls share.
+#[derive(Debug)]
+pub struct CudaFeatures {
+    net: Arc<FeatureNet>,
+    device: Device,
+    kernels: Kernels,
+    pool: Pool,
+    /// The network's own part of the flat parameters.
+    params: Buffer<f32>,
+    /// Where that part starts.
+    first: usize,
+    /// Packed weights of all units and of the last convolution.
+    forward_weights: Vec<Buffer<f32>>,
+    /// The same for the gradients of images, but for the stem's; empty before the first backward pass.
+    backward_weights: Vec<Buffer<f32>>,
+    /// Whether those are of the present parameters.
+    backward_ready: bool,
+}
+
+/// Where a parameter lies on the device.
+fn address(flat: &Buffer<f32>, slot: Slot) -> u64 {
+    assert!(slot.offset + slot.len <= flat.len(), "{slot:?} in a flat vector of {}", flat.len());
+    flat.address() + (slot.offset * size_of::<f32>()) as u64
+}
+
+impl CudaFeatures {
+    /// Makes the network ready; its parameters are all zero before [`CudaFeatures::set_params`].
+    ///
+    /// # Errors
+    /// [`Error::Cuda`] if kernels cannot be had or memory is short.
+    pub fn new(device: &Device, net: &FeatureNet) -> Result<Self> {
+        let slots = || {
+            let conv = |c: &Conv2d| [Some(c.weight()), c.bias()];
+            let units = net.units.iter().flat_map(move |u| [Some(u.norm.gain()), Some(u.norm.offset())]);
+            net.convs().flat_map(conv).chain(units).flatten()
+        };
+        let first = slots().map(|s| s.offset).min().expect("a network has parameters");
+        let end = slots().map(|s| s.offset + s.len).max().expect("a network has parameters");
+        let forward_weights = net.convs().map(|c| conv::packed(device, c, Product::Output)).collect::<Result<_>>()?;
+        Ok(Self {
+            kernels: Kernels::new(device)?,
+            pool: Pool::new(device),
+            params: device.zeros(end - first)?,
+            device: device.clone(),
+            net: Arc::new(net.clone()),
+            first,
+            forward_weights,
+            backward_weights: Vec::new(),
+            backward_ready: false,
+        })
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Takes the network's parameters out of the model's flat ones.
+    ///
+    /// # Panics
+    /// If `params` ends before the network's parameters do.
+    ///
+    /// # Errors
+    /// [`Error::Cuda`] if the device fails.
+    pub fn set_params(&mut self, params: &[f32]) -> Result<()> {
+        let end = self.first + self.params.len();
+        assert!(end <= params.len(), "{} parameters, the network's end at {end}", params.len());
+        self.params.write(&params[self.first..end])?;
+        self.pack()
+    }
+
+    /// As [`CudaFeatures::set_params`] with parameters that are on the device already.
+    ///
+    /// # Panics
+    /// As [`CudaFeatures::set_params`].
+    ///
+    /// # Errors
+    /// [`Error::Cuda`] if the device fails.
+    pub fn set_params_on_device(&mut self, params: &Buffer<f32>) -> Result<()> {
+        let own = Slot { offset: self.first, len: self.params.len() };
+        self.kernels.copy(address(params, own), &self.params, own.len)?;
+        self.pack()
+    }
+
+    /// Takes a map's memory back for later calls.
+    pub fn recycle(&mut self, map: DeviceMap) {
+        self.pool.give(map.data);
+    }
+
+    /// Gives memory back to the device that was kept for later calls.
+    pub fn release_memory(&mut self) {
+        self.pool = Pool::new(&self.device);
+    }
+
+    /// `slot` of the model's parameters in the network's own part.
+    fn own(&self, slot: Slot) -> Slot {
+        Slot { offset: slot.offset - self.first, ..slot }
+    }
+
+    fn pack(&mut self) -> Result<()> {
+        self.backward_ready = false;
+        let net = Arc::clone(&self.net);
+        for (i, conv) in net.convs().enumerate() {
+            let weight = address(&self.params, self.own(conv.weight()));
+            self.kernels.pack(conv, Product::Output, weight, &mut self.forward_weights[i])?;
+        }
+        Ok(())
+    }
+
+    /// Packs what only a backward pass reads, once for each change of the parameters.
+    fn pack_backward(&mut self) -> Result<()> {
+        if self.backward_ready {
+            return Ok(());
+        }
+        let net = Arc::clone(&self.net);
+        // Nobody asks for the gradient of the photograph.
+        let convs = net.convs().enumerate().skip(1);
+        for (i, conv) in convs {
+            if self.backward_weights.len() < i {
+                self.backward_weights.push(conv::packed(&self.device, conv, Product::Image)?);
+            }
+            let weight = address(&self.params, self.own(conv.weight()));
+            self.kernels.pack(conv, Product::Image, weight, &mut self.backward_weights[i - 1])?;
+        }
+        self.backward_ready = true;
+        Ok(())
+    }
+}
+
+impl FeatureNet {
+    /// All convolutions, that of unit `i` at `i`, then the last.
+    fn convs(&self) -> impl Iterator<Item = &Conv2d> {
+        self.units.iter().map(|u| &u.conv).chain([&self.out])
+    }
+}
+
+/// Checks that an image's buffer holds it.
+fn check_image(image: &Buffer<f32>, height: usize, width: usize) -> Result<()> {
+    let expected = height * width * 3;
+    if image.len() < expected {
+        return Err(Error::Input(format!(
+            "source image: expected {expected} values for {width}x{height} pixels, found {}",
+            image.len()
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! The whole network against the CPU, on the emulated device.
+
+use super::layer_tests::{assert_close, random};
+use super::*;
+use crate::config::FeatureConfig;
+use crate::features::Tape;
+use layers::Layout;
+
+/// Of the map's largest value: rounding differs, and normalisations over the few pixels of the last stage amplify it.
+const MAP_TOLERANCE: f32 = 1e-4;
+/// Of each tensor's largest gradient; a ReLU that rounding opens or shuts is within it.
+const GRADIENT_TOLERANCE: f32 = 1e-3;
+
+struct Case {
+    net: FeatureNet,
+    layout: Layout,
+    params: Vec<f32>,
+    cuda: CudaFeatures,
+}
+
+impl Case {
+    fn new(config: &FeatureConfig, memory: u64) -> Self {
+        let mut layout = Layout::new();
+        layout.add("before", &[11], layers::Init::Ones);
+        let net = FeatureNet::new(config, &mut layout);
+        layout.add("behind", &[7], layers::Init::Ones);
+        let mut params = layout.initialise(5);
+        // Gains and offsets away from one and zero, where mistakes would hide.
+        params.iter_mut().zip(random(6, layout.len())).for_each(|(p, r)| *p += 0.1 * r);
+        let mut cuda = CudaFeatures::new(&kernels_host::device_with_memory(memory), &net).unwrap();
+        cuda.set_params(&params).unwrap();
+        Self { net, layout, params, cuda }
+    }
+
+    fn image(&self, height: usize, width: usize) -> Vec<f32> {
+        random(7, height * width * 3).iter().map(|v| 0.5 + 0.5 * v).collect()
+    }
+}
+
+fn small(stem_stride: usize) -> FeatureConfig {
+    FeatureConfig { stem_width: 4, stem_stride, widths: [6, 4, 8], blocks: [2, 1, 2], channels: 5 }
+}
+
+fn used(cuda: &CudaFeatures) -> u64 {
+    let device = cuda.device();
+    device.info().memory - device.0.free_memory().unwrap()
+}
+
+#[test]
+fn maps_match_the_cpu() {
+    for (stem_stride, sizes) in [(1, [(9, 9), (33, 47), (10, 27)]), (2, [(17, 17), (33, 47), (65, 41)])] {
+        let mut case = Case::new(&small(stem_stride), 1 << 28);
+        let weights = case.net.prepare_inference(&case.params);
+        for (height, width) in sizes {
+            let image = case.image(height, width);
+            let expected = case.net.forward(&weights, &image, height, width);
+            let on_device = case.cuda.device().upload(&image).unwrap();
+            let map = case.cuda.forward(&on_device, height, width).unwrap();
+            assert_eq!((map.height, map.width, map.channels), (expected.height, expected.width, expected.channels));
+            let found = map.data.read().unwrap();
+            assert_close(&format!("{height}x{width}"), &found, &expected.data, MAP_TOLERANCE);
+            case.cuda.recycle(map);
+            let kept = case.cuda.forward_train(&on_device, height, width, &mut CudaTape::default()).unwrap();
+            assert_eq!(kept.data.read().unwrap(), found, "the map does not depend on what is kept");
+        }
+    }
+}
+
+#[test]
+fn gradients_match_the_cpu() {
+    for (stem_stride, sizes) in [(2, [(33, 47), (65, 41)]), (1, [(21, 30), (9, 13)])] {
+        let mut case = Case::new(&small(stem_stride), 1 << 28);
+        let weights = case.net.prepare(&case.params);
+        // One tape for both sizes: what an earlier image left must not matter.
+        let (mut tape, mut cpu_tape) = (CudaTape::default(), Tape::default());
+        for (height, width) in sizes {
+            let image = case.image(height, width);
+            let map = case.net.forward_train(&weights, &image, height, width, &mut cpu_tape);
+            let d_map = random(8, map.data.len());
+            let mut expected = vec![0.0; case.layout.len()];
+            case.net.backward(&weights, &mut cpu_tape, &d_map, &mut expected);
+            let device = case.cuda.device().clone();
+            let on_device = device.upload(&image).unwrap();
+            let found = case.cuda.forward_train(&on_device, height, width, &mut tape).unwrap();
+            assert_eq!(found.data.len(), map.data.len());
+            let d_map = device.upload(&d_map).unwrap();
+            let mut grads = device.zeros(case.layout.len()).unwrap();
+            case.cuda.backward(&tape, &d_map, &mut grads).unwrap();
+            let once = grads.read().unwrap();
+            for entry in case.layout.entries() {
+                let (found, expected) = (entry.slot.of(&once), entry.slot.of(&expected));
+                let name = format!("{} at {height}x{width}", entry.name);
+                if entry.name.ends_with("conv.bias") && !entry.name.contains("out_conv") {
+                    // The normalisation takes the bias out again: nothing but rounding is left on either side.
+                    assert!(found.iter().chain(expected).all(|g| g.abs() < 1e-3), "{name}: {found:?}, {expected:?}");
+                    continue;
+                }
+                assert_close(&name, found, expected, GRADIENT_TOLERANCE);
+                assert_eq!(entry.name.starts_with("feature_net."), found.iter().any(|g| *g != 0.0), "{name}");
+            }
+            // A second pass over the same tape adds the same again, bit for bit.
+            case.cuda.backward(&tape, &d_map, &mut grads).unwrap();
+            let mut other = device.zeros(case.layout.len()).unwrap();
+            case.cuda.backward(&tape, &d_map, &mut other).unwrap();
+            assert_eq!(other.read().unwrap(), once);
+            let twice = grads.read().unwrap();
+            assert!(once.iter().zip(&twice).all(|(a, b)| (2.0 * a - b).abs() <= 1e-3 + 1e-5 * a.abs()));
+        }
+    }
+}
+
+/// Widths of one, two and more tiles, and parameters that change between passes.
+#[test]
+fn follows_changed_parameters() {
+    let config =
+        FeatureConfig { stem_width: 16, stem_stride: 2, widths: [16, 33, 68], blocks: [1, 1, 1], channels: 16 };
+    let mut case = Case::new(&config, 1 << 28);
+    let (height, width) = (31, 45);
+    let image = case.image(height, width);
+    let device = case.cuda.device().clone();
+    let on_device = device.upload(&image).unwrap();
+    let mut tape = CudaTape::default();
+    for step in 0..2u8 {
+        if step == 1 {
+            case.params.iter_mut().zip(random(9, case.layout.len())).for_each(|(p, r)| *p += 0.1 * r);
+            let params = device.upload(&case.params).unwrap();
+            case.cuda.set_params_on_device(&params).unwrap();
+        }
+        let weights = case.net.prepare(&case.params);
+        let mut cpu_tape = Tape::default();
+        let map = case.net.forward_train(&weights, &image, height, width, &mut cpu_tape);
+        let mut expected = vec![0.0; case.layout.len()];
+        case.net.backward(&weights, &mut cpu_tape, &map.data, &mut expected);
+        let found = case.cuda.forward_train(&on_device, height, width, &mut tape).unwrap();
+        assert_close(&format!("map of step {step}"), &found.data.read().unwrap(), &map.data, MAP_TOLERANCE);
+        let d_map = device.upload(&map.data).unwrap();
+        let mut grads = device.zeros(case.layout.len()).unwrap();
+        case.cuda.backward(&tape, &d_map, &mut grads).unwrap();
+        let grads = grads.read().unwrap();
+        for entry in case.layout.entries().iter().filter(|e| !e.name.ends_with("conv.conv.bias")) {
+            if entry.name.starts_with("feature_net.iconv") && entry.name.ends_with("conv.bias") {
+                continue;
+            }
+            let name = format!("{} of step {step}", entry.name);
+            assert_close(&name, entry.slot.of(&grads), entry.slot.of(&expected), GRADIENT_TOLERANCE);
+        }
+    }
+}
+
+/// Once warm, neither direction allocates anything.
+#[test]
+fn memory_is_kept_and_reused() {
+    let mut case = Case::new(&small(2), 1 << 28);
+    let (height, width) = (33, 41);
+    let device = case.cuda.device().clone();
+    let image = device.upload(&case.image(height, width)).unwrap();
+    let mut grads = device.zeros(case.layout.len()).unwrap();
+    let before = used(&case.cuda);
+    let map = case.cuda.forward(&image, height, width).unwrap();
+    case.cuda.recycle(map);
+    let warm = used(&case.cuda);
+    let map = case.cuda.forward(&image, height, width).unwrap();
+    assert_eq!(used(&case.cuda), warm);
+    let d_map = device.upload(&map.data.read().unwrap()).unwrap();
+    case.cuda.recycle(map);
+    let mut tape = CudaTape::default();
+    let mut steady = 0;
+    for step in 0..4 {
+        let map = case.cuda.forward_train(&image, height, width, &mut tape).unwrap();
+        case.cuda.backward(&tape, &d_map, &mut grads).unwrap();
+        case.cuda.recycle(map);
+        match step {
+            0 => {}
+            1 => steady = used(&case.cuda),
+            _ => assert_eq!(used(&case.cuda), steady, "step {step}"),
+        }
+    }
+    drop(tape);
+    case.cuda.release_memory();
+    let left = used(&case.cuda) - 4 * d_map.len().next_multiple_of(64) as u64;
+    let packed: u64 = case.cuda.backward_weights.iter().map(|b| (4 * b.len()).next_multiple_of(256) as u64).sum();
+    assert_eq!(left, before + packed);
+}
+
+#[test]
+fn bad_input_is_told() {
+    let mut case = Case::new(&small(2), 1 << 22);
+    let device = case.cuda.device().clone();
+    let image = device.upload(&case.image(17, 17)).unwrap();
+    let error = case.cuda.forward(&image, 17, 16).unwrap_err().to_string();
+    assert_eq!(error, "source image: expected at least 17 pixels on each side, found 16x17");
+    let error = case.cuda.forward(&image, 18, 17).unwrap_err().to_string();
+    assert_eq!(error, "source image: expected 918 values for 17x18 pixels, found 867");
+    let free = device.0.free_memory().unwrap() as usize;
+    let hog = device.zeros::<f32>(free / 4 - 4096).unwrap();
+    let large = case.cuda.forward_train(&image, 17, 17, &mut CudaTape::default()).unwrap_err();
+    assert!(matches!(large, Error::Cuda(tensor::cuda::CudaError::OutOfMemory { .. })), "{large}");
+    drop(hog);
+    case.cuda.forward(&image, 17, 17).unwrap();
+}
+
+/// `cargo test --release -p gnt -- --ignored official_size`: a minute of emulation.
+#[test]
+#[ignore = "takes a minute"]
+fn official_size_matches_the_cpu_and_stays_small() {
+    let mut case = Case::new(&crate::Config::official(1).features, 1500 << 20);
+    let (height, width) = (756, 1008);
+    let image = case.image(height, width);
+    let on_device = case.cuda.device().upload(&image).unwrap();
+    let map = case.cuda.forward(&on_device, height, width).unwrap();
+    // The pool gives nothing back, so this is the most there was.
+    println!("{} MiB", used(&case.cuda) >> 20);
+    let expected = case.net.forward(&case.net.prepare_inference(&case.params), &image, height, width);
+    assert_close("map", &map.data.read().unwrap(), &expected.data, MAP_TOLERANCE);
+}
