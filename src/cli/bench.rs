@@ -1,6 +1,8 @@
 //! `shiftray bench`: rays a second on this machine.
 
-use super::device::Device;
+mod on_cuda;
+
+use super::device::{AnyEngine, Device};
 use super::output;
 use anyhow::Context;
 use glam::{Mat4, Vec2, Vec3};
@@ -86,11 +88,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     let threads = args.threads.unwrap_or_else(tensor::parallel::available).max(1);
-    let device = args.device.choose(threads)?;
     let views = args.views.map_or(model.config.views, usize::from);
     let samples = args.samples.map_or(model.config.samples, usize::from);
-    let engine = args.precision.engine(model, &params);
+    let (engine, device) = args.precision.engine(args.device, threads, model, &params)?;
     let (width, height) = args.size;
+    let engine = match engine {
+        AnyEngine::Cpu(engine) => engine,
+        AnyEngine::Cuda(engine) => {
+            let work = on_cuda::Work { name, device: device.to_string(), views, samples, threads };
+            return on_cuda::run(*engine, &device, work, &args);
+        }
+    };
 
     let started = Instant::now();
     let mut sources: Vec<Option<anyhow::Result<PreparedSource>>> = (0..views).map(|_| None).collect();
@@ -102,12 +110,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let sources: Vec<&PreparedSource> = sources.iter().collect();
     let seconds_features = started.elapsed().as_secs_f64();
 
-    let depth_range = (2.0, 40.0);
-    // The target looks through a narrower lens from the middle of the sources, so that all of them see its samples.
-    let target = Camera { focal: Vec2::splat(width as f32 * 1.6), ..camera(width, height, 0, 0) };
+    let target = target(width, height);
     let measure = |rays: usize| {
         let stride = ((f64::from(width) * f64::from(height) / rays as f64).sqrt().ceil() as u32).max(1);
-        let settings = Settings { samples, importance: 0, views, threads, stride, depth_range };
+        let settings = Settings { samples, importance: 0, views, threads, stride, depth_range: DEPTH_RANGE };
         let started = Instant::now();
         let rendered = render_rays(&engine, &sources, &target, &settings, &|_| {});
         (rendered.rays, started.elapsed().as_secs_f64())
@@ -122,7 +128,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .collect();
     rates.sort_by(f64::total_cmp);
     let median = rates[rates.len() / 2];
-    let (stages, multiply) = stages(&engine, &sources, &target, samples, depth_range);
+    let (stages, multiply) = stages(&engine, &sources, &target, samples);
     let frame = f64::from(width) * f64::from(height) / median;
     let memory = peak_memory_mib();
 
@@ -132,7 +138,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let stages: serde_json::Map<String, serde_json::Value> =
             stages.iter().map(|(name, share)| ((*name).to_owned(), json!(share))).collect();
         let report = json!({
-            "model": name, "device": device, "instructions": engine.level().name(), "threads": threads,
+            "model": name, "device": device.to_string(), "instructions": engine.level().name(), "threads": threads,
             "views": views, "samples": samples, "size": [width, height],
             "rays_per_second": median, "rays_per_second_min": rates[0], "rays_per_second_max": rates[rates.len() - 1],
             "seconds_per_frame": frame, "seconds_features": seconds_features, "ray_stage_shares": stages,
@@ -173,9 +179,8 @@ fn stages(
     sources: &[&PreparedSource],
     target: &Camera,
     samples: usize,
-    depth_range: (f32, f32),
 ) -> (Vec<(&'static str, f64)>, Option<f64>) {
-    let z = sampling::inverse_depth(depth_range.0, depth_range.1, samples);
+    let z = sampling::inverse_depth(DEPTH_RANGE.0, DEPTH_RANGE.1, samples);
     let mut scratch = RayScratch::default();
     scratch.timing = Some(Default::default());
     let mut out = RayOutput::default();
@@ -183,7 +188,7 @@ fn stages(
     let mut x = 0;
     while started.elapsed().as_secs_f64() < 0.5 {
         let ray = target.ray(Vec2::new((x * 7 % target.width) as f32, (x * 3 % target.height) as f32));
-        engine.render_ray(sources, &ray, &z, depth_range, &mut scratch, &mut out);
+        engine.render_ray(sources, &ray, &z, DEPTH_RANGE, &mut scratch, &mut out);
         x += 1;
     }
     let timing = scratch.timing.unwrap_or_default();
@@ -191,6 +196,14 @@ fn stages(
     let shares = Stage::ALL.iter().map(|(stage, name)| (*name, timing[*stage as usize] / total)).collect();
     let [a, b] = scratch.mlp.counts.map(|n| n as f64);
     (shares, (a + b > 0.0).then(|| a / (a + b)))
+}
+
+/// Near and far bound of the made-up scene.
+const DEPTH_RANGE: (f32, f32) = (2.0, 40.0);
+
+/// The target looks through a narrower lens from the middle of the sources, so that all of them see its samples.
+fn target(width: u32, height: u32) -> Camera {
+    Camera { focal: Vec2::splat(width as f32 * 1.6), ..camera(width, height, 0, 0) }
 }
 
 /// Source camera `v` of `count`, on a ring about the target, looking the same way.

@@ -30,6 +30,8 @@ struct Info {
     version: &'static str,
     cpu_level: &'static str,
     threads: usize,
+    /// Driver, GPUs and compiler, or what is missing.
+    cuda: Vec<String>,
     models: &'static [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<ModelInfo>,
@@ -89,6 +91,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         version: env!("CARGO_PKG_VERSION"),
         cpu_level: tensor::level().name(),
         threads: tensor::parallel::available(),
+        cuda: tensor::cuda::real::describe().lines().map(str::to_owned).collect(),
         models: gnt::builtin::NAMES,
         model: model.transpose()?,
     };
@@ -140,6 +143,7 @@ fn words(info: &Info) -> String {
         format!("processor   {} threads, {}", info.threads, info.cpu_level),
         format!("models      {models}"),
     ];
+    lines.extend(info.cuda.iter().map(|line| format!("CUDA        {line}")));
     if let Some(model) = &info.model {
         lines.push(String::new());
         model.words(&mut lines);

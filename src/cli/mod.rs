@@ -11,6 +11,7 @@ pub mod info;
 pub mod output;
 pub mod render;
 pub mod reparam;
+pub mod selftest;
 pub mod synth;
 pub mod train;
 
@@ -28,6 +29,8 @@ pub enum Cli {
     Render(render::Args),
     /// Turn a dense model into one with additive attention, shift layers and experts
     Reparam(reparam::Args),
+    /// Compare what the device computes with the processor's reference
+    Selftest(selftest::Args),
     /// Render procedural scenes in LLFF layout
     Synth(synth::Args),
     /// Train a dense model
@@ -46,6 +49,7 @@ impl Cli {
             Self::Info(args) => info::run(args),
             Self::Render(args) => render::run(args),
             Self::Reparam(args) => reparam::run(args),
+            Self::Selftest(args) => selftest::run(args),
             Self::Synth(args) => synth::run(args),
             Self::Train(args) => train::run(args),
         }

@@ -104,7 +104,6 @@ fn parse_rate(text: &str) -> Result<f32, String> {
 /// If an input cannot be used, which shows before anything is rendered, or a file cannot be read or written.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let threads = args.threads.map_or_else(tensor::parallel::available, usize::from).max(1);
-    let device = args.device.choose(threads)?;
     let root = scene::locate(&args.scene, &args.scenes)?;
     let scene = scene::formats::load(&root, &LoadOptions { factor: args.factor, ..LoadOptions::default() })?;
     let mut warnings = scene.warnings.clone();
@@ -123,6 +122,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         depth_range: (near, far),
     };
     settings.validate()?;
+    let (engine, device) = args.precision.engine(args.device, threads, model, &params)?;
     let files = files::name_all(&args.out, &frames, args.depth)?;
     files::prepare_folder(&args.out, &scene)?;
     check_video(&args, &frames)?;
@@ -131,7 +131,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let mut report = Report {
         scene: scene.name.clone(),
         model: model_name,
-        device,
+        device: device.to_string(),
+        precision: engine.precision(),
         cpu_level: tensor::level().name(),
         threads,
         size: frames.first().map_or([0; 2], |frame| image_size(frame, args.stride).into()),
@@ -153,7 +154,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         mean_ssim: None,
         warnings,
     };
-    let mut renderer = Renderer::new(args.precision.engine(model, &params), scene);
+    let mut renderer = Renderer::new(engine, scene);
     render_all(&mut renderer, &settings, &frames, &files, &todo, &mut report)?;
     if let Some(video) = &args.video {
         let images = files.iter().map(|files| read_image(&files.image, Alpha::Ignore));

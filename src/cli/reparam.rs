@@ -62,7 +62,7 @@ pub struct Args {
     /// Train the feature network too, which takes about twice as long
     #[arg(long)]
     train_features: bool,
-    /// Latencies of the multiply and the shift expert, such as 6:4; by default they are measured on this machine
+    /// Latencies of the multiply and the shift expert, such as 6:4; by default they are measured on this processor
     #[arg(long, value_name = "A:B", value_parser = parse_latencies)]
     alpha: Option<[f64; 2]>,
     /// Weight of the loss that balances the experts by their latencies
@@ -77,6 +77,9 @@ pub struct Args {
     /// Stop after this many minutes; the same command goes on later
     #[arg(long)]
     minutes: Option<f64>,
+    /// Where steps are computed: auto, cpu, cuda or cuda:N; a stage can be gone on with on either
+    #[arg(long, default_value = "auto")]
+    device: super::device::Device,
     /// Threads; the result does not depend on it
     #[arg(long)]
     threads: Option<usize>,
@@ -169,6 +172,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let left = args.minutes.map(|m| (m * 60.0 - started.elapsed().as_secs_f64()).max(0.0));
         let trained = run.state().step < args.steps;
         if trained {
+            run = args.device.train_on(run, threads)?;
             train_stage(&mut run, &dataset, &folder, stage, &args, left, threads)?;
         }
         if run.state().step < args.steps {

@@ -1,5 +1,6 @@
 //! `shiftray train`: training a dense model.
 
+use super::device::Device;
 use anyhow::{Context, bail};
 use gnt::Config;
 use gnt::checkpoint::Checkpoint;
@@ -63,6 +64,9 @@ pub struct Args {
     /// Scene whose first held-out view is rendered at every checkpoint (name or folder)
     #[arg(long, value_name = "SCENE")]
     validate: Option<String>,
+    /// Where steps are computed: auto, cpu, cuda or cuda:N; a run can be gone on with on either
+    #[arg(long, default_value = "auto")]
+    device: Device,
     /// Threads; the result does not depend on it
     #[arg(long)]
     threads: Option<usize>,
@@ -97,6 +101,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             (start(&args)?, out.clone(), data.clone())
         }
     };
+    run = args.device.train_on(run, threads)?;
     std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
     let folder = if data == "synth" {
         let folder = out.join("scenes");

@@ -1,7 +1,9 @@
-//! Image quality: PSNR and SSIM as the GNT evaluation computes them; and the modelled energy of a network.
+//! Image quality: PSNR and SSIM as the GNT evaluation computes them; and energy, modelled from a network's layers or
+//! measured by the hardware.
 
 pub mod energy;
 pub mod error;
+pub mod power;
 pub mod psnr;
 pub mod ssim;
 

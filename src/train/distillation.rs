@@ -26,6 +26,7 @@ pub struct Distillation {
 #[derive(Debug)]
 pub struct Teacher {
     model: Model,
+    params: Vec<f32>,
     folded: Vec<f32>,
     prepared: Prepared,
 }
@@ -34,12 +35,17 @@ impl Teacher {
     /// A teacher with the parameters `params` of `model`.
     pub fn new(model: Model, params: &[f32]) -> Self {
         let (folded, prepared) = (model.fold(params), model.features.prepare(params));
-        Self { model, folded, prepared }
+        Self { model, params: params.to_vec(), folded, prepared }
     }
 
     /// The teacher's network.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// The teacher's parameters, and the same folded.
+    pub(crate) fn values(&self) -> (&[f32], &[f32]) {
+        (&self.params, &self.folded)
     }
 
     /// What the teacher reads of a source view: its feature map after the first token layer, `[pixels, C]`, and the

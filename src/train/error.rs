@@ -22,6 +22,9 @@ pub enum Error {
     /// The scene crate's error.
     #[error(transparent)]
     Scene(#[from] scene::Error),
+    /// The CUDA device's error.
+    #[error(transparent)]
+    Cuda(#[from] tensor::cuda::CudaError),
     /// The network crate's error.
     #[error(transparent)]
     Network(#[from] gnt::Error),

@@ -1,6 +1,7 @@
 //! Training: data feeding, losses, optimiser, schedule, resumable loop.
 pub mod adam;
 pub mod calibration;
+pub mod cuda;
 pub mod data;
 pub mod distillation;
 pub mod error;

@@ -1,7 +1,8 @@
 //! The training loop: steps, log, checkpoints, resume.
 
 use crate::adam::{Adam, average_weights};
-use crate::data::{Dataset, Draw};
+use crate::cuda::CudaStepper;
+use crate::data::{Batch, Dataset, Draw};
 use crate::distillation::{Distillation, Teacher};
 use crate::ps::{Ps, ShiftForm};
 use crate::schedule::Schedule;
@@ -100,8 +101,21 @@ pub struct LogLine {
 pub struct Run {
     model: Model,
     state: State,
-    stepper: Stepper,
+    stepper: AnyStepper,
     teacher: Option<Teacher>,
+}
+
+/// Where steps are computed.
+#[derive(Debug)]
+enum AnyStepper {
+    Cpu(Stepper),
+    Cuda(Box<CudaStepper>),
+}
+
+impl Default for AnyStepper {
+    fn default() -> Self {
+        Self::Cpu(Stepper::default())
+    }
 }
 
 impl Run {
@@ -121,7 +135,7 @@ impl Run {
             ps.write(&model.net, &mut params);
         }
         let state = State { step: 0, options, config, average: params.clone(), params, adam, ps };
-        Ok(Self { model, state, stepper: Stepper::default(), teacher: None })
+        Ok(Self { model, state, stepper: AnyStepper::default(), teacher: None })
     }
 
     /// Goes on from `state.safetensors` in `folder`.
@@ -131,7 +145,17 @@ impl Run {
     pub fn resume(folder: &Path) -> Result<Self> {
         let state = State::read(&folder.join(STATE_FILE))?;
         let model = Model::new(state.config)?;
-        Ok(Self { model, state, stepper: Stepper::default(), teacher: None })
+        Ok(Self { model, state, stepper: AnyStepper::default(), teacher: None })
+    }
+
+    /// The same run with its steps on a CUDA device; nothing else about it changes, so that it can be saved and gone on with
+    /// on another device. Steps on two devices agree within rounding.
+    ///
+    /// # Errors
+    /// If the network has a kind of layer that does not train on CUDA, or the kernels cannot be had.
+    pub fn on_cuda(mut self, device: &tensor::cuda::Device) -> Result<Self> {
+        self.stepper = AnyStepper::Cuda(Box::new(CudaStepper::new(device, &self.model)?));
+        Ok(self)
     }
 
     /// The same run with a teacher, which must have as many blocks of the same width. Where features are frozen, the
@@ -168,11 +192,44 @@ impl Run {
     /// One step: loss and gradient of a batch, then the optimiser. Returns the losses and the gradient's norm.
     ///
     /// # Errors
-    /// If the batch cannot be read, or the loss is not a number (the weights are left as they were).
+    /// If the batch cannot be read, the device fails, or the loss is not a number (the weights are left as they were).
     pub fn step(&mut self, data: &Dataset, threads: usize) -> Result<(Losses, f64)> {
+        let batch = self.batch(data, self.state.step)?;
+        self.step_on(&batch, threads)
+    }
+
+    /// Seed of a step's batch and of all that is random in it.
+    fn seed(&self, step: u64) -> u64 {
+        SplitMix(self.state.options.seed ^ step.wrapping_mul(0xA076_1D64_78BD_642F)).bits()
+    }
+
+    /// The batch of a step.
+    fn batch(&self, data: &Dataset, step: u64) -> Result<Batch> {
+        let options = &self.state.options;
+        data.draw(self.seed(step), Draw { rays: options.rays, views: options.views })
+    }
+
+    /// A step, and meanwhile the batch of the step after it. Only where a device computes: on the CPU the step itself has
+    /// use for all cores.
+    fn step_ahead(&mut self, batch: &Batch, data: &Dataset, threads: usize) -> Result<((Losses, f64), Option<Batch>)> {
+        if let AnyStepper::Cpu(_) = self.stepper {
+            return Ok((self.step_on(batch, threads)?, None));
+        }
+        let next = self.state.step + 1;
+        let (seed, options) = (self.seed(next), &self.state.options);
+        let draw = Draw { rays: options.rays, views: options.views };
+        std::thread::scope(|scope| {
+            let ahead = scope.spawn(move || data.draw(seed, draw));
+            let done = self.step_on(batch, threads);
+            let ahead = ahead.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            // What cannot be read stops the next step, if there is one: it reads again.
+            Ok((done?, ahead.ok()))
+        })
+    }
+
+    fn step_on(&mut self, batch: &Batch, threads: usize) -> Result<(Losses, f64)> {
         let State { step, options, .. } = &self.state;
-        let seed = SplitMix(options.seed ^ step.wrapping_mul(0xA076_1D64_78BD_642F)).bits();
-        let batch = data.draw(seed, Draw { rays: options.rays, views: options.views })?;
+        let seed = self.seed(*step);
         let how = StepOptions {
             samples: options.samples,
             micro_batch: micro_batch(&self.model.config, options.samples),
@@ -184,8 +241,11 @@ impl Run {
             distillation: options.distillation,
         };
         let mut grads = vec![0.0; self.model.layout.len()];
-        let losses =
-            self.stepper.run(&self.model, &self.state.params, self.teacher.as_ref(), &batch, how, seed, &mut grads);
+        let (model, params, teacher) = (&self.model, &self.state.params, self.teacher.as_ref());
+        let losses = match &mut self.stepper {
+            AnyStepper::Cpu(stepper) => stepper.run(model, params, teacher, batch, how, seed, &mut grads),
+            AnyStepper::Cuda(stepper) => stepper.run(model, params, teacher, batch, how, seed, &mut grads)?,
+        };
         let norm = grads.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt();
         if !norm.is_finite() {
             let problem = format!("step {step}: expected a finite gradient, found {norm}; lower the learning rate");
@@ -225,8 +285,14 @@ impl Run {
         let started = Instant::now();
         let mut since = Instant::now();
         let (mut sum, mut norms, mut count) = (Losses::default(), 0.0, 0u64);
+        let mut ahead = None;
         while self.state.step < plan.until && plan.seconds.is_none_or(|s| started.elapsed().as_secs_f64() < s) {
-            let (losses, norm) = self.step(data, plan.threads)?;
+            let batch = match ahead.take() {
+                Some(batch) => batch,
+                None => self.batch(data, self.state.step)?,
+            };
+            let (losses, norm);
+            ((losses, norm), ahead) = self.step_ahead(&batch, data, plan.threads)?;
             sum.colour += losses.colour;
             sum.depth += losses.depth;
             sum.distillation += losses.distillation;

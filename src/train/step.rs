@@ -181,16 +181,8 @@ impl Shard {
         how: StepOptions,
         seed: u64,
     ) {
-        let (near, far) = batch.depth_range;
         self.z.clear();
-        for ray in range.clone() {
-            let mut z = sampling::inverse_depth(near, far, how.samples);
-            if how.jitter {
-                let mut rng = SplitMix(seed ^ (ray as u64).wrapping_mul(0xD134_2543_DE82_EF95));
-                sampling::jitter(&mut z, || rng.uniform());
-            }
-            self.z.extend(z);
-        }
+        sample_depths(batch.depth_range, range.clone(), how, seed, &mut self.z);
         let chunk = RayChunk { rays: &batch.rays[range.clone()], depths: &self.z, depth_range: batch.depth_range };
         let total = batch.rays.len() as f32;
         let share = range.len() as f32 / total;
@@ -242,6 +234,24 @@ impl Shard {
         };
         let d_maps = (!how.freeze_features).then_some(&mut self.d_maps);
         self.workspace.backward(&model.config, &model.net, folded, shape, seeds, d_maps, &mut self.grads);
+    }
+}
+
+/// Appends the depths of the samples of each ray in `rays`, which are the same on every device.
+pub(crate) fn sample_depths(
+    (near, far): (f32, f32),
+    rays: std::ops::Range<usize>,
+    how: StepOptions,
+    seed: u64,
+    out: &mut Vec<f32>,
+) {
+    for ray in rays {
+        let mut z = sampling::inverse_depth(near, far, how.samples);
+        if how.jitter {
+            let mut rng = SplitMix(seed ^ (ray as u64).wrapping_mul(0xD134_2543_DE82_EF95));
+            sampling::jitter(&mut z, || rng.uniform());
+        }
+        out.extend(z);
     }
 }
 

@@ -89,7 +89,11 @@ fn frames_of_another_command_are_kept() {
 fn devices_that_are_not_there() {
     let place = Place::with_scene(3);
     for device in ["cuda", "cuda:3"] {
-        place.fails(1, &format!("{LINE} --device {device}"), &["cuda", "no CUDA engine"]);
+        place.fails(
+            1,
+            &format!("{LINE} --device {device}"),
+            &[&format!("--device {}: ", if device == "cuda" { "cuda:0" } else { device }), "driver"],
+        );
     }
     assert!(!place.path("out").exists());
 }

@@ -6,5 +6,6 @@ mod info;
 mod real;
 mod render;
 mod reparam;
+mod selftest;
 mod support;
 mod train;

@@ -13,7 +13,9 @@ pub struct Report {
     /// Name or file of the model.
     pub model: String,
     /// What computed.
-    pub device: &'static str,
+    pub device: String,
+    /// How products were computed.
+    pub precision: &'static str,
     /// Its instructions.
     pub cpu_level: &'static str,
     /// Threads.
