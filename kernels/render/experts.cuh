@@ -38,9 +38,10 @@ __device__ void route_tile(const FeedForward& w, const Shared& s, const Tile<C>&
     }
 }
 
-// Both experts on the rows that were routed to them. All threads of the block; begins and ends with a barrier.
-__device__ void run_experts(const FeedForward& w, const Shared& s, int samples, u64* routed) {
-    __syncthreads();
+// Both experts on the rows of `ray` that were routed to them, in feed-forward part `number` of the network. All threads of
+// the block, after a barrier that follows the routing; ends with a barrier.
+__device__ void run_experts(const FeedForward& w, const Shared& s, const Job& job, int ray, int number) {
+    int samples = job.num_samples;
     int lane = lane_id(), g = lane / 4, t = lane % 4, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
     int* ends = reinterpret_cast<int*>(s.scratch);
     if (warp == 0) {
@@ -51,8 +52,14 @@ __device__ void run_experts(const FeedForward& w, const Shared& s, int samples, 
         int place[2] = {0, ceil_div(multiply, 16) * 16};
         int end = place[1] + ceil_div(samples - multiply, 16) * 16;
         for (int i = lane; i < end; i += kWarp) s.order[i] = -1;
-        if (lane == 0) ends[0] = place[1] / 16, ends[1] = end / 16;
-        if (lane == 0 && routed) atomicAdd(routed, u64(multiply));
+        if (lane == 0) {
+            ends[0] = place[1] / 16, ends[1] = end / 16;
+            if (job.routed) {
+                atomicAdd(job.routed + number, u64(multiply));
+                // This thread alone goes through all parts of the ray.
+                job.multiplied[ray] = (number > 0 ? job.multiplied[ray] : 0) + multiply;
+            }
+        }
         __syncwarp();
         for (int i = 0; i < samples; i += kWarp) {
             int expert = i + lane < samples ? s.chosen[i + lane] : -1;

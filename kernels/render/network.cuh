@@ -112,8 +112,9 @@ struct Job {
     float* weights; // [rays, samples], or null
     float* depth; // [rays]
     float* states; // [stages, rays, samples, C], or null
-    u64* cycles; // [5]: spent on gather, view blocks, position, ray blocks, head; or null
-    u64* routed; // rows that the multiply experts ran; or null
+    u64* cycles; // [6]: spent on each stage, see render.cu; or null
+    u64* routed; // [2 depth]: rows that the multiply expert of each feed-forward part ran, added up; or null
+    unsigned* multiplied; // [rays]: rows of a ray that all multiply experts ran; written where there is `routed`
     u64 workspace_stride; // bytes
     float near, far;
     int num_rays, num_samples, num_views, depth_stride;

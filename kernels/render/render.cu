@@ -43,21 +43,18 @@ __device__ void record(const Job& job, const Shared& s, int ray, int stage) {
     __syncthreads();
 }
 
-// Time spent on the parts of a ray, by the clock of the first thread.
-struct Clock {
-    u64* sums;
-    long long last;
-    __device__ void start(u64* to) {
-        sums = to;
-        if (sums && threadIdx.x == 0) last = clock64();
-    }
-    __device__ void book(int part) {
-        if (!sums || threadIdx.x != 0) return;
-        long long now = clock64();
-        atomicAdd(sums + part, u64(now - last));
-        last = now;
-    }
-};
+// Where a ray's time goes; twin of `Stage` in src/gnt/engine/ray.rs.
+enum class Stage { Gather, View, Position, Ray, Experts, Head, None };
+
+// Ends one stage and begins another in `job.cycles`, by the clock of the first thread. Each end is added and each beginning
+// subtracted, which gives the sum of all intervals and needs no register between them. Within a loop over tiles these are
+// the times of the first warp's tiles; what it waits for the others after the loop belongs to the stage that is on.
+__device__ __forceinline__ void turn(const Job& job, Stage from, Stage to) {
+    if (!job.cycles || threadIdx.x != 0) return;
+    u64 now = u64(clock64());
+    if (from != Stage::None) atomicAdd(job.cycles + int(from), now);
+    if (to != Stage::None) atomicAdd(job.cycles + int(to), 0 - now);
+}
 
 KERNEL(render_rays)(Job job, Network net) {
     DYNAMIC_SHARED(unsigned char, shared);
@@ -65,15 +62,14 @@ KERNEL(render_rays)(Job job, Network net) {
     int tiles = ceil_div(job.num_samples, 16);
     Workspace w = workspace_of(job, depth);
     Shared s = shared_of(LARGE ? w.state : shared, job.num_samples);
-    Clock clock;
     for (int ray = blockIdx.x; ray < job.num_rays; ray += gridDim.x) {
-        clock.start(job.cycles);
+        turn(job, Stage::None, Stage::Gather);
         encode_ray(job, net, w, s, ray);
         for (int tile = warp; tile < tiles; tile += warps) gather_tile(job, net, w, s, ray, 16 * tile);
         int stage = 0;
         record(job, s, ray, stage++);
         __syncthreads();
-        clock.book(0);
+        turn(job, Stage::Gather, Stage::View);
         for (int layer = 0; layer < depth; layer++) {
             const Block& block = net.blocks[layer];
             for (int tile = warp; tile < tiles; tile += warps) {
@@ -83,18 +79,23 @@ KERNEL(render_rays)(Job job, Network net) {
 #else
                 view_hamming_tile(job, block, layer, depth, w, s, x, 16 * tile);
 #endif
+                turn(job, Stage::View, Stage::Experts);
 #if EXPERTS
                 route_tile(block.view_ff, s, x, 16 * tile);
 #else
                 feed_forward_tile(block.view_ff, x);
 #endif
+                turn(job, Stage::Experts, Stage::View);
                 store_state(s, 16 * tile, x);
             }
 #if EXPERTS
-            run_experts(block.view_ff, s, job.num_samples, job.routed);
+            __syncthreads();
+            turn(job, Stage::View, Stage::Experts);
+            run_experts(block.view_ff, s, job, ray, 2 * layer);
+            turn(job, Stage::Experts, Stage::View);
 #endif
             record(job, s, ray, stage++);
-            clock.book(1);
+            turn(job, Stage::View, Stage::Position);
             for (int tile = warp; tile < tiles; tile += warps) {
                 Tile<C> x = load_state(s, 16 * tile);
                 if (block.position_state) {
@@ -106,29 +107,34 @@ KERNEL(render_rays)(Job job, Network net) {
             clear_last_keys(job, s);
             record(job, s, ray, stage++);
             __syncthreads();
-            clock.book(2);
+            turn(job, Stage::Position, Stage::Ray);
             for (int tile = warp; tile < tiles; tile += warps) {
                 Tile<C> x = load_state(s, 16 * tile);
                 if (!BLEND && tile == 0 && layer + 1 == depth) nearest_attention(job, block, s, x, s.weights);
                 ray_attention_tile(job, block, s, x, 16 * tile);
 #if !EXPERTS
+                turn(job, Stage::Ray, Stage::Experts);
                 feed_forward_tile(block.ray_ff, x);
+                turn(job, Stage::Experts, Stage::Ray);
 #endif
                 store_state(s, 16 * tile, x);
             }
             // Keys are read no more.
             __syncthreads();
 #if EXPERTS
+            turn(job, Stage::Ray, Stage::Experts);
             for (int tile = warp; tile < tiles; tile += warps)
                 route_tile(block.ray_ff, s, load_state(s, 16 * tile), 16 * tile);
-            run_experts(block.ray_ff, s, job.num_samples, job.routed);
+            __syncthreads();
+            run_experts(block.ray_ff, s, job, ray, 2 * layer + 1);
+            turn(job, Stage::Experts, Stage::Ray);
 #endif
             record(job, s, ray, stage++);
-            clock.book(3);
+            turn(job, Stage::Ray, layer + 1 < depth ? Stage::View : Stage::Head);
         }
         head(job, net, w, s, ray);
         __syncthreads();
-        clock.book(4);
+        turn(job, Stage::Head, Stage::None);
     }
 }
 EXPORT(render_rays)

@@ -113,7 +113,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let target = target(width, height);
     let measure = |rays: usize| {
         let stride = ((f64::from(width) * f64::from(height) / rays as f64).sqrt().ceil() as u32).max(1);
-        let settings = Settings { samples, importance: 0, views, threads, stride, depth_range: DEPTH_RANGE };
+        let depth_range = DEPTH_RANGE;
+        let settings = Settings { samples, importance: 0, views, threads, stride, depth_range, routing: false };
         let started = Instant::now();
         let rendered = render_rays(&engine, &sources, &target, &settings, &|_| {});
         (rendered.rays, started.elapsed().as_secs_f64())
@@ -194,7 +195,8 @@ fn stages(
     let timing = scratch.timing.unwrap_or_default();
     let total: f64 = timing.iter().sum();
     let shares = Stage::ALL.iter().map(|(stage, name)| (*name, timing[*stage as usize] / total)).collect();
-    let [a, b] = scratch.mlp.counts.map(|n| n as f64);
+    let rows = |expert: usize| scratch.mlp.counts.iter().map(|part| part[expert]).sum::<u64>() as f64;
+    let (a, b) = (rows(0), rows(1));
     (shares, (a + b > 0.0).then(|| a / (a + b)))
 }
 
@@ -227,7 +229,5 @@ fn noise(width: u32, height: u32, seed: u64) -> Image {
 
 /// Largest resident memory of this process so far, where the system tells.
 fn peak_memory_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
+    Some(super::memory::peak()? as f64 / f64::from(1 << 20))
 }

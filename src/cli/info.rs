@@ -1,8 +1,8 @@
 //! `shiftray info`: what this build and a model hold.
 
-mod cost;
-mod energy;
-mod steps;
+pub mod cost;
+pub mod energy;
+pub mod steps;
 
 use anyhow::bail;
 use cost::Table;

@@ -6,8 +6,10 @@ use std::io::IsTerminal;
 
 pub mod bench;
 pub mod device;
+pub mod eval;
 pub mod import;
 pub mod info;
+pub mod memory;
 pub mod output;
 pub mod render;
 pub mod reparam;
@@ -21,6 +23,8 @@ pub mod train;
 pub enum Cli {
     /// Measure rays a second
     Bench(bench::Args),
+    /// Measure quality, latency and energy on held-out photographs
+    Eval(Box<eval::Args>),
     /// Convert an official PyTorch checkpoint into a model file
     Import(import::Args),
     /// Say what this program can use, and what a model holds
@@ -45,6 +49,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Bench(args) => bench::run(args),
+            Self::Eval(args) => eval::run(*args),
             Self::Import(args) => import::run(args),
             Self::Info(args) => info::run(args),
             Self::Render(args) => render::run(args),

@@ -1,6 +1,6 @@
 //! `shiftray render`: frames along a camera path.
 
-mod files;
+pub mod files;
 mod report;
 
 use super::device::Device;
@@ -120,6 +120,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         threads,
         stride: args.stride,
         depth_range: (near, far),
+        routing: false,
     };
     settings.validate()?;
     let (engine, device) = args.precision.engine(args.device, threads, model, &params)?;

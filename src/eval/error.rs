@@ -9,16 +9,30 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Errors of the evaluation crate; each message names the thing, what was expected and what was found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// An image without pixels, with another number of values than its size asks for, or unlike its reference in size.
+    /// An image or mask without pixels, with another number of values than its size asks for, unlike its reference in
+    /// size or too small.
     #[error("{what}: expected {expected}, found {found}")]
     Shape {
-        /// Which image.
+        /// Which image, or the mask.
         what: &'static str,
         /// Size or number of values.
         expected: String,
         /// Size or number of values.
         found: String,
     },
+    /// A name that stands for nothing.
+    #[error("{what}: expected {expected}, found {found:?}")]
+    Name {
+        /// What is named.
+        what: &'static str,
+        /// The names that there are.
+        expected: &'static str,
+        /// The name that was given.
+        found: String,
+    },
+    /// Weights of LPIPS that cannot be read or are not those of its networks; names file and tensor.
+    #[error("{0}")]
+    Weights(String),
     /// A layer of the energy model with a size of 0, or one that the accelerator cannot run.
     #[error("{0}: expected sizes above 0 and a tiling that fits the accelerator, found none")]
     Tiling(Layer),
@@ -58,8 +72,10 @@ pub(crate) fn clipped(value: f32) -> f64 {
 
 #[cfg(test)]
 pub(crate) mod testing {
+    use crate::Mask;
     use safetensors::SafeTensors;
     use scene::Image;
+    use std::collections::HashMap;
 
     /// Prediction, reference and one number of the `metric.*` fixture.
     pub fn fixture(number: &str) -> (Image, Image, f64) {
@@ -79,6 +95,49 @@ pub(crate) mod testing {
         (image("metric.pred"), image("metric.gt"), value)
     }
 
+    /// One pair of images of the `metrics.safetensors` fixture, with what other programs say about it.
+    pub struct Metrics {
+        pub name: &'static str,
+        pub image: Image,
+        pub reference: Image,
+        pub mask: Mask,
+        /// `[height, width]`.
+        pub flip_map: Vec<f32>,
+        numbers: HashMap<String, f64>,
+    }
+
+    impl Metrics {
+        pub fn number(&self, name: &str) -> f64 {
+            self.numbers[name]
+        }
+    }
+
+    /// The pairs of the `metrics.safetensors` fixture; `metrics.py` beside it says what they show.
+    pub fn metrics() -> Vec<Metrics> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/metrics.safetensors");
+        let bytes = std::fs::read(path).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let pair = |name: &'static str| {
+            let tensor = |part: &str| tensors.tensor(&format!("{name}.{part}")).unwrap();
+            let image = |part: &str| {
+                let tensor = tensor(part);
+                let data = tensor.data().iter().map(|value| f32::from(*value) / 255.0).collect();
+                Image::new(tensor.shape()[1] as u32, tensor.shape()[0] as u32, data).unwrap()
+            };
+            let (image, reference, mask) = (image("image"), image("reference"), tensor("mask"));
+            let mask = mask.data().iter().map(|flag| *flag != 0).collect();
+            let mask = Mask::new(image.width, image.height, mask).unwrap();
+            let floats = tensor("flip_map").data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+            let numbers = tensors.iter().filter_map(|(full, tensor)| {
+                let part = full.strip_prefix(name)?.strip_prefix('.')?;
+                let value = <[u8; 8]>::try_from(tensor.data()).ok().filter(|_| tensor.shape().is_empty())?;
+                Some((part.to_owned(), f64::from_le_bytes(value)))
+            });
+            Metrics { name, image, reference, mask, flip_map: floats, numbers: numbers.collect() }
+        };
+        ["picture", "extremes", "strip"].map(pair).into()
+    }
+
     /// An image with a value for every `(x, y, channel)`.
     pub fn image(width: u32, height: u32, value: impl Fn(u32, u32, u32) -> f32) -> Image {
         let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
@@ -90,7 +149,7 @@ pub(crate) mod testing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{psnr, ssim};
+    use crate::{SsimKind, flip, psnr, ssim};
 
     #[test]
     fn shapes_are_checked() {
@@ -106,8 +165,9 @@ mod tests {
             (&good, &Image { width: u32::MAX, height: u32::MAX, data: vec![] }, "found 0"),
         ] {
             let expect = |error: Error| assert!(error.to_string().contains(wanted), "{error}");
-            expect(psnr(image, reference).unwrap_err());
-            expect(ssim(image, reference).unwrap_err());
+            expect(psnr(image, reference, None).unwrap_err());
+            expect(flip(image, reference, None).unwrap_err());
+            SsimKind::ALL.iter().for_each(|kind| expect(ssim(image, reference, *kind, None).unwrap_err()));
         }
     }
 

@@ -1,153 +1,225 @@
 //! Structural similarity.
 
-use crate::Result;
 use crate::error::{check, clipped};
+use crate::{Error, Mask, Result};
 use scene::Image;
+use std::fmt;
+use std::str::FromStr;
 
-/// Half the window's width; the window has 11 x 11 pixels.
-const RADIUS: usize = 5;
-/// Standard deviation of the window in pixels.
+/// Half the width of the Gaussian window, which has 11 x 11 pixels.
+const GAUSSIAN_RADIUS: usize = 5;
+/// Half the width of the uniform window, which has 7 x 7 pixels.
+const UNIFORM_RADIUS: usize = 3;
+/// Standard deviation of the Gaussian window in pixels.
 const SIGMA: f64 = 1.5;
 const C1: f64 = 0.01 * 0.01;
 const C2: f64 = 0.03 * 0.03;
 /// Means of a, b, a², b² and ab.
 const MOMENTS: usize = 5;
 
-/// Mean structural similarity over all pixels and channels of both images clipped to `[0, 1]`; at most 1, which equal
-/// images have.
-///
-/// As in the GNT evaluation: a Gaussian window of 11 x 11 pixels with standard deviation 1.5, zeros outside the image,
-/// `C1 = 0.01²` and `C2 = 0.03²`, each channel by itself. Images may be smaller than the window.
-///
-/// # Errors
-/// [`crate::Error::Shape`] if the images are empty or differ in size.
-pub fn ssim(image: &Image, reference: &Image) -> Result<f64> {
-    check(image, reference)?;
-    let sum: f64 = (0..3).map(|channel| channel_sum(image, reference, channel)).sum();
-    Ok(sum / image.data.len() as f64)
+/// The ways to compute SSIM that are in use. Their figures for the same images differ in the second or third digit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SsimKind {
+    /// The GNT evaluation's: a Gaussian window, zeros outside the image, every pixel counts.
+    #[default]
+    Gnt,
+    /// Wang et al. 2004, as in TensorFlow and in scikit-image with `gaussian_weights=True, sigma=1.5,
+    /// use_sample_covariance=False`: the same window, but only where it lies inside the image.
+    Gaussian,
+    /// scikit-image's default: a uniform window where it lies inside the image, and sample covariances.
+    Uniform,
 }
 
-/// Sum of the similarity over the pixels of one channel.
-fn channel_sum(image: &Image, reference: &Image, channel: usize) -> f64 {
-    let (width, height) = (image.width as usize, image.height as usize);
-    let window = window();
-    // Rows blurred along x, as a ring: the window needs only 11 of them at a time.
-    let mut ring: Vec<Vec<[f64; MOMENTS]>> = vec![vec![[0.0; MOMENTS]; width]; 2 * RADIUS + 1];
-    let mut line = vec![[0.0; MOMENTS]; width];
+impl SsimKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Gnt, Self::Gaussian, Self::Uniform];
+
+    /// Name in settings: `gnt`, `gaussian` or `uniform`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gnt => "gnt",
+            Self::Gaussian => "gaussian",
+            Self::Uniform => "uniform",
+        }
+    }
+
+    /// One sentence for reports.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Gnt => {
+                "SSIM of the GNT evaluation: Gaussian window of 11 x 11 pixels (sigma 1.5), zeros outside the image, \
+                 mean over all pixels and channels."
+            }
+            Self::Gaussian => {
+                "SSIM of Wang et al. 2004, as in TensorFlow: Gaussian window of 11 x 11 pixels (sigma 1.5), mean over \
+                 the channels and the positions at which the window lies inside the image."
+            }
+            Self::Uniform => {
+                "SSIM of scikit-image's default settings: uniform window of 7 x 7 pixels, sample covariances, mean \
+                 over the channels and the positions at which the window lies inside the image."
+            }
+        }
+    }
+
+    fn window(self) -> Window {
+        match self {
+            Self::Gnt => Window { weights: gaussian(), covariance_scale: 1.0, margin: 0 },
+            Self::Gaussian => Window { weights: gaussian(), covariance_scale: 1.0, margin: GAUSSIAN_RADIUS },
+            Self::Uniform => {
+                let size = 2 * UNIFORM_RADIUS + 1;
+                let pixels = (size * size) as f64;
+                Window {
+                    weights: vec![1.0 / size as f64; size],
+                    covariance_scale: pixels / (pixels - 1.0),
+                    margin: UNIFORM_RADIUS,
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for SsimKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for SsimKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let unknown = || Error::Name { what: "SSIM", expected: "gnt, gaussian or uniform", found: name.to_owned() };
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)
+    }
+}
+
+/// Mean structural similarity over channels and positions of both images clipped to `[0, 1]`; at most 1, which equal
+/// images have.
+///
+/// `C1 = 0.01²` and `C2 = 0.03²`, each channel by itself; [`SsimKind`] names window and positions. With a mask, only
+/// the positions whose middle pixel counts; their windows still read all pixels.
+///
+/// # Errors
+/// [`Error::Shape`] if the images are empty or differ in size, if the mask has another size or lets nothing count, or,
+/// except for [`SsimKind::Gnt`], if the images are smaller than the window or nothing counts where it fits.
+pub fn ssim(image: &Image, reference: &Image, kind: SsimKind, mask: Option<&Mask>) -> Result<f64> {
+    check(image, reference)?;
+    Mask::check(mask, image)?;
+    let window = kind.window();
+    let (width, height, size) = (image.width as usize, image.height as usize, window.weights.len());
+    if window.margin > 0 && width.min(height) < size {
+        return Err(Error::Shape {
+            what: "image",
+            expected: format!("at least {size}x{size} pixels for SSIM {kind}"),
+            found: format!("{width}x{height}"),
+        });
+    }
+    let positions = Positions { width, height, margin: window.margin, mask };
+    let counted: usize = positions.rows().map(|y| positions.in_row(y).count()).sum();
+    if counted == 0 {
+        return Err(Error::Shape {
+            what: "mask",
+            expected: format!("at least one pixel that counts {} pixels inside the border", window.margin),
+            found: "none".into(),
+        });
+    }
+    let sum: f64 = (0..3).map(|channel| channel_sum([image, reference], channel, &window, &positions)).sum();
+    Ok(sum / (3 * counted) as f64)
+}
+
+/// A separable window and what is done with its means.
+struct Window {
+    /// Along one axis, adding up to 1; their number is odd.
+    weights: Vec<f64>,
+    /// Factor on variances and covariances.
+    covariance_scale: f64,
+    /// Positions nearer to the border than this do not count.
+    margin: usize,
+}
+
+/// The positions of the window's middle over which the mean goes.
+struct Positions<'a> {
+    width: usize,
+    height: usize,
+    margin: usize,
+    mask: Option<&'a Mask>,
+}
+
+impl Positions<'_> {
+    fn rows(&self) -> std::ops::Range<usize> {
+        self.margin..self.height - self.margin
+    }
+
+    fn in_row(&self, y: usize) -> impl Iterator<Item = usize> {
+        (self.margin..self.width - self.margin).filter(move |x| Mask::admits(self.mask, y * self.width + x))
+    }
+}
+
+/// One row of every moment; a plain row each, so that the loops over x work on neighbours in memory.
+type Moments = [Vec<f64>; MOMENTS];
+
+/// Sum of the similarity over the positions of one channel.
+fn channel_sum(images: [&Image; 2], channel: usize, window: &Window, positions: &Positions<'_>) -> f64 {
+    let (width, height, size) = (positions.width, positions.height, window.weights.len());
+    let radius = size / 2;
+    let moments = |width: usize| -> Moments { std::array::from_fn(|_| vec![0.0; width]) };
+    // Rows blurred along x, as a ring: the window needs only so many of them at a time. It starts with the rows above
+    // the image, which are zeros.
+    let mut ring: Vec<Moments> = (0..size).map(|_| moments(width)).collect();
+    let (mut line, mut means) = (moments(width + 2 * radius), moments(width));
     let mut sum = 0.0;
-    for row in 0..height + RADIUS {
-        let blurred = &mut ring[row % (2 * RADIUS + 1)];
+    for row in 0..height + radius {
+        let blurred = &mut ring[row % size];
         if row < height {
-            moments(image, reference, row, channel, &mut line);
-            blur_line(&line, &window, blurred);
+            read(images, row, channel, &mut line.each_mut().map(|line| &mut line[radius..radius + width]));
+            for (line, blurred) in line.iter().zip(blurred) {
+                blurred.fill(0.0);
+                window.weights.iter().enumerate().for_each(|(i, w)| add_scaled(blurred, *w, &line[i..i + width]));
+            }
         } else {
-            blurred.fill([0.0; MOMENTS]);
+            blurred.iter_mut().for_each(|blurred| blurred.fill(0.0));
         }
-        // Rows above the image are those that the ring starts with.
-        if row >= RADIUS {
-            let first = row + 1;
-            sum += (0..width)
-                .map(|x| {
-                    let mut m = [0.0; MOMENTS];
-                    for (i, weight) in window.iter().enumerate() {
-                        let from = &ring[(first + i) % (2 * RADIUS + 1)][x];
-                        m.iter_mut().zip(from).for_each(|(m, v)| *m += weight * v);
-                    }
-                    similarity(m)
-                })
-                .sum::<f64>();
+        let Some(y) = row.checked_sub(radius).filter(|y| positions.rows().contains(y)) else { continue };
+        for (moment, means) in means.iter_mut().enumerate() {
+            means.fill(0.0);
+            for (i, weight) in window.weights.iter().enumerate() {
+                add_scaled(means, *weight, &ring[(row + 1 + i) % size][moment]);
+            }
         }
+        let similarity = |x: usize| similarity(means.each_ref().map(|means| means[x]), window.covariance_scale);
+        sum += positions.in_row(y).map(similarity).sum::<f64>();
     }
     sum
 }
 
-/// The window's weights along one axis.
-fn window() -> [f64; 2 * RADIUS + 1] {
-    let raw: [f64; 2 * RADIUS + 1] =
-        std::array::from_fn(|i| (-(i as f64 - RADIUS as f64).powi(2) / (2.0 * SIGMA * SIGMA)).exp());
+/// Weights of the Gaussian window along one axis.
+fn gaussian() -> Vec<f64> {
+    let offsets = (0..=2 * GAUSSIAN_RADIUS).map(|i| i as f64 - GAUSSIAN_RADIUS as f64);
+    let raw: Vec<f64> = offsets.map(|x| (-x * x / (2.0 * SIGMA * SIGMA)).exp()).collect();
     let sum: f64 = raw.iter().sum();
-    raw.map(|w| w / sum)
+    raw.iter().map(|w| w / sum).collect()
 }
 
 /// Values whose local means are needed, for one row of one channel.
-fn moments(image: &Image, reference: &Image, row: usize, channel: usize, line: &mut [[f64; MOMENTS]]) {
-    let start = row * line.len() * 3 + channel;
+fn read([image, reference]: [&Image; 2], row: usize, channel: usize, out: &mut [&mut [f64]; MOMENTS]) {
+    let start = row * out[0].len() * 3 + channel;
     let values = image.data[start..].iter().step_by(3).zip(reference.data[start..].iter().step_by(3));
-    for (out, (a, b)) in line.iter_mut().zip(values) {
+    for (x, (a, b)) in (0..out[0].len()).zip(values) {
         let (a, b) = (clipped(*a), clipped(*b));
-        *out = [a, b, a * a, b * b, a * b];
+        out.iter_mut().zip([a, b, a * a, b * b, a * b]).for_each(|(out, value)| out[x] = value);
     }
 }
 
-fn blur_line(line: &[[f64; MOMENTS]], window: &[f64], out: &mut [[f64; MOMENTS]]) {
-    for (x, out) in out.iter_mut().enumerate() {
-        *out = [0.0; MOMENTS];
-        let (from, to) = (x.saturating_sub(RADIUS), (x + RADIUS + 1).min(line.len()));
-        for (i, value) in line[from..to].iter().enumerate() {
-            let weight = window[from + i + RADIUS - x];
-            out.iter_mut().zip(value).for_each(|(o, v)| *o += weight * v);
-        }
-    }
+fn add_scaled(sum: &mut [f64], weight: f64, values: &[f64]) {
+    sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * value);
 }
 
-fn similarity([a, b, aa, bb, ab]: [f64; MOMENTS]) -> f64 {
-    let (variance_a, variance_b, covariance) = (aa - a * a, bb - b * b, ab - a * b);
+fn similarity([a, b, aa, bb, ab]: [f64; MOMENTS], scale: f64) -> f64 {
+    let (variance_a, variance_b, covariance) = (scale * (aa - a * a), scale * (bb - b * b), scale * (ab - a * b));
     let top = (2.0 * a * b + C1) * (2.0 * covariance + C2);
     top / ((a * a + b * b + C1) * (variance_a + variance_b + C2))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::testing;
-
-    #[test]
-    fn equal_images_have_one() {
-        for (width, height) in [(1, 1), (1, 31), (33, 2), (13, 17)] {
-            let image = testing::image(width, height, |x, y, c| ((x * 7 + y * 13 + c * 5) % 11) as f32 / 10.0);
-            assert!((ssim(&image, &image).unwrap() - 1.0).abs() < 1e-12, "{width}x{height}");
-        }
-    }
-
-    /// One pixel, of which the window sees its middle weight only.
-    #[test]
-    fn one_pixel_by_hand() {
-        let of = |a: f32, b: f32| ssim(&testing::image(1, 1, |_, _, _| a), &testing::image(1, 1, |_, _, _| b)).unwrap();
-        let w = window()[RADIUS].powi(2);
-        let expected = C1 * C2 / ((w * w + C1) * (w - w * w + C2));
-        assert!((of(0.0, 1.0) - expected).abs() < 1e-12);
-        assert_eq!(of(0.0, f32::INFINITY), of(0.0, 1.0));
-    }
-
-    #[test]
-    fn agrees_with_a_plain_double_loop() {
-        let a = testing::image(7, 19, |x, y, c| ((x * x + 3 * y + c) % 7) as f32 / 6.0);
-        let b = testing::image(7, 19, |x, y, c| ((x + 2 * y * y + c) % 5) as f32 / 4.0);
-        let w = window();
-        let mut sum = 0.0;
-        for y in 0..19i64 {
-            for (x, c) in (0..7i64).flat_map(|x| (0..3).map(move |c| (x, c))) {
-                let mut m = [0.0; MOMENTS];
-                for (i, j) in (0..11usize).flat_map(|i| (0..11usize).map(move |j| (i, j))) {
-                    let (u, v) = (x + i as i64 - 5, y + j as i64 - 5);
-                    if (0..7).contains(&u) && (0..19).contains(&v) {
-                        let [p, q] = [&a, &b].map(|image| f64::from(image.pixel(u as u32, v as u32)[c]));
-                        [p, q, p * p, q * q, p * q].iter().zip(&mut m).for_each(|(v, m)| *m += w[i] * w[j] * v);
-                    }
-                }
-                sum += similarity(m);
-            }
-        }
-        let expected = sum / (7.0 * 19.0 * 3.0);
-        let found = ssim(&a, &b).unwrap();
-        assert!((found - expected).abs() < 1e-12, "expected {expected}, found {found}");
-        assert!((found - ssim(&b, &a).unwrap()).abs() < 1e-12, "symmetric");
-    }
-
-    #[test]
-    fn agrees_with_the_reference() {
-        let (image, truth, expected) = testing::fixture("metric.ssim");
-        let found = ssim(&image, &truth).unwrap();
-        assert!((found - expected).abs() < 1e-5, "expected {expected}, found {found}");
-    }
-}
+#[path = "ssim_tests.rs"]
+mod tests;

@@ -1,14 +1,20 @@
 //! Whole frames: source views chosen, prepared once and kept, rays handed to all cores a tile at a time, or to a device.
 
+mod kept;
+mod on_cpu;
+mod profile;
+mod routing;
+#[cfg(test)]
+mod tests;
+
 use crate::cuda::{CudaEngine, CudaSource};
-use crate::engine::{Engine, PreparedSource, RayOutput, RayScratch};
-use crate::{Error, Result, sampling};
-use glam::Vec2;
+use crate::engine::{Engine, PreparedSource};
+use crate::{Config, Error, Result};
+pub use kept::Kept;
+pub use on_cpu::render_rays;
+pub use routing::Routing;
 use scene::{Camera, Frame, Image, Scene};
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Instant;
-use tensor::parallel;
 
 /// How a frame is rendered.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +31,8 @@ pub struct Settings {
     pub stride: u32,
     /// Near and far bound.
     pub depth_range: (f32, f32),
+    /// Whether [`Rendered::routing`] is wanted.
+    pub routing: bool,
 }
 
 impl Settings {
@@ -49,6 +57,11 @@ impl Settings {
         }
         Ok(())
     }
+
+    /// Width and height of the image that `camera` gives.
+    pub fn size(&self, camera: &Camera) -> (u32, u32) {
+        (camera.width.div_ceil(self.stride), camera.height.div_ceil(self.stride))
+    }
 }
 
 /// A rendered frame.
@@ -62,12 +75,34 @@ pub struct Rendered {
     pub range: Vec<f32>,
     /// Views used as sources, nearest first.
     pub sources: Vec<usize>,
-    /// Seconds spent on features of sources that were not there yet.
+    /// Sources among them that were not there yet.
+    pub prepared: usize,
+    /// Seconds spent on reading those and on their features.
     pub seconds_features: f64,
     /// Seconds spent on rays.
     pub seconds_rays: f64,
     /// Rays cast.
     pub rays: usize,
+    /// Where the routers sent the rows; none without experts, or if not asked for.
+    pub routing: Option<Routing>,
+}
+
+impl Rendered {
+    /// A frame whose sources and times are not filled in yet.
+    pub(crate) fn new(image: Image, depth: Vec<f32>, range: Vec<f32>, routing: Option<Routing>) -> Self {
+        let rays = depth.len();
+        Self {
+            image,
+            depth,
+            range,
+            sources: Vec::new(),
+            prepared: 0,
+            seconds_features: 0.0,
+            seconds_rays: 0.0,
+            rays,
+            routing,
+        }
+    }
 }
 
 /// A scene and a network, ready to render frame after frame.
@@ -98,47 +133,6 @@ impl From<CudaEngine> for Backend {
     }
 }
 
-/// Prepared source views by their number in the scene.
-#[derive(Debug)]
-pub struct Kept<T> {
-    views: HashMap<usize, T>,
-    /// Views in the order in which they were last used, for eviction.
-    recent: Vec<usize>,
-}
-
-impl<T> Default for Kept<T> {
-    fn default() -> Self {
-        Self { views: HashMap::new(), recent: Vec::new() }
-    }
-}
-
-impl<T> Kept<T> {
-    /// Notes that `ids` are used; tells which of them are missing.
-    fn use_now(&mut self, ids: &[usize]) -> Vec<usize> {
-        self.recent.retain(|id| !ids.contains(id));
-        self.recent.extend_from_slice(ids);
-        ids.iter().copied().filter(|id| !self.views.contains_key(id)).collect()
-    }
-
-    /// Drops the views that were not used for longest, so that memory does not grow with the number of views in the
-    /// scene; those of the frame at hand stay.
-    fn evict(&mut self, in_use: usize, bytes: impl Fn(&T) -> u64) {
-        while self.recent.len() > in_use && self.views.values().map(&bytes).sum::<u64>() > KEEP_BYTES {
-            let oldest = self.recent.remove(0);
-            self.views.remove(&oldest);
-        }
-    }
-
-    fn get(&self, ids: &[usize]) -> Vec<&T> {
-        ids.iter().map(|id| &self.views[id]).collect()
-    }
-}
-
-/// Pixels of a tile: neighbours read neighbouring pixels of the sources, and tiles are many enough for all cores.
-const TILE: usize = 64;
-/// Prepared sources that are kept beyond those of the frame at hand, in bytes.
-const KEEP_BYTES: u64 = 256 << 20;
-
 impl Renderer {
     /// A renderer of `scene`.
     pub fn new(backend: impl Into<Backend>, scene: Scene) -> Self {
@@ -148,6 +142,14 @@ impl Renderer {
     /// The scene.
     pub fn scene(&self) -> &Scene {
         &self.scene
+    }
+
+    /// The network's configuration.
+    pub fn config(&self) -> &Config {
+        match &self.backend {
+            Backend::Cpu(engine, _) => engine.config(),
+            Backend::Cuda(engine, _) => engine.config(),
+        }
     }
 
     /// Renders a frame; `progress` is told the number of rays just done, from any thread.
@@ -160,132 +162,29 @@ impl Renderer {
         settings: &Settings,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Rendered> {
+        let started = Instant::now();
+        let (sources, prepared) = self.prepare(frame, settings)?;
+        let seconds_features = started.elapsed().as_secs_f64();
+        let camera = &frame.camera;
+        let rendered = match &mut self.backend {
+            Backend::Cpu(engine, kept) => render_rays(engine, &kept.get(&sources), camera, settings, progress),
+            Backend::Cuda(engine, kept) => engine.render_frame(&kept.get(&sources), camera, settings, &progress)?,
+        };
+        let seconds_rays = started.elapsed().as_secs_f64() - seconds_features;
+        Ok(Rendered { sources, prepared, seconds_features, seconds_rays, ..rendered })
+    }
+
+    /// Checks what is asked for, chooses the frame's sources and prepares those that are not there yet; tells the sources
+    /// and how many were prepared.
+    fn prepare(&mut self, frame: &Frame, settings: &Settings) -> Result<(Vec<usize>, usize)> {
         settings.validate()?;
         frame.camera.validate(&frame.name)?;
         let candidates = scene::paths::source_candidates(&self.scene, frame);
         let sources = scene::nearest_sources(&self.scene, &frame.camera, &candidates, settings.views)?;
-        let (scene, camera) = (&self.scene, &frame.camera);
-        let started = Instant::now();
-        let (seconds_features, mut rendered);
-        match &mut self.backend {
-            Backend::Cpu(engine, kept) => {
-                prepare_on_cpu(engine, scene, kept, &sources, settings.threads)?;
-                seconds_features = started.elapsed().as_secs_f64();
-                rendered = render_rays(engine, &kept.get(&sources), camera, settings, progress);
-            }
-            Backend::Cuda(engine, kept) => {
-                prepare_on_device(engine, scene, kept, &sources, settings.threads)?;
-                seconds_features = started.elapsed().as_secs_f64();
-                rendered = engine.render_frame(&kept.get(&sources), camera, settings, &progress)?;
-            }
-        }
-        rendered.seconds_rays = started.elapsed().as_secs_f64() - seconds_features;
-        rendered.seconds_features = seconds_features;
-        rendered.sources = sources;
-        Ok(rendered)
+        let prepared = match &mut self.backend {
+            Backend::Cpu(engine, kept) => kept.prepare(engine, &self.scene, &sources, settings.threads)?,
+            Backend::Cuda(engine, kept) => kept.prepare(engine, &self.scene, &sources, settings.threads)?,
+        };
+        Ok((sources, prepared))
     }
-}
-
-/// Runs the feature network on those of `ids` that are not there yet, one view a thread.
-fn prepare_on_cpu(
-    engine: &Engine,
-    scene: &Scene,
-    kept: &mut Kept<PreparedSource>,
-    ids: &[usize],
-    threads: usize,
-) -> Result<()> {
-    let missing = kept.use_now(ids);
-    let mut made: Vec<(usize, Result<Option<PreparedSource>>)> = missing.into_iter().map(|id| (id, Ok(None))).collect();
-    parallel::for_each(&mut made, threads, |_, (id, out)| {
-        let view = &scene.views[*id];
-        *out = view
-            .load_image()
-            .map_err(Error::from)
-            .and_then(|image| engine.prepare(&view.camera, Arc::new(image)))
-            .map(Some);
-    });
-    for (id, source) in made {
-        if let Some(source) = source? {
-            kept.views.insert(id, source);
-        }
-    }
-    kept.evict(ids.len(), |source| source.bytes() as u64);
-    Ok(())
-}
-
-/// The same on a device: photographs are read by all cores, then prepared one after the other.
-fn prepare_on_device(
-    engine: &mut CudaEngine,
-    scene: &Scene,
-    kept: &mut Kept<CudaSource>,
-    ids: &[usize],
-    threads: usize,
-) -> Result<()> {
-    let missing = kept.use_now(ids);
-    let mut images: Vec<Option<scene::Result<Image>>> = missing.iter().map(|_| None).collect();
-    parallel::for_each(&mut images, threads, |i, out| *out = Some(scene.views[missing[i]].load_image()));
-    for (id, image) in missing.iter().zip(images.into_iter().flatten()) {
-        let source = engine.prepare(&scene.views[*id].camera, &image?)?;
-        kept.views.insert(*id, source);
-    }
-    kept.evict(ids.len(), CudaSource::bytes);
-    Ok(())
-}
-
-/// One tile's share of a frame.
-struct Tile<'a> {
-    first: usize,
-    rgb: &'a mut [f32],
-    depth: &'a mut [f32],
-    range: &'a mut [f32],
-}
-
-/// Casts every `settings.stride`-th ray of `camera`.
-pub fn render_rays(
-    engine: &Engine,
-    sources: &[&PreparedSource],
-    camera: &Camera,
-    settings: &Settings,
-    progress: &(dyn Fn(usize) + Sync),
-) -> Rendered {
-    let (width, height) = (camera.width.div_ceil(settings.stride), camera.height.div_ceil(settings.stride));
-    let rays = width as usize * height as usize;
-    let mut image = Image::black(width, height);
-    let (mut depth, mut range) = (vec![0.0; rays], vec![0.0; rays]);
-    let (near, far) = settings.depth_range;
-    let coarse = sampling::inverse_depth(near, far, settings.samples);
-    let positions = sampling::linspace(settings.importance);
-    let mut tiles: Vec<Tile> = image
-        .data
-        .chunks_mut(3 * TILE)
-        .zip(depth.chunks_mut(TILE))
-        .zip(range.chunks_mut(TILE))
-        .enumerate()
-        .map(|(i, ((rgb, depth), range))| Tile { first: i * TILE, rgb, depth, range })
-        .collect();
-    parallel::for_each_with(
-        &mut tiles,
-        settings.threads,
-        || (RayScratch::default(), RayOutput::default()),
-        |(scratch, out), _, tile| {
-            for i in 0..tile.depth.len() {
-                let (x, y) = ((tile.first + i) as u32 % width, (tile.first + i) as u32 / width);
-                let ray = camera.ray(Vec2::new((x * settings.stride) as f32, (y * settings.stride) as f32));
-                engine.render_ray(sources, &ray, &coarse, settings.depth_range, scratch, out);
-                let mean = |depths: &[f32], out: &RayOutput| depths.iter().zip(&out.weights).map(|(z, w)| z * w).sum();
-                let mut z: f32 = mean(&coarse, out);
-                if settings.importance > 0 {
-                    let fine = sampling::refine_inverse_depth(&coarse, &out.weights, &positions);
-                    engine.render_ray(sources, &ray, &fine, settings.depth_range, scratch, out);
-                    z = mean(&fine, out);
-                }
-                tile.rgb[3 * i..3 * i + 3].copy_from_slice(&out.rgb);
-                tile.depth[i] = z;
-                tile.range[i] = z * ray.direction.length();
-            }
-            progress(tile.depth.len());
-        },
-    );
-    drop(tiles);
-    Rendered { image, depth, range, sources: Vec::new(), seconds_features: 0.0, seconds_rays: 0.0, rays }
 }

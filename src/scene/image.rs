@@ -41,4 +41,31 @@ impl Image {
     pub fn to_rgb8(&self) -> Vec<u8> {
         self.data.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8).collect()
     }
+
+    /// Pixels 0, `stride`, 2·`stride`, .. of both axes; a stride of 0 counts as 1.
+    #[must_use]
+    pub fn every(&self, stride: u32) -> Self {
+        let stride = stride.max(1);
+        let columns = |y| (0..self.width).step_by(stride as usize).map(move |x| (x, y));
+        let pixels = (0..self.height).step_by(stride as usize).flat_map(columns);
+        let (width, height) = (self.width.div_ceil(stride), self.height.div_ceil(stride));
+        Self { width, height, data: pixels.flat_map(|(x, y)| self.pixel(x, y)).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stride_keeps_the_first_pixel_of_each_step() {
+        let data = (0..7 * 5).flat_map(|i| [i as f32; 3]).collect();
+        let image = Image::new(7, 5, data).unwrap();
+        let small = image.every(3);
+        assert_eq!((small.width, small.height), (3, 2));
+        let values: Vec<f32> = small.data.iter().step_by(3).copied().collect();
+        assert_eq!(values, [0.0, 3.0, 6.0, 21.0, 24.0, 27.0]);
+        assert_eq!(image.every(1), image);
+        assert_eq!(image.every(u32::MAX).data, [0.0; 3]);
+    }
 }

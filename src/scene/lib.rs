@@ -1,6 +1,7 @@
 //! Scenes: cameras, images, dataset formats, camera paths and procedural scenes. No tensors.
 pub mod camera;
 pub mod depth;
+pub mod distortion;
 pub mod error;
 pub mod formats;
 pub mod image;
@@ -17,8 +18,9 @@ pub mod view;
 pub mod write;
 
 pub use camera::{Camera, Ray};
+pub use distortion::Distortion;
 pub use error::{Error, Result};
-pub use formats::LoadOptions;
+pub use formats::{LoadOptions, Split};
 pub use image::Image;
 pub use locate::locate;
 pub use paths::{Frame, PathKind};

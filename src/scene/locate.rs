@@ -35,8 +35,8 @@ fn locate_in(name: &str, extra: &[PathBuf], variable: Option<&OsStr>, last: &Pat
     let state = if variable.is_none() { " (not set)" } else { "" };
     Err(Error::Scene(format!(
         "scene {name:?} not found; looked for the folders{looked}\nPass the folder of a scene (poses_bounds.npy with \
-         images_8, images_4 or images, or transforms_train.json), or the folder that holds {name} with --scenes DIR or \
-         the variable {SCENES_VARIABLE}{state}. `shiftray synth --out DIR` makes scenes; fern and others of its kind \
+         images_8, images_4 or images; transforms_train.json; or transforms.json), or the folder that holds {name} with \
+         --scenes DIR or the variable {SCENES_VARIABLE}{state}. `shiftray synth --out DIR` makes scenes; fern and others of its kind \
          are in the download nerf_llff_data of the NeRF authors."
     )))
 }
@@ -55,6 +55,7 @@ mod tests {
         for folder in [&a, &b, &c, &d] {
             assert!(message.contains(folder.join("llff/fern").to_str().unwrap()), "{message}");
         }
+        assert!(message.contains("or transforms.json"), "{message}");
         assert!(message.contains("synth") && message.contains(SCENES_VARIABLE) && !message.contains("not set"));
         for folder in [&d, &c, &b, &a] {
             std::fs::create_dir_all(folder.join("llff/fern")).unwrap();

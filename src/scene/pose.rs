@@ -1,6 +1,6 @@
 //! Arithmetic on poses in OpenGL axes: x right, y up, z backwards. In f64, as poses are averaged and inverted.
 
-use glam::{DMat4, DVec3, Mat4};
+use glam::{DMat3, DMat4, DVec3, Mat4};
 
 /// Pose at `center` that looks along `-back`, with `up` as nearly upwards as possible.
 ///
@@ -49,4 +49,22 @@ pub(crate) fn flip_axes(pose: DMat4) -> DMat4 {
 /// A camera's pose in OpenGL axes.
 pub(crate) fn opengl_pose(world_from_camera: Mat4) -> DMat4 {
     flip_axes(world_from_camera.as_dmat4())
+}
+
+/// Point with the least sum of squared distances to all optical axes; `None` if their directions spread by less than
+/// `spread`.
+///
+/// The spread is the determinant of the mean projection across the axes: 0 if they are parallel, about the mean
+/// squared sine of their angle to the mean axis if they are nearly so, and 8/27 if they point all ways.
+pub(crate) fn axes_meet(poses: &[DMat4], spread: f64) -> Option<DVec3> {
+    let (mut matrix, mut right) = (DMat3::ZERO, DVec3::ZERO);
+    for pose in poses {
+        let axis = pose.z_axis.truncate().try_normalize()?;
+        let across = DMat3::IDENTITY - DMat3::from_cols(axis * axis.x, axis * axis.y, axis * axis.z);
+        matrix += across;
+        right += across * pose.w_axis.truncate();
+    }
+    // The determinant of a sum of n projections grows with n³.
+    let count = poses.len() as f64;
+    (matrix.determinant() > spread * count.powi(3)).then(|| matrix.inverse() * right)
 }

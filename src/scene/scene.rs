@@ -1,6 +1,6 @@
 //! A set of posed photographs and how they may be used.
 
-use crate::View;
+use crate::{Split, View};
 use std::path::PathBuf;
 
 /// Far bound multiplier for held-out views and training.
@@ -15,6 +15,9 @@ pub enum SceneKind {
     Llff,
     /// A synthetic object around the origin, seen between depths 2 and 6.
     Blender,
+    /// Photographs with free poses. Around what the cameras look at, if they look at one place, else recentred as
+    /// [`Llff`](Self::Llff); rescaled so that the near bound is 4/3.
+    Nerfstudio,
 }
 
 /// What "nearest" means when source views are chosen.
@@ -41,6 +44,10 @@ pub struct Scene {
     pub source_ids: Vec<usize>,
     /// Indices of the views kept for testing.
     pub held_out: Vec<usize>,
+    /// What the held-out views are; none if there are none.
+    pub split: Option<Split>,
+    /// The files that the poses come from.
+    pub pose_files: Vec<PathBuf>,
     /// Smallest depth bound of all views in scene units.
     pub near: f32,
     /// Largest depth bound of all views in scene units.
@@ -54,13 +61,15 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Depth range `[near, far]` to sample: `[0.9·near, far_factor·far]`, or `[2, 6]` for Blender scenes.
+    /// Depth range `[near, far]` to sample: `[0.9·near, far_factor·far]` for LLFF scenes, `[2, 6]` for Blender scenes
+    /// and `[near, far]` for nerfstudio scenes, whose bounds are wide already.
     ///
     /// The factor is [`FAR_EVAL`] for held-out views and [`FAR_RENDER`] for other camera paths.
     pub fn depth_range(&self, far_factor: f32) -> [f32; 2] {
         match self.kind {
             SceneKind::Llff => [0.9 * self.near, far_factor * self.far],
             SceneKind::Blender => [2.0, 6.0],
+            SceneKind::Nerfstudio => [self.near, self.far],
         }
     }
 

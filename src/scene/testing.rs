@@ -1,6 +1,6 @@
 //! Scenes and fixtures for tests.
 
-use crate::{Alpha, Camera, Scene, SceneKind, SourceOrder, View};
+use crate::{Alpha, Camera, Scene, SceneKind, SourceOrder, Split, View};
 use glam::{Mat4, Vec2, Vec3};
 use safetensors::SafeTensors;
 use std::path::PathBuf;
@@ -27,10 +27,12 @@ pub fn scene_of(cameras: Vec<Camera>) -> Scene {
     let views = cameras.into_iter().enumerate().map(|(i, camera)| View {
         name: format!("image{i:03}"),
         path: PathBuf::from(format!("image{i:03}.png")),
+        mask: None,
         stored_size: (camera.width, camera.height),
         camera,
         near: 1.0,
         far: 10.0,
+        distortion: None,
         alpha: Alpha::Ignore,
     });
     Scene {
@@ -40,6 +42,8 @@ pub fn scene_of(cameras: Vec<Camera>) -> Scene {
         views: views.collect(),
         source_ids,
         held_out,
+        split: Some(Split::HeldOut),
+        pose_files: Vec::new(),
         near: 1.0,
         far: 10.0,
         scale: 1.0,

@@ -1,6 +1,6 @@
 //! One photograph of a scene with its camera.
 
-use crate::{Camera, Error, Image, Result, resample};
+use crate::{Camera, Distortion, Error, Image, Result, resample};
 use ::image::{DynamicImage, ImageReader, Limits};
 use std::fs::File;
 use std::io::BufReader;
@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 const MAX_SIDE: u32 = 32_768;
 /// Most pixels of an image that is read: 1.6 GB as `f32` colours.
 const MAX_PIXELS: u64 = 1 << 27;
+
+/// Part of a pixel that must count for the pixel to count, where a mask is reduced or warped. Less than all, so that a
+/// mask's edge need not coincide with a pixel's to the last bit.
+const MASK_SHARE: f32 = 0.9;
 
 /// What becomes of an image's alpha channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +31,9 @@ pub struct View {
     pub name: String,
     /// The image file.
     pub path: PathBuf,
-    /// Camera at the size the image is used in.
+    /// The image file of the mask, white where pixels count.
+    pub mask: Option<PathBuf>,
+    /// Camera at the size the image is used in, without distortion.
     pub camera: Camera,
     /// Nearest depth of interest in scene units.
     pub near: f32,
@@ -35,27 +41,62 @@ pub struct View {
     pub far: f32,
     /// Width and height of the stored image; larger than the camera's if the image is reduced when loaded.
     pub stored_size: (u32, u32),
+    /// The lens, in pixels of the stored image; none if a pinhole camera took it.
+    pub distortion: Option<Distortion>,
     /// What becomes of the alpha channel.
     pub alpha: Alpha,
 }
 
 impl View {
-    /// Reads the image, reduced to the camera's size by an area filter if it is stored larger.
+    /// Reads the image as the camera sees it: distortion is removed at the stored size by Catmull-Rom interpolation,
+    /// then the image is reduced to the camera's size by an area filter if it is stored larger.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Format`] if the file cannot be read, cannot be decoded or has changed its size since
     /// the scene was loaded.
     pub fn load_image(&self) -> Result<Image> {
-        let image = read_image(&self.path, self.alpha)?;
+        let mut image = self.read_stored(&self.path, self.alpha)?;
+        if let Some(lens) = &self.distortion {
+            image = resample::warp(&image, |pixel| lens.stored_from_pinhole(pixel));
+        }
+        resample::area_downscale(&image, self.camera.width, self.camera.height)
+    }
+
+    /// Reads which pixels count, `[height, width]` at the camera's size; none if the view has no mask.
+    ///
+    /// A stored pixel counts if it is at least half white. Distortion is removed by bilinear interpolation, and the mask
+    /// is reduced as the image is; a pixel then counts if at least nine tenths of what it is made of do.
+    ///
+    /// # Errors
+    /// As [`load_image`](Self::load_image), and [`Error::Format`] if the mask differs from the image in size or leaves
+    /// everything out.
+    pub fn load_mask(&self) -> Result<Option<Vec<bool>>> {
+        let Some(path) = &self.mask else { return Ok(None) };
+        let image = self.read_stored(path, Alpha::Ignore)?;
+        let brightness = image.data.as_chunks::<3>().0.iter().map(|[r, g, b]| (r + g + b) / 3.0);
+        let mut counts: Vec<f32> = brightness.clone().map(|v| if v >= 0.5 { 1.0 } else { 0.0 }).collect();
+        if !counts.contains(&1.0) {
+            let brightest = brightness.fold(0.0, f32::max);
+            let problem = format!("expected a mask with pixels at least half white, found {brightest:.3} at most");
+            return Err(Error::Format { path: path.clone(), problem });
+        }
+        if let Some(lens) = &self.distortion {
+            counts = resample::warp_linear(&counts, self.stored_size, |pixel| lens.stored_from_pinhole(pixel));
+        }
+        let counts = resample::area::<1>(&counts, self.stored_size, (self.camera.width, self.camera.height));
+        // The sum of fractions of pixels is off by rounding.
+        Ok(Some(counts.into_iter().map(|part| part >= MASK_SHARE - 1e-5).collect()))
+    }
+
+    /// Reads an image that has the stored size.
+    fn read_stored(&self, path: &Path, alpha: Alpha) -> Result<Image> {
+        let image = read_image(path, alpha)?;
         if (image.width, image.height) != self.stored_size {
             let (width, height) = self.stored_size;
             let problem = format!("expected an image of {width}x{height}, found {}x{}", image.width, image.height);
-            return Err(Error::Format { path: self.path.clone(), problem });
+            return Err(Error::Format { path: path.to_owned(), problem });
         }
-        if self.stored_size == (self.camera.width, self.camera.height) {
-            return Ok(image);
-        }
-        resample::area_downscale(&image, self.camera.width, self.camera.height)
+        Ok(image)
     }
 }
 
@@ -135,73 +176,5 @@ fn decode_error(path: &Path, error: ::image::ImageError) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ::image::{GrayImage, ImageBuffer, Luma, Rgba, RgbaImage};
-    use glam::{Mat4, Vec2};
-
-    fn view(path: PathBuf, size: (u32, u32), stored_size: (u32, u32)) -> View {
-        let camera = Camera {
-            width: size.0,
-            height: size.1,
-            focal: Vec2::ONE,
-            center: Vec2::ZERO,
-            world_from_camera: Mat4::IDENTITY,
-        };
-        View { name: "a".into(), path, camera, near: 1.0, far: 2.0, stored_size, alpha: Alpha::Ignore }
-    }
-
-    #[test]
-    fn alpha_is_composited_on_white_or_ignored() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.png");
-        RgbaImage::from_fn(3, 1, |x, _| Rgba([51, 102, 255, [0, 51, 255][x as usize]])).save(&path).unwrap();
-        let white = read_image(&path, Alpha::White).unwrap();
-        assert_eq!(white.pixel(0, 0), [1.0, 1.0, 1.0]);
-        assert!((white.pixel(1, 0)[0] - (0.2 * 0.2 + 0.8)).abs() < 1e-6);
-        assert_eq!(white.pixel(2, 0), [51.0 / 255.0, 102.0 / 255.0, 1.0]);
-        assert_eq!(read_image(&path, Alpha::Ignore).unwrap().pixel(0, 0), [51.0 / 255.0, 102.0 / 255.0, 1.0]);
-    }
-
-    #[test]
-    fn gray_and_16_bit_images_are_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("gray.png");
-        GrayImage::from_fn(5, 3, |x, _| Luma([x as u8 * 10])).save(&path).unwrap();
-        assert_eq!(read_image(&path, Alpha::Ignore).unwrap().pixel(3, 2), [30.0 / 255.0; 3]);
-        let path = dir.path().join("deep.png");
-        ImageBuffer::from_fn(3, 1, |x, _| Luma([x as u16 * 257 + 1])).save(&path).unwrap();
-        assert_eq!(read_image(&path, Alpha::Ignore).unwrap().pixel(1, 0), [258.0 / 65_535.0; 3]);
-    }
-
-    #[test]
-    fn size_is_checked_and_larger_files_are_reduced() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.png");
-        GrayImage::from_fn(6, 4, |x, _| Luma([if x % 2 == 0 { 0 } else { 255 }])).save(&path).unwrap();
-        let image = view(path.clone(), (3, 2), (6, 4)).load_image().unwrap();
-        assert_eq!((image.width, image.height), (3, 2));
-        assert!(image.data.iter().all(|v| (v - 0.5).abs() < 1e-6));
-        let message = view(path, (5, 4), (5, 4)).load_image().unwrap_err().to_string();
-        assert!(message.contains("5x4") && message.contains("6x4"), "{message}");
-    }
-
-    #[test]
-    fn broken_files_give_errors() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.png");
-        assert!(matches!(read_image(&path, Alpha::Ignore), Err(Error::Io { .. })));
-        GrayImage::new(31, 33).save(&path).unwrap();
-        let bytes = std::fs::read(&path).unwrap();
-        for length in 0..bytes.len() - 13 {
-            std::fs::write(&path, &bytes[..length]).unwrap();
-            let message = read_image(&path, Alpha::Ignore).expect_err("truncated").to_string();
-            assert!(message.contains("a.png"), "{message}");
-        }
-        // A header that promises 2^31 x 2^31 pixels must not be believed.
-        let mut huge = bytes;
-        huge[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
-        std::fs::write(&path, &huge).unwrap();
-        assert!(read_image(&path, Alpha::Ignore).is_err());
-    }
-}
+#[path = "view_tests.rs"]
+mod tests;

@@ -33,6 +33,7 @@ pub fn validate(run: &Run, scene: &Scene, plan: &Plan) -> Result<()> {
         threads: plan.threads,
         stride: frame.camera.width.max(frame.camera.height).div_ceil(SIDE),
         depth_range: (near, far),
+        routing: false,
     };
     let mut renderer = Renderer::new(Engine::new(run.model().clone(), &state.average), scene.clone());
     let image = renderer.render(frame, &settings, &|_| {})?.image;

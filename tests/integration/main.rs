@@ -1,6 +1,7 @@
 //! The real program on small scenes of its own making.
 
 mod bench;
+mod eval;
 mod failures;
 mod info;
 mod real;

@@ -27,8 +27,13 @@ impl Place {
 
     /// As [`Place::with_scene`] with the views placed `forward` or in an `orbit`.
     pub fn with_rig(views: usize, rig: &str) -> Self {
+        Self::with_synth(&format!("--views {views} --size 64x48 --rig {rig}"))
+    }
+
+    /// A folder with the scene `scenes/tiny`, made with `options` of `shiftray synth`.
+    pub fn with_synth(options: &str) -> Self {
         let place = Self::new();
-        place.ok(&format!("synth --out made --scenes 1 --views {views} --size 64x48 --spp 1 --rig {rig}"));
+        place.ok(&format!("synth --out made --scenes 1 --spp 1 {options}"));
         fs::create_dir(place.path("scenes")).unwrap();
         fs::rename(place.path("made/scene_00000"), place.path("scenes/tiny")).unwrap();
         place

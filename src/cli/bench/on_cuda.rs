@@ -47,6 +47,7 @@ pub fn run(mut engine: CudaEngine, device: &Chosen, work: Work, args: &Args) -> 
         threads: work.threads,
         stride: 1,
         depth_range: DEPTH_RANGE,
+        routing: false,
     };
     let target = target(width, height);
     let frame = |engine: &mut CudaEngine| -> anyhow::Result<f64> {
@@ -66,16 +67,12 @@ pub fn run(mut engine: CudaEngine, device: &Chosen, work: Work, args: &Args) -> 
         Chosen::Cuda(_, device) => (device.info().memory - device.0.free_memory()?) as f64 / f64::from(1 << 20),
         Chosen::Cpu => 0.0,
     };
-    engine.set_counting(true);
-    engine.counters()?;
-    frame(&mut engine)?;
-    let counters = engine.counters()?;
-    let cycles: u64 = counters.cycles.iter().sum::<u64>().max(1);
-    let shares = Stage::ALL.map(|(stage, name)| (name, counters.cycles[stage as usize] as f64 / cycles as f64));
+    let cycles = engine.profile(&sources, &target, &settings)?;
+    let all = cycles.iter().sum::<u64>().max(1) as f64;
+    let shares = Stage::ALL.map(|(stage, name)| (name, cycles[stage as usize] as f64 / all));
+    let routed = engine.render_frame(&sources, &target, &Settings { routing: true, ..settings }, &|_| {})?.routing;
+    let multiply = routed.map(|routing| routing.share());
     let rays = f64::from(width) * f64::from(height);
-    let rows = rays * work.samples as f64 * 2.0 * engine.config().depth as f64;
-    let multiply =
-        matches!(engine.config().mlp, gnt::MlpKind::Experts { .. }).then(|| counters.multiplied as f64 / rows);
 
     seconds.sort_by(f64::total_cmp);
     let at = |part: f64| seconds[((seconds.len() - 1) as f64 * part).round() as usize];

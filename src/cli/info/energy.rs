@@ -7,11 +7,12 @@ use serde::Serialize;
 /// Width and height of the image that is modelled: that of ShiftAddViT's figures, LLFF at a quarter of its size with every
 /// second row and column.
 const IMAGE: [u64; 2] = [504, 378];
+const RAYS: u64 = IMAGE[0] * IMAGE[1];
 /// Rays at a time.
 const CHUNK: u64 = 1024;
 
 /// What the figures leave out, for people.
-const BIASES: [&str; 4] = [
+pub const BIASES: [&str; 4] = [
     "Modelled on an Eyeriss-like accelerator (see ShiftAddViT), not measured, and not comparable with measured figures.",
     "Free: softmax, norms, activations, encodings, look-ups, element-wise work, sampling, and the feature network.",
     "Dense values move 32 bits and shifts 10, which is most of what shifts save: compare with 8-bit integers.",
@@ -58,7 +59,7 @@ impl Report {
     /// As [`Accelerator::cost`].
     pub fn new(plain: &[Step], before: &[Step], after: &[Step]) -> eval::Result<Self> {
         let mut accelerator = Accelerator::default();
-        let mut model = |steps, dense| image(&mut accelerator, steps, dense).map(Modelled::from);
+        let mut model = |steps, dense| image(&mut accelerator, steps, dense, RAYS).map(Modelled::from);
         Ok(Self {
             image: IMAGE,
             plain: model(plain, Op::Multiply)?,
@@ -83,13 +84,16 @@ impl Report {
     }
 }
 
-/// Cost of all rays of the image, with `dense` for multiplications.
-fn image(accelerator: &mut Accelerator, steps: &[Step], dense: Op) -> eval::Result<Cost> {
+/// Cost of all `rays` of an image, with `dense` for multiplications.
+///
+/// # Errors
+/// As [`Accelerator::cost`].
+pub fn image(accelerator: &mut Accelerator, steps: &[Step], dense: Op, rays: u64) -> eval::Result<Cost> {
     let work = steps.iter().filter_map(|step| step.product).map(|p| {
         let op = if p.op == Op::Multiply { dense } else { p.op };
         (p.share, Layer::product(op, CHUNK * p.rows, p.inputs, p.outputs))
     });
-    Ok(accelerator.total(work)? * ((IMAGE[0] * IMAGE[1]) as f64 / CHUNK as f64))
+    Ok(accelerator.total(work)? * (rays as f64 / CHUNK as f64))
 }
 
 #[cfg(test)]
@@ -99,7 +103,7 @@ mod tests {
     use gnt::{Config, MlpKind};
 
     fn of(steps: &[Step]) -> Cost {
-        image(&mut Accelerator::default(), steps, Op::Multiply).unwrap()
+        image(&mut Accelerator::default(), steps, Op::Multiply, RAYS).unwrap()
     }
 
     /// The figures of the simulator for the official network.
@@ -109,7 +113,7 @@ mod tests {
         let cost = of(&plain);
         assert!((cost.energy.total() / 1856.3 - 1.0).abs() < 5e-4, "{cost:?}");
         assert!((cost.seconds / 1073.4 - 1.0).abs() < 5e-4, "{cost:?}");
-        let small = image(&mut Accelerator::default(), &plain, Op::Multiply8).unwrap();
+        let small = image(&mut Accelerator::default(), &plain, Op::Multiply8, RAYS).unwrap();
         assert!((small.energy.total() / 436.5 - 1.0).abs() < 5e-3, "{small:?}");
     }
 

@@ -150,9 +150,11 @@ mod tests {
             depth: vec![f32::NAN; 15],
             range: vec![1.0; 15],
             sources: vec![],
+            prepared: 0,
             seconds_features: 0.0,
             seconds_rays: 0.0,
             rays: 15,
+            routing: None,
         };
         assert!(!files.complete((5, 3)).unwrap());
         files.write(&rendered, 2.0).unwrap();

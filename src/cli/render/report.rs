@@ -100,20 +100,14 @@ impl Quality {
     /// # Errors
     /// If the photograph cannot be read or has another size.
     pub fn measure(image: &Image, photograph: &View, stride: u32) -> anyhow::Result<Self> {
-        let truth = subsampled(&photograph.load_image()?, stride);
+        let truth = photograph.load_image()?.every(stride);
         let rounded = image.to_rgb8().iter().map(|v| f32::from(*v) / 255.0).collect();
         let image = Image::new(image.width, image.height, rounded)?;
-        Ok(Self { psnr: eval::psnr(&image, &truth)?, ssim: eval::ssim(&image, &truth)? })
+        Ok(Self {
+            psnr: eval::psnr(&image, &truth, None)?,
+            ssim: eval::ssim(&image, &truth, eval::SsimKind::Gnt, None)?,
+        })
     }
-}
-
-/// Pixels (0, stride, 2·stride, ..) of both axes.
-fn subsampled(image: &Image, stride: u32) -> Image {
-    let stride = stride.max(1) as usize;
-    let columns = |y| (0..image.width).step_by(stride).map(move |x| (x, y));
-    let pixels = (0..image.height).step_by(stride).flat_map(columns);
-    let (width, height) = (image.width.div_ceil(stride as u32), image.height.div_ceil(stride as u32));
-    Image { width, height, data: pixels.flat_map(|(x, y)| image.pixel(x, y)).collect() }
 }
 
 impl Report {
@@ -159,21 +153,4 @@ impl Report {
 /// A rate, if any time was measured.
 pub fn per_second(count: usize, seconds: f64) -> Option<f64> {
     (seconds > 0.0).then(|| count as f64 / seconds)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stride_keeps_the_first_pixel_of_each_step() {
-        let data = (0..7 * 5).flat_map(|i| [i as f32; 3]).collect();
-        let image = Image::new(7, 5, data).unwrap();
-        let small = subsampled(&image, 3);
-        assert_eq!((small.width, small.height), (3, 2));
-        let values: Vec<f32> = small.data.iter().step_by(3).copied().collect();
-        assert_eq!(values, [0.0, 3.0, 6.0, 21.0, 24.0, 27.0]);
-        assert_eq!(subsampled(&image, 1), image);
-        assert_eq!(subsampled(&image, u32::MAX).data, [0.0; 3]);
-    }
 }

@@ -6,6 +6,8 @@ mod native;
 mod packed;
 pub mod torch;
 
+pub use torchfile::Tensor;
+
 use crate::{Config, Error, Result};
 use layers::Layout;
 use std::collections::BTreeMap;
@@ -16,15 +18,6 @@ pub const MAX_FILE_BYTES: u64 = 2 << 30;
 
 /// Most dimensions that a tensor in a file may have; a convolution weight has four.
 const MAX_RANK: usize = 8;
-
-/// One named array of weights.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tensor {
-    /// Shape, outermost dimension first.
-    pub shape: Vec<usize>,
-    /// Values, row-major.
-    pub data: Vec<f32>,
-}
 
 /// How weights are stored in a file; in memory they are always f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

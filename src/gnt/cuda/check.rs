@@ -175,6 +175,6 @@ fn run(device: &Device, setup: Setup, precision: Precision) -> Result<(RayBatch,
     let samples = setup.depths.len();
     let rays = Rays { rays: setup.rays, depths: setup.depths, samples, depth_range: setup.depth_range };
     let exact = precision == Precision::F32;
-    let batch = engine.render(&sources, rays, Want { weights: exact, states: exact, counters: true })?;
+    let batch = engine.render(&sources, rays, Want { weights: exact, states: exact, cycles: true, routing: true })?;
     Ok((batch, maps))
 }

@@ -1,15 +1,16 @@
 //! Whole frames on a device: chunks of rays on two streams, so that one computes while the host reads the other.
 
 use super::{CudaEngine, CudaSource, RayBatch, Rays, Want};
-use crate::renderer::{Rendered, Settings};
-use crate::{Error, Result, sampling};
+use crate::engine::Stage;
+use crate::renderer::{Rendered, Routing, Settings};
+use crate::{Error, MlpKind, Result, sampling};
 use glam::Vec2;
 use scene::{Camera, Image, Ray};
 use tensor::cuda::CudaError;
 use tensor::parallel;
 
 /// Most rays of a launch: enough to fill any device many times over.
-const CHUNK: usize = 32 * 1024;
+pub(super) const CHUNK: usize = 32 * 1024;
 /// Fewest rays of a launch before a lack of memory is final.
 const FEWEST: usize = 64;
 
@@ -32,6 +33,25 @@ impl CudaEngine {
         result
     }
 
+    /// Clock cycles of the stages, by [`Stage`], in a frame as [`CudaEngine::render_frame`] casts it.
+    ///
+    /// # Errors
+    /// As [`CudaEngine::render_frame`].
+    pub fn profile(
+        &mut self,
+        sources: &[&CudaSource],
+        camera: &Camera,
+        settings: &Settings,
+    ) -> Result<[u64; Stage::ALL.len()]> {
+        // What was counted before is not this frame's.
+        self.stage_cycles()?;
+        let before = std::mem::replace(&mut self.counting, true);
+        let result = self.render_frame(sources, camera, settings, &|_| {});
+        self.counting = before;
+        result?;
+        self.stage_cycles()
+    }
+
     fn chunks(
         &mut self,
         sources: &[&CudaSource],
@@ -47,8 +67,16 @@ impl CudaEngine {
         };
         let (near, far) = settings.depth_range;
         let coarse = sampling::inverse_depth(near, far, settings.samples);
-        let mut frame = Frame { rgb: vec![0.0; 3 * count], depth: vec![0.0; count], range: vec![0.0; count] };
-        let mut chunk = CHUNK;
+        let experts = matches!(self.config.mlp, MlpKind::Experts { .. });
+        let routing = settings.routing && experts;
+        let mut frame = Frame {
+            rgb: vec![0.0; 3 * count],
+            depth: vec![0.0; count],
+            range: vec![0.0; count],
+            routing: routing.then(|| Routing::new(self.config.depth, count)),
+            samples: settings.samples + settings.importance,
+        };
+        let mut chunk = self.chunk;
         let mut first = 0;
         let mut running: Option<Chunk> = None;
         let mut stream = 0;
@@ -57,7 +85,8 @@ impl CudaEngine {
             if first < count {
                 let rays: Vec<Ray> = (first..(first + chunk).min(count)).map(ray).collect();
                 let job = Rays { rays: &rays, depths: &coarse, samples: settings.samples, depth_range: (near, far) };
-                let want = Want { weights: settings.importance > 0, counters: self.counting, ..Want::default() };
+                let two = settings.importance > 0;
+                let want = Want { weights: two, cycles: self.counting, routing: routing && !two, states: false };
                 match self.start(stream, sources, job, want) {
                     Ok(()) => {
                         next = Some(Chunk { stream, first, rays });
@@ -75,16 +104,16 @@ impl CudaEngine {
             if let Some(done) = running.take() {
                 let mut batch = self.finish(done.stream)?;
                 if settings.importance > 0 {
-                    batch = self.refine(sources, &done, &coarse, &batch, settings)?;
+                    let want = Want { cycles: self.counting, routing, ..Want::default() };
+                    batch = self.refine(sources, &done, &coarse, &batch, settings, want)?;
                 }
                 progress(done.rays.len());
                 frame.put(&done, &batch);
             }
             running = next;
         }
-        let Frame { rgb, depth, range } = frame;
-        let image = Image { width, height, data: rgb };
-        Ok(Rendered { image, depth, range, sources: Vec::new(), seconds_features: 0.0, seconds_rays: 0.0, rays: count })
+        let Frame { rgb, depth, range, routing, .. } = frame;
+        Ok(Rendered::new(Image { width, height, data: rgb }, depth, range, routing))
     }
 
     /// The second pass: samples where the first found something.
@@ -95,6 +124,7 @@ impl CudaEngine {
         coarse: &[f32],
         batch: &RayBatch,
         settings: &Settings,
+        want: Want,
     ) -> Result<RayBatch> {
         let samples = settings.samples + settings.importance;
         let positions = sampling::linspace(settings.importance);
@@ -105,7 +135,7 @@ impl CudaEngine {
             row.copy_from_slice(&sampling::refine_inverse_depth(coarse, weights, &positions));
         });
         let rays = Rays { rays: &chunk.rays, depths: &depths, samples, depth_range: settings.depth_range };
-        self.start(chunk.stream, sources, rays, Want::default())?;
+        self.start(chunk.stream, sources, rays, want)?;
         self.finish(chunk.stream)
     }
 }
@@ -120,6 +150,9 @@ struct Frame {
     rgb: Vec<f32>,
     depth: Vec<f32>,
     range: Vec<f32>,
+    routing: Option<Routing>,
+    /// Of the last pass.
+    samples: usize,
 }
 
 impl Frame {
@@ -129,6 +162,9 @@ impl Frame {
         self.depth[chunk.first..][..count].copy_from_slice(&batch.depth);
         for ((range, z), ray) in self.range[chunk.first..].iter_mut().zip(&batch.depth).zip(&chunk.rays) {
             *range = z * ray.direction.length();
+        }
+        if let Some(routing) = &mut self.routing {
+            routing.put(chunk.first, self.samples, batch);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::features::cuda::CudaFeatures;
 use crate::{Config, MlpKind, Model, Result};
 use network::Network;
 pub use plan::Tuning;
-pub use rays::{Counters, RayBatch, Rays, Want};
+pub use rays::{RayBatch, Rays, Want};
 pub use source::CudaSource;
 use std::collections::HashMap;
 use tensor::cuda::{Buffer, Device, Module};
@@ -105,8 +105,10 @@ pub struct CudaEngine {
     render: HashMap<bool, Module>,
     buffers: rays::Buffers,
     tuning: Tuning,
-    /// Whether frames count cycles and routed rows.
+    /// Whether frames count cycles.
     counting: bool,
+    /// Most rays of a launch of a frame.
+    chunk: usize,
 }
 
 impl CudaEngine {
@@ -145,6 +147,7 @@ impl CudaEngine {
             buffers,
             tuning,
             counting: false,
+            chunk: frame::CHUNK,
         })
     }
 
@@ -163,7 +166,7 @@ impl CudaEngine {
         self.tuning
     }
 
-    /// Whether frames from now on count, see [`CudaEngine::counters`]; it costs them a little time.
+    /// Whether frames from now on count, see [`CudaEngine::stage_cycles`]; it costs them a little time.
     pub fn set_counting(&mut self, counting: bool) {
         self.counting = counting;
     }

@@ -3,7 +3,8 @@
 use super::plan::{Plan, render_source};
 use super::source::SourceView;
 use super::{CudaEngine, CudaSource};
-use crate::{Error, Result};
+use crate::engine::Stage;
+use crate::{Error, MlpKind, Result};
 use scene::Ray;
 use tensor::cuda::{Args, Buffer, CudaError, Device, Launch, Plain, STREAMS};
 
@@ -27,8 +28,10 @@ pub struct Want {
     pub weights: bool,
     /// States after each stage, for comparisons: the start, and after each view block, position layer and ray block.
     pub states: bool,
-    /// Clock cycles of each stage and rows of the experts, see [`CudaEngine::counters`].
-    pub counters: bool,
+    /// Clock cycles of each stage, see [`CudaEngine::stage_cycles`].
+    pub cycles: bool,
+    /// Which experts the rows went to, where there are experts.
+    pub routing: bool,
 }
 
 /// What rays give.
@@ -42,15 +45,12 @@ pub struct RayBatch {
     pub weights: Vec<f32>,
     /// `[stages, rays, samples, C]`; empty if not wanted.
     pub states: Vec<f32>,
-}
-
-/// What launches counted so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Clock cycles of the blocks, by [`crate::engine::Stage`].
-    pub cycles: [u64; 5],
-    /// Rows that the multiply experts ran.
-    pub multiplied: u64,
+    /// Rows that went to the multiply expert of each feed-forward part, view and ray part of block 0 first; empty if not
+    /// wanted or without experts.
+    pub routed: Vec<u64>,
+    /// Rows of each ray that went to a multiply expert `[rays]`, out of `samples` for each feed-forward part; empty if not
+    /// wanted or without experts.
+    pub multiplied: Vec<u32>,
 }
 
 /// Twin of the struct in `kernels/render/network.cuh`.
@@ -67,6 +67,7 @@ struct Job {
     states: u64,
     cycles: u64,
     routed: u64,
+    multiplied: u64,
     workspace_stride: u64,
     near: f32,
     far: f32,
@@ -76,14 +77,15 @@ struct Job {
     depth_stride: i32,
 }
 
-// SAFETY: eleven words of eight bytes and six of four: no padding.
+// SAFETY: twelve words of eight bytes and six of four: no padding.
 unsafe impl Plain for Job {}
 
 /// Buffers of launches, kept between them.
 #[derive(Debug)]
 pub(super) struct Buffers {
     streams: [StreamBuffers; STREAMS],
-    counters: Buffer<u64>,
+    /// By [`Stage`].
+    cycles: Buffer<u64>,
 }
 
 /// What a stream's launch reads and writes; another stream has its own, so that one can be read while the other runs.
@@ -97,6 +99,9 @@ struct StreamBuffers {
     depth: Buffer<f32>,
     weights: Buffer<f32>,
     states: Buffer<f32>,
+    /// By feed-forward part.
+    routed: Buffer<u64>,
+    multiplied: Buffer<u32>,
     pending: Option<Pending>,
 }
 
@@ -106,13 +111,15 @@ struct Pending {
     rays: usize,
     samples: usize,
     stages: usize,
+    /// Feed-forward parts whose rows are counted.
+    parts: usize,
     want: Want,
 }
 
 impl Buffers {
     pub fn new(device: &Device) -> Result<Self> {
         let streams = [StreamBuffers::new(device)?, StreamBuffers::new(device)?];
-        Ok(Self { streams, counters: device.zeros(6)? })
+        Ok(Self { streams, cycles: device.zeros(Stage::ALL.len())? })
     }
 }
 
@@ -124,6 +131,7 @@ struct Room {
     depths: usize,
     weights: usize,
     states: usize,
+    parts: usize,
 }
 
 impl StreamBuffers {
@@ -138,6 +146,8 @@ impl StreamBuffers {
             depth: floats()?,
             weights: floats()?,
             states: floats()?,
+            routed: device.zeros(0)?,
+            multiplied: device.zeros(0)?,
             pending: None,
         })
     }
@@ -152,6 +162,8 @@ impl StreamBuffers {
         fit(&mut self.depth, room.rays)?;
         fit(&mut self.weights, room.weights)?;
         fit(&mut self.states, room.states)?;
+        fit(&mut self.routed, room.parts)?;
+        fit(&mut self.multiplied, if room.parts > 0 { room.rays } else { 0 })?;
         while let Err(error) = fit(&mut self.workspace, workspace * blocks) {
             match error {
                 Error::Cuda(CudaError::OutOfMemory { .. }) if blocks > 1 => blocks = blocks.div_ceil(2),
@@ -171,6 +183,13 @@ fn fit<T: Plain>(buffer: &mut Buffer<T>, len: usize) -> Result<()> {
         *buffer = device.zeros(len)?;
     }
     Ok(())
+}
+
+/// Copies the first `len` values.
+fn fetch<T: Plain + Default>(stream: usize, buffer: &Buffer<T>, len: usize) -> Result<Vec<T>> {
+    let mut values = vec![T::default(); len];
+    buffer.read_on(stream, 0, &mut values)?;
+    Ok(values)
 }
 
 impl CudaEngine {
@@ -212,7 +231,9 @@ impl CudaEngine {
             }
         };
         let stages = if want.states { 1 + 3 * self.config.depth } else { 0 };
-        let Buffers { streams, counters } = &mut self.buffers;
+        let experts = matches!(self.config.mlp, MlpKind::Experts { .. });
+        let parts = if want.routing && experts { 2 * self.config.depth } else { 0 };
+        let Buffers { streams, cycles } = &mut self.buffers;
         let b = &mut streams[stream];
         assert!(b.pending.is_none(), "results of stream {stream} were not fetched");
 
@@ -223,6 +244,7 @@ impl CudaEngine {
             depths: rays.depths.len(),
             weights: if want.weights { count * samples } else { 0 },
             states: stages * count * samples * self.config.width,
+            parts,
         };
         let blocks = match b.make(room, plan.workspace, plan.blocks.min(count)) {
             Ok(blocks) => blocks,
@@ -237,6 +259,7 @@ impl CudaEngine {
             rays.rays.iter().flat_map(|r| [r.origin, r.direction]).flat_map(|v| v.to_array()).collect();
         b.rays.write_on(stream, 0, &flat)?;
         b.depths.write_on(stream, 0, rays.depths)?;
+        b.routed.clear(stream)?;
         let some = |wanted: bool, address: u64| if wanted { address } else { 0 };
         let job = Job {
             sources: b.sources.address(),
@@ -247,8 +270,9 @@ impl CudaEngine {
             weights: some(want.weights, b.weights.address()),
             depth: b.depth.address(),
             states: some(want.states, b.states.address()),
-            cycles: some(want.counters, counters.address()),
-            routed: some(want.counters, counters.address() + 40),
+            cycles: some(want.cycles, cycles.address()),
+            routed: some(parts > 0, b.routed.address()),
+            multiplied: some(parts > 0, b.multiplied.address()),
             workspace_stride: plan.workspace as u64,
             near: rays.depth_range.0,
             far: rays.depth_range.1,
@@ -263,7 +287,7 @@ impl CudaEngine {
         // workspace for as many blocks as are launched; sources and weights live as long as `self` and the caller's
         // borrow, and results are fetched before anything is dropped.
         unsafe { module.launch("render_rays", &how, args)? };
-        b.pending = Some(Pending { rays: count, samples, stages, want });
+        b.pending = Some(Pending { rays: count, samples, stages, parts, want });
         Ok(())
     }
 
@@ -277,17 +301,14 @@ impl CudaEngine {
     pub(super) fn finish(&mut self, stream: usize) -> Result<RayBatch> {
         let c = self.config.width;
         let b = &mut self.buffers.streams[stream];
-        let Pending { rays, samples, stages, want } = b.pending.take().expect("rays were started on the stream");
-        let fetch = |buffer: &Buffer<f32>, len: usize| -> Result<Vec<f32>> {
-            let mut values = vec![0.0; len];
-            buffer.read_on(stream, 0, &mut values)?;
-            Ok(values)
-        };
+        let Pending { rays, samples, stages, parts, want } = b.pending.take().expect("rays were started on the stream");
         Ok(RayBatch {
-            rgb: fetch(&b.rgb, 3 * rays)?,
-            depth: fetch(&b.depth, rays)?,
-            weights: fetch(&b.weights, if want.weights { rays * samples } else { 0 })?,
-            states: fetch(&b.states, stages * rays * samples * c)?,
+            rgb: fetch(stream, &b.rgb, 3 * rays)?,
+            depth: fetch(stream, &b.depth, rays)?,
+            weights: fetch(stream, &b.weights, if want.weights { rays * samples } else { 0 })?,
+            states: fetch(stream, &b.states, stages * rays * samples * c)?,
+            routed: fetch(stream, &b.routed, parts)?,
+            multiplied: fetch(stream, &b.multiplied, if parts > 0 { rays } else { 0 })?,
         })
     }
 
@@ -309,14 +330,15 @@ impl CudaEngine {
         self.buffers.streams.iter_mut().for_each(|b| b.pending = None);
     }
 
-    /// What launches with [`Want::counters`] counted since the last call.
+    /// Clock cycles of the blocks by [`Stage`], in launches with [`Want::cycles`] since the last call. In loops over the
+    /// tiles of a ray, the first warp's cycles stand for those of all.
     ///
     /// # Errors
     /// If the device failed.
-    pub fn counters(&mut self) -> Result<Counters> {
+    pub fn stage_cycles(&mut self) -> Result<[u64; Stage::ALL.len()]> {
         self.device.synchronise()?;
-        let all = self.buffers.counters.read()?;
-        self.buffers.counters.clear(0)?;
-        Ok(Counters { cycles: std::array::from_fn(|i| all[i]), multiplied: all[5] })
+        let all = self.buffers.cycles.read()?;
+        self.buffers.cycles.clear(0)?;
+        Ok(std::array::from_fn(|i| all[i]))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::check::{Reference, Setup};
 use super::*;
-use crate::renderer::{self, Rendered, Settings};
+use crate::renderer::{self, Rendered, Routing, Settings};
 use crate::testing::{SmallScene, small_model, small_scene};
 use crate::{
     Config, FeatureConfig, Head, MlpKind, Model, Position, RayAttentionKind, Start, ViewAttentionKind, Weights,
@@ -10,6 +10,7 @@ use crate::{
 };
 use kernels_host::Schedule;
 use layers::params::SplitMix;
+use std::sync::Arc;
 
 const FEATURES: FeatureConfig =
     FeatureConfig { stem_width: 4, stem_stride: 2, widths: [6, 4, 8], blocks: [1, 2, 1], channels: 5 };
@@ -167,6 +168,11 @@ impl Pair {
         self.scene.sources.iter().map(|(camera, image)| self.cuda.prepare(camera, image).unwrap()).collect()
     }
 
+    fn cpu_sources(&self) -> Vec<crate::engine::PreparedSource> {
+        let prepare = |(camera, image): &(_, scene::Image)| self.cpu.prepare(camera, Arc::new(image.clone())).unwrap();
+        self.scene.sources.iter().map(prepare).collect()
+    }
+
     /// A camera beside the first source: where both coincide, the direction between them is all rounding.
     fn target(&self) -> scene::Camera {
         let camera = self.scene.sources[0].0;
@@ -181,7 +187,7 @@ impl Pair {
 }
 
 fn frame_settings(importance: usize) -> Settings {
-    Settings { samples: 9, importance, views: 3, threads: 2, stride: 3, depth_range: (1.2, 40.0) }
+    Settings { samples: 9, importance, views: 3, threads: 2, stride: 3, depth_range: (1.2, 40.0), routing: true }
 }
 
 /// A frame of the device is that of the CPU, with one pass and with two.
@@ -189,12 +195,7 @@ fn frame_settings(importance: usize) -> Settings {
 fn frames_equal_the_cpu() {
     let mut pair = Pair::new(compact());
     let sources = pair.sources();
-    let on_cpu: Vec<_> = pair
-        .scene
-        .sources
-        .iter()
-        .map(|(camera, image)| pair.cpu.prepare(camera, std::sync::Arc::new(image.clone())).unwrap())
-        .collect();
+    let on_cpu = pair.cpu_sources();
     for importance in [0, 5] {
         let settings = frame_settings(importance);
         let got = pair.frame(&sources, &settings).unwrap();
@@ -206,6 +207,73 @@ fn frames_equal_the_cpu() {
         let colour = worst(&got.image.data, &want.image.data);
         assert!(colour < if importance > 0 { 1e-3 } else { 1e-4 }, "importance {importance}: {colour}");
         assert!(worst(&got.depth, &want.depth) < 1e-3 * 40.0 && worst(&got.range, &want.range) < 1e-3 * 40.0);
+        assert_eq!((got.routing, want.routing), (None, None), "there are no experts");
+    }
+}
+
+/// What the CPU's routers do with the frame's rays, in the second pass at the depths that the device's first pass asks for:
+/// on its own, the CPU would place samples a rounding apart, and a few rows would change sides.
+fn routing_on_cpu(pair: &mut Pair, sources: &[&CudaSource], settings: &Settings) -> Routing {
+    let (target, on_cpu) = (pair.target(), pair.cpu_sources());
+    let on_cpu: Vec<_> = on_cpu.iter().collect();
+    let (width, height) = settings.size(&target);
+    let pixel = |i: u32| glam::Vec2::new((i % width * settings.stride) as f32, (i / width * settings.stride) as f32);
+    let rays: Vec<scene::Ray> = (0..width * height).map(|i| target.ray(pixel(i))).collect();
+    let (near, far) = settings.depth_range;
+    let coarse = sampling::inverse_depth(near, far, settings.samples);
+    let job = Rays { rays: &rays, depths: &coarse, samples: settings.samples, depth_range: (near, far) };
+    let first = pair.cuda.render(sources, job, Want { weights: true, ..Want::default() }).unwrap();
+    let (mut scratch, mut out) = (crate::engine::RayScratch::default(), crate::engine::RayOutput::default());
+    let mut routing = Routing { parts: vec![[0; 2]; 6], multiplied: Vec::new() };
+    for (ray, weights) in rays.iter().zip(first.weights.chunks_exact(settings.samples)) {
+        let fine = sampling::refine_inverse_depth(&coarse, weights, &sampling::linspace(settings.importance));
+        let depths = if settings.importance > 0 { &fine } else { &coarse };
+        scratch.mlp.counts.clear();
+        pair.cpu.render_ray(&on_cpu, ray, depths, (near, far), &mut scratch, &mut out);
+        let multiplied: u64 = scratch.mlp.counts.iter().map(|part| part[0]).sum();
+        routing.multiplied.push(multiplied as f32 / (6 * depths.len()) as f32);
+        for (sum, part) in routing.parts.iter_mut().zip(&scratch.mlp.counts) {
+            *sum = [sum[0] + part[0], sum[1] + part[1]];
+        }
+    }
+    routing
+}
+
+/// Rows of a frame that may change sides, and their rays: of 30 000 choices, a few lie within rounding of a tie.
+const TIES: usize = 3;
+
+/// Rows go to the experts that the CPU sends them to, with one pass and with two; chunks do not show.
+#[test]
+fn routing_equals_the_cpu() {
+    let mut pair = Pair::new(compact().shift_add());
+    let sources = pair.sources();
+    let sources: Vec<&CudaSource> = sources.iter().collect();
+    let target = pair.target();
+    for importance in [0, 5] {
+        let settings = frame_settings(importance);
+        let want = routing_on_cpu(&mut pair, &sources, &settings);
+        let got = pair.cuda.render_frame(&sources, &target, &settings, &|_| {}).unwrap().routing.unwrap();
+        let other: Vec<_> = got.multiplied.iter().zip(&want.multiplied).filter(|(got, want)| got != want).collect();
+        assert!(other.len() <= TIES && got.multiplied.len() == want.multiplied.len(), "{importance}: {other:?}");
+        for (got, want) in got.parts.iter().zip(&want.parts) {
+            assert!(got[0].abs_diff(want[0]) <= TIES as u64, "importance {importance}: {got:?}, on the CPU {want:?}");
+        }
+        let rows = (want.multiplied.len() * (9 + importance)) as u64;
+        assert!(got.parts.iter().all(|[a, b]| a + b == rows), "{rows} rows: {:?}", got.parts);
+        assert!(got.parts.iter().filter(|[a, b]| *a > 0 && *b > 0).count() > 3, "one-sided: {:?}", got.parts);
+        // Cycles are counted beside, or nothing is.
+        assert!(pair.cuda.profile(&sources, &target, &settings).unwrap().iter().all(|cycles| *cycles > 0));
+        let unasked = Settings { routing: false, ..settings };
+        assert_eq!(pair.cuda.render_frame(&sources, &target, &unasked, &|_| {}).unwrap().routing, None);
+        assert_eq!(pair.cuda.stage_cycles().unwrap(), [0; 6]);
+
+        let whole = std::mem::replace(&mut pair.cuda.chunk, 100);
+        let chunks = std::cell::RefCell::new(Vec::new());
+        let small =
+            pair.cuda.render_frame(&sources, &target, &settings, &|rays| chunks.borrow_mut().push(rays)).unwrap();
+        pair.cuda.chunk = whole;
+        assert_eq!(chunks.into_inner(), [100, 100, 100, 52]);
+        assert_eq!(small.routing.unwrap(), got, "importance {importance}, in chunks");
     }
 }
 
@@ -222,6 +290,11 @@ fn borders_are_seen_the_same_twice() {
     assert_eq!(frame(), first);
 }
 
+/// Takes all memory but so many bytes.
+fn leave(device: &Device, bytes: u64) -> Buffer<u8> {
+    device.zeros((device.0.free_memory().unwrap() - bytes) as usize).unwrap()
+}
+
 /// Where memory is short, chunks and blocks become smaller and the frame stays the same; where it is too short for
 /// anything, that is told.
 #[test]
@@ -230,8 +303,6 @@ fn short_memory_makes_smaller_chunks() {
     let sources = pair.sources();
     let whole = pair.frame(&sources, &frame_settings(0)).unwrap();
     pair.cuda.release_buffers().unwrap();
-    let leave =
-        |device: &Device, bytes: u64| device.zeros::<u8>((device.0.free_memory().unwrap() - bytes) as usize).unwrap();
     let held = leave(&pair.device, 96 << 10);
     let small = pair.frame(&sources, &frame_settings(0)).unwrap();
     assert_eq!(small.image.data, whole.image.data);

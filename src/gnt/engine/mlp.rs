@@ -40,8 +40,9 @@ pub struct MlpScratch {
     bytes: Rows8,
     gates: [Vec<f32>; 2],
     rows: [Vec<u32>; 2],
-    /// Rows that each expert has run so far.
-    pub counts: [usize; 2],
+    /// Rows that were routed to the multiply and to the shift expert so far, by feed-forward part: view and ray part of
+    /// block 0, of block 1, and so on. Empty where there are no experts.
+    pub counts: Vec<[u64; 2]>,
 }
 
 impl Mlp {
@@ -68,8 +69,8 @@ impl Mlp {
         }
     }
 
-    /// Adds the part's output to `q` `[rows, c]`.
-    pub fn apply(&self, level: Level, q: &mut [f32], c: usize, scratch: &mut MlpScratch) {
+    /// Adds the part's output to `q` `[rows, c]`; routed rows are counted for part `number` of the network.
+    pub fn apply(&self, level: Level, number: usize, q: &mut [f32], c: usize, scratch: &mut MlpScratch) {
         match self {
             Self::Single { norm, layers } => {
                 for q in q.chunks_mut(GROUP * c) {
@@ -80,10 +81,16 @@ impl Mlp {
                 }
             }
             Self::Experts { norm, router, experts } => {
+                if scratch.counts.len() <= number {
+                    scratch.counts.resize(number + 1, [0; 2]);
+                }
                 for q in q.chunks_mut(ROUTED * c) {
                     scratch.normal.resize(q.len(), 0.0);
                     norm.apply(level, q, c, &mut scratch.normal);
                     scratch.route(router, c);
+                    for (count, rows) in scratch.counts[number].iter_mut().zip(&scratch.rows) {
+                        *count += rows.len() as u64;
+                    }
                     for (e, layers) in experts.iter().enumerate() {
                         scratch.expert(level, e, layers, c);
                         scratch.scatter(e, q, c);
@@ -124,9 +131,6 @@ impl MlpScratch {
             let e = choose(logits);
             self.rows[e].push(row as u32);
             self.gates[e].push(gate(logits)[e]);
-        }
-        for e in 0..2 {
-            self.counts[e] += self.rows[e].len();
         }
     }
 

@@ -25,28 +25,31 @@ pub struct RayOutput {
     pub weights: Vec<f32>,
 }
 
-/// Where a ray's time goes.
+/// Where a ray's time goes; twin of the one in `kernels/render/render.cu`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Projection, look-ups and tokens.
     Gather,
-    /// View blocks with their feed-forward parts.
+    /// Attention over views.
     View,
     /// Position layers.
     Position,
-    /// Ray blocks with their feed-forward parts.
+    /// Attention along the ray.
     Ray,
+    /// Feed-forward parts of both blocks: the two experts with their router, or the one MLP of a network without them.
+    Experts,
     /// Colour.
     Head,
 }
 
 impl Stage {
     /// All stages with their names.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 6] = [
         (Self::Gather, "gather"),
         (Self::View, "view_blocks"),
         (Self::Position, "position"),
         (Self::Ray, "ray_blocks"),
+        (Self::Experts, "experts"),
         (Self::Head, "head"),
     ];
 }
@@ -123,16 +126,18 @@ impl Engine {
         out.weights.resize(samples, 0.0);
         for (i, block) in w.blocks.iter().enumerate() {
             block.view.apply(level, config, i, scratch);
-            block.view_ff.apply(level, &mut scratch.q, c, &mut scratch.mlp);
             scratch.book(Stage::View, &mut clock);
+            block.view_ff.apply(level, 2 * i, &mut scratch.q, c, &mut scratch.mlp);
+            scratch.book(Stage::Experts, &mut clock);
             if let Some(position) = &block.position {
                 self.position(position, scratch);
                 scratch.book(Stage::Position, &mut clock);
             }
             let last = i + 1 == w.blocks.len() && w.blend.is_none();
             block.along.apply(level, config, scratch, last.then_some(&mut out.weights[..]));
-            block.ray_ff.apply(level, &mut scratch.q, c, &mut scratch.mlp);
             scratch.book(Stage::Ray, &mut clock);
+            block.ray_ff.apply(level, 2 * i + 1, &mut scratch.q, c, &mut scratch.mlp);
+            scratch.book(Stage::Experts, &mut clock);
         }
         self.head(samples, scratch, out);
         scratch.book(Stage::Head, &mut clock);

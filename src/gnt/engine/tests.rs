@@ -1,11 +1,12 @@
 //! The engine against the training path and against the official code.
 
-use super::{Engine, Precision, PreparedSource, RayOutput, RayScratch};
+use super::{Engine, Precision, PreparedSource, RayOutput, RayScratch, Stage};
 use crate::network::Workspace;
 use crate::network::key_map::KeyMap;
+use crate::network::parameters::MlpLayer;
 use crate::network::tokens::{RayChunk, Source};
 use crate::projection::Projector;
-use crate::testing::{fixture, small_model, small_scene};
+use crate::testing::{SmallScene, fixture, small_model, small_scene};
 use crate::{
     Config, FeatureConfig, Head, MlpKind, Model, Position, RayAttentionKind, Start, ViewAttentionKind, Weights,
     sampling,
@@ -137,25 +138,7 @@ fn equals_the_training_path() {
             let z = sampling::inverse_depth(0.3, 30.0, samples);
             let depths: Vec<f32> = scene.rays.iter().flat_map(|_| z.iter().copied()).collect();
             let prepared: Vec<&PreparedSource> = all.iter().take(views).collect();
-            let mut keys = vec![KeyMap::default(); views];
-            for (keys, p) in keys.iter_mut().zip(&prepared) {
-                keys.forward(&model.net, &folded, &p.image, p.map_size, &p.map);
-            }
-            let trained: Vec<Source> = prepared
-                .iter()
-                .zip(&scene.sources)
-                .zip(&keys)
-                .map(|((p, (camera, _)), keys)| Source {
-                    projector: Projector::new(camera),
-                    image: &p.image,
-                    map_size: p.map_size,
-                    map: &p.map,
-                    keys: &keys.tokens,
-                })
-                .collect();
-            let mut workspace = Workspace::default();
-            let chunk = RayChunk { rays: &scene.rays, depths: &depths, depth_range: scene.depth_range };
-            workspace.forward(&config, &model.net, &folded, &trained, chunk);
+            let workspace = training_path(&model, &folded, &scene, &prepared, &depths);
             let weights = workspace.trunk.ray_weights(&model.net, samples);
             let unseen = workspace.tokens.mask.chunks_exact(views).filter(|m| m.iter().all(|v| *v == 0.0)).count();
             assert!(unseen > 0, "the scene has samples that no view sees");
@@ -170,6 +153,129 @@ fn equals_the_training_path() {
                 }
             }
         }
+    }
+}
+
+/// The training path on the scene's rays, from the engine's maps; it keeps its states.
+fn training_path(
+    model: &Model,
+    folded: &[f32],
+    scene: &SmallScene,
+    prepared: &[&PreparedSource],
+    depths: &[f32],
+) -> Workspace {
+    let mut keys = vec![KeyMap::default(); prepared.len()];
+    for (keys, p) in keys.iter_mut().zip(prepared) {
+        keys.forward(&model.net, folded, &p.image, p.map_size, &p.map);
+    }
+    let trained: Vec<Source> = prepared
+        .iter()
+        .zip(&scene.sources)
+        .zip(&keys)
+        .map(|((p, (camera, _)), keys)| Source {
+            projector: Projector::new(camera),
+            image: &p.image,
+            map_size: p.map_size,
+            map: &p.map,
+            keys: &keys.tokens,
+        })
+        .collect();
+    let mut workspace = Workspace::default();
+    workspace.trunk.record = true;
+    let chunk = RayChunk { rays: &scene.rays, depths, depth_range: scene.depth_range };
+    workspace.forward(&model.config, &model.net, folded, &trained, chunk);
+    workspace
+}
+
+/// Rows of `states` that the router of a feed-forward part sends to the multiply and to the shift expert, in f64 from the
+/// weights; and how many of them lie so close to a tie that f32 may decide otherwise.
+fn routed_by_hand(layer: &MlpLayer, folded: &[f32], states: &[f32]) -> ([u64; 2], u64) {
+    const CLOSE: f64 = 1e-4;
+    let MlpLayer::Experts(experts) = layer else { panic!("expected experts") };
+    let (norm, router) = (&experts.norm, &experts.router);
+    let (gain, offset) = (norm.gain.of(folded), norm.bias.of(folded));
+    let (weight, bias) = (router.weight.of(folded), router.bias.map_or(&[0.0; 2][..], |b| b.of(folded)));
+    let (mut counts, mut close) = ([0; 2], 0);
+    for row in states.chunks_exact(norm.width) {
+        let c = row.len() as f64;
+        let mean = row.iter().map(|x| f64::from(*x)).sum::<f64>() / c;
+        let variance = row.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / c;
+        let scale = 1.0 / (variance + f64::from(norm.eps)).sqrt();
+        let mut logits = [0, 1].map(|e| f64::from(bias[e]));
+        for (i, x) in row.iter().enumerate() {
+            let normal = (f64::from(*x) - mean) * scale * f64::from(gain[i]) + f64::from(offset[i]);
+            logits.iter_mut().zip(&weight[2 * i..]).for_each(|(sum, w)| *sum += normal * f64::from(*w));
+        }
+        // The shift expert takes what both are equally good for.
+        counts[if logits[0] > logits[1] { 0 } else { 1 }] += 1;
+        close += u64::from((logits[0] - logits[1]).abs() < CLOSE);
+    }
+    (counts, close)
+}
+
+/// More samples than are routed together, fewer than a group has, and just two.
+#[test]
+fn rows_go_where_the_routers_say() {
+    let scene = small_scene();
+    let small = Config { depth: 3, ..Config::compact() };
+    let experts = MlpKind::Experts { bits: 4 };
+    for config in [Config { mlp: experts, ..small }, Config { mlp: experts, ..Config::official(2) }, small.shift_add()]
+    {
+        let model = Model::new(config).unwrap();
+        let mut rng = SplitMix(3);
+        let params: Vec<f32> =
+            model.layout.initialise(7).iter().map(|p| p * 1.5 + 0.05 * (rng.uniform() - 0.5)).collect();
+        let engine = Engine::with_precision(model.clone(), &params, Precision::F32);
+        let all = sources(&engine);
+        let prepared: Vec<&PreparedSource> = all.iter().collect();
+        let folded = model.fold(&params);
+        for samples in [2, 31, 193] {
+            let z = sampling::inverse_depth(0.3, 30.0, samples);
+            let depths: Vec<f32> = scene.rays.iter().flat_map(|_| z.iter().copied()).collect();
+            let states = training_path(&model, &folded, &scene, &prepared, &depths).trunk.states;
+            let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
+            for ray in &scene.rays {
+                engine.render_ray(&prepared, ray, &z, scene.depth_range, &mut scratch, &mut out);
+            }
+            assert_eq!(scratch.mlp.counts.len(), 2 * config.depth);
+            let layers = model.net.blocks.iter().flat_map(|block| [&block.view_ff, &block.ray_ff]);
+            // Of the four states that a block leaves, those after the attentions.
+            for (part, (layer, states)) in layers.zip(states.iter().step_by(2)).enumerate() {
+                let rows = (samples * scene.rays.len()) as u64;
+                let (want, close) = routed_by_hand(layer, &folded, states);
+                let got = scratch.mlp.counts[part];
+                assert_eq!((got[0] + got[1], want[0] + want[1]), (rows, rows));
+                assert!(close <= rows / 200 + 1, "{close} of {rows} choices are close: choose another seed");
+                let off = got[0].abs_diff(want[0]);
+                assert!(off <= close, "{config:?}, {samples} samples, part {part}: {got:?}, by hand {want:?}");
+            }
+        }
+    }
+}
+
+/// A network without experts routes nothing, and its one MLP has the time of the feed-forward parts.
+#[test]
+fn every_stage_takes_time() {
+    let scene = small_scene();
+    let z = sampling::inverse_depth(0.3, 30.0, 33);
+    for (config, parts) in [(Config::compact(), 0), (Config::compact().shift_add(), 2 * Config::compact().depth)] {
+        let model = Model::new(config).unwrap();
+        let params = model.layout.initialise(1);
+        let engine = Engine::new(model, &params);
+        let all = sources(&engine);
+        let prepared: Vec<&PreparedSource> = all.iter().collect();
+        let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
+        scratch.timing = Some(Default::default());
+        for ray in &scene.rays {
+            engine.render_ray(&prepared, ray, &z, scene.depth_range, &mut scratch, &mut out);
+        }
+        assert_eq!(scratch.mlp.counts.len(), parts);
+        for ((_, name), seconds) in Stage::ALL.iter().zip(scratch.timing.unwrap()) {
+            assert!(seconds > 0.0, "{name}: {seconds} s");
+        }
+    }
+    for (place, (stage, _)) in Stage::ALL.into_iter().enumerate() {
+        assert_eq!(stage as usize, place);
     }
 }
 

@@ -1,17 +1,23 @@
 //! Blender (NeRF-synthetic) scenes: `transforms_{train,test,val}.json` with renderings on a transparent background.
+//!
+//! Masks may lie in `masks/test/r_0.png` for `test/r_0.png`, or in `masks/r_0.png` if no other image is called so.
 
-use super::{LoadOptions, format_error};
+use super::{LoadOptions, Split, format_error, masks, split};
 use crate::pose::flip_axes;
 use crate::{Alpha, Camera, Error, Result, Scene, SceneKind, SourceOrder, View};
 use glam::{DMat4, Vec2};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
+/// The file that tells this format from others.
+pub(super) const TRAIN_FILE: &str = "transforms_train.json";
+/// Every how many validation views one is held out if they are asked for by name, as in GNT's evaluation script.
+pub const VAL_EVERY: usize = 8;
 /// Depth range of every scene in this format.
 const DEPTHS: [f32; 2] = [2.0, 6.0];
 
 #[derive(Deserialize)]
-struct Transforms {
+struct TransformsFile {
     camera_angle_x: f64,
     frames: Vec<TransformFrame>,
 }
@@ -23,46 +29,64 @@ struct TransformFrame {
     transform_matrix: [[f64; 4]; 4],
 }
 
-/// Loads a Blender scene: training views are sources, test views are held out (validation views if there are no test
-/// views).
+/// The splits whose files exist.
+pub(super) fn splits(root: &Path) -> Vec<Split> {
+    [Split::Test, Split::Val].into_iter().filter(|split| transforms_file(root, split.name()).exists()).collect()
+}
+
+fn transforms_file(root: &Path, name: &str) -> PathBuf {
+    root.join(format!("transforms_{name}.json"))
+}
+
+/// Loads a Blender scene: training views are sources, test views are held out.
+///
+/// Validation views are held out if [`LoadOptions::split`] says so, then only every [`VAL_EVERY`]-th from the first is
+/// loaded, as in GNT's evaluation; or by default if there are no test views, then all of them.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Format`] or [`Error::Camera`] naming the file and frame: unreadable or missing files,
-/// images of different sizes, poses that are not orthonormal, or a field of view outside 0 to π.
+/// images of different sizes, poses that are not orthonormal, or a field of view outside 0 to π. [`Error::Scene`] if the
+/// split that is asked for is missing.
 pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     let factor = super::check_factor(options.factor.unwrap_or(1))?;
     let mut warnings = Vec::new();
-    let train = Split::read(root, "train")?;
-    let held_out = match ["test", "val"].into_iter().find(|s| root.join(format!("transforms_{s}.json")).exists()) {
-        Some(name) => {
-            if name == "val" {
-                warnings.push("transforms_test.json is missing: the validation views are held out".to_owned());
-            }
-            Some(Split::read(root, name)?)
+    let wanted = split::choose(root, options.split, &splits(root))?;
+    let train = Transforms::read(root, "train")?;
+    let held_out = wanted.map(|split| Transforms::read(root, split.name())).transpose()?.map(|mut held_out| {
+        if options.split == Some(Split::Val) {
+            held_out.frames = held_out.frames.into_iter().step_by(VAL_EVERY).collect();
         }
-        None => {
-            warnings.push("no transforms_test.json or transforms_val.json: no view is held out".to_owned());
-            None
+        held_out
+    });
+    match (wanted, options.split) {
+        (None, _) => warnings.push("no transforms_test.json or transforms_val.json: no view is held out".to_owned()),
+        (Some(Split::Val), None) => {
+            warnings.push("transforms_test.json is missing: the validation views are held out".to_owned());
         }
-    };
+        _ => {}
+    }
     let num_train = train.frames.len();
-    let splits: Vec<Split> = [Some(train), held_out].into_iter().flatten().collect();
-    let paths: Vec<PathBuf> = splits.iter().flat_map(|s| s.frames.iter().map(|f| f.path.clone())).collect();
+    let parts: Vec<Transforms> = [Some(train), held_out].into_iter().flatten().collect();
+    let pose_files = parts.iter().map(|part| part.file.clone()).collect();
+    let paths: Vec<PathBuf> = parts.iter().flat_map(|part| part.frames.iter().map(|f| f.path.clone())).collect();
     let stored_size = super::shared_size(&paths)?;
     let size = super::reduced_size(root, stored_size, factor)?;
 
+    let mut masks = masks::find_all(&root.join("masks"), &paths).into_iter();
     let mut views = Vec::with_capacity(paths.len());
-    for split in splits {
-        for (i, frame) in split.frames.into_iter().enumerate() {
-            let camera = camera(&frame.matrix, split.angle, size);
-            camera.validate(&format!("{}: frame {i} ({})", split.file.display(), frame.path.display()))?;
+    for part in parts {
+        for frame in part.frames {
+            let camera = camera(&frame.matrix, part.angle, size);
+            camera.validate(&format!("{}: frame {} ({})", part.file.display(), frame.index, frame.path.display()))?;
             views.push(View {
                 name: super::stem(&frame.path),
                 path: frame.path,
+                mask: masks.next().flatten(),
                 camera,
                 near: DEPTHS[0],
                 far: DEPTHS[1],
                 stored_size,
+                distortion: None,
                 alpha: Alpha::White,
             });
         }
@@ -74,6 +98,8 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         kind: SceneKind::Blender,
         source_ids: (0..num_train).collect(),
         held_out: (num_train..views.len()).collect(),
+        split: wanted,
+        pose_files,
         views,
         near: DEPTHS[0],
         far: DEPTHS[1],
@@ -97,21 +123,23 @@ fn camera(matrix: &[[f64; 4]; 4], angle: f64, (width, height): (u32, u32)) -> Ca
 }
 
 /// One of the JSON files.
-struct Split {
+struct Transforms {
     file: PathBuf,
     angle: f64,
-    frames: Vec<SplitFrame>,
+    frames: Vec<PosedFrame>,
 }
 
-struct SplitFrame {
+struct PosedFrame {
+    /// Position in the file.
+    index: usize,
     path: PathBuf,
     matrix: [[f64; 4]; 4],
 }
 
-impl Split {
+impl Transforms {
     fn read(root: &Path, name: &str) -> Result<Self> {
-        let file = root.join(format!("transforms_{name}.json"));
-        let transforms: Transforms = super::read_json(&file)?;
+        let file = transforms_file(root, name);
+        let transforms: TransformsFile = super::read_json(&file)?;
         let angle = transforms.camera_angle_x;
         if !(angle > 0.0 && angle < std::f64::consts::PI) {
             return Err(format_error(&file, format!("expected camera_angle_x between 0 and π, found {angle}")));
@@ -124,7 +152,7 @@ impl Split {
                 let problem = format!("expected the last row 0 0 0 1, found {:?}", frame.transform_matrix[3]);
                 return Err(Error::Camera { what: format!("{}: frame {i}", file.display()), problem });
             }
-            Ok(SplitFrame { path: image_path(root, &frame.file_path), matrix: frame.transform_matrix })
+            Ok(PosedFrame { index: i, path: image_path(root, &frame.file_path), matrix: frame.transform_matrix })
         });
         let frames = frames.collect::<Result<_>>()?;
         Ok(Self { file, angle, frames })

@@ -51,7 +51,7 @@ fn matches_the_official_loader() {
 fn splits_and_factor() {
     let dir = tempfile::tempdir().unwrap();
     write_split(dir.path(), "train", 1.0, &[POSE; 3]);
-    let scene = load(dir.path(), &LoadOptions { factor: Some(3), hold_every: 8 }).unwrap();
+    let scene = load(dir.path(), &LoadOptions { factor: Some(3), ..LoadOptions::default() }).unwrap();
     assert_eq!((scene.size(), scene.held_out.len()), ((6, 6), 0));
     assert_eq!(scene.views[2].load_image().unwrap().width, 6);
     assert!(scene.warnings.iter().any(|w| w.contains("no view is held out")));
@@ -60,7 +60,55 @@ fn splits_and_factor() {
     write_split(dir.path(), "test", 1.0, &[POSE; 2]);
     let scene = load(dir.path(), &LoadOptions::default()).unwrap();
     assert_eq!((scene.held_out, scene.views[4].path.clone()), (vec![3, 4], dir.path().join("test/r_1.png")));
-    assert!(load(dir.path(), &LoadOptions { factor: Some(21), hold_every: 8 }).is_err());
+    assert!(load(dir.path(), &LoadOptions { factor: Some(21), ..LoadOptions::default() }).is_err());
+}
+
+#[test]
+fn splits_are_asked_for_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = |split| LoadOptions { split, ..LoadOptions::default() };
+    write_split(dir.path(), "train", 1.0, &[POSE; 3]);
+    assert_eq!(super::super::splits(dir.path()).unwrap(), []);
+    assert!(load(dir.path(), &options(Some(Split::Test))).unwrap_err().to_string().contains("found none"));
+    assert_eq!(load(dir.path(), &options(None)).unwrap().split, None);
+    write_split(dir.path(), "val", 1.0, &[POSE; 17]);
+    assert_eq!(load(dir.path(), &options(None)).unwrap().held_out.len(), 17);
+    write_split(dir.path(), "test", 1.0, &[POSE; 2]);
+    assert_eq!(super::super::splits(dir.path()).unwrap(), [Split::Test, Split::Val]);
+
+    let val = load(dir.path(), &options(Some(Split::Val))).unwrap();
+    let names: Vec<_> = val.held_out.iter().map(|&i| val.views[i].name.as_str()).collect();
+    assert_eq!((names, val.views.len(), val.split), (vec!["r_0", "r_8", "r_16"], 6, Some(Split::Val)));
+    assert!(val.warnings.iter().all(|w| w.contains("degenerate")), "{:?}", val.warnings);
+    let files = super::super::files(&val);
+    let ends = [(0, "transforms_train.json"), (1, "transforms_val.json"), (2, "train/r_0.png"), (7, "val/r_16.png")];
+    assert_eq!(files.len(), 8);
+    ends.iter().for_each(|(i, end)| assert_eq!(files[*i], dir.path().join(end)));
+    let test = load(dir.path(), &options(Some(Split::Test))).unwrap();
+    assert_eq!((test.held_out.as_slice(), test.split), ([3, 4].as_slice(), Some(Split::Test)));
+    let message = load(dir.path(), &options(Some(Split::HeldOut))).unwrap_err().to_string();
+    assert!(message.contains("held-out") && message.contains("test and val"), "{message}");
+    // A frame keeps its number where others are left out.
+    std::fs::remove_file(dir.path().join("val/r_8.png")).unwrap();
+    assert!(load(dir.path(), &options(Some(Split::Val))).unwrap_err().to_string().contains("r_8.png"));
+}
+
+#[test]
+fn masks_belong_to_one_image() {
+    let dir = tempfile::tempdir().unwrap();
+    write_split(dir.path(), "train", 1.0, &[POSE; 2]);
+    write_split(dir.path(), "test", 1.0, &[POSE; 1]);
+    std::fs::create_dir_all(dir.path().join("masks/test")).unwrap();
+    let white = RgbaImage::from_pixel(20, 20, Rgba([255; 4]));
+    for name in ["masks/r_0.png", "masks/r_1.png", "masks/test/r_0.png"] {
+        white.save(dir.path().join(name)).unwrap();
+    }
+    let scene = load(dir.path(), &LoadOptions::default()).unwrap();
+    let masks: Vec<_> = scene.views.iter().map(|v| v.mask.clone()).collect();
+    let at = |name: &str| Some(dir.path().join(name));
+    assert_eq!(masks, [None, at("masks/r_1.png"), at("masks/test/r_0.png")]);
+    assert_eq!(scene.views[2].load_mask().unwrap().unwrap(), [true; 400]);
+    assert_eq!(super::super::files(&scene)[5..], [at("masks/r_1.png").unwrap(), at("masks/test/r_0.png").unwrap()]);
 }
 
 #[test]

@@ -3,14 +3,16 @@
 //! The file has one row of 17 numbers per photograph, in the order of their names: a row-major 3×5 matrix with the
 //! columns down, right, backwards, camera centre and (height, width, focal length) of the full-size image, then the
 //! near and far depth. The scene is moved so that the average camera is the origin (x right, y up, z backwards) and
-//! scaled so that the nearest bound is 4/3.
+//! scaled so that the nearest bound is 4/3. Masks may lie in `masks_8` beside `images_8`, under the photographs' stems.
 
-use super::{LoadOptions, file_name, format_error, npy};
+use super::{LoadOptions, file_name, format_error, masks, npy};
 use crate::pose::{Mean, flip_axes};
 use crate::{Alpha, Camera, Error, Result, Scene, SceneKind, SourceOrder, View};
 use glam::{DMat3, DMat4, DVec3, Vec2};
 use std::path::{Path, PathBuf};
 
+/// The file that tells this format from others.
+pub(super) const POSE_FILE: &str = "poses_bounds.npy";
 /// Numbers per row of the pose file.
 const COLUMNS: usize = 17;
 
@@ -19,9 +21,11 @@ const COLUMNS: usize = 17;
 /// # Errors
 /// [`Error::Io`], [`Error::Format`] or [`Error::Camera`] naming the file and row: unreadable files, another number of
 /// photographs than poses, photographs of different sizes, poses that are not orthonormal, bounds that are not
-/// `0 < near < far`, or no folder of photographs for the factor.
+/// `0 < near < far`, or no folder of photographs for the factor. [`Error::Scene`] if a split is asked for that the scene
+/// does not have.
 pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
-    let file = root.join("poses_bounds.npy");
+    let file = root.join(POSE_FILE);
+    let wanted = super::hold_out(root, options)?;
     let rows = read_rows(&file)?;
     let mut warnings = Vec::new();
     let folder = ImageFolder::find(root, options.factor, &mut warnings)?;
@@ -40,17 +44,20 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     let names: Vec<String> = paths.iter().map(|p| file_name(p)).collect();
     let posed = Posed::from_rows(&file, &rows, &names, (width, height), folder.factor, &mut warnings)?;
 
+    let masks = masks::folder(&folder.path);
     let views: Vec<View> = paths
         .into_iter()
         .zip(posed.cameras)
         .zip(&posed.bounds)
         .map(|((path, camera), &[near, far])| View {
             name: super::stem(&path),
+            mask: masks::find(&masks, &path),
             path,
             camera,
             near,
             far,
             stored_size,
+            distortion: None,
             alpha: Alpha::Ignore,
         })
         .collect();
@@ -65,6 +72,8 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         views,
         source_ids,
         held_out,
+        split: wanted,
+        pose_files: vec![file],
         scale: posed.scale,
         order: SourceOrder::Distance,
         warnings,

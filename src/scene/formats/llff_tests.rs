@@ -3,7 +3,7 @@
 use super::*;
 use crate::paths::{self, PathKind};
 use crate::testing::{Fixture, assert_close, camera_vector, rows};
-use crate::{FAR_EVAL, FAR_RENDER, nearest_sources};
+use crate::{FAR_EVAL, FAR_RENDER, Split, nearest_sources};
 use ::image::{GrayImage, Luma};
 use proptest::prelude::*;
 
@@ -104,7 +104,7 @@ fn spiral_matches_the_official_path() {
 #[test]
 fn missing_sizes_are_made_from_larger_images() {
     let dir = folder(&line(9), "images_2", (33, 25));
-    let scene = load(dir.path(), &LoadOptions { factor: Some(4), hold_every: 4 }).unwrap();
+    let scene = load(dir.path(), &LoadOptions { factor: Some(4), hold_every: 4, split: None }).unwrap();
     assert_eq!((scene.size(), scene.held_out.as_slice()), ((16, 12), [0, 4, 8].as_slice()));
     assert_eq!(scene.views[3].camera.focal, Vec2::splat(12.5));
     assert!(scene.warnings[0].contains("images_4 is missing"), "{:?}", scene.warnings);
@@ -112,7 +112,7 @@ fn missing_sizes_are_made_from_larger_images() {
     assert_eq!((image.width, image.height), (16, 12));
     assert!(image.data.iter().all(|v| (0.4..0.6).contains(v)));
     for (factor, expected) in [(None, "images_2"), (Some(3), "images_3"), (Some(0), "factor"), (Some(64), "reduced")] {
-        let message = error(&dir, LoadOptions { factor, hold_every: 8 });
+        let message = error(&dir, LoadOptions { factor, ..LoadOptions::default() });
         assert!(message.contains(expected), "{message}");
     }
 }
@@ -122,6 +122,28 @@ fn no_holdout_makes_every_view_a_source() {
     assert_eq!(split(3, 0), (vec![0, 1, 2], vec![]));
     assert_eq!(split(3, 1), (vec![], vec![0, 1, 2]));
     assert_eq!(split(17, 8).1, [0, 8, 16]);
+}
+
+#[test]
+fn one_split_and_masks_beside_the_images() {
+    let dir = folder(&line(9), "images_8", (7, 5));
+    let options = |split| LoadOptions { split, ..LoadOptions::default() };
+    assert_eq!(super::super::splits(dir.path()).unwrap(), [Split::HeldOut]);
+    let scene = load(dir.path(), &options(Some(Split::HeldOut))).unwrap();
+    assert_eq!((scene.split, scene.held_out.len()), (Some(Split::HeldOut), 2));
+    assert!(load(dir.path(), &options(Some(Split::Val))).unwrap_err().to_string().contains("found held-out"));
+
+    for (masks, name) in [("masks", "image000.png"), ("masks_8", "image001.png"), ("masks_8", "other.png")] {
+        std::fs::create_dir_all(dir.path().join(masks)).unwrap();
+        GrayImage::from_fn(7, 5, |x, _| Luma([x as u8 * 40])).save(dir.path().join(masks).join(name)).unwrap();
+    }
+    let scene = load(dir.path(), &LoadOptions::default()).unwrap();
+    assert_eq!(scene.views.iter().filter(|v| v.mask.is_some()).count(), 1);
+    let mask = scene.views[1].load_mask().unwrap().unwrap();
+    assert_eq!(mask, [false, false, false, false, true, true, true].repeat(5));
+    let files = super::super::files(&scene);
+    assert_eq!((files.len(), files[0].clone()), (11, dir.path().join("poses_bounds.npy")));
+    assert_eq!(files[10], dir.path().join("masks_8/image001.png"));
 }
 
 #[test]
@@ -197,7 +219,7 @@ fn real_fern_loads() {
     assert_eq!((scene.held_out.as_slice(), scene.warnings.len()), ([0, 8, 16].as_slice(), 0));
     let image = scene.views[19].load_image().unwrap();
     assert_eq!((image.width, image.height), (504, 378));
-    let reduced = load(&root, &LoadOptions { factor: Some(16), hold_every: 8 }).unwrap();
+    let reduced = load(&root, &LoadOptions { factor: Some(16), ..LoadOptions::default() }).unwrap();
     assert_eq!((reduced.size(), reduced.warnings.len()), ((252, 189), 1));
 }
 

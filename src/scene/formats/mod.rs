@@ -2,9 +2,15 @@
 
 pub mod blender;
 pub mod llff;
+mod masks;
+pub mod nerfstudio;
 pub(crate) mod npy;
+mod range;
+mod split;
 
-use crate::{Error, Result, Scene, View, view};
+pub use split::Split;
+
+use crate::{Error, Result, Scene, SceneKind, View, view};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -18,35 +24,81 @@ const MAX_FACTOR: u32 = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
     /// Image reduction. LLFF: the folder `images_<factor>`, by default the first of `images_8`, `images_4`, `images`.
-    /// Blender: the stored images are reduced by this factor.
+    /// Blender and nerfstudio: the stored images are reduced by this factor.
     pub factor: Option<u32>,
-    /// LLFF: views 0, n, 2n, … are held out; 0 holds none out and makes every view a source. Blender scenes come with
-    /// their own split.
+    /// LLFF and nerfstudio: views 0, n, 2n, … are held out; 0 holds none out and makes every view a source. Scenes that
+    /// come with a split of their own keep to that.
     pub hold_every: usize,
+    /// Which views are held out; by default the first of [`splits`].
+    pub split: Option<Split>,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { factor: None, hold_every: 8 }
+        Self { factor: None, hold_every: 8, split: None }
     }
 }
 
 /// Loads the scene in the folder `root`.
 ///
 /// # Errors
-/// [`Error::Scene`] if the folder holds no known format; otherwise as [`llff::load`] and [`blender::load`].
+/// [`Error::Scene`] if the folder holds no known format or not the split that is asked for; otherwise as
+/// [`llff::load`], [`blender::load`] and [`nerfstudio::load`].
 pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
-    if root.join("poses_bounds.npy").exists() {
-        llff::load(root, options)
-    } else if root.join("transforms_train.json").exists() {
-        blender::load(root, options)
-    } else {
-        let problem = if root.is_dir() { "no known scene" } else { "no folder" };
-        Err(Error::Scene(format!(
-            "{}: {problem}: expected poses_bounds.npy (LLFF) or transforms_train.json (Blender)",
-            root.display()
-        )))
+    match kind(root)? {
+        SceneKind::Llff => llff::load(root, options),
+        SceneKind::Blender => blender::load(root, options),
+        SceneKind::Nerfstudio => nerfstudio::load(root, options),
     }
+}
+
+/// The splits that the scene in the folder `root` has, the default one first: [`Split::Test`] and [`Split::Val`] as far
+/// as the scene names its test and validation views, else [`Split::HeldOut`]; none if a scene with a split of its own
+/// has training views only.
+///
+/// # Errors
+/// [`Error::Scene`] if the folder holds no known format; [`Error::Io`] or [`Error::Format`] if the split is in a file
+/// that cannot be read.
+pub fn splits(root: &Path) -> Result<Vec<Split>> {
+    match kind(root)? {
+        SceneKind::Llff => Ok(vec![Split::HeldOut]),
+        SceneKind::Blender => Ok(blender::splits(root)),
+        SceneKind::Nerfstudio => nerfstudio::splits(root),
+    }
+}
+
+/// All files of a scene that are in use: the pose files, the photographs in the order of the views, then their masks.
+pub fn files(scene: &Scene) -> Vec<PathBuf> {
+    let photographs = scene.views.iter().map(|view| &view.path);
+    let masks = scene.views.iter().filter_map(|view| view.mask.as_ref());
+    scene.pose_files.iter().chain(photographs).chain(masks).cloned().collect()
+}
+
+/// Which format the folder holds.
+fn kind(root: &Path) -> Result<SceneKind> {
+    const FILES: [(&str, SceneKind); 3] = [
+        (llff::POSE_FILE, SceneKind::Llff),
+        (blender::TRAIN_FILE, SceneKind::Blender),
+        (nerfstudio::POSE_FILE, SceneKind::Nerfstudio),
+    ];
+    if let Some((_, kind)) = FILES.into_iter().find(|(file, _)| root.join(file).exists()) {
+        return Ok(kind);
+    }
+    let problem = if root.is_dir() { "no known scene" } else { "no folder" };
+    Err(Error::Scene(format!(
+        "{}: {problem}: expected poses_bounds.npy (LLFF), transforms_train.json (Blender) or transforms.json (nerfstudio, \
+         instant-ngp)",
+        root.display()
+    )))
+}
+
+/// Splits by position, for [`Split::HeldOut`].
+///
+/// # Errors
+/// [`Error::Scene`] if the split is asked for but no view is to be held out, or another one is asked for.
+fn hold_out(root: &Path, options: &LoadOptions) -> Result<Option<Split>> {
+    let available = if options.hold_every == 0 { [].as_slice() } else { &[Split::HeldOut] };
+    split::choose(root, options.split, available)
 }
 
 /// Name of a scene: the last part of its folder.
@@ -153,7 +205,10 @@ mod tests {
     fn unknown_folders_say_what_was_looked_for() {
         let dir = tempfile::tempdir().unwrap();
         let message = load(dir.path(), &LoadOptions::default()).unwrap_err().to_string();
-        assert!(message.contains("poses_bounds.npy") && message.contains("transforms_train.json"), "{message}");
+        for file in ["poses_bounds.npy", "transforms_train.json", "transforms.json"] {
+            assert!(message.contains(file), "{message}");
+        }
+        assert_eq!(splits(dir.path()).unwrap_err().to_string(), message);
         let message = load(&dir.path().join("none"), &LoadOptions::default()).unwrap_err().to_string();
         assert!(message.contains("no folder"), "{message}");
     }

@@ -13,7 +13,7 @@ use glam::{DMat3, DMat4, DQuat, DVec3};
 /// [`Error::Scene`] if the scene has no views.
 pub fn frames(scene: &Scene, count: usize) -> Result<Vec<Frame>> {
     let ids: Vec<usize> = match scene.kind {
-        SceneKind::Llff => (0..scene.views.len()).collect(),
+        SceneKind::Llff | SceneKind::Nerfstudio => (0..scene.views.len()).collect(),
         SceneKind::Blender => scene.source_ids.clone(),
     };
     let keys: Vec<Camera> = ids.iter().map(|&i| scene.views[i].camera).collect();

@@ -1,9 +1,13 @@
 //! A circle around the point that the cameras look at.
 
 use super::Frame;
-use crate::pose::{Mean, flip_axes, look_along, opengl_pose};
+use crate::pose::{Mean, axes_meet, flip_axes, look_along, opengl_pose};
 use crate::{Error, Result, Scene};
 use glam::{DMat3, DMat4, DVec3};
+
+/// Least spread of the optical axes, for [`axes_meet`]; reached by axes within about half a degree of each other, whose
+/// point of closest approach would be noise.
+const SPREAD: f64 = 1e-4;
 
 /// One turn of `count` frames around the point of closest approach of all optical axes, at the cameras' mean radius
 /// and height, starting where the first view stands and looking at that point.
@@ -14,7 +18,7 @@ pub fn frames(scene: &Scene, count: usize) -> Result<Vec<Frame>> {
     let fail = |problem: &str| Error::Scene(format!("{}: an orbit needs {problem}", scene.name));
     let template = super::template(scene)?;
     let poses: Vec<DMat4> = scene.views.iter().map(|v| opengl_pose(v.camera.world_from_camera)).collect();
-    let focus = closest_point(&poses).ok_or_else(|| fail("cameras that look at one place, not parallel ones"))?;
+    let focus = axes_meet(&poses, SPREAD).ok_or_else(|| fail("cameras that look at one place, not parallel ones"))?;
     let in_front: f64 = poses.iter().map(|p| (p.w_axis.truncate() - focus).dot(p.z_axis.truncate())).sum();
     if in_front <= 0.0 {
         return Err(fail("cameras that look at one place, found ones that look apart"));
@@ -60,21 +64,6 @@ fn level_up(poses: &[DMat4], mean_up: DVec3) -> Option<DVec3> {
     let inverse = matrix.inverse();
     // Steps of the inverse power iteration; each gains the ratio of the prior to the spread of the right axes.
     (0..3).try_fold(mean_up, |up, _| (inverse * up).try_normalize())
-}
-
-/// Point with the least sum of squared distances to all optical axes; `None` if they are parallel.
-fn closest_point(poses: &[DMat4]) -> Option<DVec3> {
-    let (mut matrix, mut right) = (DMat3::ZERO, DVec3::ZERO);
-    for pose in poses {
-        let axis = pose.z_axis.truncate().try_normalize()?;
-        let across = DMat3::IDENTITY - DMat3::from_cols(axis * axis.x, axis * axis.y, axis * axis.z);
-        matrix += across;
-        right += across * pose.w_axis.truncate();
-    }
-    // The determinant of n projections onto a plane grows with n³; for axes within about half a degree of each other
-    // it is this small, and the point would be noise.
-    let count = poses.len() as f64;
-    (matrix.determinant() > 1e-4 * count.powi(3)).then(|| matrix.inverse() * right)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //!
 //! Nothing is imported or executed: the known globals become data, any other is an error.
 
-use super::rebuild::{self, Global, Storage};
-use super::value::{Arena, MAX_NODES, Node, Value};
+use crate::rebuild::{self, Global, Storage};
+use crate::value::{Arena, MAX_NODES, Node, Value};
 use std::collections::HashMap;
 
 /// Most values on the stack and most open marks; Python writes collections in batches of 1000.
@@ -11,19 +11,19 @@ const MAX_STACK: usize = 1 << 16;
 /// Longest line in bytes, such as the module of a global.
 const MAX_NAME: usize = 256;
 
-/// Reads a pickle; returns its values and the one that it stands for.
+/// Reads the pickle at the start of `bytes`; returns its values, the one that it stands for and its length in bytes.
 ///
 /// # Errors
 /// A sentence naming the byte and the opcode or global.
-pub(super) fn parse(bytes: &[u8]) -> Result<(Arena, Value), String> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<(Arena, Value, usize), String> {
     let mut machine =
         Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), arena: Arena::default() };
     loop {
         let at = machine.at;
         match machine.step() {
             Ok(None) => {}
-            Ok(Some(value)) => return Ok((machine.arena, value)),
-            Err(problem) => return Err(format!("data.pkl, byte {at}: {problem}")),
+            Ok(Some(value)) => return Ok((machine.arena, value, machine.at)),
+            Err(problem) => return Err(format!("byte {at}: {problem}")),
         }
     }
 }
@@ -79,6 +79,15 @@ impl<'a> Machine<'a> {
             0x8c => {
                 let [len] = self.take()?;
                 self.push_text(len.into())?;
+            }
+            // Text of Python 2, in files that it wrote.
+            b'U' => {
+                let [len] = self.take()?;
+                self.push_text(len.into())?;
+            }
+            b'T' => {
+                let len = u32::from_le_bytes(self.take()?);
+                self.push_text(len as usize)?;
             }
             b'}' => self.push_node(Node::Dict(Vec::new()))?,
             b']' => self.push_node(Node::List(Vec::new()))?,
@@ -142,18 +151,21 @@ impl<'a> Machine<'a> {
                 let value = rebuild::call(&mut self.arena, function, arguments)?;
                 self.push(value)?;
             }
+            0x81 => {
+                let arguments = self.pop()?;
+                let class = self.pop()?;
+                let value = rebuild::instance(&mut self.arena, class, arguments)?;
+                self.push(value)?;
+            }
             b'Q' => {
                 let id = self.pop()?;
                 let storage = Storage::from_id(&self.arena, id)?;
                 self.push_node(Node::Storage(Box::new(storage)))?;
             }
             b'b' => {
-                // The state of a state dict is its version table, which says nothing about the weights.
-                self.pop()?;
+                let state = self.pop()?;
                 let target = self.top()?;
-                if self.arena.dict(target).is_none() {
-                    return Err(format!("BUILD: expected a dict, found {}", self.arena.describe(target)));
-                }
+                rebuild::build(&mut self.arena, target, state)?;
             }
             b'.' => {
                 let value = self.pop()?;
@@ -292,7 +304,6 @@ fn name(opcode: u8) -> &'static str {
     match opcode {
         b'i' => " (INST)",
         b'o' => " (OBJ)",
-        0x81 => " (NEWOBJ)",
         0x82..=0x84 => " (EXT)",
         0x92 => " (NEWOBJ_EX)",
         0x93 => " (STACK_GLOBAL)",
@@ -301,7 +312,7 @@ fn name(opcode: u8) -> &'static str {
         b'0' => " (POP)",
         b'2' => " (DUP)",
         b'P' => " (PERSID)",
-        b'U' | b'T' | b'S' => " (byte string, Python 2)",
+        b'S' => " (STRING)",
         _ => "",
     }
 }

@@ -9,7 +9,7 @@ use zip::{CompressionMethod, ZipArchive};
 const MAX_ENTRIES: u64 = 1 << 16;
 
 /// An opened container; names of entries are relative to its root folder.
-pub(super) struct Container<R> {
+pub(crate) struct Container<R> {
     archive: ZipArchive<R>,
     /// Index in the archive and size in bytes, by name.
     entries: BTreeMap<String, (usize, u64)>,
@@ -113,3 +113,7 @@ fn find_root<'a>(names: impl Iterator<Item = &'a String>) -> Result<String, Stri
         [first, second, ..] => Err(format!("expected one data.pkl, found {first:?} and {second:?}")),
     }
 }
+
+#[cfg(test)]
+#[path = "container_tests.rs"]
+mod tests;

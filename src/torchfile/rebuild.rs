@@ -1,15 +1,19 @@
 //! What the few globals of a checkpoint mean: storages, views into them, and ordered dicts.
 
-use super::super::MAX_RANK;
-use super::value::{Arena, Node, Value};
+use crate::MAX_RANK;
+use crate::value::{Arena, Node, Value};
 use half::{bf16, f16};
 
 /// The globals that `torch.save` writes for weights and optimizer state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Global {
+pub(crate) enum Global {
     OrderedDict,
     RebuildTensor,
+    /// As PyTorch up to 0.3 wrote it, without what training needs.
+    RebuildTensorV1,
     RebuildParameter,
+    /// The class, as PyTorch up to 0.3 wrote it.
+    Parameter,
     Storage(Element),
 }
 
@@ -19,7 +23,9 @@ impl Global {
         Some(match (module, name) {
             ("collections", "OrderedDict") => Self::OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensor,
+            ("torch._utils", "_rebuild_tensor") => Self::RebuildTensorV1,
             ("torch._utils", "_rebuild_parameter") => Self::RebuildParameter,
+            ("torch.nn.parameter", "Parameter") => Self::Parameter,
             ("torch", "FloatStorage") => Self::Storage(Element::F32),
             ("torch", "HalfStorage") => Self::Storage(Element::F16),
             ("torch", "BFloat16Storage") => Self::Storage(Element::BF16),
@@ -33,7 +39,7 @@ impl Global {
 
 /// Type of the elements of a storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Element {
+pub(crate) enum Element {
     F32,
     F16,
     BF16,
@@ -75,32 +81,62 @@ impl Element {
     }
 }
 
-/// A storage: the entry `data/<key>` of the container, on whatever device it was.
+/// Longest key of a storage in bytes; keys are numbers.
+const MAX_KEY: usize = 64;
+
+/// A storage, on whatever device it was: the values that the file holds under a key, or some of them in a row.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Storage {
+pub(crate) struct Storage {
     pub key: String,
     pub element: Element,
+    /// Number of elements that the file holds under the key.
+    pub total: usize,
+    /// First of them that belongs to this storage.
+    pub first: usize,
     /// Number of elements.
     pub len: usize,
 }
 
 impl Storage {
-    /// From a persistent id, `('storage', type, key, location, number of elements)`.
+    /// From a persistent id, `('storage', type, key, location, number of elements)`. Before PyTorch 1.6 there is a sixth
+    /// item: nothing, or `(key, first, number of elements)` of a storage that is part of another.
     pub fn from_id(arena: &Arena, id: Value) -> Result<Self, String> {
         let wrong = || format!("persistent id: expected a storage, found {}", arena.describe(id));
-        let &[tag, kind, key, _location, len] = arena.tuple(id).ok_or_else(wrong)? else { return Err(wrong()) };
+        let (tag, kind, key, total, part) = match *arena.tuple(id).ok_or_else(wrong)? {
+            [tag, kind, key, _location, total] => (tag, kind, key, total, Value::None),
+            [tag, kind, key, _location, total, part] => (tag, kind, key, total, part),
+            _ => return Err(wrong()),
+        };
         let Value::Global(Global::Storage(element)) = kind else { return Err(wrong()) };
-        let key = arena.text(key).ok_or_else(wrong)?.to_owned();
+        let key = arena.text(key).ok_or_else(wrong)?;
         if arena.text(tag) != Some("storage") {
             return Err(wrong());
         }
-        Ok(Self { key, element, len: size(arena, "storage length", len)? })
+        // Every tensor has a copy.
+        if key.len() > MAX_KEY {
+            return Err(format!("{key:.64?}: expected a key of at most {MAX_KEY} bytes, found {}", key.len()));
+        }
+        let total = size(arena, "storage length", total)?;
+        let whole = Self { key: key.to_owned(), element, total, first: 0, len: total };
+        if part == Value::None { Ok(whole) } else { whole.part(arena, part) }
+    }
+
+    fn part(self, arena: &Arena, part: Value) -> Result<Self, String> {
+        let Some(&[_key, first, len]) = arena.tuple(part) else {
+            return Err(format!("persistent id: expected a part of a storage, found {}", arena.describe(part)));
+        };
+        let (first, len) = (size(arena, "part offset", first)?, size(arena, "part length", len)?);
+        if first.checked_add(len).is_none_or(|end| end > self.total) {
+            let total = self.total;
+            return Err(format!("persistent id: expected a part of {total} elements, found {len} from {first}"));
+        }
+        Ok(Self { first, len, ..self })
     }
 }
 
 /// A tensor: a strided view into a storage, known to lie inside it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct View {
+pub(crate) struct View {
     pub storage: Storage,
     pub offset: usize,
     pub shape: Vec<usize>,
@@ -113,13 +149,10 @@ impl View {
         self.shape.iter().product()
     }
 
-    /// From the arguments of `_rebuild_tensor_v2`: storage, offset, size, stride, and what training needs.
-    fn from_arguments(arena: &Arena, arguments: &[Value]) -> Result<Self, String> {
-        let &[storage, offset, shape, strides, _, _, ..] = arguments else {
-            return Err(format!("_rebuild_tensor_v2: expected 6 arguments, found {}", arguments.len()));
-        };
+    /// From storage, offset, size and stride.
+    fn from_arguments(arena: &Arena, [storage, offset, shape, strides]: [Value; 4]) -> Result<Self, String> {
         let Some(Node::Storage(storage)) = arena.node(storage) else {
-            return Err(format!("_rebuild_tensor_v2: expected a storage, found {}", arena.describe(storage)));
+            return Err(format!("tensor: expected a storage, found {}", arena.describe(storage)));
         };
         let offset = size(arena, "tensor offset", offset)?;
         let shape = sizes(arena, "tensor size", shape)?;
@@ -146,20 +179,20 @@ impl View {
         Ok(Self { storage: (**storage).clone(), offset, shape, strides })
     }
 
-    /// The values in row-major order, from the bytes of the whole storage.
+    /// The values in row-major order, from all bytes that the file holds under the storage's key.
     ///
     /// # Errors
     /// A sentence if the bytes are not as long as the storage was said to be.
     pub fn gather(&self, bytes: &[u8]) -> Result<Vec<f32>, String> {
         let element = self.storage.element;
-        if self.storage.len.checked_mul(element.bytes()) != Some(bytes.len()) {
-            let (len, width) = (self.storage.len, element.bytes());
+        if self.storage.total.checked_mul(element.bytes()) != Some(bytes.len()) {
+            let (len, width) = (self.storage.total, element.bytes());
             return Err(format!("expected {len} elements of {width} bytes, found {} bytes", bytes.len()));
         }
         let len = self.len();
         let mut values = Vec::with_capacity(len);
         let mut index = vec![0; self.shape.len()];
-        let mut place = self.offset;
+        let mut place = self.storage.first + self.offset;
         for _ in 0..len {
             values.push(element.load(bytes, place));
             for dim in (0..index.len()).rev() {
@@ -177,23 +210,81 @@ impl View {
 }
 
 /// What REDUCE does with one of the globals.
-pub(super) fn call(arena: &mut Arena, function: Value, arguments: Value) -> Result<Value, String> {
+pub(crate) fn call(arena: &mut Arena, function: Value, arguments: Value) -> Result<Value, String> {
     let Some(items) = arena.tuple(arguments) else {
         return Err(format!("REDUCE: expected a tuple of arguments, found {}", arena.describe(arguments)));
     };
     match function {
         Value::Global(Global::OrderedDict) if items.is_empty() => arena.add(Node::Dict(Vec::new())),
-        Value::Global(Global::OrderedDict) => Err(format!("OrderedDict: expected no arguments, found {}", items.len())),
-        Value::Global(Global::RebuildTensor) => {
-            let view = View::from_arguments(arena, items)?;
-            arena.add(Node::Tensor(Box::new(view)))
-        }
+        Value::Global(Global::OrderedDict) => match items {
+            // As Python 2 wrote it.
+            &[list] => arena.dict_of_pairs(list).map_err(|e| format!("OrderedDict: {e}")),
+            _ => Err(format!("OrderedDict: expected no arguments or pairs, found {}", items.len())),
+        },
+        Value::Global(Global::RebuildTensor) => match items {
+            &[storage, offset, shape, strides, _, _, ..] => tensor(arena, [storage, offset, shape, strides]),
+            _ => Err(format!("_rebuild_tensor_v2: expected 6 arguments, found {}", items.len())),
+        },
+        Value::Global(Global::RebuildTensorV1) => match items {
+            &[storage, offset, shape, strides] => tensor(arena, [storage, offset, shape, strides]),
+            _ => Err(format!("_rebuild_tensor: expected 4 arguments, found {}", items.len())),
+        },
         Value::Global(Global::RebuildParameter) => match items {
             &[tensor, _, _] if matches!(arena.node(tensor), Some(Node::Tensor(_))) => Ok(tensor),
             _ => Err(format!("_rebuild_parameter: expected a tensor and two flags, found {} arguments", items.len())),
         },
+        Value::Global(Global::Parameter) => parameter(arena, items),
         other => Err(format!("REDUCE: expected a function, found {}", arena.describe(other))),
     }
+}
+
+/// What NEWOBJ makes of a class: only parameters are made that way.
+pub(crate) fn instance(arena: &mut Arena, class: Value, arguments: Value) -> Result<Value, String> {
+    match (class, arena.tuple(arguments)) {
+        (Value::Global(Global::Parameter), Some([])) => arena.add(Node::Parameter),
+        (Value::Global(Global::Parameter), Some(items)) => parameter(arena, items),
+        _ => Err(format!(
+            "NEWOBJ: expected the class Parameter and a tuple, found {} and {}",
+            arena.describe(class),
+            arena.describe(arguments)
+        )),
+    }
+}
+
+/// What BUILD changes: a parameter may get its tensor. The state of a state dict is its version table, and that of a
+/// parameter with a tensor says how it was trained.
+pub(crate) fn build(arena: &mut Arena, target: Value, state: Value) -> Result<(), String> {
+    match (arena.node(target), arena.tuple(state)) {
+        (Some(Node::Dict(_)), _) | (Some(Node::Tensor(_)), Some([_, _, _])) => Ok(()),
+        // Data, creator, hooks and two flags.
+        (Some(Node::Parameter), Some(&[data, _, _, _, _])) => {
+            let Some(Node::Tensor(view)) = arena.node(data) else {
+                return Err(format!("BUILD: expected the tensor of a parameter, found {}", arena.describe(data)));
+            };
+            let tensor = Node::Tensor(view.clone());
+            if let Some(node) = arena.node_mut(target) {
+                *node = tensor;
+            }
+            Ok(())
+        }
+        (Some(Node::Parameter | Node::Tensor(_)), _) => {
+            Err(format!("BUILD: expected the state of a parameter, found {}", arena.describe(state)))
+        }
+        _ => Err(format!("BUILD: expected a dict, found {}", arena.describe(target))),
+    }
+}
+
+/// A parameter stands for its tensor.
+fn parameter(arena: &Arena, items: &[Value]) -> Result<Value, String> {
+    match items {
+        &[tensor] | &[tensor, Value::Bool(_)] if matches!(arena.node(tensor), Some(Node::Tensor(_))) => Ok(tensor),
+        _ => Err(format!("Parameter: expected a tensor, found {} arguments", items.len())),
+    }
+}
+
+fn tensor(arena: &mut Arena, arguments: [Value; 4]) -> Result<Value, String> {
+    let view = View::from_arguments(arena, arguments)?;
+    arena.add(Node::Tensor(Box::new(view)))
 }
 
 fn size(arena: &Arena, what: &str, value: Value) -> Result<usize, String> {

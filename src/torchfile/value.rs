@@ -1,14 +1,14 @@
 //! The values of a pickle: one arena in which they refer to each other by index, so that shared, cyclic and deeply nested
 //! input needs no recursion, neither while reading nor when dropped.
 
-use super::rebuild::{Global, Storage, View};
+use crate::rebuild::{Global, Storage, View};
 
 /// Most values; a network of 64 blocks with its optimizer state has about 100 000.
-pub(super) const MAX_NODES: usize = 1 << 20;
+pub(crate) const MAX_NODES: usize = 1 << 20;
 
 /// A value: small ones in place, others by their place in the arena.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     None,
     Bool(bool),
     Int(i64),
@@ -19,7 +19,7 @@ pub(super) enum Value {
 
 /// A value of the arena.
 #[derive(Debug)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Str(String),
     Tuple(Vec<Value>),
     List(Vec<Value>),
@@ -27,26 +27,51 @@ pub(super) enum Node {
     Dict(Vec<(Value, Value)>),
     Storage(Box<Storage>),
     Tensor(Box<View>),
+    /// A parameter before BUILD tells its tensor, in files of PyTorch 0.1.
+    Parameter,
 }
 
 /// All values of a pickle.
 #[derive(Debug, Default)]
-pub(super) struct Arena(Vec<Node>);
+pub(crate) struct Arena {
+    nodes: Vec<Node>,
+    /// Pairs that dicts have taken over from lists.
+    copied: usize,
+}
 
 impl Arena {
     /// Takes in a node; an error once there are too many.
     pub fn add(&mut self, node: Node) -> Result<Value, String> {
-        if self.0.len() >= MAX_NODES {
+        if self.nodes.len() >= MAX_NODES {
             return Err(format!("expected at most {MAX_NODES} values"));
         }
-        self.0.push(node);
-        Ok(Value::Node(self.0.len() - 1))
+        self.nodes.push(node);
+        Ok(Value::Node(self.nodes.len() - 1))
+    }
+
+    /// A dict with the pairs of a list; each pair is a list or tuple of two.
+    pub fn dict_of_pairs(&mut self, list: Value) -> Result<Value, String> {
+        let items = self.items(list);
+        let items = items.ok_or_else(|| format!("expected a list of pairs, found {}", self.describe(list)))?;
+        // One list may be made into many dicts by few bytes.
+        if self.copied + items.len() > MAX_NODES {
+            return Err(format!("expected dicts of at most {MAX_NODES} pairs in all"));
+        }
+        let mut pairs = Vec::with_capacity(items.len());
+        for &item in items {
+            match self.items(item) {
+                Some(&[key, value]) => pairs.push((key, value)),
+                _ => return Err(format!("expected a key and its value, found {}", self.describe(item))),
+            }
+        }
+        self.copied += pairs.len();
+        self.add(Node::Dict(pairs))
     }
 
     /// The node behind a value, to be filled.
     pub fn node_mut(&mut self, value: Value) -> Option<&mut Node> {
         match value {
-            Value::Node(i) => self.0.get_mut(i),
+            Value::Node(i) => self.nodes.get_mut(i),
             _ => None,
         }
     }
@@ -54,7 +79,7 @@ impl Arena {
     /// The node behind a value.
     pub fn node(&self, value: Value) -> Option<&Node> {
         match value {
-            Value::Node(i) => self.0.get(i),
+            Value::Node(i) => self.nodes.get(i),
             _ => None,
         }
     }
@@ -75,6 +100,22 @@ impl Arena {
         }
     }
 
+    /// The items of a list or tuple.
+    fn items(&self, value: Value) -> Option<&[Value]> {
+        match self.node(value)? {
+            Node::List(items) | Node::Tuple(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// All storages; one that the pickle names twice is there twice.
+    pub fn storages(&self) -> impl Iterator<Item = &Storage> {
+        self.nodes.iter().filter_map(|node| match node {
+            Node::Storage(storage) => Some(&**storage),
+            _ => None,
+        })
+    }
+
     /// The pairs of a dict.
     pub fn dict(&self, value: Value) -> Option<&[(Value, Value)]> {
         match self.node(value)? {
@@ -92,6 +133,7 @@ impl Arena {
             (_, Some(Node::Dict(pairs))) => format!("a dict of {}", pairs.len()),
             (_, Some(Node::Storage(_))) => "a storage".into(),
             (_, Some(Node::Tensor(_))) => "a tensor".into(),
+            (_, Some(Node::Parameter)) => "a parameter without its tensor".into(),
             (Value::None | Value::Node(_), None) => "None".into(),
             (Value::Bool(v), _) => v.to_string(),
             (Value::Int(v), _) => v.to_string(),

@@ -1,6 +1,5 @@
-use super::super::rebuild::Global;
-use super::super::testing::Pickler;
 use super::*;
+use crate::testing::Pickler;
 use proptest::prelude::*;
 
 fn refuse(pickle: &[u8], wanted: &str) {
@@ -10,16 +9,19 @@ fn refuse(pickle: &[u8], wanted: &str) {
 
 #[test]
 fn numbers_and_text() {
-    let (arena, value) =
+    let (arena, value, _) =
         parse(b"\x80\x02(K\xffM\x01\x02J\xfe\xff\xff\xff\x8a\x00\x8a\x01\x80\x8a\x02\xff\x00t.").unwrap();
     let ints: Vec<_> = [255, 513, -2, 0, -128, 255].map(Value::Int).into();
     assert_eq!(arena.tuple(value).unwrap(), ints);
-    let (arena, value) = parse(b"\x80\x02NG\x3f\xf8\0\0\0\0\0\0\x88\x87.").unwrap();
+    let (arena, value, _) = parse(b"\x80\x02NG\x3f\xf8\0\0\0\0\0\0\x88\x87.").unwrap();
     assert_eq!(arena.tuple(value).unwrap(), [Value::None, Value::Float(1.5), Value::Bool(true)]);
-    let (arena, value) = parse("\u{80}".replace('\u{80}', "X\u{2}\0\0\0\u{e9}.").as_bytes()).unwrap();
+    let (arena, value, _) = parse("\u{80}".replace('\u{80}', "X\u{2}\0\0\0\u{e9}.").as_bytes()).unwrap();
     assert_eq!(arena.text(value), Some("\u{e9}"));
-    let (arena, value) = parse(b"\x8c\x03abc.").unwrap();
-    assert_eq!(arena.text(value), Some("abc"));
+    for text in [&b"\x8c\x03abc."[..], b"U\x03abc.", b"T\x03\0\0\0abc."] {
+        let (arena, value, used) = parse(text).unwrap();
+        assert_eq!((arena.text(value), used), (Some("abc"), text.len()));
+    }
+    assert_eq!(parse(b"K\x07.K\x08.").unwrap().2, 3, "what follows is another pickle");
     assert_eq!(
         parse(b"ctorch\nHalfStorage\n.").unwrap().1,
         Value::Global(Global::find("torch", "HalfStorage").unwrap())
@@ -29,7 +31,7 @@ fn numbers_and_text() {
 /// A collection that was remembered while empty is the one that was filled later, and may even hold itself.
 #[test]
 fn remembered_collections_are_shared() {
-    let (arena, value) = parse(b"]q\x00(h\x00K\x07eh\x00\x86.").unwrap();
+    let (arena, value, _) = parse(b"]q\x00(h\x00K\x07eh\x00\x86.").unwrap();
     let [a, b] = arena.tuple(value).unwrap() else { panic!() };
     assert_eq!(a, b);
     let Some(Node::List(items)) = arena.node(*a) else { panic!() };
@@ -70,9 +72,70 @@ fn refuses_broken_programs() {
     refuse(&[b"c".to_vec(), vec![b'a'; 4000], b"\n".to_vec()].concat(), "a line of at most 256");
     refuse(b"NQ.", "persistent id: expected a storage, found None");
     refuse(b"ccollections\nOrderedDict\nK\x01R.", "expected a tuple of arguments");
-    refuse(b"ccollections\nOrderedDict\n]\x85R.", "OrderedDict: expected no arguments");
+    refuse(b"ccollections\nOrderedDict\n]]\x86R.", "OrderedDict: expected no arguments or pairs, found 2");
+    refuse(b"ccollections\nOrderedDict\n}\x85R.", "OrderedDict: expected a list of pairs, found a dict of 0");
+    refuse(b"ccollections\nOrderedDict\n](](K\x01ee\x85R.", "expected a key and its value, found a list of 1");
+    refuse(b"ctorch._utils\n_rebuild_tensor\n(NNNNNtR.", "_rebuild_tensor: expected 4 arguments, found 5");
+    refuse(b"ctorch.nn.parameter\nParameter\nN\x85\x81.", "Parameter: expected a tensor, found 1 arguments");
+    refuse(b"ctorch.nn.parameter\nParameter\nN\x81.", "NEWOBJ: expected the class Parameter and a tuple");
+    refuse(b"ccollections\nOrderedDict\n)\x81.", "NEWOBJ: expected the class Parameter");
+    refuse(b"ctorch.nn.parameter\nParameter\n)\x81Nb.", "BUILD: expected the state of a parameter, found None");
+    refuse(b"ctorch.nn.parameter\nParameter\n)\x81(NNNNNtb.", "BUILD: expected the tensor of a parameter, found None");
     refuse(b"ctorch._utils\n_rebuild_tensor_v2\n)R.", "expected 6 arguments, found 0");
     refuse(b"ctorch._utils\n_rebuild_parameter\n(NNNtR.", "expected a tensor and two flags");
+}
+
+/// The forms in which PyTorch 0.1 to 0.3 and Python 2 wrote tensors and dicts.
+#[test]
+fn old_forms_mean_the_same() {
+    let storage = b"(U\x07storagectorch\nFloatStorage\nU\x015U\x03cpuK\x09NtQ";
+    let tensor = [b"ctorch._utils\n_rebuild_tensor\n(".as_slice(), storage, b"K\x02K\x03\x85K\x01\x85tR"].concat();
+    let class = b"ctorch.nn.parameter\nParameter\n".as_slice();
+    let parameters = [
+        [&tensor, b".".as_slice()].concat(),
+        [class, &tensor, b"\x85R."].concat(),
+        [class, &tensor, b"\x88\x86R."].concat(),
+        [class, &tensor, b"\x85R\x88\x89N\x87b."].concat(),
+        [class, &tensor, b"\x85\x81\x88\x89N\x87b."].concat(),
+        [class, b")\x81(", &tensor, b"NN\x88\x89tb."].concat(),
+    ];
+    for program in parameters {
+        let (arena, value, _) = parse(&program).unwrap();
+        let Some(Node::Tensor(view)) = arena.node(value) else { panic!("{}", arena.describe(value)) };
+        assert_eq!((view.storage.key.as_str(), view.storage.len, view.storage.first), ("5", 9, 0));
+        assert_eq!((view.offset, &view.shape[..], &view.strides[..]), (2, &[3][..], &[1][..]));
+    }
+    for pairs in
+        [&b"ccollections\nOrderedDict\n](](U\x01aK\x01e](U\x01bK\x02ee\x85R."[..], b"}U\x01aK\x01sU\x01bK\x02s."]
+    {
+        let (arena, value, _) = parse(pairs).unwrap();
+        let pairs = arena.dict(value).unwrap().iter().map(|&(key, value)| (arena.text(key).unwrap(), value));
+        assert_eq!(pairs.collect::<Vec<_>>(), [("a", Value::Int(1)), ("b", Value::Int(2))]);
+    }
+}
+
+/// Storages that are part of others, and what they may not claim.
+#[test]
+fn parts_of_storages() {
+    let program = |part: &[u8]| [b"(U\x07storagectorch\nHalfStorage\nU\x015U\x03cpuK\x09", part, b"tQ."].concat();
+    let (arena, value, _) = parse(&program(b"U\x016K\x04K\x05\x87")).unwrap();
+    let Some(Node::Storage(storage)) = arena.node(value) else { panic!() };
+    assert_eq!((storage.total, storage.first, storage.len), (9, 4, 5));
+    refuse(&program(b"U\x016K\x04K\x06\x87"), "expected a part of 9 elements, found 6 from 4");
+    refuse(&program(b"U\x016K\x01\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x87"), "expected a part of 9 elements");
+    refuse(&program(b"U\x016K\x04\x86"), "expected a part of a storage, found a tuple of 2");
+    refuse(&program(b"NN"), "expected a storage, found a tuple of 7");
+}
+
+/// Few bytes that name much are refused before they become memory.
+#[test]
+fn copies_are_bounded() {
+    let key = [b"X\x41\0\0\0".as_slice(), &[b'7'; 65]].concat();
+    let program = [b"(U\x07storagectorch\nFloatStorage\n", &key[..], b"U\x03cpuK\x09tQ."].concat();
+    refuse(&program, "expected a key of at most 64 bytes, found 65");
+    let list = [b"](".as_slice(), &b"NN\x86".repeat(4000), b"eq\0"].concat();
+    let dicts = b"ccollections\nOrderedDict\nh\0\x85R".repeat(MAX_NODES / 4000 + 1);
+    refuse(&[&list[..], &dicts].concat(), &format!("dicts of at most {MAX_NODES} pairs in all"));
 }
 
 /// Endless input of one kind ends at a bound, and deep nesting costs no stack.
@@ -82,7 +145,7 @@ fn bounds_hold() {
     refuse(&vec![b'('; MAX_STACK + 1], "open marks");
     refuse(&[b"]".to_vec(), b"]a".repeat(MAX_NODES)].concat(), &format!("at most {MAX_NODES} values"));
     let nested = [b")".to_vec(), vec![0x85; MAX_NODES / 2], b".".to_vec()].concat();
-    let (arena, value) = parse(&nested).unwrap();
+    let (arena, value, _) = parse(&nested).unwrap();
     assert_eq!(arena.describe(value), "a tuple of 1");
 }
 
@@ -102,7 +165,7 @@ fn views_must_lie_inside_their_storage() {
         (1, 0, &[1 << 30], &[0]),
         (0, 0, &[0, 1 << 60], &[i64::MAX, 1]),
     ] {
-        let (arena, value) = parse(&view(numel, offset, shape, strides)).unwrap();
+        let (arena, value, _) = parse(&view(numel, offset, shape, strides)).unwrap();
         assert!(matches!(arena.node(value), Some(Node::Tensor(_))));
     }
     for (numel, offset, shape, strides, wanted) in [
@@ -130,7 +193,7 @@ fn views_must_lie_inside_their_storage() {
 fn views_gather_in_row_major_order() {
     let bytes: Vec<u8> = (0..15).flat_map(|i| (i as f32).to_le_bytes()).collect();
     let gather = |offset, shape: &[i64], strides: &[i64]| {
-        let (arena, value) = parse(&view(15, offset, shape, strides)).unwrap();
+        let (arena, value, _) = parse(&view(15, offset, shape, strides)).unwrap();
         let Some(Node::Tensor(view)) = arena.node(value) else { panic!() };
         assert!(view.gather(&bytes[1..]).unwrap_err().contains("found 59 bytes"));
         view.gather(&bytes).unwrap()
@@ -186,11 +249,15 @@ const OPCODES: &[(&[u8], usize)] = &[
     (b"h", 1),
     (b"R", 0),
     (b"b", 0),
+    (b"\x81", 0),
     (b"Q", 0),
     (b"X\x07\0\0\0storage", 0),
     (b"ctorch\nFloatStorage\n", 0),
     (b"ctorch._utils\n_rebuild_tensor_v2\n", 0),
     (b"ctorch._utils\n_rebuild_parameter\n", 0),
+    (b"ctorch._utils\n_rebuild_tensor\n", 0),
+    (b"ctorch.nn.parameter\nParameter\n", 0),
+    (b"U\x03abc", 0),
     (b"ccollections\nOrderedDict\n", 0),
     (b"(X\x07\0\0\0storagectorch\nIntStorage\nX\x01\0\0\x000NK\x09tQ", 0),
 ];

@@ -1,11 +1,12 @@
-//! A writer of containers and pickles in the form of `torch.save`, for tests.
+//! A writer of files and pickles in the form of `torch.save`, for tests.
 
-use super::super::Tensor;
+mod files;
+
+pub use files::{container, legacy_file, legacy_of, zip_of};
+
+use crate::Tensor;
 use half::{bf16, f16};
 use std::collections::BTreeMap;
-use std::io::{Cursor, Write};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
 
 /// Which file is written.
 #[derive(Clone, Copy)]
@@ -22,24 +23,35 @@ pub struct Form {
     pub two_networks: bool,
 }
 
+/// A training checkpoint of torch 1.10.
 pub const TORCH1: Form =
     Form { torch2: false, storage: "FloatStorage", key_prefix: "", plain: false, two_networks: false };
 
 /// Writes pickle opcodes as Python's pickler does: everything that may recur is memoized.
 #[derive(Default)]
 pub struct Pickler {
+    /// The pickle so far.
     pub out: Vec<u8>,
     memo: u32,
+    /// Whether persistent ids have the sixth item of PyTorch before 1.6.
+    legacy: bool,
     known: BTreeMap<String, u32>,
     /// Contents of the storages written so far, by key.
     pub storages: Vec<Vec<u8>>,
 }
 
 impl Pickler {
+    /// Begins a pickle of protocol 2.
     pub fn new() -> Self {
         Self { out: vec![0x80, 2], ..Self::default() }
     }
 
+    /// Begins a pickle of protocol 2 in the form of PyTorch before 1.6.
+    pub fn legacy() -> Self {
+        Self { legacy: true, ..Self::new() }
+    }
+
+    /// Writes bytes as they are.
     pub fn op(&mut self, bytes: &[u8]) -> &mut Self {
         self.out.extend_from_slice(bytes);
         self
@@ -69,18 +81,21 @@ impl Pickler {
         self.known.insert(key, id);
     }
 
+    /// Writes a string.
     pub fn text(&mut self, text: &str) {
         self.shared(format!("text {text}"), |p| {
             p.op(b"X").op(&(text.len() as u32).to_le_bytes()).op(text.as_bytes());
         });
     }
 
+    /// Writes the name of a class or function.
     pub fn global(&mut self, module: &str, name: &str) {
         self.shared(format!("global {module} {name}"), |p| {
             p.op(format!("c{module}\n{name}\n").as_bytes());
         });
     }
 
+    /// Writes a number.
     pub fn int(&mut self, v: i64) {
         if let Ok(v) = u8::try_from(v) {
             self.op(&[b'K', v]);
@@ -93,6 +108,7 @@ impl Pickler {
         }
     }
 
+    /// Writes a tuple of numbers.
     pub fn ints(&mut self, values: &[i64]) {
         match values.len() {
             0 => {
@@ -112,6 +128,7 @@ impl Pickler {
         self.put();
     }
 
+    /// Writes a dict of the keys and values that `items` writes, at least one.
     pub fn dict(&mut self, items: impl FnOnce(&mut Self)) {
         self.op(b"}");
         self.put();
@@ -153,6 +170,9 @@ impl Pickler {
         self.text(key);
         self.text("cuda:0");
         self.int(numel);
+        if self.legacy {
+            self.op(b"N");
+        }
         self.op(b"t");
         self.put();
         self.op(b"Q");
@@ -167,6 +187,7 @@ impl Pickler {
         self.put();
     }
 
+    /// A tensor over a storage of its own, such as `FloatStorage`.
     pub fn tensor(&mut self, storage: &str, tensor: &Tensor) {
         let shape: Vec<i64> = tensor.shape.iter().map(|&n| n as i64).collect();
         let strides: Vec<i64> = (0..shape.len()).map(|i| shape[i + 1..].iter().product()).collect();
@@ -233,7 +254,11 @@ fn encode(storage: &str, v: f32) -> Vec<u8> {
 
 /// The pickle of a checkpoint with `tensors` under their full names.
 pub fn checkpoint(tensors: &BTreeMap<String, Tensor>, form: Form) -> Pickler {
-    let mut p = Pickler::new();
+    checkpoint_in(Pickler::new(), tensors, form)
+}
+
+/// As [`checkpoint`], continuing `p`.
+pub fn checkpoint_in(mut p: Pickler, tensors: &BTreeMap<String, Tensor>, form: Form) -> Pickler {
     if form.plain {
         p.state_dict(|p| {
             for (name, tensor) in tensors {
@@ -269,30 +294,4 @@ pub fn checkpoint(tensors: &BTreeMap<String, Tensor>, form: Form) -> Pickler {
     }
     p.op(b".");
     p
-}
-
-/// The container around a pickle and its storages.
-pub fn container(p: &Pickler, torch2: bool) -> Vec<u8> {
-    let root = if torch2 { "model_720000" } else { "archive" };
-    let mut entries = vec![(format!("{root}/data.pkl"), p.out.clone())];
-    if torch2 {
-        entries.push((format!("{root}/byteorder"), b"little".to_vec()));
-    }
-    entries.extend(p.storages.iter().enumerate().map(|(i, bytes)| (format!("{root}/data/{i}"), bytes.clone())));
-    entries.push((format!("{root}/version"), b"3\n".to_vec()));
-    if torch2 {
-        entries.push((format!("{root}/.data/serialization_id"), b"1009286733218172361".to_vec()));
-    }
-    zip_of(&entries)
-}
-
-/// A zip of stored entries, each starting at a multiple of 64 bytes as torch does it.
-pub fn zip_of(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).with_alignment(64);
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, bytes) in entries {
-        zip.start_file(name.as_str(), options).unwrap();
-        zip.write_all(bytes).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
 }

@@ -1,0 +1,87 @@
+//! Against an earlier evaluation.
+
+use super::{Args, Protocol};
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use eval::report::compare::{Tolerance, compare};
+use eval::report::data::Metrics;
+
+/// A tolerance: 0 or more.
+pub fn parse_tolerance(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
+    number.ok_or_else(|| "expected a number of 0 or more".into())
+}
+
+/// A ratio: 1 or more.
+pub fn parse_ratio(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 1.0);
+    number.ok_or_else(|| "expected a number of 1 or more".into())
+}
+
+/// Takes scenes, models and settings that the command line does not give from the baseline.
+///
+/// # Errors
+/// If the baseline has settings that this program does not know.
+pub fn adopt(args: &mut Args, baseline: &Metrics) -> anyhow::Result<()> {
+    let file = args.baseline.clone().unwrap_or_default();
+    let bad = |what: &str, found: &str| format!("{}: expected a known {what}, found {found:?}", file.display());
+    let settings = &baseline.settings;
+    args.scene = baseline.scenes.iter().map(|scene| scene.given.clone()).collect();
+    if args.scene.is_empty() {
+        bail!("{}: expected at least one scene, found none", file.display());
+    }
+    if args.model.is_empty() {
+        args.model = baseline.models.iter().map(|model| model.given.clone()).collect();
+    }
+    if args.protocol.is_none() && args.views.is_empty() {
+        let known = |_| anyhow::anyhow!(bad("protocol", &settings.protocol));
+        args.protocol = Some(Protocol::from_str(&settings.protocol, false).map_err(known)?);
+        args.views = settings.views.clone().unwrap_or_default();
+    }
+    if args.split.is_empty() {
+        args.split.clone_from(&settings.splits);
+    }
+    if args.scale.is_none() && args.stride.is_none() {
+        (args.scale, args.stride) = (settings.scale, settings.stride);
+    }
+    args.samples = args.samples.or(settings.samples);
+    args.importance = args.importance.or(Some(settings.importance));
+    args.images = args.images.or(settings.images);
+    if args.ssim.is_none() {
+        args.ssim = Some(settings.ssim.parse().ok().with_context(|| bad("SSIM", &settings.ssim))?);
+    }
+    if args.out.is_none() {
+        let folder = file.parent().filter(|folder| folder.file_name().is_some());
+        let name = folder.and_then(|f| f.file_name()).map_or_else(|| "report".into(), |n| n.to_string_lossy());
+        let parent = folder.and_then(|f| f.parent()).unwrap_or_else(|| std::path::Path::new(""));
+        args.out = Some(parent.join(format!("{name}-now")));
+    }
+    Ok(())
+}
+
+/// Prints the differences: to stdout, or to stderr where that has JSON.
+///
+/// # Errors
+/// If one is past its tolerance.
+pub fn run(args: &Args, metrics: &Metrics, baseline: &Metrics) -> anyhow::Result<()> {
+    let tolerance = Tolerance {
+        psnr: args.tolerance_psnr,
+        likeness: args.tolerance_likeness,
+        time: args.tolerance_time,
+        allow_better: args.allow_better,
+    };
+    let found = compare(metrics, baseline, &tolerance);
+    let words = found.words.trim_end();
+    if args.json || args.markdown {
+        eprintln!("{words}");
+    } else {
+        crate::cli::output::line(&format!("\n{words}"))?;
+    }
+    let Tolerance { psnr, likeness, .. } = tolerance;
+    if found.failures.is_empty() {
+        eprintln!("no difference past {psnr} dB and {likeness} in {} cases", found.compared);
+        return Ok(());
+    }
+    let list: String = found.failures.iter().map(|failure| format!("\n  {failure}")).collect();
+    bail!("{} differences from the baseline past {psnr} dB or {likeness}:{list}", found.failures.len())
+}

@@ -1,0 +1,56 @@
+//! Operations and modelled energy of cases.
+
+use crate::cli::info::{cost, energy, steps};
+use anyhow::Context;
+use eval::energy::{Accelerator, Cost, Op};
+use eval::report::data::{Case, Metrics, ModelledEnergy, Operations};
+use gnt::Config;
+
+/// Fills in the costs of all cases from the configurations of their models.
+///
+/// # Errors
+/// If a configuration cannot be read, or the model of energy has no answer.
+pub fn fill(metrics: &mut Metrics) -> anyhow::Result<()> {
+    let mut accelerator = Accelerator::default();
+    for case in &mut metrics.cases {
+        let model = metrics.models.iter().find(|model| model.name == case.key.model);
+        let model = model.with_context(|| format!("expected a model {:?}, found none", case.key.model))?;
+        let config: Config = serde_json::from_value(model.config.clone())
+            .with_context(|| format!("model {:?}: its configuration cannot be read", model.name))?;
+        of_case(case, &config, &mut accelerator)?;
+    }
+    Ok(())
+}
+
+fn of_case(case: &mut Case, config: &Config, accelerator: &mut Accelerator) -> anyhow::Result<()> {
+    let (samples, views) = (case.samples as usize, case.key.views as usize);
+    // With a second pass both run the whole network; the second has all samples.
+    let passes = if case.importance > 0 { vec![samples, samples + case.importance as usize] } else { vec![samples] };
+    let share = shift_share(&case.routed);
+    let rays = u64::from(case.size[0]) * u64::from(case.size[1]);
+    let (mut operations, mut modelled) = (cost::Ops::default(), ModelledEnergy::default());
+    for samples in passes {
+        let (dense, after) = (steps::before(config, samples, views), steps::after(config, samples, views, share));
+        operations = operations + cost::Table::of(&after).total();
+        let mut joules = |steps: &[_], op| energy::image(accelerator, steps, op, rays);
+        let Cost { energy, .. } = joules(&after, Op::Multiply)?;
+        modelled.joules += energy.total();
+        modelled.compute += energy.compute;
+        modelled.memory += energy.dram;
+        modelled.on_chip += energy.buffer + energy.network + energy.registers;
+        modelled.dense_joules += joules(&dense, Op::Multiply)?.energy.total();
+        modelled.dense_8_bit_joules += joules(&dense, Op::Multiply8)?.energy.total();
+    }
+    let cost::Ops { multiplies, shifts, additions, lookups, .. } = operations;
+    // The second pass has the same matrices.
+    let weight_bytes = cost::Table::of(&steps::after(config, samples, views, share)).total().weight_bytes;
+    case.operations = Operations { multiplies, shifts, additions, lookups, weight_bytes };
+    case.modelled = modelled;
+    Ok(())
+}
+
+/// Share of the rows that went to the shift experts; half where nothing was counted.
+fn shift_share(routed: &[[u64; 2]]) -> f64 {
+    let [multiply, shift] = routed.iter().fold([0, 0], |[a, b], [m, s]| [a + m, b + s]);
+    if multiply + shift == 0 { 0.5 } else { shift as f64 / (multiply + shift) as f64 }
+}

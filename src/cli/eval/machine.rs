@@ -1,0 +1,76 @@
+//! What computed.
+
+use super::Args;
+use crate::cli::device::Chosen;
+use eval::power::Meter;
+use eval::power::gpu::Gpu;
+use eval::report::data::Run;
+use std::time::{Instant, SystemTime};
+use sysinfo::{CpuRefreshKind, RefreshKind, System};
+
+/// A run that has begun.
+pub struct Started {
+    at: Instant,
+    date: String,
+}
+
+impl Started {
+    /// Now.
+    pub fn now() -> Self {
+        Self { at: Instant::now(), date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string() }
+    }
+
+    /// What is recorded of a run that ends now.
+    pub fn finish(&self, args: &Args, device: &str, details: Option<String>, rendered: u64) -> Run {
+        // A system that tells nothing leaves these fields empty.
+        let system = System::new_with_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::everything())).ok();
+        let cpus = system.as_ref().map(System::cpus).unwrap_or_default();
+        let mhz = cpus.iter().map(sysinfo::Cpu::frequency).max().filter(|mhz| *mhz > 0);
+        Run {
+            command: command(),
+            shard: args.shard,
+            version: env!("CARGO_PKG_VERSION").into(),
+            started: self.date.clone(),
+            seconds: self.at.elapsed().as_secs_f64(),
+            rendered,
+            system: format!(
+                "{} {}",
+                System::long_os_version().unwrap_or_else(|_| std::env::consts::OS.into()),
+                std::env::consts::ARCH
+            ),
+            processor: cpus.first().map(|cpu| cpu.brand().trim().to_owned()).unwrap_or_default(),
+            instructions: tensor::level().name().into(),
+            threads: args.threads() as u32,
+            processor_mhz: mhz.map(|mhz| mhz as f64),
+            device: device.to_owned(),
+            device_details: details,
+        }
+    }
+}
+
+/// The command line, quoted where a shell needs it.
+fn command() -> String {
+    let quoted = |text: String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
+        if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    };
+    let arguments = std::env::args_os().skip(1).map(|text| quoted(text.to_string_lossy().into_owned()));
+    std::iter::once("shiftray".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+/// What counts the joules of a device.
+pub fn meter(device: &Chosen) -> Meter {
+    match device {
+        Chosen::Cpu => Meter::cpu(),
+        Chosen::Cuda(number, _) => Meter::gpu(*number),
+    }
+}
+
+/// Driver and clocks of a device, where it tells them.
+pub fn details(device: &Chosen) -> Option<String> {
+    let Chosen::Cuda(number, _) = device else { return None };
+    let gpu = Gpu::of_cuda(*number).ok()?;
+    let reading = gpu.reading();
+    let clock = |name: &str, mhz: Option<u32>| mhz.map(|mhz| format!(", {name} {mhz} MHz")).unwrap_or_default();
+    Some(format!("{}{}{}", gpu.describe(), clock("SM", reading.sm_mhz), clock("memory", reading.memory_mhz)))
+}

@@ -1,0 +1,128 @@
+//! Likeness of an image and its photograph.
+
+use super::{Args, LpipsRange, hash};
+use anyhow::Context;
+use eval::flip::flip;
+use eval::lpips::{Lpips, Range};
+use eval::mask::Mask;
+use eval::report::data::Scores;
+use eval::ssim::SsimKind;
+use eval::{psnr, ssim};
+use scene::{Image, View};
+
+/// All metrics that are asked for.
+pub struct Scorer {
+    /// Which SSIM.
+    pub ssim: SsimKind,
+    lpips: Option<(Lpips, Range, String)>,
+    threads: usize,
+}
+
+/// A photograph as it is compared.
+pub struct Truth {
+    /// The pixels of the stride.
+    pub image: Image,
+    /// Those that count, where not all do.
+    pub mask: Option<Mask>,
+}
+
+impl Truth {
+    /// Every `stride`-th pixel of a photograph and its mask.
+    ///
+    /// # Errors
+    /// If they cannot be read, or the mask leaves no pixel.
+    pub fn load(view: &View, stride: u32) -> anyhow::Result<Self> {
+        let image = view.load_image()?.every(stride);
+        let (width, height) = (view.camera.width, view.camera.height);
+        let mask = match view.load_mask()? {
+            None => None,
+            Some(all) => {
+                let pixels = (0..height).step_by(stride as usize).flat_map(|y| {
+                    let row = y as usize * width as usize;
+                    (0..width as usize).step_by(stride as usize).map(move |x| row + x)
+                });
+                let counted = pixels.map(|at| all[at]).collect();
+                Some(Mask::new(image.width, image.height, counted).with_context(|| format!("mask of {}", view.name))?)
+            }
+        };
+        Ok(Self { image, mask })
+    }
+
+    /// Part of the pixels that count, where not all do.
+    pub fn unmasked(&self) -> Option<f64> {
+        self.mask.as_ref().map(Mask::share)
+    }
+}
+
+impl Scorer {
+    /// The metrics of the command line.
+    ///
+    /// # Errors
+    /// If weights cannot be read.
+    pub fn new(args: &Args) -> anyhow::Result<Self> {
+        let lpips = match args.lpips.as_slice() {
+            [backbone, linear] => {
+                let lpips = Lpips::read(backbone, linear)?;
+                let range = match args.lpips_range {
+                    LpipsRange::Scaled => Range::Scaled,
+                    LpipsRange::Gnt => Range::Unscaled,
+                };
+                let files = [backbone.clone(), linear.clone()];
+                // Only what is in the files counts, not where they lie.
+                let hashes = files.map(|file| std::fs::read(&file).map(|bytes| hash::bytes(&bytes)));
+                let [a, b] = hashes;
+                Some((lpips, range, hash::json(&[a?, b?])?))
+            }
+            _ => None,
+        };
+        Ok(Self { ssim: args.ssim.unwrap_or(SsimKind::Gnt), lpips, threads: args.threads() })
+    }
+
+    /// Which LPIPS, such as `vgg, colours -1 to 1`.
+    pub fn lpips_name(&self) -> Option<String> {
+        let (lpips, range, weights) = self.lpips.as_ref()?;
+        Some(format!("{}, colours {}, weights {}", lpips.name(), words(*range), &weights[..16]))
+    }
+
+    /// What the column holds, or why it is empty.
+    pub fn describe_lpips(&self) -> String {
+        match &self.lpips {
+            None => "Not computed: no weights were given (--lpips BACKBONE LINEAR).".into(),
+            Some((lpips, range, _)) => format!(
+                "LPIPS 0.1 (Zhang et al. 2018) on {} with the given weights, images in the range {}.",
+                lpips.name(),
+                words(*range)
+            ),
+        }
+    }
+
+    /// What scores depend on beside image and photograph.
+    pub fn fingerprint(&self) -> String {
+        format!("{} {}", self.ssim.name(), self.lpips_name().unwrap_or_default())
+    }
+
+    /// Scores of an image, whose colours are rounded to 8 bits.
+    ///
+    /// # Errors
+    /// If sizes differ, or the images are too small for a metric.
+    pub fn score(&self, image: &Image, truth: &Truth) -> anyhow::Result<Scores> {
+        let (reference, mask) = (&truth.image, truth.mask.as_ref());
+        let lpips = match &self.lpips {
+            None => None,
+            Some((lpips, range, _)) => Some(lpips.distance(image, reference, *range, mask, self.threads)?),
+        };
+        Ok(Scores {
+            psnr: psnr(image, reference, mask)?,
+            ssim: ssim(image, reference, self.ssim, mask)?,
+            lpips,
+            flip: flip(image, reference, mask)?,
+        })
+    }
+}
+
+fn words(range: Range) -> &'static str {
+    match range {
+        Range::Scaled => "-1 to 1",
+        Range::Unscaled => "0 to 1, as the GNT evaluation has it",
+    }
+}

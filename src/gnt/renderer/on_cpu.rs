@@ -1,0 +1,159 @@
+//! The rays of a frame on the processor.
+
+use super::routing::{self, Routing};
+use super::{Rendered, Settings};
+use crate::engine::{Engine, PreparedSource, RayOutput, RayScratch, Stage};
+use crate::{MlpKind, sampling};
+use glam::Vec2;
+use scene::{Camera, Image, Ray};
+use std::time::Instant;
+use tensor::parallel;
+
+/// Pixels of a tile: neighbours read neighbouring pixels of the sources, and tiles are many enough for all cores.
+const TILE: usize = 64;
+
+/// One tile's share of a frame.
+struct Tile<'a> {
+    first: usize,
+    rgb: &'a mut [f32],
+    depth: &'a mut [f32],
+    range: &'a mut [f32],
+    /// Empty where the routing is not wanted.
+    multiplied: &'a mut [f32],
+    /// Rows of the tile's rays, as [`Routing::parts`].
+    parts: Vec<[u64; 2]>,
+}
+
+/// How the rays of a frame are cast: in one pass or two.
+struct Caster<'a> {
+    engine: &'a Engine,
+    sources: &'a [&'a PreparedSource],
+    camera: &'a Camera,
+    settings: &'a Settings,
+    /// Depths of the first pass.
+    coarse: Vec<f32>,
+    /// Where the second pass reads the first one's distribution; empty without a second pass.
+    positions: Vec<f32>,
+}
+
+impl<'a> Caster<'a> {
+    fn new(engine: &'a Engine, sources: &'a [&'a PreparedSource], camera: &'a Camera, settings: &'a Settings) -> Self {
+        let (near, far) = settings.depth_range;
+        let coarse = sampling::inverse_depth(near, far, settings.samples);
+        Self { engine, sources, camera, settings, coarse, positions: sampling::linspace(settings.importance) }
+    }
+
+    /// Ray of pixel `(x, y)` of the image.
+    fn ray(&self, x: u32, y: u32) -> Ray {
+        let stride = self.settings.stride;
+        self.camera.ray(Vec2::new((x * stride) as f32, (y * stride) as f32))
+    }
+
+    /// Casts a ray; tells its depth. `out` is that of the last pass, and the scratch memory counts its rows alone.
+    fn cast(&self, ray: &Ray, scratch: &mut RayScratch, out: &mut RayOutput) -> f32 {
+        let mut pass = |depths: &[f32], out: &mut RayOutput| -> f32 {
+            scratch.mlp.counts.fill([0; 2]);
+            self.engine.render_ray(self.sources, ray, depths, self.settings.depth_range, scratch, out);
+            depths.iter().zip(&out.weights).map(|(z, w)| z * w).sum()
+        };
+        let depth = pass(&self.coarse, out);
+        if self.settings.importance == 0 {
+            return depth;
+        }
+        let fine = sampling::refine_inverse_depth(&self.coarse, &out.weights, &self.positions);
+        pass(&fine, out)
+    }
+}
+
+/// Casts every `settings.stride`-th ray of `camera`.
+pub fn render_rays(
+    engine: &Engine,
+    sources: &[&PreparedSource],
+    camera: &Camera,
+    settings: &Settings,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Rendered {
+    let (width, height) = settings.size(camera);
+    let rays = width as usize * height as usize;
+    let mut image = Image::black(width, height);
+    let (mut depth, mut range) = (vec![0.0; rays], vec![0.0; rays]);
+    let experts = matches!(engine.config().mlp, MlpKind::Experts { .. });
+    let mut routing = (settings.routing && experts).then(|| Routing::new(engine.config().depth, rays));
+    let mut multiplied = routing.as_mut().map(|routing| routing.multiplied.chunks_mut(TILE));
+    let caster = Caster::new(engine, sources, camera, settings);
+    let mut tiles: Vec<Tile> = image
+        .data
+        .chunks_mut(3 * TILE)
+        .zip(depth.chunks_mut(TILE))
+        .zip(range.chunks_mut(TILE))
+        .enumerate()
+        .map(|(i, ((rgb, depth), range))| {
+            let multiplied = multiplied.as_mut().and_then(Iterator::next).unwrap_or_default();
+            Tile { first: i * TILE, rgb, depth, range, multiplied, parts: Vec::new() }
+        })
+        .collect();
+    parallel::for_each_with(
+        &mut tiles,
+        settings.threads,
+        || (RayScratch::default(), RayOutput::default()),
+        |(scratch, out), _, tile| {
+            for i in 0..tile.depth.len() {
+                let ray = caster.ray((tile.first + i) as u32 % width, (tile.first + i) as u32 / width);
+                let z = caster.cast(&ray, scratch, out);
+                tile.rgb[3 * i..3 * i + 3].copy_from_slice(&out.rgb);
+                tile.depth[i] = z;
+                tile.range[i] = z * ray.direction.length();
+                if let Some(share) = tile.multiplied.get_mut(i) {
+                    *share = routing::add(&mut tile.parts, &scratch.mlp.counts);
+                }
+            }
+            progress(tile.depth.len());
+        },
+    );
+    let parts: Vec<Vec<[u64; 2]>> = tiles.into_iter().map(|tile| tile.parts).collect();
+    if let Some(routing) = &mut routing {
+        for tile in &parts {
+            routing::add(&mut routing.parts, tile);
+        }
+    }
+    Rendered::new(image, depth, range, routing)
+}
+
+/// Most seconds of [`stage_seconds`].
+const PROFILE_SECONDS: f64 = 0.5;
+
+/// Seconds that some rays, spread over the frame, spend in each [`Stage`] on one thread: all rays, or as many as half a
+/// second allows, and one at least.
+pub(super) fn stage_seconds(
+    engine: &Engine,
+    sources: &[&PreparedSource],
+    camera: &Camera,
+    settings: &Settings,
+) -> [f64; Stage::ALL.len()] {
+    let caster = Caster::new(engine, sources, camera, settings);
+    let (width, height) = settings.size(camera);
+    let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
+    let started = Instant::now();
+    // The first ray makes the buffers.
+    caster.cast(&caster.ray(width / 2, height / 2), &mut scratch, &mut out);
+    scratch.timing = Some(Default::default());
+    for i in 0..u64::from(width) * u64::from(height) {
+        let (x, y) = spread(i, width, height);
+        caster.cast(&caster.ray(x, y), &mut scratch, &mut out);
+        if started.elapsed().as_secs_f64() > PROFILE_SECONDS {
+            break;
+        }
+    }
+    scratch.timing.unwrap_or_default()
+}
+
+/// Pixel number `i` of a sequence whose every beginning is spread evenly over the image: the R2 sequence (M. Roberts, "The
+/// unreasonable effectiveness of quasirandom sequences", 2018), made of the powers of the plastic ratio.
+pub(super) fn spread(i: u64, width: u32, height: u32) -> (u32, u32) {
+    const STEPS: [f64; 2] = [0.754_877_666_246_692_7, 0.569_840_290_998_053_2];
+    let at = |step: f64, size: u32| {
+        let part = (0.5 + i as f64 * step).fract();
+        ((part * f64::from(size)) as u32).min(size - 1)
+    };
+    (at(STEPS[0], width), at(STEPS[1], height))
+}

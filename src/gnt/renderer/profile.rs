@@ -1,0 +1,59 @@
+//! What a benchmark needs beside frames: a warm start, where time goes, memory.
+
+use super::{Backend, Rendered, Renderer, Settings, on_cpu};
+use crate::Result;
+use crate::engine::Stage;
+use scene::{Camera, Frame};
+
+/// Rays that warm a CUDA device up, and that are profiled on it: enough to keep any device busy for some turns.
+const DEVICE_RAYS: u32 = 2000;
+/// Rays that warm the processor up, where little has to be set up and rays take long.
+const HOST_RAYS: u32 = 64;
+
+impl Renderer {
+    /// Prepares the frame's sources and casts a few of its rays (about 2000 on CUDA, 64 on the CPU), so that kernels are
+    /// compiled, memory is there and clocks are up before anything is timed. The frame that is given back is coarse; what
+    /// it tells about its sources holds.
+    ///
+    /// # Errors
+    /// As [`Renderer::render`].
+    pub fn warm_up(&mut self, frame: &Frame, settings: &Settings) -> Result<Rendered> {
+        settings.validate()?;
+        let rays = if matches!(self.backend, Backend::Cpu(..)) { HOST_RAYS } else { DEVICE_RAYS };
+        let few = Settings { routing: false, ..few(settings, &frame.camera, rays) };
+        self.render(frame, &few, &|_| {})
+    }
+
+    /// Shares of the rays' time by [`Stage`], which add up to 1; preparing the sources is no part of it. On the CPU: of one
+    /// thread, which for half a second casts rays that are spread over the frame. On CUDA: of the blocks' clock cycles in
+    /// a frame of about 2000 rays. With importance samples, of both passes.
+    ///
+    /// # Errors
+    /// As [`Renderer::render`].
+    pub fn profile(&mut self, frame: &Frame, settings: &Settings) -> Result<Vec<(&'static str, f64)>> {
+        let (sources, _) = self.prepare(frame, settings)?;
+        let spent = match &mut self.backend {
+            Backend::Cpu(engine, kept) => on_cpu::stage_seconds(engine, &kept.get(&sources), &frame.camera, settings),
+            Backend::Cuda(engine, kept) => {
+                let few = Settings { routing: false, ..few(settings, &frame.camera, DEVICE_RAYS) };
+                engine.profile(&kept.get(&sources), &frame.camera, &few)?.map(|cycles| cycles as f64)
+            }
+        };
+        let all: f64 = spent.iter().sum();
+        Ok(Stage::ALL.iter().map(|(stage, name)| (*name, spent[*stage as usize] / all)).collect())
+    }
+
+    /// Bytes of the CUDA device's memory in use, by whatever process; none on the CPU, or if the device does not tell.
+    pub fn device_memory(&self) -> Option<u64> {
+        let Backend::Cuda(engine, _) = &self.backend else { return None };
+        let device = engine.device();
+        Some(device.info().memory.saturating_sub(device.0.free_memory().ok()?))
+    }
+}
+
+/// The settings with so great a stride that about `rays` rays are cast; as they are where they cast no more.
+fn few(settings: &Settings, camera: &Camera, rays: u32) -> Settings {
+    let pixels = f64::from(camera.width) * f64::from(camera.height);
+    let stride = (pixels / f64::from(rays)).sqrt().ceil() as u32;
+    Settings { stride: settings.stride.max(stride), ..*settings }
+}

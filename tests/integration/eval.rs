@@ -1,0 +1,198 @@
+//! `shiftray eval` as it is meant to be used.
+
+use crate::support::{Place, pixels};
+use serde_json::{Value, json};
+use std::fs;
+
+/// Options that make an evaluation cheap.
+const CHEAP: &str = "--samples 5 --views 3 --device cpu --threads 2";
+
+fn metrics(place: &Place, report: &str) -> Value {
+    serde_json::from_slice(&fs::read(place.path(&format!("{report}/metrics.json"))).unwrap()).unwrap()
+}
+
+/// What follows from scenes, models and settings alone, as bytes.
+fn lasting(place: &Place, report: &str) -> String {
+    let mut all = metrics(place, report);
+    ["latencies", "runs"].iter().for_each(|key| drop(all.as_object_mut().unwrap().remove(*key)));
+    serde_json::to_string_pretty(&all).unwrap()
+}
+
+#[test]
+fn a_report_has_all_figures() {
+    let place = Place::with_synth("--views 9 --size 128x96");
+    let line = format!("eval --scene tiny --model gnt-shiftadd --model gnt-dense --out out {CHEAP}");
+    let words = place.ok(&line);
+    assert!(words.contains("gnt-dense") && words.contains("PSNR") && words.contains("report.html"), "{words}");
+    let all = metrics(&place, "out");
+    assert_eq!(all["settings"]["samples"], 5);
+    assert_eq!(all["settings"]["views"], json!([3]));
+    assert_eq!(all["runs"][0]["command"], format!("shiftray {line}"));
+    assert_eq!(all["models"].as_array().unwrap().len(), 2);
+    assert!(all["models"][0]["sha256"].as_str().unwrap().len() == 64 && all["scenes"][0]["kind"] == "llff");
+    let cases = all["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 2);
+    for case in cases {
+        let images = case["images"].as_array().unwrap();
+        assert_eq!(images.iter().map(|i| i["name"].as_str().unwrap()).collect::<Vec<_>>(), ["000", "008"]);
+        // Only full-size photographs are there: factor 4, every second pixel.
+        assert_eq!((&case["scale"], &case["stride"], &case["size"]), (&4.into(), &2.into(), &json!([16, 12])));
+        let mut sum = 0.0;
+        for image in images {
+            let ours = pixels(&place.path(&format!("out/{}", image["file"].as_str().unwrap())));
+            let name = image["name"].as_str().unwrap();
+            let truth = pixels(&place.path(&format!("scenes/tiny/images/{name}.png")));
+            let truth = scene::resample::area_downscale(&truth, 32, 24).unwrap().every(2);
+            assert_eq!(image["psnr"].as_f64().unwrap(), eval::psnr(&ours, &truth, None).unwrap());
+            assert_eq!(image["ssim"].as_f64().unwrap(), eval::ssim(&ours, &truth, eval::SsimKind::Gnt, None).unwrap());
+            assert_eq!(image["flip"].as_f64().unwrap(), eval::flip::flip(&ours, &truth, None).unwrap());
+            assert_eq!(image["sources"].as_array().unwrap().len(), 3);
+            sum += image["psnr"].as_f64().unwrap();
+        }
+        assert_eq!(case["mean"]["psnr"].as_f64().unwrap(), sum / 2.0);
+        assert!(case["mean"]["lpips"].is_null() && case["operations"]["additions"].as_u64().unwrap() > 0);
+    }
+    // Every row of every feed-forward part went to one expert: 192 rays, 5 samples, two images.
+    let routed = cases[0]["routed"].as_array().unwrap();
+    assert_eq!(routed.len(), 4);
+    for part in routed {
+        assert_eq!(part.as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum::<u64>(), 2 * 192 * 5);
+    }
+    assert_eq!(cases[1]["routed"], json!([]));
+    let latency = &all["latencies"][0];
+    assert!(latency["median"].as_f64().unwrap() > 0.0 && latency["timed"] == 2, "{latency}");
+    let stages = latency["stages"].as_array().unwrap();
+    let share: f64 = stages.iter().map(|stage| stage[1].as_f64().unwrap()).sum();
+    assert!(stages.iter().any(|stage| stage[0] == "experts") && (share - 1.0).abs() < 1e-6, "{latency}");
+    let page = fs::read_to_string(place.path("out/report.html")).unwrap();
+    assert!(page.matches("data:image/jpeg").count() >= 4, "sheets are in the page");
+    assert_eq!(place.list("out/sheets/gnt-dense/tiny/held-out/3-views"), ["000.jpg", "008.jpg"]);
+    let sheet = pixels(&place.path("out/sheets/gnt-shiftadd/tiny/held-out/3-views/000.jpg"));
+    assert_eq!(sheet.width, 5 * 16 + 4 * 4, "ours, truth, error, depth, routing");
+    place.assert_no_litter();
+}
+
+#[test]
+fn finished_images_are_not_rendered_again() {
+    let place = Place::with_scene(9);
+    let line = format!("eval --scene tiny --scale 1 --stride 4 --out out {CHEAP}");
+    place.ok(&line);
+    let first = fs::read(place.path("out/metrics.json")).unwrap();
+    let image = place.path("out/images/gnt-shiftadd/tiny/held-out/3-views/000.png");
+    let written = |path| fs::metadata(path).unwrap().modified().unwrap();
+    let at = written(&image);
+    place.ok(&line);
+    assert_eq!(written(&image), at);
+    assert_eq!(fs::read(place.path("out/metrics.json")).unwrap(), first, "nothing was done, nothing changes");
+
+    // Another SSIM needs no rendering; its figures are those of a fresh run.
+    let gaussian = format!("{line} --ssim uniform");
+    place.ok(&gaussian);
+    assert_eq!(written(&image), at);
+    place.ok(&gaussian.replace("--out out", "--out fresh"));
+    assert_eq!(lasting(&place, "out"), lasting(&place, "fresh"));
+
+    // A damaged image, other samples, and --overwrite are rendered.
+    fs::write(&image, b"no image").unwrap();
+    place.ok(&line);
+    assert_eq!(
+        fs::read(&image).unwrap().len(),
+        fs::read(place.path("fresh/images/gnt-shiftadd/tiny/held-out/3-views/000.png")).unwrap().len()
+    );
+    let at = written(&image);
+    place.ok(&format!("{line} --overwrite"));
+    assert!(written(&image) > at);
+    place.ok(&line.replace("--samples 5", "--samples 6"));
+    assert_eq!(metrics(&place, "out")["cases"][0]["samples"], 6);
+}
+
+#[test]
+fn parts_merge_into_the_whole() {
+    let place = Place::with_scene(17);
+    let line = format!("eval --scene tiny --scale 1 --stride 8 --model gnt-shiftadd --model gnt-dense {CHEAP}");
+    place.ok(&format!("{line} --out whole"));
+    for part in 1..=3 {
+        place.ok(&format!("{line} --shard {part}/3 --out part-{part}"));
+    }
+    let counts = |report: &str| -> usize {
+        let all = metrics(&place, report);
+        all["cases"].as_array().unwrap().iter().map(|case| case["images"].as_array().unwrap().len()).sum()
+    };
+    assert_eq!((1..=3).map(|part| counts(&format!("part-{part}"))).sum::<usize>(), 6);
+    assert!((1..=3).all(|part| counts(&format!("part-{part}")) == 2));
+    place.ok("eval --merge part-3 part-1 part-2 --out merged --baseline whole/metrics.json --tolerance-psnr 0 --tolerance-likeness 0");
+    assert_eq!(lasting(&place, "merged"), lasting(&place, "whole"));
+    assert_eq!(metrics(&place, "merged")["runs"].as_array().unwrap().len(), 3);
+    assert_eq!(metrics(&place, "merged")["latencies"][0]["timed"], 3);
+    assert!(place.path("merged/sheets/gnt-dense/tiny/held-out/3-views/016.jpg").is_file());
+    place.fails(1, "eval --merge part-1 part-3 --out less", &["expected all images", "2/3"]);
+    assert!(!place.path("less/metrics.json").exists());
+
+    // Parts may also share a folder; a run of the whole then has nothing left to render.
+    for part in 1..=2 {
+        place.ok(&format!("{line} --shard {part}/2 --out shared"));
+    }
+    let image = place.path("shared/images/gnt-dense/tiny/held-out/3-views/016.png");
+    let at = fs::metadata(&image).unwrap().modified().unwrap();
+    place.ok(&format!("{line} --out shared"));
+    assert_eq!(fs::metadata(&image).unwrap().modified().unwrap(), at);
+    assert_eq!(lasting(&place, "shared"), lasting(&place, "whole"));
+}
+
+#[test]
+fn a_baseline_is_a_test() {
+    let place = Place::with_scene(9);
+    let line = format!("eval --scene tiny --scale 1 --stride 4 --out report {CHEAP}");
+    place.ok(&line);
+    let words = place.ok("eval --baseline report/metrics.json --device cpu");
+    assert!(words.contains("(+0.000)"), "{words}");
+    assert!(place.path("report-now/metrics.json").is_file());
+    assert_eq!(lasting(&place, "report"), lasting(&place, "report-now"));
+
+    let mut changed = metrics(&place, "report");
+    let psnr = changed["cases"][0]["images"][1]["psnr"].as_f64().unwrap();
+    changed["cases"][0]["images"][1]["psnr"] = json!(psnr + 0.5);
+    fs::write(place.path("changed.json"), changed.to_string()).unwrap();
+    let output = place.run(&format!("{line} --baseline changed.json"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("image 008") && errors.contains("worse by 0.5"), "{errors}");
+    place.ok(&format!("{line} --baseline changed.json --tolerance-psnr 0.6"));
+    let other = place.run(&line.replace("--samples 5", "--samples 9 --baseline changed.json"));
+    assert_eq!(other.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("samples"));
+}
+
+#[test]
+fn few_views_and_splits() {
+    let place = Place::with_scene(9);
+    let few = "--protocol few-view --scale 1 --stride 16 --samples 4 --device cpu";
+    place.ok(&format!("eval --scene tiny --out few {few}"));
+    let all = metrics(&place, "few");
+    let cases = all["cases"].as_array().unwrap();
+    assert_eq!(cases.iter().map(|case| case["views"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
+    for (case, views) in cases.iter().zip(1..) {
+        assert_eq!(case["images"][0]["sources"].as_array().unwrap().len(), views);
+    }
+    assert_eq!(all["summaries"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn bad_input_is_told_before_anything_is_rendered() {
+    let place = Place::with_scene(9);
+    place.fails(2, "eval", &["--scene"]);
+    place.fails(2, "eval --scene tiny --shard 3/2", &["1/2"]);
+    place.fails(2, "eval --scene tiny --scale 0", &["1024"]);
+    place.fails(1, "eval --scene none --out out", &["none", "looked"]);
+    place.fails(1, "eval --scene tiny --scene tiny --out out", &["twice"]);
+    place.fails(1, "eval --scene tiny --model none --out out", &["none"]);
+    place.fails(1, "eval --scene tiny --lpips a.pth b.pth --out out", &["a.pth"]);
+    place.fails(1, "eval --scene tiny --scale 1 --out scenes/tiny/images", &["photographs"]);
+    place.fails(1, "eval --scene tiny --out out", &["tiny", "gnt-shiftadd", "at least 17 pixels", "16x12"]);
+    place.fails(1, "eval --merge none --out out", &["none"]);
+    fs::write(place.path("old.json"), b"{\"format\": \"other/1\"}").unwrap();
+    place.fails(1, "eval --baseline old.json", &["old.json", "shiftray-metrics/1", "other/1"]);
+    fs::write(place.path("half.json"), b"{\"format\": \"shiftray-metrics/1\", \"cases\": [").unwrap();
+    place.fails(1, "eval --baseline half.json", &["half.json"]);
+    assert!(!place.path("out/metrics.json").exists());
+}
