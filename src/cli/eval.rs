@@ -39,7 +39,7 @@ pub struct Args {
     /// Model: a built-in name or a file; may be repeated [default: gnt-shiftadd]
     #[arg(long = "model", value_name = "NAME|FILE")]
     model: Vec<String>,
-    /// Folder for the report [default: report; with --baseline alone, the baseline's folder with -now appended]
+    /// Folder for the report [default: report; with --baseline, the baseline's folder with -now appended]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Which protocol; few-view has cases of 1, 2 and 3 source views
@@ -115,9 +115,9 @@ pub struct Args {
     /// Threads; the images do not depend on it
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// How products are computed
-    #[arg(long, default_value = "auto")]
-    precision: PrecisionArg,
+    /// How products are computed [default: auto]
+    #[arg(long)]
+    precision: Option<PrecisionArg>,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     device: Device,
@@ -161,8 +161,13 @@ impl Args {
         self.threads.map_or_else(tensor::parallel::available, usize::from).max(1)
     }
 
+    fn precision(&self) -> PrecisionArg {
+        self.precision.unwrap_or(PrecisionArg::Auto)
+    }
+
     fn out(&self) -> PathBuf {
-        self.out.clone().unwrap_or_else(|| "report".into())
+        let beside = || self.baseline.as_deref().map(compare::folder_beside);
+        self.out.clone().or_else(beside).unwrap_or_else(|| "report".into())
     }
 }
 
@@ -179,6 +184,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     {
         compare::adopt(&mut args, baseline)?;
     }
+    compare::expect_another_folder(&args)?;
     let metrics: Metrics = if args.merge.is_empty() { work::evaluate(&args)? } else { merge::run(&args)? };
     output::write(&args.out(), &metrics, args.sheets)?;
     let text = if args.json {

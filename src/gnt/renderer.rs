@@ -174,6 +174,17 @@ impl Renderer {
         Ok(Rendered { sources, prepared, seconds_features, seconds_rays, ..rendered })
     }
 
+    /// Prepares the frame's sources, so that [`Renderer::render`] need not: tells the seconds it took and how many sources
+    /// were not there yet.
+    ///
+    /// # Errors
+    /// As [`Renderer::render`].
+    pub fn prepare_sources(&mut self, frame: &Frame, settings: &Settings) -> Result<(f64, usize)> {
+        let started = Instant::now();
+        let (_, prepared) = self.prepare(frame, settings)?;
+        Ok((started.elapsed().as_secs_f64(), prepared))
+    }
+
     /// Checks what is asked for, chooses the frame's sources and prepares those that are not there yet; tells the sources
     /// and how many were prepared.
     fn prepare(&mut self, frame: &Frame, settings: &Settings) -> Result<(Vec<usize>, usize)> {

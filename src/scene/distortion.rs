@@ -13,7 +13,7 @@
 
 use glam::{DMat2, DVec2};
 
-/// Largest widening of the field of view, as a ratio of focal lengths.
+/// Largest widening or narrowing of the field of view, as a ratio of focal lengths.
 const MAX_WIDENING: f64 = 4.0;
 /// Steps of the search along a ray from the principal point outwards.
 const STEPS: u32 = 256;
@@ -139,7 +139,13 @@ impl Distortion {
                 (widest, folds) = (reach, fold);
             }
         }
-        if folds || widest <= 0.0 {
+        if !folds && widest < 1.0 / MAX_WIDENING {
+            return Err(format!(
+                "expected distortion that leaves a pinhole camera some of the picture, found that k {radial:?} and p \
+                 {tangential:?} leave {widest:.1e} of its width"
+            ));
+        }
+        if folds {
             let radius = outline(far_corner).map(|edge| ((edge - center) / focal).length()).fold(0.0, f64::max);
             return Err(format!(
                 "expected distortion that is one-to-one in the field of view, found that k {radial:?} and p \

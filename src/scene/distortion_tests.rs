@@ -72,6 +72,9 @@ fn senseless_lenses_are_refused() {
         let message = Distortion::new(coefficients, focal, center, (31, 31)).unwrap_err();
         assert!(message.contains(expected), "{expected}: {message}");
     }
+    // All that is seen through it lies next to the principal point.
+    let message = Distortion::new(lens([1e30, 0.0, 0.0, 0.0], [0.0; 2]), focal, center, (31, 31)).unwrap_err();
+    assert!(message.contains("some of the picture"), "{message}");
     // One pixel is an image, too.
     assert!(Distortion::new(fine, focal, DVec2::ZERO, (1, 1)).unwrap().zoom() > 1.0);
 }

@@ -85,7 +85,14 @@ impl View {
         }
         let counts = resample::area::<1>(&counts, self.stored_size, (self.camera.width, self.camera.height));
         // The sum of fractions of pixels is off by rounding.
-        Ok(Some(counts.into_iter().map(|part| part >= MASK_SHARE - 1e-5).collect()))
+        let counts: Vec<bool> = counts.into_iter().map(|part| part >= MASK_SHARE - 1e-5).collect();
+        if !counts.contains(&true) {
+            let Camera { width, height, .. } = self.camera;
+            let problem =
+                format!("expected a mask with pixels that count when reduced to {width}x{height}, found none");
+            return Err(Error::Format { path: path.clone(), problem });
+        }
+        Ok(Some(counts))
     }
 
     /// Reads an image that has the stored size.

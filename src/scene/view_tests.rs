@@ -168,4 +168,10 @@ fn bad_masks_are_refused() {
     GrayImage::from_fn(5, 3, |x, _| Luma([x as u8 % 2])).save(&path).unwrap();
     let message = view.load_mask().unwrap_err().to_string();
     assert!(message.contains("half white") && message.contains("0.004"), "{message}");
+    // A line that no reduced pixel is made of.
+    GrayImage::from_fn(5, 3, |x, _| Luma([if x == 2 { 255 } else { 0 }])).save(&path).unwrap();
+    assert_eq!(view.load_mask().unwrap().unwrap().iter().filter(|counts| **counts).count(), 3);
+    (view.camera.width, view.camera.height) = (2, 1);
+    let message = view.load_mask().unwrap_err().to_string();
+    assert!(message.contains("mask.png") && message.contains("2x1"), "{message}");
 }

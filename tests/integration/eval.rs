@@ -68,7 +68,7 @@ fn a_report_has_all_figures() {
     assert!(page.matches("data:image/jpeg").count() >= 4, "sheets are in the page");
     assert_eq!(place.list("out/sheets/gnt-dense/tiny/held-out/3-views"), ["000.jpg", "008.jpg"]);
     let sheet = pixels(&place.path("out/sheets/gnt-shiftadd/tiny/held-out/3-views/000.jpg"));
-    assert_eq!(sheet.width, 5 * 16 + 4 * 4, "ours, truth, error, depth, routing");
+    assert_eq!(sheet.width, 4 * eval::report::sheet::pitch(16) + 16, "ours, truth, error, depth, routing");
     place.assert_no_litter();
 }
 
@@ -102,6 +102,12 @@ fn finished_images_are_not_rendered_again() {
     let at = written(&image);
     place.ok(&format!("{line} --overwrite"));
     assert!(written(&image) > at);
+    // More repetitions or other threads are measured, and not taken from what is there.
+    place.ok(&format!("{line} --repeat 3"));
+    assert_eq!(metrics(&place, "out")["latencies"][0]["timed"], 6);
+    place.ok(&line.replace("--threads 2", "--threads 1"));
+    let again = metrics(&place, "out");
+    assert_eq!((&again["latencies"][0]["threads"], again["runs"].as_array().unwrap().len()), (&1.into(), 1));
     place.ok(&line.replace("--samples 5", "--samples 6"));
     assert_eq!(metrics(&place, "out")["cases"][0]["samples"], 6);
 }
@@ -158,6 +164,11 @@ fn a_baseline_is_a_test() {
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains("image 008") && errors.contains("worse by 0.5"), "{errors}");
     place.ok(&format!("{line} --baseline changed.json --tolerance-psnr 0.6"));
+    // A report is not compared with itself, however its folder is written.
+    let itself = line.replace("--out report", "--out ./report");
+    place.fails(1, &format!("{itself} --baseline report/metrics.json"), &["another folder"]);
+    place.ok(&format!("{} --baseline report", line.replace("--out report", "")));
+    assert!(place.path("report-now/metrics.json").is_file());
     let other = place.run(&line.replace("--samples 5", "--samples 9 --baseline changed.json"));
     assert_eq!(other.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&other.stderr).contains("samples"));
@@ -185,11 +196,19 @@ fn bad_input_is_told_before_anything_is_rendered() {
     place.fails(2, "eval --scene tiny --scale 0", &["1024"]);
     place.fails(1, "eval --scene none --out out", &["none", "looked"]);
     place.fails(1, "eval --scene tiny --scene tiny --out out", &["twice"]);
+    place.fails(1, "eval --scene tiny --scene ./scenes/../scenes/tiny --out out", &["twice"]);
     place.fails(1, "eval --scene tiny --model none --out out", &["none"]);
     place.fails(1, "eval --scene tiny --lpips a.pth b.pth --out out", &["a.pth"]);
     place.fails(1, "eval --scene tiny --scale 1 --out scenes/tiny/images", &["photographs"]);
     place.fails(1, "eval --scene tiny --out out", &["tiny", "gnt-shiftadd", "at least 17 pixels", "16x12"]);
     place.fails(1, "eval --merge none --out out", &["none"]);
+    // A scene with training images only.
+    fs::create_dir(place.path("scenes/all")).unwrap();
+    let pose = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 4], [0, 0, 0, 1]];
+    let frames = json!([{"file_path": "../tiny/images/000.png", "transform_matrix": pose}]);
+    let transforms = json!({"camera_angle_x": 1.0, "frames": frames}).to_string();
+    fs::write(place.path("scenes/all/transforms_train.json"), transforms).unwrap();
+    place.fails(1, "eval --scene all --out out", &["all", "held out", "training"]);
     fs::write(place.path("old.json"), b"{\"format\": \"other/1\"}").unwrap();
     place.fails(1, "eval --baseline old.json", &["old.json", "shiftray-metrics/1", "other/1"]);
     fs::write(place.path("half.json"), b"{\"format\": \"shiftray-metrics/1\", \"cases\": [").unwrap();

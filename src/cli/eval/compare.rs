@@ -1,10 +1,12 @@
 //! Against an earlier evaluation.
 
-use super::{Args, Protocol};
+use super::{Args, Protocol, output};
+use crate::cli::device::PrecisionArg;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use eval::report::compare::{Tolerance, compare};
 use eval::report::data::Metrics;
+use std::path::{Path, PathBuf};
 
 /// A tolerance: 0 or more.
 pub fn parse_tolerance(text: &str) -> Result<f64, String> {
@@ -50,11 +52,31 @@ pub fn adopt(args: &mut Args, baseline: &Metrics) -> anyhow::Result<()> {
     if args.ssim.is_none() {
         args.ssim = Some(settings.ssim.parse().ok().with_context(|| bad("SSIM", &settings.ssim))?);
     }
-    if args.out.is_none() {
-        let folder = file.parent().filter(|folder| folder.file_name().is_some());
-        let name = folder.and_then(|f| f.file_name()).map_or_else(|| "report".into(), |n| n.to_string_lossy());
-        let parent = folder.and_then(|f| f.parent()).unwrap_or_else(|| std::path::Path::new(""));
-        args.out = Some(parent.join(format!("{name}-now")));
+    if args.precision.is_none() {
+        let known = |_| anyhow::anyhow!(bad("precision", &settings.precision));
+        args.precision = Some(PrecisionArg::from_str(&settings.precision, false).map_err(known)?);
+    }
+    Ok(())
+}
+
+/// The baseline's folder with `-now` appended.
+pub fn folder_beside(baseline: &Path) -> PathBuf {
+    let folder = if baseline.is_dir() { Some(baseline) } else { baseline.parent() };
+    let folder = folder.filter(|folder| folder.file_name().is_some());
+    let name = folder.and_then(Path::file_name).map_or_else(|| "report".into(), |name| name.to_string_lossy());
+    folder.and_then(Path::parent).unwrap_or(Path::new("")).join(format!("{name}-now"))
+}
+
+/// What is compared must not take the place of what it is compared with.
+///
+/// # Errors
+/// If the report's figures would.
+pub fn expect_another_folder(args: &Args) -> anyhow::Result<()> {
+    let Some(baseline) = &args.baseline else { return Ok(()) };
+    let file = if baseline.is_dir() { baseline.join(output::METRICS) } else { baseline.clone() };
+    let (old, new) = (file.canonicalize(), args.out().join(output::METRICS).canonicalize());
+    if matches!((old, new), (Ok(old), Ok(new)) if old == new) {
+        bail!("--out {}: expected another folder than the baseline's, found the same", args.out().display());
     }
     Ok(())
 }

@@ -23,7 +23,9 @@ pub fn fill(metrics: &mut Metrics) -> anyhow::Result<()> {
 }
 
 fn of_case(case: &mut Case, config: &Config, accelerator: &mut Accelerator) -> anyhow::Result<()> {
-    let (samples, views) = (case.samples as usize, case.key.views as usize);
+    // A scene may have fewer source views than are asked for.
+    let sources = case.images.iter().map(|image| image.sources.len()).max();
+    let (samples, views) = (case.samples as usize, sources.unwrap_or(case.key.views as usize));
     // With a second pass both run the whole network; the second has all samples.
     let passes = if case.importance > 0 { vec![samples, samples + case.importance as usize] } else { vec![samples] };
     let share = shift_share(&case.routed);

@@ -1,10 +1,12 @@
 //! What computed.
 
-use super::Args;
+use super::{Args, hash};
 use crate::cli::device::Chosen;
+use anyhow::Context;
 use eval::power::Meter;
 use eval::power::gpu::Gpu;
 use eval::report::data::Run;
+use std::sync::{LazyLock, OnceLock};
 use std::time::{Instant, SystemTime};
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
 
@@ -21,15 +23,19 @@ impl Started {
     }
 
     /// What is recorded of a run that ends now.
-    pub fn finish(&self, args: &Args, device: &str, details: Option<String>, rendered: u64) -> Run {
+    ///
+    /// # Errors
+    /// If the program cannot read itself.
+    pub fn finish(&self, args: &Args, device: &str, details: Option<String>, rendered: u64) -> anyhow::Result<Run> {
         // A system that tells nothing leaves these fields empty.
         let system = System::new_with_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::everything())).ok();
         let cpus = system.as_ref().map(System::cpus).unwrap_or_default();
         let mhz = cpus.iter().map(sysinfo::Cpu::frequency).max().filter(|mhz| *mhz > 0);
-        Run {
+        Ok(Run {
             command: command(),
             shard: args.shard,
             version: env!("CARGO_PKG_VERSION").into(),
+            build: build()?.chars().take(16).collect(),
             started: self.date.clone(),
             seconds: self.at.elapsed().as_secs_f64(),
             rendered,
@@ -38,13 +44,44 @@ impl Started {
                 System::long_os_version().unwrap_or_else(|_| std::env::consts::OS.into()),
                 std::env::consts::ARCH
             ),
-            processor: cpus.first().map(|cpu| cpu.brand().trim().to_owned()).unwrap_or_default(),
+            processor: processor().to_owned(),
             instructions: tensor::level().name().into(),
             threads: args.threads() as u32,
             processor_mhz: mhz.map(|mhz| mhz as f64),
             device: device.to_owned(),
             device_details: details,
-        }
+        })
+    }
+}
+
+/// SHA-256 of this program, so that what another build made is not taken for its own.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn build() -> anyhow::Result<&'static str> {
+    static BUILD: OnceLock<String> = OnceLock::new();
+    if let Some(build) = BUILD.get() {
+        return Ok(build);
+    }
+    let bytes = std::env::current_exe().and_then(std::fs::read).context("the program's own file cannot be read")?;
+    Ok(BUILD.get_or_init(|| hash::bytes(&bytes)))
+}
+
+/// Name of the processor, or nothing where the system does not tell.
+fn processor() -> &'static str {
+    static NAME: LazyLock<String> = LazyLock::new(|| {
+        let system = System::new_with_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing())).ok();
+        let first = system.as_ref().and_then(|system| system.cpus().first());
+        first.map(|cpu| cpu.brand().trim().to_owned()).unwrap_or_default()
+    });
+    &NAME
+}
+
+/// A device by its name: times of unlike devices are kept apart.
+pub fn device(chosen: &Chosen) -> String {
+    match (chosen, processor()) {
+        (Chosen::Cpu, name) if !name.is_empty() => format!("cpu ({name})"),
+        _ => chosen.to_string(),
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Args, costs, output};
 use anyhow::{Context, bail};
 use eval::report::data::Metrics;
 use eval::report::merge::merge;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Reads the parts, joins them, and copies their images and sheets.
 ///
@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> anyhow::Result<Metrics> {
 }
 
 /// Copies a file, whole or not at all; tells whether it was there.
-fn copy(from: &PathBuf, to: &PathBuf) -> anyhow::Result<bool> {
+fn copy(from: &Path, to: &Path) -> anyhow::Result<bool> {
     if !from.is_file() {
         return Ok(to.is_file());
     }

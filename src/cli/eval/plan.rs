@@ -40,6 +40,8 @@ pub struct Target {
     pub stride: u32,
     scale: u32,
     split: String,
+    /// Hash of poses and photographs.
+    sha256: String,
 }
 
 /// A model in memory.
@@ -74,12 +76,18 @@ impl Plan {
         let mut roots = Vec::new();
         for given in &args.scene {
             let root = scene::locate(given, &args.scenes)?;
-            ensure!(!roots.contains(&root), "--scene {given}: expected every scene once, found it twice");
+            let same = |other: &PathBuf| other.canonicalize().ok() == root.canonicalize().ok();
+            ensure!(!roots.iter().any(same), "--scene {given}: expected every scene once, found it twice");
             roots.push(root);
         }
         for ((given, root), name) in args.scene.iter().zip(&roots).zip(names(&roots)) {
             let of_scene = Target::all(args, root, &name)?;
-            scenes.push(scene_info(given, &name, root, &of_scene)?);
+            ensure!(
+                !of_scene.is_empty(),
+                "{}: expected photographs that are held out, such as transforms_test.json, found only those for training",
+                root.display()
+            );
+            scenes.push(scene_info(given, &name, &of_scene)?);
             targets.extend(of_scene);
         }
         let given = if args.model.is_empty() { vec![gnt::builtin::NAMES[0].to_owned()] } else { args.model.clone() };
@@ -140,6 +148,7 @@ impl Plan {
                         key,
                         samples: args.samples.unwrap_or(SAMPLES),
                         importance: args.importance.unwrap_or(0),
+                        photographs: target.sha256.clone(),
                         scale: target.scale,
                         stride: target.stride,
                         source_size: [width, height],
@@ -224,14 +233,12 @@ impl Target {
             scene::nearest_sources(&scene, &frame.camera, &candidates, 1)
                 .with_context(|| format!("{name}: image {} cannot be rendered", frame.name))?;
         }
-        Ok(Self { name: name.to_owned(), scene, frames, stride, scale, split: split.name().into() })
+        let sha256 = hash::files(root, &scene::formats::files(&scene))?;
+        Ok(Self { name: name.to_owned(), scene, frames, stride, scale, split: split.name().into(), sha256 })
     }
 }
 
-fn scene_info(given: &str, name: &str, root: &Path, targets: &[Target]) -> anyhow::Result<SceneInfo> {
-    let mut files: Vec<PathBuf> = targets.iter().flat_map(|t| scene::formats::files(&t.scene)).collect();
-    files.sort();
-    files.dedup();
+fn scene_info(given: &str, name: &str, targets: &[Target]) -> anyhow::Result<SceneInfo> {
     let mut warnings: Vec<String> = targets.iter().flat_map(|t| t.scene.warnings.clone()).collect();
     warnings.sort();
     warnings.dedup();
@@ -247,7 +254,10 @@ fn scene_info(given: &str, name: &str, root: &Path, targets: &[Target]) -> anyho
         name: name.to_owned(),
         given: given.to_owned(),
         kind: kind.into(),
-        sha256: hash::files(root, &files)?,
+        sha256: match targets {
+            [one] => one.sha256.clone(),
+            several => hash::json(&several.iter().map(|t| &t.sha256).collect::<Vec<_>>())?,
+        },
         photographs: photographs.len() as u64,
         warnings,
     })
@@ -298,7 +308,7 @@ fn settings(args: &Args, scorer: &Scorer) -> Settings {
         scale: args.scale,
         stride: args.stride,
         images: args.images,
-        precision: name(&|| args.precision.to_possible_value()),
+        precision: name(&|| args.precision().to_possible_value()),
         ssim: scorer.ssim.name().into(),
         lpips: scorer.lpips_name(),
     }

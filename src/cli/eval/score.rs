@@ -1,7 +1,7 @@
 //! Likeness of an image and its photograph.
 
 use super::{Args, LpipsRange, hash};
-use anyhow::Context;
+use anyhow::ensure;
 use eval::flip::flip;
 use eval::lpips::{Lpips, Range};
 use eval::mask::Mask;
@@ -41,8 +41,14 @@ impl Truth {
                     let row = y as usize * width as usize;
                     (0..width as usize).step_by(stride as usize).map(move |x| row + x)
                 });
-                let counted = pixels.map(|at| all[at]).collect();
-                Some(Mask::new(image.width, image.height, counted).with_context(|| format!("mask of {}", view.name))?)
+                let counted: Vec<bool> = pixels.map(|at| all[at]).collect();
+                let path = view.mask.clone().unwrap_or_default();
+                ensure!(
+                    counted.contains(&true),
+                    "{}: expected a pixel that counts among every {stride} in x and y, found none",
+                    path.display()
+                );
+                Some(Mask::new(image.width, image.height, counted)?)
             }
         };
         Ok(Self { image, mask })

@@ -10,7 +10,7 @@ use crate::cli::render::files::prepare_folder;
 use anyhow::{Context, bail};
 use eval::mask::Mask;
 use eval::power::Meter;
-use eval::report::data::{Case, ImageResult, ImageTime, Latency, Metrics};
+use eval::report::data::{Case, ImageResult, ImageTime, Latency, Metrics, Settings as ReportSettings};
 use eval::report::merge::{finish, join_latency};
 use eval::report::sheet;
 use gnt::MlpKind;
@@ -18,9 +18,6 @@ use gnt::renderer::{Rendered, Renderer, Settings};
 use indicatif::ProgressBar;
 use scene::{Frame, Image};
 use std::path::PathBuf;
-
-/// Rays of the warm-up.
-const WARM_UP: u32 = 2000;
 
 /// Renders what is not there yet and gathers all figures.
 ///
@@ -42,8 +39,8 @@ pub fn evaluate(args: &Args) -> anyhow::Result<Metrics> {
         width * height
     };
     let bar = crate::cli::progress(jobs.iter().map(rays).sum(), "rays");
-    let mut work =
-        Work { args, scorer, out, bar, devices: vec![None; plan.models.len()], latencies: Vec::new(), rendered: 0 };
+    let devices = vec![None; plan.models.len()];
+    let mut work = Work { args, scorer, out, bar, devices, latencies: Vec::new(), rendered: 0, details: None };
     let mut precisions = vec![String::new(); plan.models.len()];
     for t in 0..plan.targets.len() {
         for m in 0..plan.models.len() {
@@ -54,11 +51,12 @@ pub fn evaluate(args: &Args) -> anyhow::Result<Metrics> {
     let mut metrics = Metrics { latencies: work.latencies, ..plan.metrics };
     metrics.cases = plan.cases.into_iter().map(|(case, ..)| case).collect();
     let chosen = work.devices.iter().flatten().next().cloned().unwrap_or(Chosen::Cpu);
-    let run = started.finish(args, &chosen.to_string(), machine::details(&chosen), work.rendered);
-    // Runs that made the images which were there already.
+    let run = started.finish(args, &machine::device(&chosen), work.details, work.rendered)?;
+    // Runs that made the images which were there already; scores may have been computed anew since.
     let same = |old: &&Metrics| {
-        let of = |m: &Metrics| hash::json(&(&m.settings, &m.models, &m.scenes)).ok();
-        of(old) == of(&metrics)
+        let settings = |m: &Metrics| ReportSettings { ssim: String::new(), lpips: None, ..m.settings.clone() };
+        let of = |m: &Metrics| hash::json(&(settings(m), &m.models, &m.scenes)).ok();
+        work.rendered < jobs.len() as u64 && of(old) == of(&metrics)
     };
     metrics.runs = earlier.as_ref().filter(same).map(|old| old.runs.clone()).unwrap_or_default();
     if work.rendered > 0 || metrics.runs.is_empty() {
@@ -79,6 +77,8 @@ struct Work<'a> {
     devices: Vec<Option<Chosen>>,
     latencies: Vec<Latency>,
     rendered: u64,
+    /// Driver and clocks of the device right after the last image.
+    details: Option<String>,
 }
 
 /// A model on a scene.
@@ -98,7 +98,7 @@ impl Work<'_> {
         jobs: &[Job],
         precision: &mut String,
     ) -> anyhow::Result<()> {
-        let Plan { targets, models, cases, metrics } = plan;
+        let Plan { targets, models, cases, .. } = plan;
         let numbers: Vec<usize> = (0..cases.len()).filter(|c| (cases[*c].1, cases[*c].2) == (t, m)).collect();
         let any = jobs.iter().any(|job| numbers.contains(&job.case));
         let mut pair = None;
@@ -113,11 +113,9 @@ impl Work<'_> {
         for number in numbers {
             let case = &mut cases[number].0;
             case.precision.clone_from(precision);
-            let scene = metrics.scenes.iter().find(|scene| scene.name == case.key.scene);
-            let scene = scene.map(|scene| scene.sha256.as_str()).unwrap_or_default();
             let images: Vec<usize> = jobs.iter().filter(|job| job.case == number).map(|job| job.image).collect();
             if let Some(pair) = &mut pair {
-                self.case(pair, case, &images, (scene, &models[m].sha256))?;
+                self.case(pair, case, &images, &models[m].sha256)?;
             }
         }
         Ok(())
@@ -133,28 +131,22 @@ impl Work<'_> {
             _ => self.args.device,
         };
         let (engine, device) =
-            self.args.precision.engine(device, self.args.threads(), model.model.clone(), &model.params)?;
+            self.args.precision().engine(device, self.args.threads(), model.model.clone(), &model.params)?;
         self.devices[m] = Some(device.clone());
         Ok((engine, device))
     }
 
-    fn case(
-        &mut self,
-        pair: &mut Pair,
-        case: &mut Case,
-        images: &[usize],
-        (scene, model): (&str, &str),
-    ) -> anyhow::Result<()> {
+    fn case(&mut self, pair: &mut Pair, case: &mut Case, images: &[usize], model: &str) -> anyhow::Result<()> {
         let mut warm: Option<Warm> = None;
-        // What an image follows from: the case without what comes of it.
+        // What an image follows from: the program, the network, the device, and the case without what comes of it.
         let made_of = Case { images: Vec::new(), total: 0, ..case.clone() };
+        let made_of = hash::json(&(machine::build()?, model, pair.device.to_string(), &made_of))?;
         for &index in images {
             let frame = &pair.target.frames[index];
             let files = Files::new(&case.key, &frame.name);
-            let version = env!("CARGO_PKG_VERSION");
-            let rendered = hash::json(&(version, scene, model, &made_of, &frame.name))?;
+            let rendered = hash::json(&(&made_of, &frame.name))?;
             let found = if self.args.overwrite { None } else { files.find(&self.out, &rendered) };
-            let record = match found {
+            let record = match found.filter(|(record, _)| self.is_timed(record)) {
                 Some((record, image)) => {
                     self.bar.inc(u64::from(image.width) * u64::from(image.height));
                     self.again(record, &image, pair.target, frame, &files)?
@@ -172,6 +164,13 @@ impl Work<'_> {
             case.images.push(ImageResult { index: index as u32, ..record.result });
         }
         Ok(())
+    }
+
+    /// Whether a finished image was timed as often as is asked for, and with the threads that are, if they are given.
+    fn is_timed(&self, record: &Record) -> bool {
+        let enough = |image: &ImageTime| image.seconds.len() >= self.args.repeat as usize;
+        let threads = |asked: u16| u32::from(asked) == record.latency.threads;
+        record.latency.images.iter().all(enough) && self.args.threads.is_none_or(threads)
     }
 
     /// A finished image; its scores are computed anew where others are asked for.
@@ -210,13 +209,12 @@ impl Work<'_> {
     fn warm_up(&self, pair: &mut Pair, case: &Case, frame: &Frame) -> anyhow::Result<Warm> {
         memory::forget_peak();
         let settings = self.settings(case, false);
-        let pixels = f64::from(case.size[0]) * f64::from(case.size[1]);
-        let coarser = (pixels / f64::from(WARM_UP)).sqrt().ceil().max(1.0) as u32;
-        let few = Settings { stride: case.stride.saturating_mul(coarser), ..settings };
-        let rendered = pair.renderer.render(frame, &few, &|_| {})?;
+        let rendered = pair.renderer.warm_up(frame, &settings)?;
+        let peak = memory::peak();
         let stages = pair.renderer.profile(frame, &settings)?;
         Ok(Warm {
             features: (rendered.seconds_features, rendered.prepared as u64),
+            peak,
             stages: stages.into_iter().map(|(name, share)| (name.to_owned(), share)).collect(),
         })
     }
@@ -230,9 +228,14 @@ impl Work<'_> {
         warm: &mut Warm,
         fingerprint: String,
     ) -> anyhow::Result<Record> {
+        // A photograph or mask that cannot be used is told before the rays are cast.
+        let truth = truth(pair.target, frame)?;
         let experts = matches!(pair.renderer.config().mlp, MlpKind::Experts { .. });
         let settings = self.settings(case, experts);
-        let mut features = std::mem::take(&mut warm.features);
+        memory::forget_peak();
+        let (seconds_features, prepared) = pair.renderer.prepare_sources(frame, &settings)?;
+        let before = std::mem::take(&mut warm.features);
+        let features = (before.0 + seconds_features, before.1 + prepared as u64);
         let (mut seconds, mut joules, mut last) = (Vec::new(), Vec::new(), None);
         for repetition in 0..self.args.repeat {
             let meter = pair.meter.take().context("a meter between two images")?.start();
@@ -243,14 +246,14 @@ impl Work<'_> {
             })?;
             joules.extend(meter.joules());
             pair.meter = Some(meter);
-            features = (features.0 + rendered.seconds_features, features.1 + rendered.prepared as u64);
             seconds.push(rendered.seconds_rays);
             last = Some(rendered);
         }
         let rendered = last.context("expected at least one repetition")?;
+        let peak_memory = warm.peak.take().max(memory::peak());
+        self.details = machine::details(&pair.device).or(self.details.take());
         self.rendered += 1;
         let image = saved(&rendered, case, frame)?;
-        let truth = truth(pair.target, frame)?;
         let result = ImageResult {
             index: index as u32,
             name: frame.name.clone(),
@@ -264,7 +267,7 @@ impl Work<'_> {
         let meter = pair.meter.as_ref().map(|meter| meter.describe().to_owned()).unwrap_or_default();
         let mut latency = Latency {
             key: case.key.clone(),
-            device: pair.device.to_string(),
+            device: machine::device(&pair.device),
             threads: settings.threads as u32,
             images: vec![ImageTime {
                 index: index as u32,
@@ -275,7 +278,7 @@ impl Work<'_> {
                 features,
             }],
             stages: warm.stages.clone(),
-            peak_memory: memory::peak(),
+            peak_memory,
             device_memory: pair.renderer.device_memory(),
             meter,
             ..Latency::default()
@@ -300,6 +303,8 @@ impl Work<'_> {
 struct Warm {
     /// Seconds for features, and how many sources had none yet; the first image takes them over.
     features: (f64, u64),
+    /// Largest resident memory of the process in bytes, features included; the first image takes it over.
+    peak: Option<u64>,
     stages: Vec<(String, f64)>,
 }
 

@@ -64,8 +64,7 @@ impl Lpips {
     /// `linN.model.1.weight`.
     ///
     /// # Errors
-    /// [`Error::Weights`] naming the tensor that is missing, superfluous, of another shape, not finite or, for weights of
-    /// channels, negative.
+    /// [`Error::Weights`] naming the tensor that is missing, superfluous, of another shape or not finite.
     pub fn from_tensors(backbone: BTreeMap<String, Tensor>, lin: BTreeMap<String, Tensor>) -> Result<Self> {
         Self::new(["network", "weights of channels"], backbone, lin)
     }
@@ -147,9 +146,6 @@ fn channel_weights(
         let name = format!("lin{tap}.model.1.weight");
         let found = backbone::take(&mut tensors, &name, &[1, channels, 1, 1]);
         *lin = found.map_err(|problem| format!("{problem} (for {})", backbone.name()))?;
-        if let Some(i) = lin.iter().position(|v| *v < 0.0) {
-            return Err(format!("{name:?}: expected weights from 0, found {} at index {i}", lin[i]));
-        }
     }
     backbone::expect_none_left(backbone.name(), &tensors)?;
     Ok(lin)

@@ -1,6 +1,6 @@
 //! Comparing an evaluation with an earlier one.
 
-use super::data::{Case, ImageResult, Metrics, Scores};
+use super::data::{Case, ImageResult, Latency, Metrics, Scores};
 use std::fmt::Write;
 
 /// Largest differences that count as equal.
@@ -43,9 +43,20 @@ pub fn compare(new: &Metrics, old: &Metrics, tolerance: &Tolerance) -> Compariso
             out.failures.push(format!("{what} is another figure in the baseline: expected {new:?}, found {old:?}"));
         }
     }
+    // Name, range of colours and weights; where one side has none, there is nothing to compare.
+    match (&new.settings.lpips, &old.settings.lpips) {
+        (Some(new), Some(old)) if new != old => {
+            out.failures.push(format!("LPIPS is another figure in the baseline: expected {new:?}, found {old:?}"));
+        }
+        (None, Some(_)) => out.words += "LPIPS is not compared: this run has none\n",
+        (Some(_), None) => out.words += "LPIPS is not compared: the baseline has none\n",
+        _ => {}
+    }
     let _ = writeln!(out.words, "{:44} {:>16} {:>18} {:>18}", "against the baseline", "PSNR", "SSIM", "seconds");
     for case in &new.cases {
-        let Some(before) = old.cases.iter().find(|other| other.key == case.key) else { continue };
+        // A part of an evaluation may have no image of a case.
+        let there = |other: &&Case| other.key == case.key && !other.images.is_empty();
+        let Some(before) = old.cases.iter().find(there) else { continue };
         out.compared += 1;
         case_pair(new, old, case, before, tolerance, &mut out);
     }
@@ -76,7 +87,7 @@ fn case_pair(new: &Metrics, old: &Metrics, case: &Case, before: &Case, tolerance
         ("samples of the second pass", case.importance.to_string(), before.importance.to_string()),
         ("images of the size", format!("{:?}", case.size), format!("{:?}", before.size)),
         ("photographs of the size", format!("{:?}", case.source_size), format!("{:?}", before.source_size)),
-        ("photographs", hash(new, case), hash(old, before)),
+        ("photographs", case.photographs.clone(), before.photographs.clone()),
     ];
     for (what, new, old) in pairs {
         if new != old {
@@ -101,8 +112,19 @@ fn case_pair(new: &Metrics, old: &Metrics, case: &Case, before: &Case, tolerance
         super::summary::mean(both.iter().map(|pair| if side == 0 { &pair.0.scores } else { &pair.1.scores }))
     });
     score_pair(&format!("{name}, mean"), &mean, &mean_before, tolerance, out);
-    let seconds = |metrics: &Metrics| metrics.latencies.iter().find(|l| l.key == case.key).map(|l| l.median);
-    let time = match (seconds(new), seconds(old)) {
+    // Times of unlike devices, or with other threads, are not compared.
+    let of_case = |l: &&Latency| l.key == case.key && l.timed > 0;
+    let time = new.latencies.iter().find(of_case);
+    let alike = |time: &Latency| {
+        let same = |l: &&Latency| of_case(l) && (&l.device, l.threads) == (&time.device, time.threads);
+        old.latencies.iter().find(same)
+    };
+    if let (Some(time), None, Some(_)) = (time, time.and_then(alike), tolerance.time) {
+        let Latency { device, threads, .. } = time;
+        let problem = format!("expected a time on {device} with {threads} threads in the baseline, found none");
+        out.failures.push(format!("{name}: {problem}"));
+    }
+    let time = match (time.map(|l| l.median), time.and_then(alike).map(|l| l.median)) {
         (Some(new), Some(old)) if old > 0.0 && new > 0.0 => {
             if tolerance.time.is_some_and(|most| new / old > most || (!tolerance.allow_better && old / new > most)) {
                 out.failures.push(format!("{name}: expected about {old:.3} s an image, found {new:.3} s"));
@@ -120,11 +142,6 @@ fn case_pair(new: &Metrics, old: &Metrics, case: &Case, before: &Case, tolerance
         mean.ssim,
         mean.ssim - mean_before.ssim,
     );
-}
-
-/// Hash of a case's scene.
-fn hash(metrics: &Metrics, case: &Case) -> String {
-    metrics.scenes.iter().find(|scene| scene.name == case.key.scene).map(|s| s.sha256.clone()).unwrap_or_default()
 }
 
 fn score_pair(what: &str, new: &Scores, old: &Scores, tolerance: &Tolerance, out: &mut Comparison) {

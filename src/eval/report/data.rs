@@ -114,7 +114,7 @@ pub struct SceneInfo {
     pub given: String,
     /// `llff`, `blender` or `nerfstudio`.
     pub kind: String,
-    /// SHA-256 of poses and photographs in use.
+    /// SHA-256 of poses and photographs in use; where several splits are, of the splits' hashes.
     pub sha256: String,
     /// Photographs in use.
     pub photographs: u64,
@@ -145,6 +145,8 @@ pub struct Case {
     pub samples: u32,
     /// Samples of a second pass.
     pub importance: u32,
+    /// SHA-256 of the poses and photographs in use.
+    pub photographs: String,
     /// Reduction of the photographs.
     pub scale: u32,
     /// Every how many pixels in x and y a ray was cast.
@@ -266,7 +268,7 @@ pub struct Latency {
     /// The case.
     #[serde(flatten)]
     pub key: CaseKey,
-    /// What computed, such as `cpu` or `cuda:0 (NVIDIA H200)`.
+    /// What computed, such as `cpu (AMD EPYC)` or `cuda:0 (NVIDIA H200)`.
     pub device: String,
     /// Threads of the host.
     pub threads: u32,
@@ -289,7 +291,7 @@ pub struct Latency {
     /// Shares of a ray's time by stage, which add up to 1: `gather`, `view_blocks`, `position`, `ray_blocks`, `experts`
     /// (the feed-forward parts), `head`; empty where they were not measured.
     pub stages: Vec<(String, f64)>,
-    /// Largest resident memory of the host's process during the case, in bytes.
+    /// Largest resident memory of the host's process while it rendered, in bytes; LPIPS weights lie in it, too.
     pub peak_memory: Option<u64>,
     /// Memory in use on the device, in bytes.
     pub device_memory: Option<u64>,
@@ -326,7 +328,10 @@ pub struct Run {
     pub shard: Option<Shard>,
     /// Version of the program.
     pub version: String,
-    /// Beginning, in UTC: `2026-11-24 09:00:00`.
+    /// Beginning of the SHA-256 of the program's file.
+    #[serde(default)]
+    pub build: String,
+    /// Beginning, in UTC: `2026-11-24T09:00:00Z`.
     pub started: String,
     /// Seconds in all.
     pub seconds: f64,

@@ -20,6 +20,9 @@ pub struct Row<'a> {
     pub label: String,
 }
 
+/// A mean of a row's figures: [`Row::over_scenes`] or [`Row::over_images`].
+pub type Mean = fn(&Row) -> Line;
+
 /// The rows in the order of [`Metrics::summaries`].
 pub fn rows(metrics: &Metrics) -> Vec<Row<'_>> {
     let splits = differ(metrics.summaries.iter().map(|s| &s.split));
@@ -85,7 +88,12 @@ impl Row<'_> {
 
     /// Every image counts the same.
     pub fn over_images(&self) -> Line {
-        self.line(self.summary.mean_over_images, |case| case.images.len() as f64, |l| l.images.len() as f64)
+        let line = self.line(self.summary.mean_over_images, |case| case.images.len() as f64, |l| l.images.len() as f64);
+        // Rays of all images over their seconds: a mean of rates would favour quick scenes.
+        let seconds = |l: &Latency| l.images.iter().flat_map(|image| &image.seconds).sum::<f64>();
+        let all: f64 = self.latencies.iter().map(|l| seconds(l)).sum();
+        let rays: f64 = self.latencies.iter().map(|l| l.rays_per_second * seconds(l)).sum();
+        Line { rays: line.rays.and(Some(rays / all).filter(|rate| rate.is_finite())), ..line }
     }
 
     fn line(&self, scores: Scores, of_case: fn(&Case) -> f64, of_latency: fn(&Latency) -> f64) -> Line {

@@ -119,7 +119,7 @@ fn command(run: &Run) -> Markup {
     html! {
         pre .command { code { (run.command) } }
         p .muted .small {
-            "shiftray " (run.version) " · " (run.started) " UTC · " (run.device)
+            "shiftray " (run.version) " · " (run.started) " · " (run.device)
             @if !run.processor.is_empty() { " · " (run.processor) }
         }
     }

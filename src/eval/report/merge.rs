@@ -29,7 +29,11 @@ pub fn merge(parts: &[(String, Metrics)]) -> Result<Metrics, String> {
             join_case(into, case).map_err(|problem| format!("{name}: {problem}"))?;
         }
         part.latencies.iter().for_each(|latency| join_latency(&mut whole.latencies, latency));
-        whole.runs.extend(part.runs.iter().filter(|run| !first.runs.contains(run)).cloned());
+        for run in &part.runs {
+            if !whole.runs.contains(run) {
+                whole.runs.push(run.clone());
+            }
+        }
     }
     finish(&mut whole);
     match missing(&whole, parts) {
@@ -123,8 +127,11 @@ pub fn join_latency(all: &mut Vec<Latency>, part: &Latency) {
         match into.images.iter_mut().find(|other| other.index == image.index) {
             None => into.images.push(image.clone()),
             // The same files may be read twice; other times are further repetitions.
-            Some(other) if other.seconds == image.seconds => {}
-            Some(other) => other.seconds.extend(&image.seconds),
+            Some(other) => {
+                let known = |seconds: &&f64| other.seconds.contains(seconds);
+                let new: Vec<f64> = image.seconds.iter().filter(|s| !known(s)).copied().collect();
+                other.seconds.extend(new);
+            }
         }
     }
 }

@@ -88,7 +88,8 @@ pub fn versions(metrics: &Metrics) -> Markup {
                 (terms(&[
                     ("Part", run.shard.map(|s| format!("{} of {}", s.index, s.count)).unwrap_or_default()),
                     ("Version", run.version.clone()),
-                    ("Started", format!("{} UTC", run.started)),
+                    ("Build", run.build.clone()),
+                    ("Started", run.started.clone()),
                     ("Took", format!("{} s for {}", significant(run.seconds), count(run.rendered, "image"))),
                     ("System", run.system.clone()),
                     ("Processor", run.processor.clone()),

@@ -11,8 +11,11 @@ use scene::Image;
 /// Difference at the bright end of the error map: the mean over the channels of `|ours - truth|`, colours in `[0, 1]`.
 pub const ERROR_RANGE: f64 = 0.25;
 
-/// Pixels between panels of a [`composite`].
-pub const GAP: u32 = 4;
+/// Least pixels between panels of a [`composite`].
+const GAP: u32 = 4;
+
+/// Side of the blocks that JPEG works in.
+const BLOCK: u32 = 8;
 
 /// Quality of the pictures in the page, of 100: artefacts stay below the errors that the page shows.
 const JPEG_QUALITY: u8 = 88;
@@ -106,7 +109,13 @@ fn hatch(pixel: usize, width: usize) -> Rgb {
     HATCH[usize::from((pixel % width + pixel / width) % 6 < 3)]
 }
 
-/// The panels from left to right on white, [`GAP`] pixels apart: ours, truth, error, depth and, where there is one,
+/// Pixels from the left edge of one panel of a [`composite`] to the next. Panels begin with a block of JPEG, so that none
+/// shows in its neighbour.
+pub fn pitch(width: u32) -> u32 {
+    width.saturating_add(GAP).checked_next_multiple_of(BLOCK).unwrap_or(u32::MAX)
+}
+
+/// The panels from left to right on white, [`pitch`] pixels apart: ours, truth, error, depth and, where there is one,
 /// routing.
 ///
 /// # Panics
@@ -116,14 +125,15 @@ pub fn composite(panels: &Panels) -> Image {
     let panels: Vec<&Image> = [ours, truth, error, depth].into_iter().chain(routing).collect();
     let (width, height) = (ours.width, ours.height);
     let count = panels.len() as u32;
-    let mut sheet = Image { width: count * width + (count - 1) * GAP, height, data: Vec::new() };
+    let gap = pitch(width) - width;
+    let mut sheet = Image { width: (count - 1) * pitch(width) + width, height, data: Vec::new() };
     sheet.data.reserve_exact(sheet.width as usize * height as usize * 3);
     let row = width as usize * 3;
     for y in 0..height as usize {
         for (i, panel) in panels.iter().enumerate() {
             assert_eq!((panel.width, panel.height), (width, height), "size of panel {i}");
             if i > 0 {
-                sheet.data.extend([1.0; GAP as usize * 3]);
+                sheet.data.resize(sheet.data.len() + gap as usize * 3, 1.0);
             }
             sheet.data.extend(&panel.data[y * row..][..row]);
         }
@@ -136,7 +146,7 @@ pub fn composite(panels: &Panels) -> Image {
 /// # Errors
 /// [`Error::Shape`] if the sheet is neither as wide as four nor as five panels, or differs in height.
 pub fn split(sheet: &Image, [width, height]: [u32; 2]) -> Result<Panels> {
-    let wide = |count: u64| count * u64::from(width) + (count - 1) * u64::from(GAP);
+    let wide = |count: u64| (count - 1) * u64::from(pitch(width)) + u64::from(width);
     let count = [4, 5].into_iter().find(|count| wide(*count) == u64::from(sheet.width));
     let whole = sheet.data.len() == sheet.width as usize * sheet.height as usize * 3;
     let (Some(count), true, true) = (count, sheet.height == height && width > 0 && height > 0, whole) else {
@@ -146,7 +156,7 @@ pub fn split(sheet: &Image, [width, height]: [u32; 2]) -> Result<Panels> {
     };
     let panel = |i: u32| {
         let rows = sheet.data.chunks_exact(sheet.width as usize * 3);
-        let from = (i * (width + GAP)) as usize * 3;
+        let from = (i * pitch(width)) as usize * 3;
         Image { width, height, data: rows.flat_map(|row| &row[from..from + width as usize * 3]).copied().collect() }
     };
     let routing = (count == 5).then(|| panel(4));

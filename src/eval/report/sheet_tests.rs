@@ -43,7 +43,7 @@ fn rgb(image: &Image, pixel: usize) -> Rgb {
 fn errors_are_means_over_channels() {
     let mut inputs = Inputs::new(5, 1);
     inputs.truth = Image::black(5, 1);
-    inputs.image.data = vec![
+    inputs.image.data = [
         [0.0, 0.0, 0.0],
         [0.375, 0.0, 0.0],
         [0.25, 0.25, 0.25],
@@ -133,9 +133,9 @@ fn composites_come_apart_again() {
             let made = panels(&Rendered { routing, ..inputs.all() }).unwrap();
             let sheet = composite(&made);
             let count = 4 + u32::from(routing.is_some());
-            assert_eq!((sheet.width, sheet.height), (count * width + (count - 1) * GAP, height));
+            assert_eq!((sheet.width, sheet.height), ((count - 1) * pitch(width) + width, height));
             assert_eq!(sheet.pixel(width, height - 1), [1.0; 3], "the gap is white");
-            assert_eq!(sheet.pixel(width + GAP, 0), made.truth.pixel(0, 0));
+            assert_eq!(sheet.pixel(pitch(width), 0), made.truth.pixel(0, 0));
             assert_eq!(split(&sheet, [width, height]).unwrap(), made);
         }
     }
@@ -144,6 +144,23 @@ fn composites_come_apart_again() {
         assert!(error.contains("found 412x7"), "{error}");
     }
     assert!(split(&Image::black(412, 7), [100, 7]).unwrap().routing.is_none());
+}
+
+/// The same photograph must look the same whatever stands beside it: the page shows it once.
+#[test]
+fn panels_do_not_show_in_their_neighbours() {
+    for width in [1, 18, 31, 33] {
+        let inputs = Inputs::new(width, 9);
+        let truth = |ours: f32| {
+            let made = panels(&inputs.all()).unwrap();
+            let ours = Image { data: vec![ours; made.ours.data.len()], ..made.ours.clone() };
+            let bytes = jpeg(&composite(&Panels { ours, ..made })).unwrap();
+            let sheet = image::load_from_memory_with_format(&bytes, image::ImageFormat::Jpeg).unwrap().into_rgb8();
+            let data = sheet.into_raw().iter().map(|v| f32::from(*v) / 255.0).collect();
+            split(&Image { width: 4 * pitch(width) + width, height: 9, data }, [width, 9]).unwrap().truth
+        };
+        assert_eq!(truth(0.0), truth(1.0), "{width}");
+    }
 }
 
 #[test]

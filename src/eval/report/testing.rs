@@ -125,6 +125,7 @@ fn case(key: CaseKey, s: usize, m: usize) -> Case {
     let mut case = Case {
         samples: 192,
         importance: 0,
+        photographs: "a0".repeat(32),
         scale: 4,
         stride: 2,
         source_size: [1008, 756],
@@ -192,7 +193,8 @@ fn run() -> Run {
         command: "shiftray eval --scene llff/fern --model 'gnt <dense>' --out report/".into(),
         shard: None,
         version: "0.1.0".into(),
-        started: "2026-11-24 09:00:00".into(),
+        build: "b1".repeat(8),
+        started: "2026-11-24T09:00:00Z".into(),
         seconds: 3723.0,
         rendered: 12,
         system: "Linux x86_64".into(),

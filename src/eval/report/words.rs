@@ -1,7 +1,7 @@
 //! The report in words: a summary for the terminal and tables for a README.
 
 use super::data::{CaseKey, Metrics};
-use super::figures::{self, COLUMNS, Column, Line, NONE, Row, count, distinct, scene_label, short};
+use super::figures::{self, COLUMNS, Column, Line, Mean, NONE, Row, count, distinct, scene_label, short};
 use std::fmt::Write;
 
 /// Most characters of a line.
@@ -33,7 +33,7 @@ pub fn words(metrics: &Metrics) -> String {
     if rows.is_empty() {
         return "No images were evaluated.\n".to_owned();
     }
-    let means: [(&str, fn(&Row) -> Line); 2] =
+    let means: [(&str, Mean); 2] =
         [("Mean over scenes", |row| row.over_scenes()), ("Mean over images", |row| row.over_images())];
     for (title, mean) in means {
         bodies.push((title.to_owned(), rows.iter().map(|row| (row.label.clone(), mean(row))).collect()));

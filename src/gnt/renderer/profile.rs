@@ -5,22 +5,19 @@ use crate::Result;
 use crate::engine::Stage;
 use scene::{Camera, Frame};
 
-/// Rays that warm a CUDA device up, and that are profiled on it: enough to keep any device busy for some turns.
-const DEVICE_RAYS: u32 = 2000;
-/// Rays that warm the processor up, where little has to be set up and rays take long.
-const HOST_RAYS: u32 = 64;
+/// Rays that warm a device up, and that are profiled on CUDA: enough to keep any device busy for some turns.
+const RAYS: u32 = 2000;
 
 impl Renderer {
-    /// Prepares the frame's sources and casts a few of its rays (about 2000 on CUDA, 64 on the CPU), so that kernels are
-    /// compiled, memory is there and clocks are up before anything is timed. The frame that is given back is coarse; what
-    /// it tells about its sources holds.
+    /// Prepares the frame's sources and casts about 2000 of its rays, so that kernels are compiled, memory is there and
+    /// clocks are up before anything is timed. The frame that is given back is coarse; what it tells about its sources
+    /// holds.
     ///
     /// # Errors
     /// As [`Renderer::render`].
     pub fn warm_up(&mut self, frame: &Frame, settings: &Settings) -> Result<Rendered> {
         settings.validate()?;
-        let rays = if matches!(self.backend, Backend::Cpu(..)) { HOST_RAYS } else { DEVICE_RAYS };
-        let few = Settings { routing: false, ..few(settings, &frame.camera, rays) };
+        let few = Settings { routing: false, ..few(settings, &frame.camera) };
         self.render(frame, &few, &|_| {})
     }
 
@@ -35,7 +32,7 @@ impl Renderer {
         let spent = match &mut self.backend {
             Backend::Cpu(engine, kept) => on_cpu::stage_seconds(engine, &kept.get(&sources), &frame.camera, settings),
             Backend::Cuda(engine, kept) => {
-                let few = Settings { routing: false, ..few(settings, &frame.camera, DEVICE_RAYS) };
+                let few = Settings { routing: false, ..few(settings, &frame.camera) };
                 engine.profile(&kept.get(&sources), &frame.camera, &few)?.map(|cycles| cycles as f64)
             }
         };
@@ -51,9 +48,9 @@ impl Renderer {
     }
 }
 
-/// The settings with so great a stride that about `rays` rays are cast; as they are where they cast no more.
-fn few(settings: &Settings, camera: &Camera, rays: u32) -> Settings {
+/// The settings with so great a stride that about [`RAYS`] rays are cast; as they are where they cast no more.
+fn few(settings: &Settings, camera: &Camera) -> Settings {
     let pixels = f64::from(camera.width) * f64::from(camera.height);
-    let stride = (pixels / f64::from(rays)).sqrt().ceil() as u32;
+    let stride = (pixels / f64::from(RAYS)).sqrt().ceil() as u32;
     Settings { stride: settings.stride.max(stride), ..*settings }
 }

@@ -119,12 +119,14 @@ fn renderers_tell_where_time_and_memory_go() {
         let device = kernels_host::device();
         let cuda = CudaEngine::new(device, &model, &params, CudaPrecision::F32).unwrap();
         let backends = [Backend::from(Engine::new(model, &params)), Backend::from(cuda)];
-        for (backend, (width, height)) in backends.into_iter().zip([(10, 7), (46, 35)]) {
+        for backend in backends {
             let settings = Settings { stride: 5, ..settings(0, 2) };
             let mut renderer = Renderer::new(backend, scene.clone());
             assert_eq!(renderer.config().depth, 3);
+            let (seconds, prepared) = renderer.prepare_sources(&frame, &Settings { views: 2, ..settings }).unwrap();
+            assert!(seconds > 0.0 && prepared == 2, "{prepared} sources in {seconds} s");
             let warm = renderer.warm_up(&frame, &settings).unwrap();
-            assert_eq!((warm.image.width, warm.image.height, warm.prepared), (width, height, 3));
+            assert_eq!((warm.image.width, warm.image.height, warm.prepared), (46, 35, 1));
             check_profile(&mut renderer, &frame, &settings);
             let few = Settings { stride: 100, importance: 3, ..settings };
             let rendered = renderer.render(&frame, &few, &|_| {}).unwrap();

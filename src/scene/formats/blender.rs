@@ -20,6 +20,11 @@ const DEPTHS: [f32; 2] = [2.0, 6.0];
 struct TransformsFile {
     camera_angle_x: f64,
     frames: Vec<TransformFrame>,
+    // Renderings have no lens; files of photographs in this layout may tell one.
+    k1: Option<f64>,
+    k2: Option<f64>,
+    p1: Option<f64>,
+    p2: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +72,12 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     }
     let num_train = train.frames.len();
     let parts: Vec<Transforms> = [Some(train), held_out].into_iter().flatten().collect();
+    for part in parts.iter().filter(|part| part.distorted) {
+        let file = part.file.display();
+        warnings.push(format!(
+            "{file}: lens distortion is left in: only the layout with one transforms.json has it removed"
+        ));
+    }
     let pose_files = parts.iter().map(|part| part.file.clone()).collect();
     let paths: Vec<PathBuf> = parts.iter().flat_map(|part| part.frames.iter().map(|f| f.path.clone())).collect();
     let stored_size = super::shared_size(&paths)?;
@@ -126,6 +137,8 @@ fn camera(matrix: &[[f64; 4]; 4], angle: f64, (width, height): (u32, u32)) -> Ca
 struct Transforms {
     file: PathBuf,
     angle: f64,
+    /// Whether it tells of a lens that distorts.
+    distorted: bool,
     frames: Vec<PosedFrame>,
 }
 
@@ -155,7 +168,9 @@ impl Transforms {
             Ok(PosedFrame { index: i, path: image_path(root, &frame.file_path), matrix: frame.transform_matrix })
         });
         let frames = frames.collect::<Result<_>>()?;
-        Ok(Self { file, angle, frames })
+        let TransformsFile { k1, k2, p1, p2, .. } = transforms;
+        let distorted = [k1, k2, p1, p2].into_iter().flatten().any(|coefficient| coefficient != 0.0);
+        Ok(Self { file, angle, distorted, frames })
     }
 }
 

@@ -137,6 +137,20 @@ fn bad_files_say_what_is_wrong() {
     assert!(load(dir.path(), &LoadOptions::default()).unwrap_err().to_string().contains("r_1.png"));
 }
 
+/// A test file that lists training images, as copied files do, must not let an image be its own source.
+#[test]
+fn no_image_is_its_own_source() {
+    let dir = tempfile::tempdir().unwrap();
+    write_split(dir.path(), "train", 1.0, &[POSE; 3]);
+    let frame = serde_json::json!({"file_path": "train/../train/r_1", "transform_matrix": POSE.as_chunks::<4>().0});
+    let test = serde_json::json!({"camera_angle_x": 1.0, "k1": 0.1, "frames": [frame]});
+    std::fs::write(dir.path().join("transforms_test.json"), test.to_string()).unwrap();
+    let scene = super::super::load(dir.path(), &LoadOptions::default()).unwrap();
+    assert_eq!((scene.source_ids.as_slice(), scene.held_out.as_slice()), ([0, 2].as_slice(), [3].as_slice()));
+    assert!(scene.warnings.iter().any(|w| w.ends_with("no sources: 1")), "{:?}", scene.warnings);
+    assert!(scene.warnings.iter().any(|w| w.contains("transforms_test.json: lens")), "{:?}", scene.warnings);
+}
+
 #[test]
 fn extensions_are_added_only_where_missing() {
     let root = Path::new("root");

@@ -11,6 +11,7 @@ mod split;
 pub use split::Split;
 
 use crate::{Error, Result, Scene, SceneKind, View, view};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -45,11 +46,28 @@ impl Default for LoadOptions {
 /// [`Error::Scene`] if the folder holds no known format or not the split that is asked for; otherwise as
 /// [`llff::load`], [`blender::load`] and [`nerfstudio::load`].
 pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
-    match kind(root)? {
+    let mut scene = match kind(root)? {
         SceneKind::Llff => llff::load(root, options),
         SceneKind::Blender => blender::load(root, options),
         SceneKind::Nerfstudio => nerfstudio::load(root, options),
+    }?;
+    keep_apart(&mut scene);
+    Ok(scene)
+}
+
+/// No photograph that is held out is a source, whatever a scene's own lists say and under whatever name.
+fn keep_apart(scene: &mut Scene) {
+    let file = |id: &usize| {
+        let path = &scene.views[*id].path;
+        path.canonicalize().unwrap_or_else(|_| path.clone())
+    };
+    let held_out: HashSet<PathBuf> = scene.held_out.iter().map(file).collect();
+    let sources: Vec<usize> = scene.source_ids.iter().copied().filter(|id| !held_out.contains(&file(id))).collect();
+    let both = scene.source_ids.len() - sources.len();
+    if both > 0 {
+        scene.warnings.push(format!("photographs for training that are held out, too, and so are no sources: {both}"));
     }
+    scene.source_ids = sources;
 }
 
 /// The splits that the scene in the folder `root` has, the default one first: [`Split::Test`] and [`Split::Val`] as far

@@ -94,12 +94,13 @@ pub(super) fn splits(root: &Path) -> Result<Vec<Split>> {
     Ok(listed_splits(&transforms).unwrap_or_else(|| vec![Split::HeldOut]))
 }
 
-/// Splits with a list; `None` if there are no lists at all.
+/// Splits with a list that has names; `None` if no list has any.
 fn listed_splits(transforms: &Transforms) -> Option<Vec<Split>> {
     let Transforms { train_filenames, val_filenames, test_filenames, .. } = transforms;
-    let some = [train_filenames, val_filenames, test_filenames].into_iter().any(Option::is_some);
+    let has_names = |names: &Option<Vec<String>>| names.as_ref().is_some_and(|names| !names.is_empty());
+    let some = [train_filenames, val_filenames, test_filenames].into_iter().any(has_names);
     let held_out = [(Split::Test, test_filenames), (Split::Val, val_filenames)].into_iter();
-    some.then(|| held_out.filter(|(_, names)| names.is_some()).map(|(split, _)| split).collect())
+    some.then(|| held_out.filter(|(_, names)| has_names(names)).map(|(split, _)| split).collect())
 }
 
 /// The frames in order of their images' paths.
@@ -229,24 +230,10 @@ impl Parts {
             Some(_) => &val,
             None => &HashSet::new(),
         };
-        let is_source = |i: &usize| match &transforms.train_filenames {
-            Some(_) => train.contains(i),
-            None => !val.contains(i) && !test.contains(i),
-        };
-        match split {
-            None => warnings.push("no test_filenames or val_filenames: no view is held out".into()),
-            Some(split) if held_out.is_empty() => {
-                return Err(format_error(
-                    file,
-                    format!("expected {split}_filenames with at least one name, found none"),
-                ));
-            }
-            Some(split) => {
-                let both = held_out.intersection(&train).count();
-                if both > 0 {
-                    warnings.push(format!("{both} views are for training and in the {split} split, too"));
-                }
-            }
+        let is_source =
+            |i: &usize| if train.is_empty() { !val.contains(i) && !test.contains(i) } else { train.contains(i) };
+        if split.is_none() {
+            warnings.push("no test_filenames or val_filenames: no view is held out".into());
         }
         let sources = (0..count).filter(is_source).collect();
         Ok(Self { split, sources, held_out: (0..count).filter(|i| held_out.contains(i)).collect() })

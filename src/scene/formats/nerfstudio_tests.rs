@@ -157,7 +157,7 @@ fn a_frame_overrides_what_all_have() {
     for view in &changed.views {
         let expected = view.distortion.unwrap().focal() * view.distortion.unwrap().zoom();
         assert!((view.camera.focal.as_dvec2() - expected).length() < 1e-4);
-        assert_eq!(view.load_image().unwrap_err().to_string().contains("transforms"), false);
+        assert!(!view.load_image().unwrap_err().to_string().contains("transforms"));
     }
     // A right angle sees as far to the side as ahead.
     let mut angle = edited(&[("camera_angle_x", json!(std::f64::consts::FRAC_PI_2))], &[]);
@@ -238,12 +238,17 @@ fn lists_in_the_file_are_the_splits() {
     let scene = load(dir.path(), &options(None)).unwrap();
     assert_eq!((scene.source_ids.as_slice(), scene.held_out.len(), scene.split), ([4].as_slice(), 0, None));
     assert!(scene.warnings[0].contains("no view is held out"));
-    let scene = super::super::load(
-        folder(&edited(&[lists[0].clone(), ("test_filenames", names(&[1, 2]))], &[])).path(),
-        &options(None),
-    );
-    assert!(scene.unwrap().warnings[0].contains("1 views"));
-    assert!(error(&edited(&[("test_filenames", names(&[]))], &[])).contains("test_filenames"));
+    // What is held out is no source, even if it is listed for training.
+    let dir = folder(&edited(&[lists[0].clone(), ("test_filenames", names(&[1, 2]))], &[]));
+    let scene = super::super::load(dir.path(), &options(None)).unwrap();
+    assert_eq!((scene.source_ids.as_slice(), scene.held_out.as_slice()), ([0].as_slice(), [1, 2].as_slice()));
+    assert!(scene.warnings[0].ends_with("no sources: 1"), "{:?}", scene.warnings);
+    // Lists without names say nothing.
+    let dir = folder(&edited(&[("test_filenames", names(&[])), ("val_filenames", names(&[1]))], &[]));
+    assert_eq!(super::super::splits(dir.path()).unwrap(), [Split::Val]);
+    assert_eq!(load(dir.path(), &options(None)).unwrap().held_out, [1]);
+    let dir = folder(&edited(&[("test_filenames", names(&[])), ("train_filenames", names(&[]))], &[]));
+    assert_eq!(super::super::splits(dir.path()).unwrap(), [Split::HeldOut]);
     let message = error(&edited(&[("val_filenames", names(&[7]))], &[]));
     assert!(message.contains("val_filenames") && message.contains("07.png"), "{message}");
 

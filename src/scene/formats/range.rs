@@ -16,9 +16,9 @@ const SPREAD: f64 = 0.05;
 const NEAR_OF_NEAREST: f64 = 0.5;
 /// Far bound of a place that is looked at, by the distance of the farthest camera.
 const FAR_OF_FARTHEST: f64 = 8.0;
-/// Near bound by the extent of the cameras. The LLFF scenes' own bounds are at 0.8 to 1.8.
+/// Near bound by the extent of the cameras. The LLFF scenes' own bounds are at 0.8 to 1.9.
 const NEAR_OF_EXTENT: f64 = 0.75;
-/// Far bound by the extent of the cameras. The LLFF scenes' own bounds are at 7 to 18.
+/// Far bound by the extent of the cameras. The LLFF scenes' own bounds are at 7 to 19.
 const FAR_OF_EXTENT: f64 = 20.0;
 /// Part of the cameras that may be anywhere: strays are not to decide.
 const STRAY: f64 = 0.05;

@@ -161,7 +161,7 @@ pub fn routed(cases: &[&Case]) -> Option<Vec<[u64; 2]>> {
 
 /// Name of a feed-forward part.
 pub fn part_name(index: usize) -> String {
-    format!("block {} {}", index / 2, if index % 2 == 0 { "view" } else { "ray" })
+    format!("block {} {}", index / 2, if index.is_multiple_of(2) { "view" } else { "ray" })
 }
 
 fn case_mean(row: &Row, value: impl Fn(&Case) -> f64) -> Option<f64> {

@@ -6,6 +6,7 @@ use crate::report::colours::Rgb;
 use crate::report::figures::{Row, count, distinct, fixed, mean, short};
 use plotters::element::{Circle, PathElement};
 use plotters::style::Color;
+use std::ops::Range;
 
 const HEIGHT: i32 = 340;
 const LEFT: i32 = 44;
@@ -82,7 +83,9 @@ fn picture(canvas: &Canvas, points: &[Point]) -> Result<(), Failure> {
     // A third of a decade on each side: space for labels.
     let x = Axis::logarithmic(fast / 2.2, slow * 2.2);
     let y = Axis::even(low - room, high + room, 6, |v| fixed(v, 0));
-    let chart = chart(canvas, (&x, &y), (LEFT..RIGHT, BOTTOM..TOP));
+    // Rows are counted from the top, and values grow from the bottom.
+    let rows = Range { start: BOTTOM, end: TOP };
+    let chart = chart(canvas, (&x, &y), (LEFT..RIGHT, rows));
     canvas::grid_x(canvas, &chart, &x, (TOP, BOTTOM))?;
     canvas::grid_y(canvas, &chart, &y, (LEFT, RIGHT))?;
     write(canvas, "PSNR, dB", (LEFT, 13), Side::Left, SMALL, (INK, MUTED))?;

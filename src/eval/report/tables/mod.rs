@@ -6,7 +6,7 @@ pub use costs::{energy, experts, latency};
 
 use super::colours;
 use super::data::{Case, CaseKey, Metrics, Scores};
-use super::figures::{self, COLUMNS, Column, Line, NONE, Row, count, distinct, fixed, scene_label, whole};
+use super::figures::{self, COLUMNS, Column, Line, Mean, NONE, Row, count, distinct, fixed, scene_label, whole};
 use super::html::name;
 use maud::{Markup, html};
 
@@ -101,7 +101,8 @@ pub fn headline(metrics: &Metrics) -> Markup {
         let setting =
             if several { format!("{split}, {}: ", count((*views).into(), "source view")) } else { String::new() };
         let one_device = distinct(here.iter().filter_map(|row| row.device())).len() < 2;
-        let means: [(&str, fn(&Row) -> u64, fn(&Row) -> Line); 2] = [
+        type Number = fn(&Row) -> u64;
+        let means: [(&str, Number, Mean); 2] = [
             ("scene", |row| row.summary.num_scenes, |row| row.over_scenes()),
             ("image", |row| row.summary.num_images, |row| row.over_images()),
         ];

@@ -130,7 +130,8 @@ impl Intrinsics {
         let width = positive("w", value(|i| i.w).unwrap_or(stored_width))?;
         let height = positive("h", value(|i| i.h).unwrap_or(stored_height))?;
         let scale = DVec2::new(stored_width / width, stored_height / height);
-        if !((scale.x / scale.y - 1.0).abs() <= SHAPE_TOLERANCE) {
+        let stretch = (scale.x / scale.y - 1.0).abs();
+        if stretch.is_nan() || stretch > SHAPE_TOLERANCE {
             return Err(format!("expected an image in the shape of {width}x{height}, found {}x{}", size.0, size.1));
         }
         // A frame's own field of view goes before the focal length of all.
