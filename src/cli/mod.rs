@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 
 pub mod bench;
+pub mod compared;
 pub mod device;
 pub mod eval;
 pub mod import;

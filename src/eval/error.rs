@@ -77,6 +77,13 @@ pub(crate) mod testing {
     use scene::Image;
     use std::collections::HashMap;
 
+    /// Two images that differ everywhere, without symmetry.
+    pub fn patterns(width: u32, height: u32) -> [Image; 2] {
+        let a = image(width, height, |x, y, c| ((x * x + 3 * y + c) % 7) as f32 / 6.0);
+        let b = image(width, height, |x, y, c| ((x + 2 * y * y + c) % 5) as f32 / 4.0);
+        [a, b]
+    }
+
     /// Prediction, reference and one number of the `metric.*` fixture.
     pub fn fixture(number: &str) -> (Image, Image, f64) {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/loaders.safetensors");

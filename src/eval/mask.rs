@@ -130,8 +130,7 @@ mod tests {
     /// A mask in which everything counts is as good as none.
     #[test]
     fn full_mask_changes_nothing() {
-        let a = testing::image(31, 15, |x, y, c| ((x * x + 3 * y + c) % 7) as f32 / 6.0);
-        let b = testing::image(31, 15, |x, y, c| ((x + 2 * y * y + c) % 5) as f32 / 4.0);
+        let [a, b] = testing::patterns(31, 15);
         let full = Mask::new(31, 15, vec![true; 465]).unwrap();
         assert_eq!(psnr(&a, &b, Some(&full)), psnr(&a, &b, None));
         assert_eq!(flip(&a, &b, Some(&full)), flip(&a, &b, None));

@@ -60,7 +60,7 @@ mod tests {
         assert!((found - expected).abs() < 1e-4, "expected {expected}, found {found}");
     }
 
-    /// Ten digits: both sides compute in 64 bits, from the same 8-bit colours rounded to 32-bit fractions.
+    /// Seven digits: both sides compute in 64 bits, from the same 8-bit colours rounded to 32-bit fractions.
     #[test]
     fn agrees_with_numpy() {
         for pair in testing::metrics() {

@@ -61,6 +61,12 @@ impl SsimKind {
         }
     }
 
+    /// Least width and height of images.
+    pub fn min_size(self) -> u32 {
+        let window = self.window();
+        if window.margin > 0 { window.weights.len() as u32 } else { 1 }
+    }
+
     fn window(self) -> Window {
         match self {
             Self::Gnt => Window { weights: gaussian(), covariance_scale: 1.0, margin: 0 },
@@ -105,9 +111,9 @@ impl FromStr for SsimKind {
 pub fn ssim(image: &Image, reference: &Image, kind: SsimKind, mask: Option<&Mask>) -> Result<f64> {
     check(image, reference)?;
     Mask::check(mask, image)?;
+    let (width, height, size) = (image.width as usize, image.height as usize, kind.min_size() as usize);
     let window = kind.window();
-    let (width, height, size) = (image.width as usize, image.height as usize, window.weights.len());
-    if window.margin > 0 && width.min(height) < size {
+    if width.min(height) < size {
         return Err(Error::Shape {
             what: "image",
             expected: format!("at least {size}x{size} pixels for SSIM {kind}"),

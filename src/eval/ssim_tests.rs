@@ -1,11 +1,5 @@
 use super::*;
-use crate::error::testing::{self, Metrics};
-
-fn patterns(width: u32, height: u32) -> [Image; 2] {
-    let a = testing::image(width, height, |x, y, c| ((x * x + 3 * y + c) % 7) as f32 / 6.0);
-    let b = testing::image(width, height, |x, y, c| ((x + 2 * y * y + c) % 5) as f32 / 4.0);
-    [a, b]
-}
+use crate::error::testing::{self, Metrics, patterns};
 
 /// Mean similarity at the positions, with the window as a plain double loop.
 fn plain(images: &[Image; 2], kind: SsimKind, positions: &[(i64, i64)]) -> f64 {

@@ -139,10 +139,12 @@ fn read_from<R: Read + Seek>(
     let views = select(Item::new(&arena, root))?.into_views();
     drop(arena);
 
-    // Two bytes are the smallest weight. Views may share a storage, even repeat one element, so this needs a bound.
+    // Two bytes are the smallest weight. Views may share a storage, even repeat one element, so this needs a bound; it
+    // leaves room for weights that are listed twice.
     let values = views.values().try_fold(0u64, |sum, view| sum.checked_add(view.len() as u64));
-    if values.is_none_or(|values| values > len / 2) {
-        return Err(format!("expected fewer weights than the file's {len} bytes can hold"));
+    if values.is_none_or(|values| values > len) {
+        let found = values.map_or_else(|| "more than can be counted".to_owned(), |values| values.to_string());
+        return Err(format!("expected fewer weights than the file's {len} bytes can hold, found {found}"));
     }
     let mut by_storage: BTreeMap<&str, Vec<(&String, &View)>> = BTreeMap::new();
     for (name, view) in &views {

@@ -81,6 +81,44 @@ fn files_of_pytorch_are_read() {
     }
 }
 
+/// Buffers of small integers lie beside weights and are left out; their values need not even be there.
+#[test]
+fn integers_of_all_kinds_are_left_out() {
+    for legacy in [false, true] {
+        for kind in ["ByteStorage", "CharStorage", "BoolStorage", "ShortStorage", "IntStorage", "LongStorage"] {
+            let weight = Tensor { shape: vec![3], data: vec![0.5, -1.0, 2.0] };
+            let mut p = if legacy { Pickler::legacy() } else { Pickler::new() };
+            p.state_dict(|p| {
+                p.text("weight");
+                p.tensor("FloatStorage", &weight);
+                p.text("mask");
+                p.tensor(kind, &Tensor { shape: vec![5], data: vec![1.0; 5] });
+            });
+            p.op(b".");
+            let bytes = if legacy {
+                let values = p.storages.iter().zip([3, 5]).map(|(bytes, count)| (count, bytes.as_slice()));
+                testing::legacy_of(true, &p.out, &["0".to_owned(), "1".to_owned()], values)
+            } else {
+                testing::container(&p, true)
+            };
+            assert_eq!(read(&bytes), Ok(Tensors::from([("weight".to_owned(), weight)])), "{kind}");
+        }
+    }
+}
+
+/// A message does not repeat what a file repeats.
+#[test]
+fn messages_stay_short() {
+    let mut p = Pickler::new();
+    p.state_dict(|p| {
+        p.text(&"k".repeat(1 << 20));
+        p.tensor("FloatStorage", &Tensor { shape: vec![1], data: vec![0.0] });
+    });
+    p.op(b".");
+    let error = read(&testing::container(&p, true)).unwrap_err();
+    assert!(error.contains("expected names of less than") && error.len() < 500, "{} bytes", error.len());
+}
+
 #[test]
 fn files_that_cannot_be_opened_are_named() {
     let error = super::read(Path::new("/nowhere/model.pth"), |_| true).unwrap_err();

@@ -141,6 +141,7 @@ impl<'a> Machine<'a> {
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
                 let global = Global::find(module, name).ok_or_else(|| {
+                    let (module, name) = (module.escape_debug(), name.escape_debug());
                     format!("global {module}.{name} is not among those that checkpoints of weights use")
                 })?;
                 self.push(Value::Global(global))?;

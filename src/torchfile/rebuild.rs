@@ -1,7 +1,7 @@
 //! What the few globals of a checkpoint mean: storages, views into them, and ordered dicts.
 
 use crate::MAX_RANK;
-use crate::value::{Arena, Node, Value};
+use crate::value::{Arena, Node, Value, short};
 use half::{bf16, f16};
 
 /// The globals that `torch.save` writes for weights and optimizer state.
@@ -32,6 +32,8 @@ impl Global {
             ("torch", "DoubleStorage") => Self::Storage(Element::F64),
             ("torch", "LongStorage") => Self::Storage(Element::I64),
             ("torch", "IntStorage") => Self::Storage(Element::I32),
+            ("torch", "ShortStorage") => Self::Storage(Element::I16),
+            ("torch", "ByteStorage" | "CharStorage" | "BoolStorage") => Self::Storage(Element::Byte),
             _ => return None,
         })
     }
@@ -46,13 +48,17 @@ pub(crate) enum Element {
     F64,
     I64,
     I32,
+    I16,
+    /// Of whatever kind: never read as numbers.
+    Byte,
 }
 
 impl Element {
     /// Size in bytes.
     pub fn bytes(self) -> usize {
         match self {
-            Self::F16 | Self::BF16 => 2,
+            Self::Byte => 1,
+            Self::F16 | Self::BF16 | Self::I16 => 2,
             Self::F32 | Self::I32 => 4,
             Self::F64 | Self::I64 => 8,
         }
@@ -60,7 +66,7 @@ impl Element {
 
     /// Whether it can hold weights.
     pub fn is_float(self) -> bool {
-        !matches!(self, Self::I64 | Self::I32)
+        matches!(self, Self::F32 | Self::F16 | Self::BF16 | Self::F64)
     }
 
     /// The element `index` of little-endian `bytes`, rounded to f32; it must lie inside.
@@ -77,6 +83,8 @@ impl Element {
             Self::F64 => f64::from_le_bytes(at(bytes, index)) as f32,
             Self::I64 => i64::from_le_bytes(at(bytes, index)) as f32,
             Self::I32 => i32::from_le_bytes(at(bytes, index)) as f32,
+            Self::I16 => i16::from_le_bytes(at(bytes, index)).into(),
+            Self::Byte => at::<1>(bytes, index)[0].into(),
         }
     }
 }
@@ -114,7 +122,7 @@ impl Storage {
         }
         // Every tensor has a copy.
         if key.len() > MAX_KEY {
-            return Err(format!("{key:.64?}: expected a key of at most {MAX_KEY} bytes, found {}", key.len()));
+            return Err(format!("{}: expected a key of at most {MAX_KEY} bytes, found {}", short(key), key.len()));
         }
         let total = size(arena, "storage length", total)?;
         let whole = Self { key: key.to_owned(), element, total, first: 0, len: total };

@@ -1,7 +1,7 @@
 //! What was saved in a file, as callers see it, and what they take of it.
 
 use crate::rebuild::View;
-use crate::value::{Arena, MAX_NODES, Node, Value};
+use crate::value::{Arena, MAX_NODES, Node, Value, short};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -71,14 +71,14 @@ impl Selection {
     /// A sentence if it is no tensor of floating-point numbers, if the name is taken, or if names are too long or many.
     pub fn add(&mut self, name: String, item: Item) -> Result<(), String> {
         let Some(view) = item.view() else {
-            return Err(format!("{name:.64?}: expected a tensor, found {item}"));
+            return Err(format!("{}: expected a tensor, found {item}", short(&name)));
         };
         let element = view.storage.element;
         if !element.is_float() {
-            return Err(format!("{name:.64?}: expected floating-point weights, found {element:?}"));
+            return Err(format!("{}: expected floating-point weights, found {element:?}", short(&name)));
         }
         if name.len() > MAX_NAME {
-            return Err(format!("{name:.64?}: expected a name of at most {MAX_NAME} bytes, found {}", name.len()));
+            return Err(format!("{}: expected a name of at most {MAX_NAME} bytes, found {}", short(&name), name.len()));
         }
         if self.0.len() >= MAX_TENSORS {
             return Err(format!("expected at most {MAX_TENSORS} tensors"));
@@ -120,7 +120,7 @@ struct Walk<'w> {
 impl Walk<'_> {
     fn dict(&mut self, dict: Item, depth: usize) -> Result<(), String> {
         if depth > MAX_DEPTH {
-            return Err(format!("{:.64?}: expected dicts at most {MAX_DEPTH} deep", self.name));
+            return Err(format!("{}: expected dicts at most {MAX_DEPTH} deep", short(&self.name)));
         }
         for (key, item) in dict.pairs().into_iter().flatten() {
             self.steps += 1;
@@ -132,7 +132,7 @@ impl Walk<'_> {
             let Some(key) = key.text().filter(|_| nested || float) else { continue };
             let len = self.name.len();
             if len + key.len() >= MAX_NAME {
-                return Err(format!("{key:.64?}: expected names of less than {MAX_NAME} bytes"));
+                return Err(format!("{}: expected names of less than {MAX_NAME} bytes", short(key)));
             }
             if len > 0 {
                 self.name.push('.');

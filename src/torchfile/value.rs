@@ -127,7 +127,7 @@ impl Arena {
     /// What a value is, for messages; never long.
     pub fn describe(&self, value: Value) -> String {
         match (value, self.node(value)) {
-            (_, Some(Node::Str(text))) => format!("{:?}", text.chars().take(64).collect::<String>()),
+            (_, Some(Node::Str(text))) => short(text),
             (_, Some(Node::Tuple(items))) => format!("a tuple of {}", items.len()),
             (_, Some(Node::List(items))) => format!("a list of {}", items.len()),
             (_, Some(Node::Dict(pairs))) => format!("a dict of {}", pairs.len()),
@@ -141,4 +141,9 @@ impl Arena {
             (Value::Global(v), _) => format!("{v:?}"),
         }
     }
+}
+
+/// The beginning of a text in quotes, for messages: files may hold texts of any length.
+pub(crate) fn short(text: &str) -> String {
+    format!("{:?}", text.chars().take(64).collect::<String>())
 }

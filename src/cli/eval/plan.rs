@@ -117,6 +117,10 @@ impl Plan {
             latencies: Vec::new(),
             runs: Vec::new(),
         };
+        for target in &targets {
+            let (width, height) = target.scene.size();
+            scorer.check_size([width, height].map(|n| n.div_ceil(target.stride))).context(target.name.clone())?;
+        }
         for (target, loaded) in targets.iter().flat_map(|target| models.iter().map(move |loaded| (target, loaded))) {
             let (width, height) = target.scene.size();
             let fits = loaded.model.features.check_size(height as usize, width as usize);
@@ -324,7 +328,7 @@ fn definitions(scorer: &Scorer) -> Definitions {
             .into(),
         ssim: scorer.ssim.describe().into(),
         lpips: scorer.describe_lpips(),
-        flip: "LDR-FLIP (Andersson et al. 2020), mean over the pixels, 67 pixels a degree.".into(),
+        flip: eval::flip::DESCRIPTION.into(),
         latency: "Seconds for the rays of an image, from cameras to colours in host memory, after a warm-up of about \
                   2000 rays; features of the source views, which are computed once a scene, are timed apart. Shares \
                   of the stages are from a sample of rays that is not part of the times."

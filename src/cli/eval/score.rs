@@ -1,14 +1,14 @@
 //! Likeness of an image and its photograph.
 
 use super::{Args, LpipsRange, hash};
+use crate::cli::compared::Truth;
 use anyhow::ensure;
 use eval::flip::flip;
 use eval::lpips::{Lpips, Range};
-use eval::mask::Mask;
 use eval::report::data::Scores;
 use eval::ssim::SsimKind;
 use eval::{psnr, ssim};
-use scene::{Image, View};
+use scene::Image;
 
 /// All metrics that are asked for.
 pub struct Scorer {
@@ -16,48 +16,6 @@ pub struct Scorer {
     pub ssim: SsimKind,
     lpips: Option<(Lpips, Range, String)>,
     threads: usize,
-}
-
-/// A photograph as it is compared.
-pub struct Truth {
-    /// The pixels of the stride.
-    pub image: Image,
-    /// Those that count, where not all do.
-    pub mask: Option<Mask>,
-}
-
-impl Truth {
-    /// Every `stride`-th pixel of a photograph and its mask.
-    ///
-    /// # Errors
-    /// If they cannot be read, or the mask leaves no pixel.
-    pub fn load(view: &View, stride: u32) -> anyhow::Result<Self> {
-        let image = view.load_image()?.every(stride);
-        let (width, height) = (view.camera.width, view.camera.height);
-        let mask = match view.load_mask()? {
-            None => None,
-            Some(all) => {
-                let pixels = (0..height).step_by(stride as usize).flat_map(|y| {
-                    let row = y as usize * width as usize;
-                    (0..width as usize).step_by(stride as usize).map(move |x| row + x)
-                });
-                let counted: Vec<bool> = pixels.map(|at| all[at]).collect();
-                let path = view.mask.clone().unwrap_or_default();
-                ensure!(
-                    counted.contains(&true),
-                    "{}: expected a pixel that counts among every {stride} in x and y, found none",
-                    path.display()
-                );
-                Some(Mask::new(image.width, image.height, counted)?)
-            }
-        };
-        Ok(Self { image, mask })
-    }
-
-    /// Part of the pixels that count, where not all do.
-    pub fn unmasked(&self) -> Option<f64> {
-        self.mask.as_ref().map(Mask::share)
-    }
 }
 
 impl Scorer {
@@ -82,6 +40,23 @@ impl Scorer {
             _ => None,
         };
         Ok(Self { ssim: args.ssim.unwrap_or(SsimKind::Gnt), lpips, threads: args.threads() })
+    }
+
+    /// Checks that images of `size`, width and height, are large enough for all metrics.
+    ///
+    /// # Errors
+    /// If they are not, naming metric and least size.
+    pub fn check_size(&self, size: [u32; 2]) -> anyhow::Result<()> {
+        let lpips = self.lpips.as_ref().map(|(lpips, ..)| (format!("LPIPS on {}", lpips.name()), lpips.min_size()));
+        let all = [(format!("SSIM {}", self.ssim), self.ssim.min_size())].into_iter().chain(lpips);
+        for (metric, least) in all {
+            let [width, height] = size;
+            ensure!(
+                width.min(height) >= least,
+                "expected images of at least {least}x{least} pixels for {metric}, found {width}x{height}"
+            );
+        }
+        Ok(())
     }
 
     /// Which LPIPS, such as `vgg, colours -1 to 1`.

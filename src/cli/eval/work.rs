@@ -2,19 +2,20 @@
 
 use super::plan::{Job, Loaded, Plan, Target};
 use super::record::{Files, Record};
-use super::score::{Scorer, Truth};
+use super::score::Scorer;
 use super::{Args, costs, hash, machine, output};
+use crate::cli::compared::{Truth, as_saved};
 use crate::cli::device::{Chosen, Device};
 use crate::cli::memory;
 use crate::cli::render::files::prepare_folder;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use eval::mask::Mask;
 use eval::power::Meter;
 use eval::report::data::{Case, ImageResult, ImageTime, Latency, Metrics, Settings as ReportSettings};
 use eval::report::merge::{finish, join_latency};
 use eval::report::sheet;
 use gnt::MlpKind;
-use gnt::renderer::{Rendered, Renderer, Settings};
+use gnt::renderer::{Renderer, Settings};
 use indicatif::ProgressBar;
 use scene::{Frame, Image};
 use std::path::PathBuf;
@@ -253,7 +254,8 @@ impl Work<'_> {
         let peak_memory = warm.peak.take().max(memory::peak());
         self.details = machine::details(&pair.device).or(self.details.take());
         self.rendered += 1;
-        let image = saved(&rendered, case, frame)?;
+        let (scene, model) = (&case.key.scene, &case.key.model);
+        let image = as_saved(&rendered.image, &format!("{model} on {scene}, image {}", frame.name))?;
         let result = ImageResult {
             index: index as u32,
             name: frame.name.clone(),
@@ -312,15 +314,4 @@ struct Warm {
 fn truth(target: &Target, frame: &Frame) -> anyhow::Result<Truth> {
     let view = frame.truth.and_then(|id| target.scene.views.get(id));
     Truth::load(view.with_context(|| format!("{}: expected a photograph, found none", frame.name))?, target.stride)
-}
-
-/// The image as its file has it.
-fn saved(rendered: &Rendered, case: &Case, frame: &Frame) -> anyhow::Result<Image> {
-    let image = &rendered.image;
-    if let Some(value) = image.data.iter().find(|value| !value.is_finite()) {
-        let (scene, model) = (&case.key.scene, &case.key.model);
-        bail!("{model} on {scene}, image {}: expected colours that are numbers, found {value}", frame.name);
-    }
-    let rounded = image.to_rgb8().iter().map(|value| f32::from(*value) / 255.0).collect();
-    Ok(Image::new(image.width, image.height, rounded)?)
 }

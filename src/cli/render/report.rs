@@ -1,6 +1,7 @@
 //! What a run of `shiftray render` tells: per frame, on the whole, as JSON and in words.
 
 use super::files::DepthFiles;
+use crate::cli::compared::{Truth, as_saved};
 use scene::{Image, View};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -95,17 +96,16 @@ pub struct Quality {
 }
 
 impl Quality {
-    /// Of an image as it is saved, in 8 bits, and every `stride`-th pixel of the photograph.
+    /// Of an image as it is saved, in 8 bits, and every `stride`-th pixel of the photograph that its mask lets count.
     ///
     /// # Errors
-    /// If the photograph cannot be read or has another size.
+    /// If the photograph or its mask cannot be read or has another size, or a colour is no number.
     pub fn measure(image: &Image, photograph: &View, stride: u32) -> anyhow::Result<Self> {
-        let truth = photograph.load_image()?.every(stride);
-        let rounded = image.to_rgb8().iter().map(|v| f32::from(*v) / 255.0).collect();
-        let image = Image::new(image.width, image.height, rounded)?;
+        let truth = Truth::load(photograph, stride)?;
+        let (image, reference, mask) = (as_saved(image, &photograph.name)?, &truth.image, truth.mask.as_ref());
         Ok(Self {
-            psnr: eval::psnr(&image, &truth, None)?,
-            ssim: eval::ssim(&image, &truth, eval::SsimKind::Gnt, None)?,
+            psnr: eval::psnr(&image, reference, mask)?,
+            ssim: eval::ssim(&image, reference, eval::SsimKind::Gnt, mask)?,
         })
     }
 }

@@ -82,6 +82,11 @@ impl Lpips {
         self.backbone.name()
     }
 
+    /// Least width and height of images.
+    pub fn min_size(&self) -> u32 {
+        self.backbone.min_size() as u32
+    }
+
     /// The distance of two images whose colours are clipped to `[0, 1]`: 0 for equal images, larger the more they differ.
     ///
     /// The features of five layers are compared pixel by pixel and averaged over the pixels of each layer; the distance is
@@ -117,8 +122,8 @@ impl Lpips {
     ) -> Result<[f64; TAPS]> {
         check(image, reference)?;
         Mask::check(mask, image)?;
-        let least = self.backbone.min_size();
-        if image.width.min(image.height) < least as u32 {
+        let least = self.min_size();
+        if image.width.min(image.height) < least {
             let (name, found) = (self.name(), format!("{}x{}", image.width, image.height));
             let expected = format!("at least {least}x{least} pixels for LPIPS on {name}");
             return Err(Error::Shape { what: "image", expected, found });

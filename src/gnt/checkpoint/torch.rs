@@ -67,7 +67,8 @@ fn select(root: Item) -> std::result::Result<Selection, String> {
         }
     }
     if selection.is_empty() {
-        let keys: Vec<_> = top.iter().take(5).map(|(key, _)| format!("{key:.64?}")).collect();
+        let keys: Vec<_> =
+            top.iter().take(5).map(|(key, _)| format!("{:?}", key.chars().take(64).collect::<String>())).collect();
         return Err(format!("expected the state dicts {NETWORKS:?}, found keys {}", keys.join(", ")));
     }
     Ok(selection)

@@ -248,6 +248,8 @@ fn encode(storage: &str, v: f32) -> Vec<u8> {
         "DoubleStorage" => f64::from(v).to_le_bytes().to_vec(),
         "LongStorage" => (v as i64).to_le_bytes().to_vec(),
         "IntStorage" => (v as i32).to_le_bytes().to_vec(),
+        "ShortStorage" => (v as i16).to_le_bytes().to_vec(),
+        "ByteStorage" | "CharStorage" | "BoolStorage" => vec![v as u8],
         _ => v.to_le_bytes().to_vec(),
     }
 }
