@@ -75,6 +75,8 @@ fn the_page_is_whole_and_loads_nothing() {
         "504 × 378",
         "1,234,567 weights",
         "shiftray-metrics/1",
+        "<th scope=\"col\">Look-ups</th>",
+        "3.81 MiB",
         &"5d".repeat(32),
     ] {
         assert!(page.contains(text), "{text}");

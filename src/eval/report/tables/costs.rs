@@ -1,8 +1,8 @@
 //! Tables of what images cost: time, memory, energy, and the work of the experts.
 
 use super::model;
-use crate::report::data::{Case, Latency, Metrics};
-use crate::report::figures::{self, NONE, Row, bytes, distinct, fixed, scene_label, significant, whole};
+use crate::report::data::{Case, Latency, Metrics, Operations};
+use crate::report::figures::{self, NONE, Row, bytes, distinct, fixed, scene_label, si, significant, whole};
 use crate::report::html::name;
 use crate::report::plots::costs::{STAGES, part_name, routed};
 use maud::{Markup, html};
@@ -157,9 +157,50 @@ pub fn energy(metrics: &Metrics) -> Markup {
             }
             p .note { "Means over scenes." }
         }
+        (operations(&rows))
         @if !metrics.definitions.energy.is_empty() {
             h3 { "What the model assumes and leaves out" }
             ul .biases { @for bias in &metrics.definitions.energy { li { (bias) } } }
+        }
+    }
+}
+
+/// Operations of a ray by kind, and what the matrices hold.
+fn operations(rows: &[Row]) -> Markup {
+    type Number = fn(&Operations) -> u64;
+    const KINDS: [(&str, Number); 4] = [
+        ("Multiplies", |o| o.multiplies),
+        ("Shifts", |o| o.shifts),
+        ("Additions", |o| o.additions),
+        ("Look-ups", |o| o.lookups),
+    ];
+    let mean = |row: &Row, number: Number, text: fn(f64) -> String| {
+        figures::mean(row.cases.iter().map(|case| number(&case.operations) as f64)).map_or(NONE.into(), text)
+    };
+    html! {
+        @if !rows.is_empty() {
+            h3 { "Operations of a ray" }
+            div .wide {
+                table .figures {
+                    thead {
+                        tr {
+                            th scope="col" { "Model" }
+                            @for (title, _) in KINDS { th scope="col" { (title) } }
+                            th scope="col" { "Matrices" }
+                        }
+                    }
+                    tbody {
+                        @for row in rows {
+                            tr {
+                                th scope="row" { (name(&row.label, row.colour())) }
+                                @for (_, number) in KINDS { td { (mean(row, number, si)) } }
+                                td { (mean(row, |o| o.weight_bytes, |b| bytes(b.round() as u64))) }
+                            }
+                        }
+                    }
+                }
+            }
+            p .note { "Of a ray whose samples are seen by all source views; means over scenes." }
         }
     }
 }
