@@ -2,8 +2,8 @@
 //! files of earlier versions.
 //!
 //! The pickle in a file is parsed for its structure. Tensors are taken by name; what nobody asks for, such as the state of
-//! an optimizer, is never read from the file. No more memory is taken than the file's size explains, and each way in which
-//! a file can be damaged or hostile ends in one [`Error`].
+//! an optimizer, is never read from the file. Memory is bounded by some twenty times the pickle, which has at most 16 MiB,
+//! and four times the file. Each way in which a file can be damaged or hostile ends in one [`Error`].
 
 mod container;
 mod error;

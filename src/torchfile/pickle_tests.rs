@@ -1,5 +1,6 @@
 use super::*;
 use crate::testing::Pickler;
+use crate::value::MAX_VIEWS;
 use proptest::prelude::*;
 
 fn refuse(pickle: &[u8], wanted: &str) {
@@ -136,6 +137,13 @@ fn copies_are_bounded() {
     let list = [b"](".as_slice(), &b"NN\x86".repeat(4000), b"eq\0"].concat();
     let dicts = b"ccollections\nOrderedDict\nh\0\x85R".repeat(MAX_NODES / 4000 + 1);
     refuse(&[&list[..], &dicts].concat(), &format!("dicts of at most {MAX_NODES} pairs in all"));
+    let storage = b"(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x09tQ";
+    let arguments = [b"(", &storage[..], b"K\0K\x09\x85K\x01\x85\x89ccollections\nOrderedDict\n)Rtq\x01"].concat();
+    let tensors = |count| {
+        [b"(ctorch._utils\n_rebuild_tensor_v2\nq\0", &arguments[..], b"]", &b"h\0h\x01Ra".repeat(count)].concat()
+    };
+    assert!(parse(&[&tensors(MAX_VIEWS)[..], b"t."].concat()).is_ok());
+    refuse(&tensors(MAX_VIEWS + 1), &format!("at most {MAX_VIEWS} tensors"));
 }
 
 /// Endless input of one kind ends at a bound, and deep nesting costs no stack.

@@ -6,6 +6,9 @@ use crate::rebuild::{Global, Storage, View};
 /// Most values; a network of 64 blocks with its optimizer state has about 100 000.
 pub(crate) const MAX_NODES: usize = 1 << 20;
 
+/// Most tensors; the same network has about 10 000.
+pub(crate) const MAX_VIEWS: usize = 1 << 17;
+
 /// A value: small ones in place, others by their place in the arena.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Value {
@@ -35,6 +38,8 @@ pub(crate) enum Node {
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
     nodes: Vec<Node>,
+    /// Tensors among them.
+    tensors: usize,
     /// Pairs that dicts have taken over from lists.
     copied: usize,
 }
@@ -44,6 +49,11 @@ impl Arena {
     pub fn add(&mut self, node: Node) -> Result<Value, String> {
         if self.nodes.len() >= MAX_NODES {
             return Err(format!("expected at most {MAX_NODES} values"));
+        }
+        // A few bytes make another tensor of a storage, and each is some hundred bytes large.
+        self.tensors += usize::from(matches!(node, Node::Tensor(_)));
+        if self.tensors > MAX_VIEWS {
+            return Err(format!("expected at most {MAX_VIEWS} tensors"));
         }
         self.nodes.push(node);
         Ok(Value::Node(self.nodes.len() - 1))

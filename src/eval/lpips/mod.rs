@@ -92,7 +92,8 @@ impl Lpips {
     /// The features of five layers are compared pixel by pixel and averaged over the pixels of each layer; the distance is
     /// the sum over layers. With a mask, pixels of a layer weigh as much as the part of them that the mask admits: it is
     /// averaged over areas to the size of each layer. Features see their surroundings, so what does not count can still
-    /// show in pixels that do. The result does not depend on the number of threads.
+    /// show in pixels that do. The result does not depend on the number of threads. With VGG about 800 bytes a pixel are
+    /// in use: 150 MB for 504 x 378 pixels.
     ///
     /// # Errors
     /// [`Error::Shape`] if the images are empty, differ in size or are too small for the network (VGG needs 16 x 16
