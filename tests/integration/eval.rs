@@ -126,6 +126,10 @@ fn parts_merge_into_the_whole() {
     };
     assert_eq!((1..=3).map(|part| counts(&format!("part-{part}"))).sum::<usize>(), 6);
     assert!((1..=3).all(|part| counts(&format!("part-{part}")) == 2));
+    let first = metrics(&place, "part-1");
+    let [some, none] = [0, 1].map(|case| &first["cases"][case]);
+    assert!(some["mean"]["psnr"].as_f64().unwrap() > 0.0);
+    assert!(none["images"].as_array().unwrap().is_empty() && none.get("mean").is_none(), "no mean of no images");
     place.ok("eval --merge part-3 part-1 part-2 --out merged --baseline whole/metrics.json --tolerance-psnr 0 --tolerance-likeness 0");
     assert_eq!(lasting(&place, "merged"), lasting(&place, "whole"));
     assert_eq!(metrics(&place, "merged")["runs"].as_array().unwrap().len(), 3);

@@ -163,7 +163,8 @@ pub struct Case {
     pub total: u32,
     /// The images, in the order of the split.
     pub images: Vec<ImageResult>,
-    /// Mean over the images.
+    /// Mean over the images; not written where a part of an evaluation has none of them.
+    #[serde(default, skip_serializing_if = "Scores::is_empty")]
     pub mean: Scores,
     /// Operations of one ray whose samples are seen by all source views.
     pub operations: Operations,
@@ -224,6 +225,13 @@ pub struct Operations {
     pub lookups: u64,
     /// Bytes of the matrices.
     pub weight_bytes: u64,
+}
+
+impl Scores {
+    /// The scores of no image. Images cannot have them: equal ones have an SSIM of 1, and others a FLIP above 0.
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Modelled energy of an image, feature network excluded.
