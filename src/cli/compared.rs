@@ -2,6 +2,7 @@
 
 use anyhow::{bail, ensure};
 use eval::mask::Mask;
+use scene::image::every_pixel;
 use scene::{Image, View};
 
 /// A photograph as it is compared.
@@ -19,15 +20,12 @@ impl Truth {
     /// If they cannot be read, or the mask leaves no pixel.
     pub fn load(view: &View, stride: u32) -> anyhow::Result<Self> {
         let image = view.load_image()?.every(stride);
-        let (width, height) = (view.camera.width, view.camera.height);
+        let size = (view.camera.width, view.camera.height);
         let mask = match view.load_mask()? {
             None => None,
             Some(all) => {
-                let pixels = (0..height).step_by(stride as usize).flat_map(|y| {
-                    let row = y as usize * width as usize;
-                    (0..width as usize).step_by(stride as usize).map(move |x| row + x)
-                });
-                let counted: Vec<bool> = pixels.map(|at| all[at]).collect();
+                let counts = |(x, y)| all[y as usize * size.0 as usize + x as usize];
+                let counted: Vec<bool> = every_pixel(size, stride).map(counts).collect();
                 let path = view.mask.clone().unwrap_or_default();
                 ensure!(
                     counted.contains(&true),

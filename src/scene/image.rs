@@ -46,11 +46,16 @@ impl Image {
     #[must_use]
     pub fn every(&self, stride: u32) -> Self {
         let stride = stride.max(1);
-        let columns = |y| (0..self.width).step_by(stride as usize).map(move |x| (x, y));
-        let pixels = (0..self.height).step_by(stride as usize).flat_map(columns);
+        let pixels = every_pixel((self.width, self.height), stride);
         let (width, height) = (self.width.div_ceil(stride), self.height.div_ceil(stride));
         Self { width, height, data: pixels.flat_map(|(x, y)| self.pixel(x, y)).collect() }
     }
+}
+
+/// Columns and rows 0, `stride`, 2·`stride`, .. of a width and height, row after row; a stride of 0 counts as 1.
+pub fn every_pixel((width, height): (u32, u32), stride: u32) -> impl Iterator<Item = (u32, u32)> {
+    let stride = stride.max(1) as usize;
+    (0..height).step_by(stride).flat_map(move |y| (0..width).step_by(stride).map(move |x| (x, y)))
 }
 
 #[cfg(test)]

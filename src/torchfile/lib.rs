@@ -17,6 +17,7 @@ mod value;
 
 pub use error::{Error, Result};
 pub use select::{Item, Selection};
+pub use value::short;
 
 use container::Container;
 use legacy::Legacy;

@@ -154,6 +154,6 @@ impl Arena {
 }
 
 /// The beginning of a text in quotes, for messages: files may hold texts of any length.
-pub(crate) fn short(text: &str) -> String {
+pub fn short(text: &str) -> String {
     format!("{:?}", text.chars().take(64).collect::<String>())
 }

@@ -61,10 +61,10 @@ pub fn adopt(args: &mut Args, baseline: &Metrics) -> anyhow::Result<()> {
 
 /// The baseline's folder with `-now` appended.
 pub fn folder_beside(baseline: &Path) -> PathBuf {
-    let folder = if baseline.is_dir() { Some(baseline) } else { baseline.parent() };
-    let folder = folder.filter(|folder| folder.file_name().is_some());
-    let name = folder.and_then(Path::file_name).map_or_else(|| "report".into(), |name| name.to_string_lossy());
-    folder.and_then(Path::parent).unwrap_or(Path::new("")).join(format!("{name}-now"))
+    let folder = output::folder(baseline);
+    let name = folder.file_name().map_or_else(|| "report".into(), |name| name.to_string_lossy());
+    let beside = if folder.file_name().is_some() { folder.parent() } else { None };
+    beside.unwrap_or(Path::new("")).join(format!("{name}-now"))
 }
 
 /// What is compared must not take the place of what it is compared with.
@@ -73,8 +73,7 @@ pub fn folder_beside(baseline: &Path) -> PathBuf {
 /// If the report's figures would.
 pub fn expect_another_folder(args: &Args) -> anyhow::Result<()> {
     let Some(baseline) = &args.baseline else { return Ok(()) };
-    let file = if baseline.is_dir() { baseline.join(output::METRICS) } else { baseline.clone() };
-    let (old, new) = (file.canonicalize(), args.out().join(output::METRICS).canonicalize());
+    let (old, new) = (output::file(baseline).canonicalize(), args.out().join(output::METRICS).canonicalize());
     if matches!((old, new), (Ok(old), Ok(new)) if old == new) {
         bail!("--out {}: expected another folder than the baseline's, found the same", args.out().display());
     }

@@ -31,9 +31,13 @@ fn of_case(case: &mut Case, config: &Config, accelerator: &mut Accelerator) -> a
     let share = shift_share(&case.routed);
     let rays = u64::from(case.size[0]) * u64::from(case.size[1]);
     let (mut operations, mut modelled) = (cost::Ops::default(), ModelledEnergy::default());
+    let mut weight_bytes = 0;
     for samples in passes {
         let (dense, after) = (steps::before(config, samples, views), steps::after(config, samples, views, share));
-        operations = operations + cost::Table::of(&after).total();
+        let total = cost::Table::of(&after).total();
+        operations = operations + total;
+        // The second pass has the same matrices.
+        weight_bytes = total.weight_bytes;
         let mut joules = |steps: &[_], op| energy::image(accelerator, steps, op, rays);
         let Cost { energy, .. } = joules(&after, Op::Multiply)?;
         modelled.joules += energy.total();
@@ -44,8 +48,6 @@ fn of_case(case: &mut Case, config: &Config, accelerator: &mut Accelerator) -> a
         modelled.dense_8_bit_joules += joules(&dense, Op::Multiply8)?.energy.total();
     }
     let cost::Ops { multiplies, shifts, additions, lookups, .. } = operations;
-    // The second pass has the same matrices.
-    let weight_bytes = cost::Table::of(&steps::after(config, samples, views, share)).total().weight_bytes;
     case.operations = Operations { multiplies, shifts, additions, lookups, weight_bytes };
     case.modelled = modelled;
     Ok(())

@@ -28,7 +28,9 @@ impl Started {
     /// If the program cannot read itself.
     pub fn finish(&self, args: &Args, device: &str, details: Option<String>, rendered: u64) -> anyhow::Result<Run> {
         // A system that tells nothing leaves these fields empty.
-        let system = System::new_with_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::everything())).ok();
+        let system =
+            System::new_with_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing().with_frequency()))
+                .ok();
         let cpus = system.as_ref().map(System::cpus).unwrap_or_default();
         let mhz = cpus.iter().map(sysinfo::Cpu::frequency).max().filter(|mhz| *mhz > 0);
         Ok(Run {

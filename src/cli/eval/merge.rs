@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> anyhow::Result<Metrics> {
     std::fs::create_dir_all(&out).with_context(|| format!("--out {}: cannot be created", out.display()))?;
     let mut absent = 0;
     for (path, (_, part)) in args.merge.iter().zip(&parts) {
-        let folder = if path.is_dir() { path.clone() } else { path.parent().unwrap_or(Path::new("")).to_owned() };
+        let folder = output::folder(path);
         for case in &part.cases {
             for image in &case.images {
                 for file in Files::new(&case.key, &image.name).all() {

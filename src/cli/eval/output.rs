@@ -9,7 +9,7 @@ use scene::view::{Alpha, read_image};
 use scene::write::write_bytes;
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// All figures.
 pub const METRICS: &str = "metrics.json";
@@ -19,12 +19,22 @@ pub const PAGE: &str = "report.html";
 /// Largest file of figures that is read.
 const MAX_BYTES: u64 = 1 << 30;
 
+/// The file of figures that a path means: itself, or the one in the folder of a report.
+pub fn file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(METRICS) } else { path.to_owned() }
+}
+
+/// The folder of the report that a path means.
+pub fn folder(path: &Path) -> &Path {
+    if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) }
+}
+
 /// Reads figures from a file, or from the folder of a report.
 ///
 /// # Errors
 /// If there are none, or they are of another format.
 pub fn read(path: &Path) -> anyhow::Result<Metrics> {
-    let file = if path.is_dir() { path.join(METRICS) } else { path.to_owned() };
+    let file = file(path);
     let name = file.display().to_string();
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(&file).with_context(|| name.clone())?;

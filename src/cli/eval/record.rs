@@ -3,7 +3,7 @@
 use super::hash;
 use anyhow::Context;
 use eval::report::data::{CaseKey, ImageResult, Latency};
-use scene::view::{Alpha, image_size, read_image};
+use scene::view::{Alpha, read_image};
 use scene::{Image, write};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -58,11 +58,10 @@ impl Files {
     /// The record and the image, if both are there, whole, and made of what `rendered` stands for.
     pub fn find(&self, out: &Path, rendered: &str) -> Option<(Record, Image)> {
         let record: Record = serde_json::from_slice(&std::fs::read(out.join(self.record())).ok()?).ok()?;
-        let image = out.join(self.image());
-        if record.rendered != rendered || !out.join(self.sheet()).is_file() || image_size(&image).is_err() {
+        if record.rendered != rendered || !out.join(self.sheet()).is_file() {
             return None;
         }
-        let image = read_image(&image, Alpha::Ignore).ok()?;
+        let image = read_image(&out.join(self.image()), Alpha::Ignore).ok()?;
         (hash::bytes(&image.to_rgb8()) == record.result.sha256).then_some((record, image))
     }
 

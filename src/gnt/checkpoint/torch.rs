@@ -6,7 +6,7 @@ use super::{Checkpoint, infer, problem_in};
 use crate::{Error, Model, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
-use torchfile::{Item, Selection};
+use torchfile::{Item, Selection, short};
 
 /// Names of the two networks of a checkpoint that are read, as keys and as prefixes.
 const NETWORKS: [&str; 2] = ["net_coarse", "feature_net"];
@@ -67,8 +67,7 @@ fn select(root: Item) -> std::result::Result<Selection, String> {
         }
     }
     if selection.is_empty() {
-        let keys: Vec<_> =
-            top.iter().take(5).map(|(key, _)| format!("{:?}", key.chars().take(64).collect::<String>())).collect();
+        let keys: Vec<_> = top.iter().take(5).map(|(key, _)| short(key)).collect();
         return Err(format!("expected the state dicts {NETWORKS:?}, found keys {}", keys.join(", ")));
     }
     Ok(selection)

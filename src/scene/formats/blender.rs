@@ -177,8 +177,7 @@ impl Transforms {
 /// Path of a frame's image; those without a known extension mean PNG files.
 fn image_path(root: &Path, file_path: &str) -> PathBuf {
     let path = root.join(file_path.strip_prefix("./").unwrap_or(file_path));
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    if matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg")) {
+    if super::is_image_name(&path) {
         return path;
     }
     // Appended rather than set: names such as `r_0.5` have a point of their own.

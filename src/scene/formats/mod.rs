@@ -162,14 +162,18 @@ fn list_images(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let path = entry.map_err(io)?.path();
-        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-        let known = matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"));
-        if known && !file_name(&path).starts_with('.') && path.is_file() {
+        if is_image_name(&path) && !file_name(&path).starts_with('.') && path.is_file() {
             paths.push(path);
         }
     }
     paths.sort();
     Ok(paths)
+}
+
+/// Whether the extension is that of an image format that is read.
+fn is_image_name(path: &Path) -> bool {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"))
 }
 
 /// The size that all images share.

@@ -17,13 +17,24 @@ pub const STAGES: [(&str, &str); 7] = [
     ("head", "head"),
 ];
 
+/// How many operations of a kind there are.
+pub type Number = fn(&Operations) -> u64;
+
+/// The kinds of operations.
+pub const OPERATIONS: [(&str, Number); 4] = [
+    ("multiplies", |o| o.multiplies),
+    ("shifts", |o| o.shifts),
+    ("additions", |o| o.additions),
+    ("look-ups", |o| o.lookups),
+];
+
 /// Operations of a ray by kind.
 pub fn operations(rows: &[Row]) -> Plot {
     let title = "Operations of a ray";
-    let kinds = [("multiplies", MULTIPLY), ("shifts", SHIFT), ("additions", KINDS[0]), ("look-ups", KINDS[3])];
-    let counts: [fn(&Operations) -> u64; 4] = [|o| o.multiplies, |o| o.shifts, |o| o.additions, |o| o.lookups];
+    let colours = [MULTIPLY, SHIFT, KINDS[0], KINDS[3]];
+    let kinds: [(&str, Rgb); 4] = std::array::from_fn(|i| (OPERATIONS[i].0, colours[i]));
     let parts = |row: &Row| {
-        let parts = counts.iter().map(|count| case_mean(row, |case| count(&case.operations) as f64));
+        let parts = OPERATIONS.iter().map(|(_, count)| case_mean(row, |case| count(&case.operations) as f64));
         parts.collect::<Option<Vec<f64>>>()
     };
     let bar = |(name, parts)| bar(name, parts, si, "");
@@ -32,7 +43,7 @@ pub fn operations(rows: &[Row]) -> Plot {
         return Plot::new(title, "Left out: no operations were counted.");
     }
     let note = "A ray whose samples are seen by all source views; mean over scenes.";
-    let svg = stacks(title, &kinds.map(|k| k.1), &bars, Layout::Amounts("operations"));
+    let svg = stacks(title, &colours, &bars, Layout::Amounts("operations"));
     Plot::new(title, note).drawn(legend(&kinds), svg)
 }
 
@@ -164,7 +175,8 @@ pub fn part_name(index: usize) -> String {
     format!("block {} {}", index / 2, if index.is_multiple_of(2) { "view" } else { "ray" })
 }
 
-fn case_mean(row: &Row, value: impl Fn(&Case) -> f64) -> Option<f64> {
+/// Mean over the cases of a row.
+pub fn case_mean(row: &Row, value: impl Fn(&Case) -> f64) -> Option<f64> {
     mean(row.cases.iter().map(|case| value(case)))
 }
 

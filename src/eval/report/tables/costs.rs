@@ -1,10 +1,10 @@
 //! Tables of what images cost: time, memory, energy, and the work of the experts.
 
 use super::model;
-use crate::report::data::{Case, Latency, Metrics, Operations};
+use crate::report::data::{Latency, Metrics};
 use crate::report::figures::{self, NONE, Row, bytes, distinct, fixed, scene_label, si, significant, whole};
 use crate::report::html::name;
-use crate::report::plots::costs::{STAGES, part_name, routed};
+use crate::report::plots::costs::{Number, OPERATIONS, STAGES, case_mean, part_name, routed};
 use maud::{Markup, html};
 
 /// Times, memory and stages of every case.
@@ -18,6 +18,11 @@ pub fn latency(metrics: &Metrics) -> Markup {
             td .left { (model(metrics, &l.key)) }
             td { (l.key.views) }
         }
+    };
+    let heads = html! {
+        th scope="col" { "Scene" }
+        th scope="col" .left { "Model" }
+        th scope="col" { "Views" }
     };
     let share = |l: &Latency, stage: &str| {
         let share = l.stages.iter().find(|(name, _)| name == stage);
@@ -34,9 +39,7 @@ pub fn latency(metrics: &Metrics) -> Markup {
             table .figures {
                 thead {
                     tr {
-                        th scope="col" { "Scene" }
-                        th scope="col" .left { "Model" }
-                        th scope="col" { "Views" }
+                        (heads)
                         th scope="col" .left { "Device" }
                         @for title in ["Threads", "Timed", "Median", "p95", "Fastest", "Slowest", "Rays/s"] {
                             th scope="col" { (title) }
@@ -74,9 +77,7 @@ pub fn latency(metrics: &Metrics) -> Markup {
                 table .figures {
                     thead {
                         tr {
-                            th scope="col" { "Scene" }
-                            th scope="col" .left { "Model" }
-                            th scope="col" { "Views" }
+                            (heads)
                             @for (_, title) in &STAGES[1..] { th scope="col" { (title) } }
                         }
                     }
@@ -99,16 +100,15 @@ pub fn latency(metrics: &Metrics) -> Markup {
 /// Modelled and measured energy with what the model leaves out.
 pub fn energy(metrics: &Metrics) -> Markup {
     let rows = figures::rows(metrics);
-    let mean = |row: &Row, value: &dyn Fn(&Case) -> f64| figures::mean(row.cases.iter().map(|case| value(case)));
     let joules = |row: &Row| {
-        let all = mean(row, &|c| c.modelled.joules);
-        let dense = mean(row, &|c| c.modelled.dense_joules);
+        let all = case_mean(row, |c| c.modelled.joules);
+        let dense = case_mean(row, |c| c.modelled.dense_joules);
         let parts = [
-            mean(row, &|c| c.modelled.memory),
-            mean(row, &|c| c.modelled.on_chip),
-            mean(row, &|c| c.modelled.compute),
+            case_mean(row, |c| c.modelled.memory),
+            case_mean(row, |c| c.modelled.on_chip),
+            case_mean(row, |c| c.modelled.compute),
             dense,
-            mean(row, &|c| c.modelled.dense_8_bit_joules),
+            case_mean(row, |c| c.modelled.dense_8_bit_joules),
         ];
         let text = |value: Option<f64>| value.map_or(NONE.to_owned(), significant);
         let ratio = all.zip(dense).map(|(all, dense)| 100.0 * (all / dense)).filter(|share| share.is_finite());
@@ -167,15 +167,8 @@ pub fn energy(metrics: &Metrics) -> Markup {
 
 /// Operations of a ray by kind, and what the matrices hold.
 fn operations(rows: &[Row]) -> Markup {
-    type Number = fn(&Operations) -> u64;
-    const KINDS: [(&str, Number); 4] = [
-        ("Multiplies", |o| o.multiplies),
-        ("Shifts", |o| o.shifts),
-        ("Additions", |o| o.additions),
-        ("Look-ups", |o| o.lookups),
-    ];
     let mean = |row: &Row, number: Number, text: fn(f64) -> String| {
-        figures::mean(row.cases.iter().map(|case| number(&case.operations) as f64)).map_or(NONE.into(), text)
+        case_mean(row, |case| number(&case.operations) as f64).map_or(NONE.into(), text)
     };
     html! {
         @if !rows.is_empty() {
@@ -185,7 +178,7 @@ fn operations(rows: &[Row]) -> Markup {
                     thead {
                         tr {
                             th scope="col" { "Model" }
-                            @for (title, _) in KINDS { th scope="col" { (title) } }
+                            @for title in ["Multiplies", "Shifts", "Additions", "Look-ups"] { th scope="col" { (title) } }
                             th scope="col" { "Matrices" }
                         }
                     }
@@ -193,7 +186,7 @@ fn operations(rows: &[Row]) -> Markup {
                         @for row in rows {
                             tr {
                                 th scope="row" { (name(&row.label, row.colour())) }
-                                @for (_, number) in KINDS { td { (mean(row, number, si)) } }
+                                @for (_, number) in OPERATIONS { td { (mean(row, number, si)) } }
                                 td { (mean(row, |o| o.weight_bytes, |b| bytes(b.round() as u64))) }
                             }
                         }
