@@ -143,7 +143,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         importance: settings.importance,
         path: path_name(&args.path),
         depth_range: [near, far],
-        scene_scale: scene.scale,
+        scene_scale: scene.scene_from_file.scale as f32,
         // One scale for all frames; the farthest depth is the highest level.
         depth_png_scale: args.depth.then_some(f32::from(u16::MAX) / far),
         frames: Vec::with_capacity(frames.len()),

@@ -12,6 +12,7 @@ pub mod procedural;
 pub mod resample;
 pub mod scene;
 pub mod select;
+mod similarity;
 #[cfg(test)]
 mod testing;
 pub mod view;
@@ -24,6 +25,7 @@ pub use formats::{LoadOptions, Split};
 pub use image::Image;
 pub use locate::locate;
 pub use paths::{Frame, PathKind};
-pub use scene::{FAR_EVAL, FAR_RENDER, Scene, SceneKind, SourceOrder};
+pub use scene::{FAR_EVAL, FAR_RENDER, Format, Scene, SourceOrder};
 pub use select::nearest_sources;
+pub use similarity::Similarity;
 pub use view::{Alpha, View};

@@ -1,6 +1,6 @@
 //! A set of posed photographs and how they may be used.
 
-use crate::{Split, View};
+use crate::{Similarity, Split, View};
 use std::path::PathBuf;
 
 /// Far bound multiplier for held-out views and training.
@@ -8,16 +8,26 @@ pub const FAR_EVAL: f32 = 1.6;
 /// Far bound multiplier for camera paths away from the photographs.
 pub const FAR_RENDER: f32 = 1.5;
 
-/// Where a scene comes from; decides depth range and conventions.
+/// The layout of files that a scene was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SceneKind {
-    /// Forward-facing photographs with depth bounds, recentred and rescaled so that the nearest bound is 4/3.
+pub enum Format {
+    /// `poses_bounds.npy` beside folders of images.
     Llff,
-    /// A synthetic object around the origin, seen between depths 2 and 6.
+    /// `transforms_train.json` and its kind, one file a split.
     Blender,
-    /// Photographs with free poses. Around what the cameras look at, if they look at one place, else recentred as
-    /// [`Llff`](Self::Llff); rescaled so that the near bound is 4/3.
+    /// One `transforms.json`.
     Nerfstudio,
+}
+
+impl Format {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Llff => "llff",
+            Self::Blender => "blender",
+            Self::Nerfstudio => "nerfstudio",
+        }
+    }
 }
 
 /// What "nearest" means when source views are chosen.
@@ -36,8 +46,8 @@ pub struct Scene {
     pub name: String,
     /// Its folder.
     pub root: PathBuf,
-    /// Where it comes from.
-    pub kind: SceneKind,
+    /// The layout that it was read from; what follows from it stands in other fields.
+    pub format: Format,
     /// All views; they share one image size.
     pub views: Vec<View>,
     /// Indices of the views that may be sources when held-out views are rendered.
@@ -52,8 +62,10 @@ pub struct Scene {
     pub near: f32,
     /// Largest depth bound of all views in scene units.
     pub far: f32,
-    /// Scene units per unit of the scene's files.
-    pub scale: f32,
+    /// Whether the depth bounds are those of points that were seen, so that samples must go beyond them.
+    pub bounds_are_tight: bool,
+    /// From the coordinates of the scene's files to those of the cameras here.
+    pub scene_from_file: Similarity,
     /// How source views are ranked.
     pub order: SourceOrder,
     /// What looked odd while loading; for the user to read.
@@ -61,16 +73,12 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Depth range `[near, far]` to sample: `[0.9·near, far_factor·far]` for LLFF scenes, `[2, 6]` for Blender scenes
-    /// and `[near, far]` for nerfstudio scenes, whose bounds are wide already.
+    /// Depth range `[near, far]` to sample: `[0.9·near, far_factor·far]` where [bounds are
+    /// tight](Self::bounds_are_tight), else `[near, far]`.
     ///
     /// The factor is [`FAR_EVAL`] for held-out views and [`FAR_RENDER`] for other camera paths.
     pub fn depth_range(&self, far_factor: f32) -> [f32; 2] {
-        match self.kind {
-            SceneKind::Llff => [0.9 * self.near, far_factor * self.far],
-            SceneKind::Blender => [2.0, 6.0],
-            SceneKind::Nerfstudio => [self.near, self.far],
-        }
+        if self.bounds_are_tight { [0.9 * self.near, far_factor * self.far] } else { [self.near, self.far] }
     }
 
     /// Width and height that all images share; zero if there are no views.

@@ -1,6 +1,6 @@
 //! Scenes and fixtures for tests.
 
-use crate::{Alpha, Camera, Scene, SceneKind, SourceOrder, Split, View};
+use crate::{Alpha, Camera, Format, Scene, Similarity, SourceOrder, Split, View};
 use glam::{Mat4, Vec2, Vec3};
 use safetensors::SafeTensors;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ pub fn scene_of(cameras: Vec<Camera>) -> Scene {
     Scene {
         name: "test".into(),
         root: PathBuf::new(),
-        kind: SceneKind::Llff,
+        format: Format::Llff,
         views: views.collect(),
         source_ids,
         held_out,
@@ -46,7 +46,8 @@ pub fn scene_of(cameras: Vec<Camera>) -> Scene {
         pose_files: Vec::new(),
         near: 1.0,
         far: 10.0,
-        scale: 1.0,
+        bounds_are_tight: true,
+        scene_from_file: Similarity::IDENTITY,
         order: SourceOrder::Distance,
         warnings: Vec::new(),
     }

@@ -159,6 +159,6 @@ impl TrainingScene {
         }
         let (w, h) = (view.camera.width as usize, view.camera.height as usize);
         let depth = scene::depth::read_npy(&path, (w, h))?;
-        Ok(Some(depth.into_iter().map(|z| z * self.scene.scale).collect()))
+        Ok(Some(depth.into_iter().map(|z| z * self.scene.scene_from_file.scale as f32).collect()))
     }
 }

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use eval::report::data::{Case, CaseKey, Definitions, FORMAT, Metrics, ModelInfo, SceneInfo, Settings, Shard};
 use gnt::Model;
 use scene::formats::Split;
-use scene::{FAR_EVAL, Frame, LoadOptions, PathKind, Scene, SceneKind, paths};
+use scene::{FAR_EVAL, Format, Frame, LoadOptions, PathKind, Scene, paths};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -224,7 +224,7 @@ impl Target {
             (Some(stride), ..) => stride,
             (None, Some(_), _) => 1,
             // The script's stride of 2 is meant for Blender images of 800x800.
-            (None, None, 0) if scene.kind == SceneKind::Blender && scene.size().0 >= 800 => 2,
+            (None, None, 0) if scene.format == Format::Blender && scene.size().0 >= 800 => 2,
             (None, None, stride) => stride.max(1),
         };
         let frames = paths::frames(&scene, &PathKind::Test, args.images.map(|n| n as usize), 1.0)?;
@@ -249,15 +249,10 @@ fn scene_info(given: &str, name: &str, targets: &[Target]) -> anyhow::Result<Sce
     warnings.iter().for_each(|warning| eprintln!("warning: {name}: {warning}"));
     let photographs: HashSet<&Path> =
         targets.iter().flat_map(|t| t.scene.views.iter().map(|view| view.path.as_path())).collect();
-    let kind = match targets.first().map(|t| t.scene.kind) {
-        Some(SceneKind::Blender) => "blender",
-        Some(SceneKind::Nerfstudio) => "nerfstudio",
-        _ => "llff",
-    };
     Ok(SceneInfo {
         name: name.to_owned(),
         given: given.to_owned(),
-        kind: kind.into(),
+        kind: targets.first().map_or("", |t| t.scene.format.name()).into(),
         sha256: match targets {
             [one] => one.sha256.clone(),
             several => hash::json(&several.iter().map(|t| &t.sha256).collect::<Vec<_>>())?,

@@ -4,7 +4,7 @@
 
 use super::{LoadOptions, Split, format_error, masks, split};
 use crate::pose::flip_axes;
-use crate::{Alpha, Camera, Error, Result, Scene, SceneKind, SourceOrder, View};
+use crate::{Alpha, Camera, Error, Format, Result, Scene, Similarity, SourceOrder, View};
 use glam::{DMat4, Vec2};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -106,7 +106,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     Ok(Scene {
         name: super::scene_name(root),
         root: root.to_owned(),
-        kind: SceneKind::Blender,
+        format: Format::Blender,
         source_ids: (0..num_train).collect(),
         held_out: (num_train..views.len()).collect(),
         split: wanted,
@@ -114,7 +114,8 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         views,
         near: DEPTHS[0],
         far: DEPTHS[1],
-        scale: 1.0,
+        bounds_are_tight: false,
+        scene_from_file: Similarity::IDENTITY,
         order: SourceOrder::Direction,
         warnings,
     })

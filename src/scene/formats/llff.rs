@@ -7,7 +7,7 @@
 
 use super::{LoadOptions, file_name, format_error, masks, npy};
 use crate::pose::{Mean, flip_axes};
-use crate::{Alpha, Camera, Error, Result, Scene, SceneKind, SourceOrder, View};
+use crate::{Alpha, Camera, Error, Format, Result, Scene, Similarity, SourceOrder, View};
 use glam::{DMat3, DMat4, DVec3, Vec2};
 use std::path::{Path, PathBuf};
 
@@ -66,7 +66,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     Ok(Scene {
         name: super::scene_name(root),
         root: root.to_owned(),
-        kind: SceneKind::Llff,
+        format: Format::Llff,
         near: posed.bounds.iter().map(|b| b[0]).fold(f32::INFINITY, f32::min),
         far: posed.bounds.iter().map(|b| b[1]).fold(0.0, f32::max),
         views,
@@ -74,7 +74,8 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         held_out,
         split: wanted,
         pose_files: vec![file],
-        scale: posed.scale,
+        bounds_are_tight: true,
+        scene_from_file: posed.scene_from_file,
         order: SourceOrder::Distance,
         warnings,
     })
@@ -145,8 +146,7 @@ fn missing(root: &Path, expected: &str) -> Error {
 struct Posed {
     cameras: Vec<Camera>,
     bounds: Vec<[f32; 2]>,
-    /// Scene units per unit of the file.
-    scale: f32,
+    scene_from_file: Similarity,
 }
 
 impl Posed {
@@ -181,25 +181,20 @@ impl Posed {
         let nearest = rows.iter().map(|r| r[15] as f32).fold(f32::INFINITY, f32::min);
         let scale = 1.0 / (f64::from(nearest) * 0.75);
         let bounds = rows.iter().map(|r| [15, 16].map(|c| (f64::from(r[c] as f32) * scale) as f32)).collect::<Vec<_>>();
-        for pose in &mut poses {
-            // Stored as f32 between the steps, as in the reference.
-            let center = (pose.w_axis.truncate() * scale).as_vec3();
-            pose.w_axis = center.as_dvec3().extend(1.0);
-        }
         let average = Mean::of(&poses).pose().unwrap_or_else(|| {
             warnings.push("the cameras look all ways, so the first one is taken as the average".to_owned());
             poses[0]
         });
-        let recentre = average.inverse();
+        let scene_from_file = Similarity::recentre(average, scale);
         for (i, (camera, pose)) in intrinsics.iter_mut().zip(&poses).enumerate() {
-            camera.world_from_camera = flip_axes(recentre * *pose).as_mat4();
+            camera.world_from_camera = flip_axes(scene_from_file.pose(*pose)).as_mat4();
             camera.validate(&what(i))?;
             if !bounds[i][1].is_finite() {
                 let problem = format!("expected bounds of one magnitude, found a far bound of {}", rows[i][16]);
                 return Err(Error::Camera { what: what(i), problem });
             }
         }
-        Ok(Self { cameras: intrinsics, bounds, scale: scale as f32 })
+        Ok(Self { cameras: intrinsics, bounds, scene_from_file })
     }
 }
 

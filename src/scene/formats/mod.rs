@@ -10,7 +10,7 @@ mod split;
 
 pub use split::Split;
 
-use crate::{Error, Result, Scene, SceneKind, View, view};
+use crate::{Error, Format, Result, Scene, View, view};
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
@@ -46,10 +46,10 @@ impl Default for LoadOptions {
 /// [`Error::Scene`] if the folder holds no known format or not the split that is asked for; otherwise as
 /// [`llff::load`], [`blender::load`] and [`nerfstudio::load`].
 pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
-    let mut scene = match kind(root)? {
-        SceneKind::Llff => llff::load(root, options),
-        SceneKind::Blender => blender::load(root, options),
-        SceneKind::Nerfstudio => nerfstudio::load(root, options),
+    let mut scene = match format(root)? {
+        Format::Llff => llff::load(root, options),
+        Format::Blender => blender::load(root, options),
+        Format::Nerfstudio => nerfstudio::load(root, options),
     }?;
     keep_apart(&mut scene);
     Ok(scene)
@@ -78,10 +78,10 @@ fn keep_apart(scene: &mut Scene) {
 /// [`Error::Scene`] if the folder holds no known format; [`Error::Io`] or [`Error::Format`] if the split is in a file
 /// that cannot be read.
 pub fn splits(root: &Path) -> Result<Vec<Split>> {
-    match kind(root)? {
-        SceneKind::Llff => Ok(vec![Split::HeldOut]),
-        SceneKind::Blender => Ok(blender::splits(root)),
-        SceneKind::Nerfstudio => nerfstudio::splits(root),
+    match format(root)? {
+        Format::Llff => Ok(vec![Split::HeldOut]),
+        Format::Blender => Ok(blender::splits(root)),
+        Format::Nerfstudio => nerfstudio::splits(root),
     }
 }
 
@@ -93,14 +93,14 @@ pub fn files(scene: &Scene) -> Vec<PathBuf> {
 }
 
 /// Which format the folder holds.
-fn kind(root: &Path) -> Result<SceneKind> {
-    const FILES: [(&str, SceneKind); 3] = [
-        (llff::POSE_FILE, SceneKind::Llff),
-        (blender::TRAIN_FILE, SceneKind::Blender),
-        (nerfstudio::POSE_FILE, SceneKind::Nerfstudio),
+fn format(root: &Path) -> Result<Format> {
+    const FILES: [(&str, Format); 3] = [
+        (llff::POSE_FILE, Format::Llff),
+        (blender::TRAIN_FILE, Format::Blender),
+        (nerfstudio::POSE_FILE, Format::Nerfstudio),
     ];
-    if let Some((_, kind)) = FILES.into_iter().find(|(file, _)| root.join(file).exists()) {
-        return Ok(kind);
+    if let Some((_, format)) = FILES.into_iter().find(|(file, _)| root.join(file).exists()) {
+        return Ok(format);
     }
     let problem = if root.is_dir() { "no known scene" } else { "no folder" };
     Err(Error::Scene(format!(

@@ -13,9 +13,9 @@ mod file;
 use super::range::Range;
 use super::{LoadOptions, Split, format_error, masks, split};
 use crate::pose::{Mean, flip_axes};
-use crate::{Alpha, Camera, Error, Result, Scene, SceneKind, SourceOrder, View};
+use crate::{Alpha, Camera, Error, Format, Result, Scene, Similarity, SourceOrder, View};
 use file::{Lens, Stored, TransformFrame, Transforms};
-use glam::{DMat4, DVec2, DVec3};
+use glam::{DMat4, DVec2};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -66,7 +66,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
 
     let world = World::new(&file, &transforms, &poses, &mut warnings)?;
     for (i, (camera, pose)) in cameras.iter_mut().zip(&poses).enumerate() {
-        camera.world_from_camera = flip_axes(world.place(*pose)).as_mat4();
+        camera.world_from_camera = flip_axes(world.scene_from_file.pose(*pose)).as_mat4();
         camera.validate(&what(i))?;
     }
     let views = frames.views(&cameras, &lenses, stored_size, world.bounds);
@@ -74,7 +74,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     Ok(Scene {
         name: super::scene_name(root),
         root: root.to_owned(),
-        kind: SceneKind::Nerfstudio,
+        format: Format::Nerfstudio,
         views,
         source_ids: parts.sources,
         held_out: parts.held_out,
@@ -82,7 +82,8 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         pose_files: vec![file],
         near: world.bounds[0],
         far: world.bounds[1],
-        scale: world.scale as f32,
+        bounds_are_tight: false,
+        scene_from_file: world.scene_from_file,
         order: SourceOrder::Distance,
         warnings,
     })
@@ -256,10 +257,7 @@ fn camera(pose: DMat4, lens: &Lens, stored: (u32, u32), size: (u32, u32)) -> Cam
 
 /// The scene's frame and bounds.
 struct World {
-    /// From the file's frame, before scaling.
-    recentre: DMat4,
-    /// Scene units per unit of the file.
-    scale: f64,
+    scene_from_file: Similarity,
     /// Near and far bound in scene units.
     bounds: [f32; 2],
 }
@@ -285,26 +283,17 @@ impl World {
             );
             return Err(format_error(file, problem));
         }
-        let recentre = match range.and_then(|r| r.focus) {
-            Some(focus) => DMat4::from_translation(-focus),
+        let origin = match range.and_then(|r| r.focus) {
+            Some(focus) => DMat4::from_translation(focus),
             None => {
                 let mean = Mean::of(poses);
-                let average = mean.pose().unwrap_or_else(|| {
+                mean.pose().unwrap_or_else(|| {
                     warnings.push("the cameras look all ways, so the axes stay as they are in the file".to_owned());
                     DMat4::from_translation(mean.center)
-                });
-                average.inverse()
+                })
             }
         };
-        Ok(Self { recentre, scale, bounds: [NEAR as f32, scaled] })
-    }
-
-    /// A pose in the scene's frame.
-    fn place(&self, pose: DMat4) -> DMat4 {
-        let mut pose = self.recentre * pose;
-        let center: DVec3 = pose.w_axis.truncate() * self.scale;
-        pose.w_axis = center.extend(1.0);
-        pose
+        Ok(Self { scene_from_file: Similarity::recentre(origin, scale), bounds: [NEAR as f32, scaled] })
     }
 }
 

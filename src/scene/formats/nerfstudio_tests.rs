@@ -4,6 +4,7 @@ use super::*;
 use crate::pose::{look_along, opengl_pose};
 use crate::{FAR_EVAL, FAR_RENDER};
 use ::image::{GrayImage, Luma};
+use glam::DVec3;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -69,11 +70,11 @@ fn edited(shared: &[(&str, Value)], own: &[(&str, Value)]) -> Value {
 fn the_place_that_is_looked_at_becomes_the_origin() {
     let scene = scene(&ring(9), LoadOptions::default());
     assert!(scene.warnings.is_empty(), "{:?}", scene.warnings);
-    assert_eq!((scene.kind, scene.views.len(), scene.size()), (SceneKind::Nerfstudio, 9, (31, 33)));
+    assert_eq!((scene.format, scene.views.len(), scene.size()), (Format::Nerfstudio, 9, (31, 33)));
     assert_eq!((scene.held_out.as_slice(), scene.source_ids.len()), ([0, 8].as_slice(), 7));
     assert_eq!((scene.split, scene.views[3].name.as_str()), (Some(Split::HeldOut), "03"));
     // Half the distance is near, and that is 4/3.
-    assert!((scene.scale as f64 * DISTANCE - 8.0 / 3.0).abs() < 1e-6, "{}", scene.scale);
+    assert!((scene.scene_from_file.scale * DISTANCE - 8.0 / 3.0).abs() < 1e-6, "{:?}", scene.scene_from_file);
     assert_eq!(scene.depth_range(FAR_EVAL), scene.depth_range(FAR_RENDER));
     assert!((scene.near - 4.0 / 3.0).abs() < TOLERANCE && (scene.far / scene.near - 16.0).abs() < TOLERANCE);
     for view in &scene.views {
@@ -112,7 +113,7 @@ fn cameras_that_face_one_way_are_recentred_as_llff() {
 fn bounds_in_the_file_count() {
     let options = LoadOptions::default();
     let wide = scene(&edited(&[("near", json!(0.5)), ("far", json!(50.0))], &[]), options);
-    assert!((wide.far / wide.near - 100.0).abs() < 1e-3 && (wide.scale - 4.0 / 1.5).abs() < TOLERANCE);
+    assert!((wide.far / wide.near - 100.0).abs() < 1e-3 && (wide.scene_from_file.scale - 4.0 / 1.5).abs() < 1e-4);
     let near = scene(&edited(&[("near", json!(0.5))], &[]), options);
     assert!((near.far / near.near - 80.0).abs() < 1e-3, "{}", near.far);
     // One camera tells no depth, but may be told.

@@ -1,7 +1,7 @@
 //! A path through the cameras of the photographs.
 
 use super::Frame;
-use crate::{Camera, Error, Result, Scene, SceneKind};
+use crate::{Camera, Error, Format, Result, Scene};
 use glam::{DMat3, DMat4, DQuat, DVec3};
 
 /// `count` frames from the first view's camera to the last one's, in order: centres on a Catmull-Rom spline, rotations
@@ -12,9 +12,9 @@ use glam::{DMat3, DMat4, DQuat, DVec3};
 /// # Errors
 /// [`Error::Scene`] if the scene has no views.
 pub fn frames(scene: &Scene, count: usize) -> Result<Vec<Frame>> {
-    let ids: Vec<usize> = match scene.kind {
-        SceneKind::Llff | SceneKind::Nerfstudio => (0..scene.views.len()).collect(),
-        SceneKind::Blender => scene.source_ids.clone(),
+    let ids: Vec<usize> = match scene.format {
+        Format::Llff | Format::Nerfstudio => (0..scene.views.len()).collect(),
+        Format::Blender => scene.source_ids.clone(),
     };
     let keys: Vec<Camera> = ids.iter().map(|&i| scene.views[i].camera).collect();
     if keys.is_empty() {

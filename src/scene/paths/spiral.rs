@@ -2,7 +2,7 @@
 
 use super::Frame;
 use crate::pose::{Mean, flip_axes, look_along, opengl_pose};
-use crate::{Error, Result, Scene, SceneKind};
+use crate::{Error, Format, Result, Scene};
 use glam::{DMat4, DVec3, DVec4};
 
 /// Turns of the usual spiral.
@@ -18,7 +18,7 @@ pub const DEFAULT_TURNS: f64 = 2.0;
 /// [`Error::Scene`] if the scene is not forward-facing or has no usable average camera, or `turns` is not finite.
 pub fn frames(scene: &Scene, count: usize, turns: f64) -> Result<Vec<Frame>> {
     let fail = |problem: &str| Error::Scene(format!("{}: {problem}", scene.name));
-    if scene.kind != SceneKind::Llff {
+    if scene.format != Format::Llff {
         return Err(fail("a spiral needs a forward-facing scene; expected orbit, test or interpolate for this one"));
     }
     if !turns.is_finite() {
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn object_scenes_are_pointed_to_other_paths() {
         let mut scene = testing::scene(&[Vec3::X, Vec3::Y]);
-        scene.kind = SceneKind::Blender;
+        scene.format = Format::Blender;
         assert!(frames(&scene, 3, 2.0).unwrap_err().to_string().contains("orbit"));
     }
 }
