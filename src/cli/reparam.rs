@@ -228,6 +228,7 @@ fn start(args: &Args, model: &Model, params: &[f32], config: gnt::Config, datase
         },
         balance,
         form: args.form.into(),
+        guided: None,
     };
     let checkpoint = Checkpoint::from_params(&config, &pupil.layout, &params);
     Ok(Run::start(config, options, Some(checkpoint))?)

@@ -22,7 +22,7 @@ pub struct Args {
     #[arg(long, required_unless_present = "resume")]
     out: Option<PathBuf>,
     /// Go on with the run in this folder; its options are kept
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "config", "from", "rays", "samples", "rate", "seed", "depth_weight", "steps", "views"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "config", "from", "rays", "samples", "rate", "seed", "depth_weight", "steps", "views", "guided", "guided_share"])]
     resume: Option<PathBuf>,
     /// Network: compact, full, or a JSON file
     #[arg(long, default_value = "compact")]
@@ -45,6 +45,12 @@ pub struct Args {
     /// Samples a ray; by default those of the network
     #[arg(long)]
     samples: Option<usize>,
+    /// Samples a ray of the steps that place them as after a coarse pass; no such steps by default
+    #[arg(long, value_name = "SAMPLES", value_parser = clap::value_parser!(u16).range(4..=256))]
+    guided: Option<u16>,
+    /// Part of the steps that do so
+    #[arg(long, default_value_t = 0.5, requires = "guided", value_name = "PART", value_parser = parse_share)]
+    guided_share: f32,
     /// Fewest and most source views
     #[arg(long, num_args = 2, value_names = ["MIN", "MAX"], default_values_t = [6, 10])]
     views: Vec<usize>,
@@ -76,6 +82,11 @@ pub struct Args {
     /// Steps between lines of the log
     #[arg(long, default_value_t = 50)]
     log_every: u64,
+}
+
+fn parse_share(text: &str) -> Result<f32, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 const DATA_FILE: &str = "data.txt";
@@ -171,6 +182,7 @@ fn start(args: &Args) -> anyhow::Result<Run> {
         distillation: Default::default(),
         balance: None,
         form: Default::default(),
+        guided: args.guided.map(|samples| train::guided::Guided { samples: samples.into(), share: args.guided_share }),
     };
     let weights = args.from.as_deref().map(Checkpoint::read).transpose()?;
     Ok(Run::start(config, options, weights)?)

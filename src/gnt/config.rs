@@ -1,6 +1,6 @@
 //! The shape of a network: everything that a checkpoint must say beside its weights.
 
-use crate::{Error, Result};
+use crate::{Axes, Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// How the state of a sample starts before the first view block.
@@ -157,6 +157,9 @@ pub struct Config {
     pub start: Start,
     /// Position encoding.
     pub position: Position,
+    /// The frame of the relative directions; [`Position::World`] needs [`Axes::World`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub axes: Axes,
     /// Colour head.
     pub head: Head,
     /// Attention over source views.
@@ -195,6 +198,7 @@ impl Config {
             attention_hidden: 8,
             start: Start::Max,
             position: Position::World { frequencies: 10 },
+            axes: Axes::World,
             head: Head::Mean,
             view_attention: ViewAttentionKind::Subtract,
             ray_attention: RayAttentionKind::Softmax,
@@ -222,6 +226,7 @@ impl Config {
             attention_hidden: 8,
             start: Start::Stats,
             position: Position::Ray { frequencies: 4 },
+            axes: Axes::Target,
             head: Head::Blend,
             view_attention: ViewAttentionKind::Subtract,
             ray_attention: RayAttentionKind::Softmax,
@@ -271,6 +276,11 @@ impl Config {
             Position::World { frequencies } | Position::Ray { frequencies } => {
                 range("frequencies", frequencies, 0, 16)?
             }
+        }
+        if matches!(self.position, Position::World { .. }) && self.axes != Axes::World {
+            return Err(Error::Config(
+                "axes: expected world where the position is that of world points, found target".into(),
+            ));
         }
         if let Weights::Shift { bits } = self.linears {
             range("linears.shift.bits", usize::from(bits), 4, 5)?;

@@ -1,4 +1,5 @@
 //! The renderer's network: feature network, projection, sampling, view and ray transformers, engine and checkpoints.
+pub mod axes;
 pub mod builtin;
 pub mod checkpoint;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod sampling;
 #[doc(hidden)]
 pub mod testing;
 
+pub use axes::Axes;
 pub use config::{Config, FeatureConfig, Head, MlpKind, Position, RayAttentionKind, Start, ViewAttentionKind, Weights};
 pub use error::{Error, Result};
 pub use model::Model;

@@ -165,7 +165,7 @@ impl Renderer {
         let started = Instant::now();
         let (sources, prepared) = self.prepare(frame, settings)?;
         let seconds_features = started.elapsed().as_secs_f64();
-        let camera = &frame.camera;
+        let camera = &self.place(frame, &sources);
         let rendered = match &mut self.backend {
             Backend::Cpu(engine, kept) => render_rays(engine, &kept.get(&sources), camera, settings, progress),
             Backend::Cuda(engine, kept) => engine.render_frame(&kept.get(&sources), camera, settings, &progress)?,
@@ -183,6 +183,19 @@ impl Renderer {
         let started = Instant::now();
         let (_, prepared) = self.prepare(frame, settings)?;
         Ok((started.elapsed().as_secs_f64(), prepared))
+    }
+
+    /// Puts the frame's prepared sources into the frame in which the network looks at the scene; returns the frame's
+    /// camera there.
+    fn place(&mut self, frame: &Frame, sources: &[usize]) -> Camera {
+        let axes = self.config().axes;
+        let views = &self.scene.views;
+        let placed = |id: usize| axes.place(&frame.camera, &views[id].camera);
+        match &mut self.backend {
+            Backend::Cpu(_, kept) => kept.for_each(sources, |id, source| source.place(&placed(id))),
+            Backend::Cuda(_, kept) => kept.for_each(sources, |id, source| source.place(&placed(id))),
+        }
+        axes.place(&frame.camera, &frame.camera)
     }
 
     /// Checks what is asked for, chooses the frame's sources and prepares those that are not there yet; tells the sources

@@ -1,5 +1,6 @@
 //! Scenes: cameras, images, dataset formats, camera paths and procedural scenes. No tensors.
 pub mod camera;
+pub mod demo;
 pub mod depth;
 pub mod distortion;
 pub mod error;

@@ -90,7 +90,7 @@ pub(crate) fn observe(
     let folded = model.fold(params);
     let prepared = model.features.prepare_inference(params);
     for batch in 0..BATCHES {
-        let batch = data.draw(seed ^ (batch + 1), Draw { rays: RAYS, views })?;
+        let batch = data.draw(seed ^ (batch + 1), Draw { rays: RAYS, views, axes: model.config.axes })?;
         let maps: Vec<((usize, usize), Vec<f32>, KeyMap)> = batch
             .sources
             .iter()

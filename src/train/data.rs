@@ -1,6 +1,7 @@
 //! Feeding: from scenes on disk to one training step's sources, rays and colours.
 
 use crate::{Error, Result};
+use gnt::Axes;
 use layers::params::SplitMix;
 use scene::{Camera, Image, Ray, Scene};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,9 @@ pub struct Batch {
     pub colours: Vec<f32>,
     /// Their z-depths, where the scene has them.
     pub depths: Option<Vec<f32>>,
+    /// Where the scene has depths: those at the corners of the cell of a coarse grid of pixels around each ray, which is
+    /// what a coarse pass would tell of it.
+    pub corners: Option<Vec<[f32; 4]>>,
     /// Near and far bound.
     pub depth_range: (f32, f32),
 }
@@ -47,7 +51,12 @@ pub struct Draw {
     pub rays: usize,
     /// Fewest and most source views.
     pub views: (usize, usize),
+    /// The frame of the network's directions, in which cameras and rays are given.
+    pub axes: Axes,
 }
+
+/// Pixels between the corners of [`Batch::corners`], at most.
+const MAX_CELL: usize = 8;
 
 impl Dataset {
     /// Loads every scene in `folder`: the folder itself if it is a scene, else its sub-folders in name order.
@@ -112,12 +121,16 @@ impl Dataset {
         }
         let sources = pool[..wanted]
             .iter()
-            .map(|&i| Ok((scene.scene.views[i].camera, scene.image(i)?)))
+            .map(|&i| Ok((how.axes.place(&camera, &scene.scene.views[i].camera), scene.image(i)?)))
             .collect::<Result<Vec<_>>>()?;
+        let camera = how.axes.place(&camera, &camera);
         let pixels = scene.pixels(target)?;
         let (w, h) = (camera.width as usize, camera.height as usize);
         let (mut rays, mut colours) = (Vec::with_capacity(how.rays), Vec::with_capacity(how.rays * 3));
         let mut depths = pixels.depth.as_ref().map(|_| Vec::with_capacity(how.rays));
+        let mut corners = pixels.depth.as_ref().map(|_| Vec::with_capacity(how.rays));
+        // The grid's own random numbers, so that batches without a use for it stay what they are.
+        let cell = 2 + SplitMix(seed ^ 0x9E6C_63D0_876A_3F35).below(MAX_CELL - 1);
         for _ in 0..how.rays {
             let (x, y) = (rng.below(w), rng.below(h));
             rays.push(camera.ray(glam::Vec2::new(x as f32, y as f32)));
@@ -126,11 +139,16 @@ impl Dataset {
             if let (Some(out), Some(depth)) = (&mut depths, &pixels.depth) {
                 out.push(depth[at]);
             }
+            if let (Some(out), Some(depth)) = (&mut corners, &pixels.depth) {
+                let (left, top) = (x - x % cell, y - y % cell);
+                let corner = |dx: usize, dy: usize| depth[(top + dy).min(h - 1) * w + (left + dx).min(w - 1)];
+                out.push([corner(0, 0), corner(cell, 0), corner(0, cell), corner(cell, cell)]);
+            }
         }
         let far_factor = 1.2 + 0.6 * rng.uniform();
         let near_factor = 0.8 + 0.15 * rng.uniform();
         let depth_range = (near_factor * scene.scene.near, far_factor * scene.scene.far);
-        Ok(Batch { sources, rays, colours, depths, depth_range })
+        Ok(Batch { sources, rays, colours, depths, corners, depth_range })
     }
 }
 

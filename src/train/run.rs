@@ -4,6 +4,7 @@ use crate::adam::{Adam, average_weights};
 use crate::cuda::CudaStepper;
 use crate::data::{Batch, Dataset, Draw};
 use crate::distillation::{Distillation, Teacher};
+use crate::guided::Guided;
 use crate::ps::{Ps, ShiftForm};
 use crate::schedule::Schedule;
 use crate::state::State;
@@ -50,6 +51,9 @@ pub struct Options {
     /// What is trained of shift layers.
     #[serde(default)]
     pub form: ShiftForm,
+    /// Steps whose rays have few samples, placed as after a coarse pass.
+    #[serde(default)]
+    pub guided: Option<Guided>,
 }
 
 /// Where a run lives and what it does beside training; none of it changes the result.
@@ -206,7 +210,7 @@ impl Run {
     /// The batch of a step.
     fn batch(&self, data: &Dataset, step: u64) -> Result<Batch> {
         let options = &self.state.options;
-        data.draw(self.seed(step), Draw { rays: options.rays, views: options.views })
+        data.draw(self.seed(step), Draw { rays: options.rays, views: options.views, axes: self.model.config.axes })
     }
 
     /// A step, and meanwhile the batch of the step after it. Only where a device computes: on the CPU the step itself has
@@ -217,7 +221,7 @@ impl Run {
         }
         let next = self.state.step + 1;
         let (seed, options) = (self.seed(next), &self.state.options);
-        let draw = Draw { rays: options.rays, views: options.views };
+        let draw = Draw { rays: options.rays, views: options.views, axes: self.model.config.axes };
         std::thread::scope(|scope| {
             let ahead = scope.spawn(move || data.draw(seed, draw));
             let done = self.step_on(batch, threads);
@@ -230,9 +234,12 @@ impl Run {
     fn step_on(&mut self, batch: &Batch, threads: usize) -> Result<(Losses, f64)> {
         let State { step, options, .. } = &self.state;
         let seed = self.seed(*step);
+        let guided = options.guided.filter(|guided| guided.takes(seed) && batch.corners.is_some());
+        let samples = guided.map_or(options.samples, |guided| guided.samples);
         let how = StepOptions {
-            samples: options.samples,
-            micro_batch: micro_batch(&self.model.config, options.samples),
+            samples,
+            guided: guided.is_some(),
+            micro_batch: micro_batch(&self.model.config, samples),
             depth_weight: options.depth_weight,
             threads,
             jitter: true,

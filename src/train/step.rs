@@ -2,6 +2,7 @@
 
 use crate::data::Batch;
 use crate::distillation::{Distillation, Lesson, Pupil, Teacher};
+use crate::guided;
 use crate::view_pass::ViewPass;
 use gnt::features::Prepared;
 use gnt::network::key_map::MapGrads;
@@ -49,6 +50,8 @@ pub struct Losses {
 pub struct StepOptions {
     /// Samples a ray.
     pub samples: usize,
+    /// Whether they lie where a coarse pass would have them instead of all over the depth range.
+    pub guided: bool,
     /// Rays of one micro-batch: as many as keep its activations in cache.
     pub micro_batch: usize,
     /// Weight of the depth loss.
@@ -182,7 +185,7 @@ impl Shard {
         seed: u64,
     ) {
         self.z.clear();
-        sample_depths(batch.depth_range, range.clone(), how, seed, &mut self.z);
+        sample_depths(batch, range.clone(), how, seed, &mut self.z);
         let chunk = RayChunk { rays: &batch.rays[range.clone()], depths: &self.z, depth_range: batch.depth_range };
         let total = batch.rays.len() as f32;
         let share = range.len() as f32 / total;
@@ -239,16 +242,21 @@ impl Shard {
 
 /// Appends the depths of the samples of each ray in `rays`, which are the same on every device.
 pub(crate) fn sample_depths(
-    (near, far): (f32, f32),
+    batch: &Batch,
     rays: std::ops::Range<usize>,
     how: StepOptions,
     seed: u64,
     out: &mut Vec<f32>,
 ) {
+    let (near, far) = batch.depth_range;
     for ray in rays {
+        let mut rng = SplitMix(seed ^ (ray as u64).wrapping_mul(0xD134_2543_DE82_EF95));
+        if let (true, Some(corners)) = (how.guided, &batch.corners) {
+            guided::depths(&corners[ray], batch.depth_range, how.samples, &mut rng, out);
+            continue;
+        }
         let mut z = sampling::inverse_depth(near, far, how.samples);
         if how.jitter {
-            let mut rng = SplitMix(seed ^ (ray as u64).wrapping_mul(0xD134_2543_DE82_EF95));
             sampling::jitter(&mut z, || rng.uniform());
         }
         out.extend(z);

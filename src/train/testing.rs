@@ -41,6 +41,7 @@ pub fn options() -> Options {
         distillation: Distillation::default(),
         balance: None,
         form: Default::default(),
+        guided: None,
     }
 }
 

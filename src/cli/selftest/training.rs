@@ -76,6 +76,7 @@ fn batch(material: &Material, rays: usize, seed: u64) -> Batch {
         rays: Vec::new(),
         colours: Vec::new(),
         depths: None,
+        corners: None,
         depth_range: material.depth_range,
     };
     let mut depths = Vec::new();
@@ -123,6 +124,7 @@ impl<'a> Pair<'a> {
         let Network { model, params, .. } = self.network;
         let experts = matches!(model.config.mlp, MlpKind::Experts { .. });
         let how = StepOptions {
+            guided: false,
             samples: self.samples,
             micro_batch: 2,
             depth_weight: 0.1,

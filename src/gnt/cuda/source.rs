@@ -44,6 +44,11 @@ enum Map {
 }
 
 impl CudaSource {
+    /// Moves the view to where `camera` stands; nothing else of it depends on that.
+    pub fn place(&mut self, camera: &Camera) {
+        (self.view.pixel_from_world, self.view.eye) = placed(camera);
+    }
+
     /// Bytes of device memory held.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -56,6 +61,12 @@ impl CudaSource {
             Map::Bf16(_) => Ok(Vec::new()),
         }
     }
+}
+
+/// The first three rows of the projection, and the camera's centre.
+fn placed(camera: &Camera) -> ([f32; 12], [f32; 3]) {
+    let matrix = camera.pixel_from_world().transpose().to_cols_array();
+    (std::array::from_fn(|i| matrix[i]), camera.origin().to_array())
 }
 
 impl CudaEngine {
@@ -99,13 +110,13 @@ impl CudaEngine {
         let args = Args::new().buffer(features).buffer(&self.map).buffer(&map).int(pixels).int(channels);
         launch("prepare_map", Launch::each(pixels * c), args)?;
 
-        let matrix = camera.pixel_from_world().transpose().to_cols_array();
+        let (pixel_from_world, eye) = placed(camera);
         let mut view = SourceView {
             image: pixel_image.address(),
             map: map.address(),
             keys: 0,
-            pixel_from_world: std::array::from_fn(|i| matrix[i]),
-            eye: camera.origin().to_array(),
+            pixel_from_world,
+            eye,
             width: w as i32,
             height: h as i32,
             map_width: map_width as i32,

@@ -54,6 +54,13 @@ pub struct PreparedSource {
     keys: Vec<u64>,
 }
 
+impl PreparedSource {
+    /// Moves the view to where `camera` stands; nothing else of it depends on that.
+    pub fn place(&mut self, camera: &Camera) {
+        self.projector = Projector::new(camera);
+    }
+}
+
 /// Pixels of a feature map whose keys are made together.
 const KEY_ROWS: usize = 64;
 

@@ -42,6 +42,11 @@ impl<T> Kept<T> {
         }
     }
 
+    /// Shows `each` those of `ids` with their numbers.
+    pub(super) fn for_each(&mut self, ids: &[usize], mut each: impl FnMut(usize, &mut T)) {
+        ids.iter().for_each(|id| each(*id, self.views.get_mut(id).expect("prepared before")));
+    }
+
     pub(super) fn get(&self, ids: &[usize]) -> Vec<&T> {
         ids.iter().map(|id| &self.views[id]).collect()
     }

@@ -29,11 +29,12 @@ impl Renderer {
     /// As [`Renderer::render`].
     pub fn profile(&mut self, frame: &Frame, settings: &Settings) -> Result<Vec<(&'static str, f64)>> {
         let (sources, _) = self.prepare(frame, settings)?;
+        let camera = &self.place(frame, &sources);
         let spent = match &mut self.backend {
-            Backend::Cpu(engine, kept) => on_cpu::stage_seconds(engine, &kept.get(&sources), &frame.camera, settings),
+            Backend::Cpu(engine, kept) => on_cpu::stage_seconds(engine, &kept.get(&sources), camera, settings),
             Backend::Cuda(engine, kept) => {
-                let few = Settings { routing: false, ..few(settings, &frame.camera) };
-                engine.profile(&kept.get(&sources), &frame.camera, &few)?.map(|cycles| cycles as f64)
+                let few = Settings { routing: false, ..few(settings, camera) };
+                engine.profile(&kept.get(&sources), camera, &few)?.map(|cycles| cycles as f64)
             }
         };
         let all: f64 = spent.iter().sum();

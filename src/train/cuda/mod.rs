@@ -215,7 +215,7 @@ impl CudaStepper {
         let Step { model, teacher, batch, how, seed, .. } = step;
         let (kernels, device) = (&self.kernels, self.kernels.device());
         let mut z = Vec::with_capacity(range.len() * how.samples);
-        sample_depths(batch.depth_range, range.clone(), how, seed, &mut z);
+        sample_depths(batch, range.clone(), how, seed, &mut z);
         let chunk = RayChunk { rays: &batch.rays[range.clone()], depths: &z, depth_range: batch.depth_range };
         let total = batch.rays.len() as f32;
         let share = range.len() as f32 / total;

@@ -25,6 +25,7 @@ fn official() -> Config {
 fn how(model: &Model) -> StepOptions {
     let experts = matches!(model.config.mlp, MlpKind::Experts { .. });
     StepOptions {
+        guided: false,
         samples: 12,
         micro_batch: CHUNK,
         depth_weight: 0.1,
@@ -37,7 +38,7 @@ fn how(model: &Model) -> StepOptions {
 }
 
 fn batch(data: &Dataset, rays: usize) -> Batch {
-    let mut batch = data.draw(5, Draw { rays, views: (3, 3) }).unwrap();
+    let mut batch = data.draw(5, Draw { rays, views: (3, 3), axes: Default::default() }).unwrap();
     // A near bound so close to the camera that no source sees the first samples.
     batch.depth_range.0 *= 0.2;
     batch
