@@ -114,7 +114,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let measure = |rays: usize| {
         let stride = ((f64::from(width) * f64::from(height) / rays as f64).sqrt().ceil() as u32).max(1);
         let depth_range = DEPTH_RANGE;
-        let settings = Settings { samples, importance: 0, views, threads, stride, depth_range, routing: false };
+        let settings =
+            Settings { samples, guided: None, importance: 0, views, threads, stride, depth_range, routing: false };
         let started = Instant::now();
         let rendered = render_rays(&engine, &sources, &target, &settings, &|_| {});
         (rendered.rays, started.elapsed().as_secs_f64())

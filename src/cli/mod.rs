@@ -14,6 +14,7 @@ pub mod memory;
 pub mod output;
 pub mod render;
 pub mod reparam;
+pub mod samples;
 pub mod selftest;
 pub mod synth;
 pub mod train;

@@ -4,6 +4,7 @@ pub mod files;
 mod report;
 
 use super::device::Device;
+use super::samples::Samples;
 use anyhow::{Context, bail};
 use clap::value_parser;
 use files::FrameFiles;
@@ -46,9 +47,9 @@ pub struct Args {
     /// Source views; by default those of the model
     #[arg(long, value_parser = value_parser!(u16).range(1..=1000))]
     views: Option<u16>,
-    /// Samples a ray; by default those of the model
-    #[arg(long, value_parser = value_parser!(u16).range(2..=4096))]
-    samples: Option<u16>,
+    /// Samples a ray: auto (few, guided by a coarse grid of rays), N (even in inverse depth), or CELL:COARSE+SAMPLES
+    #[arg(long, default_value = "auto", value_name = "SAMPLES")]
+    samples: Samples,
     /// Samples of a second pass, placed where the first found something
     #[arg(long, default_value_t = 0, value_parser = value_parser!(u16).range(0..=4096))]
     importance: u16,
@@ -113,8 +114,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (model, params, model_name) = gnt::builtin::load(&args.model)?;
     let far = if args.path == PathKind::Test { FAR_EVAL } else { FAR_RENDER };
     let [near, far] = scene.depth_range(far);
+    let (samples, guided) = args.samples.of(&model.config);
     let settings = Settings {
-        samples: args.samples.map_or(model.config.samples, usize::from),
+        samples,
+        guided,
         importance: usize::from(args.importance),
         views: args.views.map_or(model.config.views, usize::from),
         threads,

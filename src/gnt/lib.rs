@@ -8,6 +8,7 @@ pub mod encoding;
 pub mod engine;
 pub mod error;
 pub mod features;
+pub mod guided;
 pub mod model;
 pub mod network;
 #[cfg(test)]
@@ -22,4 +23,5 @@ pub mod testing;
 pub use axes::Axes;
 pub use config::{Config, FeatureConfig, Head, MlpKind, Position, RayAttentionKind, Start, ViewAttentionKind, Weights};
 pub use error::{Error, Result};
+pub use guided::Guided;
 pub use model::Model;

@@ -9,6 +9,7 @@ mod tests;
 
 use crate::cuda::{CudaEngine, CudaSource};
 use crate::engine::{Engine, PreparedSource};
+use crate::guided::Guided;
 use crate::{Config, Error, Result};
 pub use kept::Kept;
 pub use on_cpu::render_rays;
@@ -21,6 +22,8 @@ use std::time::Instant;
 pub struct Settings {
     /// Samples a ray.
     pub samples: usize,
+    /// Whether they lie where a coarse grid of rays found something, instead of evenly over the depth range.
+    pub guided: Option<Guided>,
     /// Samples of a second pass, placed where the first found something; 0 for none.
     pub importance: usize,
     /// Source views; fewer are used if the scene has not so many.
@@ -48,6 +51,18 @@ impl Settings {
         }
         if self.samples < 2 {
             return fail(format!("samples: expected at least 2, found {}", self.samples));
+        }
+        if let Some(Guided { cell, coarse }) = self.guided {
+            if cell == 0 || coarse < 2 {
+                return fail(format!(
+                    "guided samples: expected a cell of 1 and 2 coarse samples at least, found {cell} and {coarse}"
+                ));
+            }
+            if self.importance > 0 {
+                return fail(
+                    "expected either guided samples or a second pass of importance samples, found both".into(),
+                );
+            }
         }
         if self.importance > 0 && self.samples < 4 {
             return fail(format!("samples: a second pass needs at least 4 in the first, found {}", self.samples));

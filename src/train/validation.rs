@@ -28,6 +28,7 @@ pub fn validate(run: &Run, scene: &Scene, plan: &Plan) -> Result<()> {
     let [near, far] = scene.depth_range(FAR_EVAL);
     let settings = Settings {
         samples: state.options.samples,
+        guided: None,
         importance: 0,
         views: config.views,
         threads: plan.threads,

@@ -42,6 +42,7 @@ pub fn run(mut engine: CudaEngine, device: &Chosen, work: Work, args: &Args) -> 
     let sources: Vec<&CudaSource> = sources.iter().collect();
     let settings = Settings {
         samples: work.samples,
+        guided: None,
         importance: 0,
         views: work.views,
         threads: work.threads,

@@ -197,6 +197,7 @@ impl Work<'_> {
     fn settings(&self, case: &Case, experts: bool) -> Settings {
         Settings {
             samples: case.samples as usize,
+            guided: None,
             importance: case.importance as usize,
             views: case.key.views as usize,
             threads: self.args.threads(),

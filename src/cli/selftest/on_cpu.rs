@@ -113,7 +113,16 @@ impl<'a> Cpu<'a> {
         let frame = |threads: usize| {
             let depth_range = self.material.depth_range;
             let routing = false;
-            let settings = Settings { samples: 8, importance: 3, views: 3, threads, stride: 5, depth_range, routing };
+            let settings = Settings {
+                samples: 8,
+                guided: None,
+                importance: 3,
+                views: 3,
+                threads,
+                stride: 5,
+                depth_range,
+                routing,
+            };
             render_rays(&self.engine, &sources, &self.material.target, &settings, &|_| {}).image.data
         };
         let (one, several) = (frame(1), frame(3));

@@ -211,7 +211,16 @@ fn on_frames(
 
 fn settings(material: &Material, samples: usize, importance: usize) -> Settings {
     let threads = tensor::parallel::available();
-    Settings { samples, importance, views: 3, threads, stride: 1, depth_range: material.depth_range, routing: false }
+    Settings {
+        samples,
+        guided: None,
+        importance,
+        views: 3,
+        threads,
+        stride: 1,
+        depth_range: material.depth_range,
+        routing: false,
+    }
 }
 
 /// The same rays twice: a difference would be a race.

@@ -2,6 +2,7 @@
 
 use super::{CudaEngine, CudaSource, RayBatch, Rays, Want};
 use crate::engine::Stage;
+use crate::guided::{Guide, Guided};
 use crate::renderer::{Rendered, Routing, Settings};
 use crate::{Error, MlpKind, Result, sampling};
 use glam::Vec2;
@@ -67,6 +68,11 @@ impl CudaEngine {
         };
         let (near, far) = settings.depth_range;
         let coarse = sampling::inverse_depth(near, far, settings.samples);
+        let mut chunk = self.chunk;
+        let guide = match settings.guided {
+            Some(how) => Some(self.look_ahead(sources, camera, settings, how, &mut chunk)?),
+            None => None,
+        };
         let experts = matches!(self.config.mlp, MlpKind::Experts { .. });
         let routing = settings.routing && experts;
         let mut frame = Frame {
@@ -76,7 +82,6 @@ impl CudaEngine {
             routing: routing.then(|| Routing::new(self.config.depth, count)),
             samples: settings.samples + settings.importance,
         };
-        let mut chunk = self.chunk;
         let mut first = 0;
         let mut running: Option<Chunk> = None;
         let mut stream = 0;
@@ -84,7 +89,9 @@ impl CudaEngine {
             let mut next = None;
             if first < count {
                 let rays: Vec<Ray> = (first..(first + chunk).min(count)).map(ray).collect();
-                let job = Rays { rays: &rays, depths: &coarse, samples: settings.samples, depth_range: (near, far) };
+                let guided = guide.as_ref().map(|guide| guided_depths(guide, first, rays.len(), width, settings));
+                let depths = guided.as_deref().unwrap_or(&coarse);
+                let job = Rays { rays: &rays, depths, samples: settings.samples, depth_range: (near, far) };
                 let two = settings.importance > 0;
                 let want = Want { weights: two, cycles: self.counting, routing: routing && !two, states: false };
                 match self.start(stream, sources, job, want) {
@@ -94,7 +101,7 @@ impl CudaEngine {
                         stream = 1 - stream;
                     }
                     // What the other stream holds is fetched first, then fewer rays are tried.
-                    Err(Error::Cuda(CudaError::OutOfMemory { .. })) if chunk > FEWEST => {
+                    Err(error) if is_lack_of_memory(&error) && chunk > FEWEST => {
                         self.features.release_memory();
                         chunk /= 2;
                     }
@@ -114,6 +121,42 @@ impl CudaEngine {
         }
         let Frame { rgb, depth, range, routing, .. } = frame;
         Ok(Rendered::new(Image { width, height, data: rgb }, depth, range, routing))
+    }
+
+    /// Casts the coarse rays that guide the samples of all others, `chunk` at a time, or fewer where memory is short.
+    fn look_ahead(
+        &mut self,
+        sources: &[&CudaSource],
+        camera: &Camera,
+        settings: &Settings,
+        how: Guided,
+        chunk: &mut usize,
+    ) -> Result<Guide> {
+        let mut guide = Guide::new(how, (camera.width, camera.height), settings.stride, settings.depth_range);
+        let depths = guide.coarse_depths();
+        let mut first = 0;
+        while first < guide.rays() {
+            let last = (first + *chunk).min(guide.rays());
+            let ray = |i: usize| {
+                let (x, y) = guide.pixel(i);
+                camera.ray(Vec2::new(x as f32, y as f32))
+            };
+            let rays: Vec<Ray> = (first..last).map(ray).collect();
+            let job = Rays { rays: &rays, depths: &depths, samples: how.coarse, depth_range: settings.depth_range };
+            let want = Want { weights: true, cycles: self.counting, ..Want::default() };
+            match self.render(sources, job, want) {
+                Ok(batch) => {
+                    guide.weights[first * how.coarse..last * how.coarse].copy_from_slice(&batch.weights);
+                    first = last;
+                }
+                Err(error) if is_lack_of_memory(&error) && *chunk > FEWEST => {
+                    self.features.release_memory();
+                    *chunk /= 2;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(guide)
     }
 
     /// The second pass: samples where the first found something.
@@ -138,6 +181,28 @@ impl CudaEngine {
         self.start(chunk.stream, sources, rays, want)?;
         self.finish(chunk.stream)
     }
+}
+
+/// Depths of the samples of `count` rays from number `first` on, in an image `width` pixels wide: `[count, samples]`.
+fn guided_depths(guide: &Guide, first: usize, count: usize, width: u32, settings: &Settings) -> Vec<f32> {
+    let mut depths = vec![0.0; count * settings.samples];
+    let mut rows: Vec<&mut [f32]> = depths.chunks_exact_mut(settings.samples).collect();
+    parallel::for_each_with(
+        &mut rows,
+        settings.threads,
+        Default::default,
+        |(density, out): &mut (Vec<f32>, Vec<f32>), i, row| {
+            let (at, stride) = ((first + i) as u32, settings.stride);
+            out.clear();
+            guide.depths((at % width * stride, at / width * stride), settings.samples, density, out);
+            row.copy_from_slice(out);
+        },
+    );
+    depths
+}
+
+fn is_lack_of_memory(error: &Error) -> bool {
+    matches!(error, Error::Cuda(CudaError::OutOfMemory { .. }))
 }
 
 struct Chunk {

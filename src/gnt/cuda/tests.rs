@@ -187,25 +187,35 @@ impl Pair {
 }
 
 fn frame_settings(importance: usize) -> Settings {
-    Settings { samples: 9, importance, views: 3, threads: 2, stride: 3, depth_range: (1.2, 40.0), routing: true }
+    Settings {
+        samples: 9,
+        guided: None,
+        importance,
+        views: 3,
+        threads: 2,
+        stride: 3,
+        depth_range: (1.2, 40.0),
+        routing: true,
+    }
 }
 
-/// A frame of the device is that of the CPU, with one pass and with two.
+/// A frame of the device is that of the CPU, with one pass, with two, and with guided samples.
 #[test]
 fn frames_equal_the_cpu() {
     let mut pair = Pair::new(compact());
     let sources = pair.sources();
     let on_cpu = pair.cpu_sources();
-    for importance in [0, 5] {
-        let settings = frame_settings(importance);
+    let guided = Settings { guided: Some(crate::Guided { cell: 3, coarse: 11 }), ..frame_settings(0) };
+    for settings in [frame_settings(0), frame_settings(5), guided] {
         let got = pair.frame(&sources, &settings).unwrap();
         let target = pair.target();
         let want = renderer::render_rays(&pair.cpu, &on_cpu.iter().collect::<Vec<_>>(), &target, &settings, &|_| {});
         assert_eq!((got.image.width, got.rays), (want.image.width, want.rays));
         let worst = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        // Samples of the second pass move with the weights of the first, which agree to 2e-5.
+        // Samples of a second pass move with the weights of the first, which agree to 2e-5.
         let colour = worst(&got.image.data, &want.image.data);
-        assert!(colour < if importance > 0 { 1e-3 } else { 1e-4 }, "importance {importance}: {colour}");
+        let one_pass = settings.importance == 0 && settings.guided.is_none();
+        assert!(colour < if one_pass { 1e-4 } else { 1e-3 }, "{settings:?}: {colour}");
         assert!(worst(&got.depth, &want.depth) < 1e-3 * 40.0 && worst(&got.range, &want.range) < 1e-3 * 40.0);
         assert_eq!((got.routing, want.routing), (None, None), "there are no experts");
     }

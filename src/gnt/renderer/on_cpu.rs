@@ -3,6 +3,7 @@
 use super::routing::{self, Routing};
 use super::{Rendered, Settings};
 use crate::engine::{Engine, PreparedSource, RayOutput, RayScratch, Stage};
+use crate::guided::{Guide, Guided};
 use crate::{MlpKind, sampling};
 use glam::Vec2;
 use scene::{Camera, Image, Ray};
@@ -24,7 +25,7 @@ struct Tile<'a> {
     parts: Vec<[u64; 2]>,
 }
 
-/// How the rays of a frame are cast: in one pass or two.
+/// How the rays of a frame are cast: in one pass, guided by coarse rays or not, or in two.
 struct Caster<'a> {
     engine: &'a Engine,
     sources: &'a [&'a PreparedSource],
@@ -34,13 +35,44 @@ struct Caster<'a> {
     coarse: Vec<f32>,
     /// Where the second pass reads the first one's distribution; empty without a second pass.
     positions: Vec<f32>,
+    /// What coarse rays found; none without them.
+    guide: Option<Guide>,
+}
+
+/// A thread's own memory.
+#[derive(Default)]
+struct Scratch {
+    ray: RayScratch,
+    out: RayOutput,
+    depths: Vec<f32>,
+    density: Vec<f32>,
 }
 
 impl<'a> Caster<'a> {
     fn new(engine: &'a Engine, sources: &'a [&'a PreparedSource], camera: &'a Camera, settings: &'a Settings) -> Self {
         let (near, far) = settings.depth_range;
         let coarse = sampling::inverse_depth(near, far, settings.samples);
-        Self { engine, sources, camera, settings, coarse, positions: sampling::linspace(settings.importance) }
+        let positions = sampling::linspace(settings.importance);
+        let mut caster = Self { engine, sources, camera, settings, coarse, positions, guide: None };
+        caster.guide = settings.guided.map(|how| caster.look_ahead(how));
+        caster
+    }
+
+    /// Casts the coarse rays.
+    fn look_ahead(&self, how: Guided) -> Guide {
+        let (camera, Settings { stride, depth_range, .. }) = (self.camera, *self.settings);
+        let mut guide = Guide::new(how, (camera.width, camera.height), stride, depth_range);
+        let mut weights = std::mem::take(&mut guide.weights);
+        let depths = guide.coarse_depths();
+        let mut rays: Vec<&mut [f32]> = weights.chunks_mut(how.coarse).collect();
+        parallel::for_each_with(&mut rays, self.settings.threads, Scratch::default, |scratch, i, weights| {
+            let (x, y) = guide.pixel(i);
+            let ray = camera.ray(Vec2::new(x as f32, y as f32));
+            self.engine.render_ray(self.sources, &ray, &depths, depth_range, &mut scratch.ray, &mut scratch.out);
+            weights.copy_from_slice(&scratch.out.weights);
+        });
+        guide.weights = weights;
+        guide
     }
 
     /// Ray of pixel `(x, y)` of the image.
@@ -49,13 +81,22 @@ impl<'a> Caster<'a> {
         self.camera.ray(Vec2::new((x * stride) as f32, (y * stride) as f32))
     }
 
-    /// Casts a ray; tells its depth. `out` is that of the last pass, and the scratch memory counts its rows alone.
-    fn cast(&self, ray: &Ray, scratch: &mut RayScratch, out: &mut RayOutput) -> f32 {
+    /// Casts the ray of pixel `(x, y)`; tells its depth. `scratch.out` is that of the last pass, and the scratch memory
+    /// counts its rows alone.
+    fn cast(&self, (x, y): (u32, u32), scratch: &mut Scratch) -> f32 {
+        let Scratch { ray: rows, out, depths, density } = scratch;
+        let ray = self.ray(x, y);
         let mut pass = |depths: &[f32], out: &mut RayOutput| -> f32 {
-            scratch.mlp.counts.fill([0; 2]);
-            self.engine.render_ray(self.sources, ray, depths, self.settings.depth_range, scratch, out);
+            rows.mlp.counts.fill([0; 2]);
+            self.engine.render_ray(self.sources, &ray, depths, self.settings.depth_range, rows, out);
             depths.iter().zip(&out.weights).map(|(z, w)| z * w).sum()
         };
+        if let Some(guide) = &self.guide {
+            depths.clear();
+            let stride = self.settings.stride;
+            guide.depths((x * stride, y * stride), self.settings.samples, density, depths);
+            return pass(depths, out);
+        }
         let depth = pass(&self.coarse, out);
         if self.settings.importance == 0 {
             return depth;
@@ -92,24 +133,19 @@ pub fn render_rays(
             Tile { first: i * TILE, rgb, depth, range, multiplied, parts: Vec::new() }
         })
         .collect();
-    parallel::for_each_with(
-        &mut tiles,
-        settings.threads,
-        || (RayScratch::default(), RayOutput::default()),
-        |(scratch, out), _, tile| {
-            for i in 0..tile.depth.len() {
-                let ray = caster.ray((tile.first + i) as u32 % width, (tile.first + i) as u32 / width);
-                let z = caster.cast(&ray, scratch, out);
-                tile.rgb[3 * i..3 * i + 3].copy_from_slice(&out.rgb);
-                tile.depth[i] = z;
-                tile.range[i] = z * ray.direction.length();
-                if let Some(share) = tile.multiplied.get_mut(i) {
-                    *share = routing::add(&mut tile.parts, &scratch.mlp.counts);
-                }
+    parallel::for_each_with(&mut tiles, settings.threads, Scratch::default, |scratch, _, tile| {
+        for i in 0..tile.depth.len() {
+            let (x, y) = ((tile.first + i) as u32 % width, (tile.first + i) as u32 / width);
+            let z = caster.cast((x, y), scratch);
+            tile.rgb[3 * i..3 * i + 3].copy_from_slice(&scratch.out.rgb);
+            tile.depth[i] = z;
+            tile.range[i] = z * caster.ray(x, y).direction.length();
+            if let Some(share) = tile.multiplied.get_mut(i) {
+                *share = routing::add(&mut tile.parts, &scratch.ray.mlp.counts);
             }
-            progress(tile.depth.len());
-        },
-    );
+        }
+        progress(tile.depth.len());
+    });
     let parts: Vec<Vec<[u64; 2]>> = tiles.into_iter().map(|tile| tile.parts).collect();
     if let Some(routing) = &mut routing {
         for tile in &parts {
@@ -132,19 +168,18 @@ pub(super) fn stage_seconds(
 ) -> [f64; Stage::ALL.len()] {
     let caster = Caster::new(engine, sources, camera, settings);
     let (width, height) = settings.size(camera);
-    let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
+    let mut scratch = Scratch::default();
     let started = Instant::now();
     // The first ray makes the buffers.
-    caster.cast(&caster.ray(width / 2, height / 2), &mut scratch, &mut out);
-    scratch.timing = Some(Default::default());
+    caster.cast((width / 2, height / 2), &mut scratch);
+    scratch.ray.timing = Some(Default::default());
     for i in 0..u64::from(width) * u64::from(height) {
-        let (x, y) = spread(i, width, height);
-        caster.cast(&caster.ray(x, y), &mut scratch, &mut out);
+        caster.cast(spread(i, width, height), &mut scratch);
         if started.elapsed().as_secs_f64() > PROFILE_SECONDS {
             break;
         }
     }
-    scratch.timing.unwrap_or_default()
+    scratch.ray.timing.unwrap_or_default()
 }
 
 /// Pixel number `i` of a sequence whose every beginning is spread evenly over the image: the R2 sequence (M. Roberts, "The

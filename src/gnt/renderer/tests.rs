@@ -28,7 +28,16 @@ fn sources(engine: &Engine, scene: &SmallScene) -> Vec<PreparedSource> {
 }
 
 fn settings(importance: usize, threads: usize) -> Settings {
-    Settings { samples: 9, importance, views: 3, threads, stride: 3, depth_range: DEPTH_RANGE, routing: true }
+    Settings {
+        samples: 9,
+        guided: None,
+        importance,
+        views: 3,
+        threads,
+        stride: 3,
+        depth_range: DEPTH_RANGE,
+        routing: true,
+    }
 }
 
 /// Neither parts nor pixels depend on the threads; each part sees every row of the last pass once; the pixels' mean is
@@ -41,8 +50,10 @@ fn routing_adds_up() {
     let prepared = sources(&engine, &scene);
     let prepared: Vec<&PreparedSource> = prepared.iter().collect();
     let camera = scene.sources[1].0;
-    for importance in [0, 4] {
-        let frame = |threads| render_rays(&engine, &prepared, &camera, &settings(importance, threads), &|_| {});
+    let guided = Some(crate::Guided { cell: 4, coarse: 7 });
+    for (importance, guided) in [(0, None), (4, None), (0, guided)] {
+        let how = |threads| Settings { guided, ..settings(importance, threads) };
+        let frame = |threads| render_rays(&engine, &prepared, &camera, &how(threads), &|_| {});
         let one = frame(1);
         let routing = one.routing.as_ref().unwrap();
         for threads in [2, 5] {
