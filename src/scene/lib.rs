@@ -3,6 +3,7 @@ pub mod camera;
 pub mod depth;
 pub mod distortion;
 pub mod error;
+pub mod file;
 pub mod formats;
 pub mod image;
 pub mod locate;
