@@ -15,22 +15,11 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Examples at the end of the help.
-const EXAMPLES: &str = "\
-Examples:
-  How fast this machine renders with the default model:
-    shiftray bench
-  The same with the dense model, at another size, as JSON:
-    shiftray bench --model gnt-dense --size 320x240 --json
-  What additive attention, shift layers and experts do to the official sizes, with random weights:
-    shiftray bench --random full-shiftadd";
-
 /// Measure rays a second, seconds a frame and where they go.
 ///
 /// The scene is made so that every sample is seen by every source view: the most work that a ray can be, and the same
 /// for every machine. Figures are medians over repetitions after a warm-up.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Model: a built-in name or a file [default: gnt-shiftadd]
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "random", help_heading = "Model")]

@@ -20,22 +20,6 @@ use eval::ssim::SsimKind;
 pub use output::METRICS;
 use std::path::PathBuf;
 
-/// Examples at the end of the help.
-const EXAMPLES: &str = "\
-Examples:
-  All figures of two scenes, with the default model, in the folder report:
-    shiftray eval fern horns --scenes nerf_llff_data
-  A quick look: two images, small photographs, every fourth pixel:
-    shiftray eval fern --scenes nerf_llff_data --images 2 --scale 8 --stride 4 -o look
-  Whether anything has become worse since:
-    shiftray eval --baseline report
-
-Three ways to less work:
-  --scale N    smaller photographs to render from and to compare with; --factor is the same
-  --stride N   every N-th pixel of the images, from photographs as they are
-  --images N   fewer images
-Images always have the size of the photographs: there is no --size here.";
-
 /// Measure quality, latency and energy on the held-out photographs of scenes.
 ///
 /// Writes metrics.json (all figures, with hashes, commands and versions), report.html (one page that needs no network),
@@ -50,7 +34,7 @@ Images always have the size of the photographs: there is no --size here.";
 /// With --baseline and no scene, what the baseline holds is evaluated again with its settings. With --merge, parts that
 /// --shard made are joined.
 #[derive(Clone, Debug, clap::Args)]
-#[command(override_usage = "shiftray eval [OPTIONS] <SCENE>...", after_help = EXAMPLES)]
+#[command(override_usage = "shiftray eval [OPTIONS] <SCENE>...")]
 pub struct Args {
     /// Scenes: folders, or names that are looked up in --scenes, SHIFTRAY_SCENES and scenes/
     #[arg(value_name = "SCENE", help_heading = "Scenes and models")]

@@ -82,7 +82,7 @@ fn lock(folder: &Path, what: &str) -> anyhow::Result<Option<File>> {
             }
             Err(TryLockError::Error(problem)) => {
                 let folder = folder.display();
-                output::warn(&format!("{folder}: cannot be locked, so keep other runs out of it: {problem}"));
+                output::warn(format_args!("{folder}: cannot be locked, so keep other runs out of it: {problem}"));
                 return Ok(None);
             }
         }
@@ -160,8 +160,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str| fs::write(dir.path().join(name), b"x").unwrap();
         let (gone, ours) = (u32::MAX, std::process::id());
-        [&format!(".a.png.{gone}-3.tmp"), &format!(".b.png.{ours}-0.tmp"), &format!(".shiftray.{gone}.tmp"), LOCK]
-            .map(file);
+        for name in [format!(".a.png.{gone}-3.tmp"), format!(".b.png.{ours}-0.tmp"), format!(".shiftray.{gone}.tmp")] {
+            file(&name);
+        }
+        file(LOCK);
         fs::create_dir_all(dir.path().join(format!(".scene_00003.{gone}/images"))).unwrap();
         // These only look alike; and the first process of all is alive.
         let kept = [".d.tmp", &format!(".e.{gone}"), &format!(".mine.{gone}"), ".scene_00004.1", "below", "c.tmp"];

@@ -61,8 +61,12 @@ impl Made {
     pub fn rendering(of: &Rendering) -> Self {
         let Rendering { scene, photographs: (width, height), model, device, precision, settings } = of;
         let (near, far) = settings.depth_range;
-        Self::default()
-            .with_program()
+        let made = match device.starts_with("cpu") {
+            // Products of 8-bit numbers are summed in an order that depends on the instructions.
+            true => Self::default().with("instructions", tensor::level().name()),
+            false => Self::default(),
+        };
+        made.with_program()
             .with_content("scene", scene.0, scene.1)
             .with("photographs", format!("{width}x{height}"))
             .with_content("model", model.0, model.1)

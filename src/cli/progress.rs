@@ -78,7 +78,7 @@ impl Progress {
         let (elapsed, since) = (self.started.elapsed(), lines.last.elapsed());
         if elapsed > SHORT && since > pause {
             lines.last = Instant::now();
-            output::note(&line(&lines.image, self.bar.position(), self.bar.length().unwrap_or(0), elapsed));
+            output::note(line(&lines.image, self.bar.position(), self.bar.length().unwrap_or(0), elapsed));
         }
     }
 }

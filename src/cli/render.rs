@@ -22,29 +22,13 @@ use scene::view::{Alpha, read_image};
 use scene::{FAR_EVAL, FAR_RENDER, Frame, Image, LoadOptions, PathKind, Scene, paths};
 use std::path::{Path, PathBuf};
 
-/// Examples at the end of the help.
-const EXAMPLES: &str = "\
-Examples:
-  A flight through a scene, as an animation too:
-    shiftray render scenes/fern -o flight --video flight.gif
-  The held-out photographs, which says how good the pictures are:
-    shiftray render fern --scenes nerf_llff_data -o held-out --path test
-  A quick look, at every fourth pixel:
-    shiftray render scenes/fern -o look --frames 3 --stride 4
-
-Four ways to smaller pictures:
-  --factor N   smaller photographs to render from, so less detail; pictures shrink with them
-  --stride N   every N-th pixel of the full picture, from photographs as they are: the fastest look at a scene
-  --size WxH   a size of your own for the rendered pictures, from photographs as they are
-  --frames N   fewer pictures";
-
 /// Render new views of a scene.
 ///
 /// Frames are PNG files, named after the photograph on the test path and by number elsewhere. Each is written whole or
 /// not at all, and frames.jsonl beside them says what made them: the same command goes on where it stopped, another one
 /// says what differs and stops.
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "shiftray render [OPTIONS] --out <DIR> <SCENE>", after_help = EXAMPLES)]
+#[command(override_usage = "shiftray render [OPTIONS] --out <DIR> <SCENE>")]
 pub struct Args {
     /// Scene: a folder, or a name that is looked up in --scenes, SHIFTRAY_SCENES and scenes/
     #[arg(value_name = "SCENE", help_heading = "Scene and model")]

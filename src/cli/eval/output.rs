@@ -76,8 +76,11 @@ pub fn earlier(args: &Args, now: &Metrics) -> anyhow::Result<Option<Metrics>> {
         // Where auto takes a GPU, the processor may have stepped in for a network that it has no kernels for.
         let stepped_in = args.device == crate::cli::device::Device::Auto && device.kind() != "cpu";
         let before = if run.device.starts_with("cuda") { "cuda" } else { "cpu" };
+        let instructions = tensor::level().name();
         if device.kind() != before && !stepped_in {
             differences.push(difference("device", device.kind(), before));
+        } else if before == "cpu" && run.instructions != instructions {
+            differences.push(difference("instructions", instructions, &run.instructions));
         }
     }
     if !args.overwrite && !differences.is_empty() {
@@ -145,7 +148,7 @@ fn sheets(out: &Path, metrics: &Metrics, count: usize) -> Vec<Sheet> {
                 .and_then(|panels| Sheet::new(case.key.clone(), image.name.clone(), &panels, case.depth_range));
             match sheet {
                 Ok(sheet) => sheets.push(sheet),
-                Err(problem) => crate::cli::output::warn(&format!("{}: {problem}", file.display())),
+                Err(problem) => crate::cli::output::warn(format_args!("{}: {problem}", file.display())),
             }
         }
     }

@@ -216,7 +216,7 @@ mod tests {
         assert!(made == ["b", "c"] && warnings.contains("them: a.png"), "{warnings}");
         stops(&other, &wanted(out, &["a"], false), &["a.png:", "samples"]);
         // Once the frames are gone, nothing is in the way.
-        ["a.png", "b.png", "c.png"].map(|name| fs::remove_file(out.join(name)).unwrap());
+        ["a.png", "b.png", "c.png"].iter().for_each(|name| fs::remove_file(out.join(name)).unwrap());
         assert_eq!(run(out, &now, &wanted(out, &["a"], false), false).unwrap().0, ["a"]);
     }
 
