@@ -176,7 +176,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             train_stage(&mut run, &dataset, &folder, stage, &args, left, threads)?;
         }
         if run.state().step < args.steps {
-            eprintln!("stopped at step {} of stage {stage}; the same command goes on", run.state().step);
+            super::output::note(format_args!(
+                "stopped at step {} of stage {stage}; the same command goes on",
+                run.state().step
+            ));
             return Ok(());
         }
         params = run.state().average.clone();
@@ -188,7 +191,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             checkpoint.write(&args.out.join("model.safetensors"), Precision::Packed)?;
         }
     }
-    eprintln!("model in {}", args.out.join("model.safetensors").display());
+    super::output::note(format_args!("model in {}", args.out.join("model.safetensors").display()));
     Ok(())
 }
 
@@ -205,7 +208,10 @@ fn start(args: &Args, model: &Model, params: &[f32], config: gnt::Config, datase
     let balance = match latencies {
         Some(latencies) => {
             let alpha = latency_shares(latencies).map_err(|e| anyhow::anyhow!("{e}"))?;
-            eprintln!("latency shares of the multiply and the shift expert: {:.2} and {:.2}", alpha[0], alpha[1]);
+            super::output::note(format_args!(
+                "latency shares of the multiply and the shift expert: {:.2} and {:.2}",
+                alpha[0], alpha[1]
+            ));
             Some((alpha, args.balance))
         }
         None => None,
@@ -245,7 +251,11 @@ fn train_stage(
 ) -> anyhow::Result<()> {
     let bar = super::progress(args.steps, "steps");
     bar.set_position(run.state().step);
-    eprintln!("stage {stage}: {} parameters, {} scenes, {threads} threads", run.model().layout.len(), dataset.len());
+    super::output::note(format_args!(
+        "stage {stage}: {} parameters, {} scenes, {threads} threads",
+        run.model().layout.len(),
+        dataset.len()
+    ));
     let plan = Plan {
         out: folder.to_owned(),
         until: args.steps,

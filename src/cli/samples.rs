@@ -1,5 +1,6 @@
 //! What `--samples` means.
 
+use gnt::renderer::Settings;
 use gnt::{Config, Guided, Head};
 use std::fmt;
 use std::str::FromStr;
@@ -29,6 +30,12 @@ impl Samples {
             Self::Even(samples) => (samples, None),
             Self::Guided(how, samples) => (samples, Some(how)),
         }
+    }
+}
+
+impl From<Settings> for Samples {
+    fn from(settings: Settings) -> Self {
+        settings.guided.map_or(Self::Even(settings.samples), |how| Self::Guided(how, settings.samples))
     }
 }
 

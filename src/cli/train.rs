@@ -1,6 +1,7 @@
 //! `shiftray train`: training a dense model.
 
 use super::device::Device;
+use super::output;
 use anyhow::{Context, bail};
 use gnt::Config;
 use gnt::checkpoint::Checkpoint;
@@ -127,7 +128,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let until = args.stop_at.map_or(steps, |stop| stop.min(steps));
     let bar = super::progress(until, "steps");
     bar.set_position(run.state().step);
-    eprintln!("training on {} scenes, {} parameters, {threads} threads", dataset.len(), run.model().layout.len());
+    output::note(format_args!(
+        "training on {} scenes, {} parameters, {threads} threads",
+        dataset.len(),
+        run.model().layout.len()
+    ));
     let plan = Plan {
         out: out.clone(),
         until,
@@ -142,7 +147,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         bar.set_message(format!("PSNR {:.2} depth {:.3} {:.3} s/step", line.psnr, line.depth, line.seconds));
     })?;
     bar.finish();
-    eprintln!("{} steps done; model in {}", run.state().step, out.join(train::run::MODEL_FILE).display());
+    output::note(format_args!(
+        "{} steps done; model in {}",
+        run.state().step,
+        out.join(train::run::MODEL_FILE).display()
+    ));
     Ok(())
 }
 

@@ -4,6 +4,7 @@ pub mod demo;
 pub mod depth;
 pub mod distortion;
 pub mod error;
+pub mod file;
 pub mod formats;
 pub mod image;
 pub mod locate;

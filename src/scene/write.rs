@@ -1,61 +1,29 @@
 //! Writing images and arrays: whole or not at all.
-//!
-//! A file is written under a temporary name in its own folder and renamed when complete, so that a crash or a full
-//! disk leaves no half-written frame behind.
 
+use crate::file::replace;
 use crate::{Error, Image, Result};
 use ::image::codecs::gif::{GifEncoder, Repeat};
 use ::image::codecs::png::PngEncoder;
 use ::image::{Delay, ExtendedColorType, ImageEncoder, ImageError, RgbaImage};
 use npyz::WriterBuilder;
-use std::fs::{self, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-
-/// Writes a file through a temporary one; `body` writes the content.
-///
-/// # Errors
-/// [`Error::Io`] naming `path` if the folder cannot be written or the disk is full; whatever `body` fails with. The
-/// temporary file is then removed, and an older file at `path` stays as it was.
-pub fn write_atomic(path: &Path, body: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    let temporary = temporary_path(path);
-    let file = OpenOptions::new().write(true).create_new(true).open(&temporary).map_err(io)?;
-    let mut buffered = BufWriter::new(file);
-    let written = body(&mut buffered)
-        .and_then(|()| buffered.flush().map_err(io))
-        .and_then(|()| fs::rename(&temporary, path).map_err(io));
-    if written.is_err() {
-        // The first error is the one to report; a file that cannot be removed either is only litter.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-/// A name beside `path` that no other thread or process uses.
-fn temporary_path(path: &Path) -> PathBuf {
-    static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    path.with_file_name(format!(".{name}.{}-{number}.tmp", std::process::id()))
-}
+use std::io::{self, Write};
+use std::path::Path;
 
 /// Writes bytes as they are.
 ///
 /// # Errors
-/// As [`write_atomic`].
+/// As [`replace`].
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_atomic(path, |out| out.write_all(bytes).map_err(|source| Error::Io { path: path.to_owned(), source }))
+    replace(path, |out| out.write_all(bytes).map_err(|source| Error::Io { path: path.to_owned(), source }))
 }
 
 /// Writes an 8-bit RGB PNG.
 ///
 /// # Errors
-/// As [`write_atomic`]; [`Error::Shape`] if the image's data do not fit its size.
+/// As [`replace`]; [`Error::Shape`] if the image's data do not fit its size.
 pub fn write_png(path: &Path, image: &Image) -> Result<()> {
     let bytes = checked_rgb8(path, image)?;
-    write_atomic(path, |out| {
+    replace(path, |out| {
         encode_png(out, &bytes, (image.width, image.height), ExtendedColorType::Rgb8).map_err(|e| image_error(path, e))
     })
 }
@@ -66,7 +34,7 @@ pub fn write_png(path: &Path, image: &Image) -> Result<()> {
 /// finite become 0, which stands for "unknown".
 ///
 /// # Errors
-/// As [`write_atomic`]; [`Error::Shape`] if the length does not match, [`Error::Scene`] if the scale is not positive.
+/// As [`replace`]; [`Error::Shape`] if the length does not match, [`Error::Scene`] if the scale is not positive.
 pub fn write_depth_png(path: &Path, width: u32, height: u32, depth: &[f32], scale: Option<f32>) -> Result<f32> {
     check_length(path, depth.len(), width as usize * height as usize)?;
     let largest = depth.iter().copied().filter(|d| d.is_finite()).fold(0.0, f32::max);
@@ -77,7 +45,7 @@ pub fn write_depth_png(path: &Path, width: u32, height: u32, depth: &[f32], scal
     }
     let levels = depth.iter().map(|d| if d.is_finite() { (d * scale).round() as u16 } else { 0 });
     let bytes: Vec<u8> = levels.flat_map(u16::to_ne_bytes).collect();
-    write_atomic(path, |out| {
+    replace(path, |out| {
         encode_png(out, &bytes, (width, height), ExtendedColorType::L16).map_err(|e| image_error(path, e))
     })?;
     Ok(scale)
@@ -86,10 +54,10 @@ pub fn write_depth_png(path: &Path, width: u32, height: u32, depth: &[f32], scal
 /// Writes `[height, width]` values as an f32 `.npy` file.
 ///
 /// # Errors
-/// As [`write_atomic`]; [`Error::Shape`] if the length does not match.
+/// As [`replace`]; [`Error::Shape`] if the length does not match.
 pub fn write_npy(path: &Path, width: u32, height: u32, values: &[f32]) -> Result<()> {
     check_length(path, values.len(), width as usize * height as usize)?;
-    write_atomic(path, |out| {
+    replace(path, |out| {
         encode_npy(out, (width, height), values).map_err(|source| Error::Io { path: path.to_owned(), source })
     })
 }
@@ -98,14 +66,14 @@ pub fn write_npy(path: &Path, width: u32, height: u32, values: &[f32]) -> Result
 /// not all be in memory. GIF counts in 1/100 s; rounding is spread so that the whole keeps its length.
 ///
 /// # Errors
-/// As [`write_atomic`]; [`Error::Scene`] for a rate outside 0.1 to 50 (players slow down faster ones) or no frames;
+/// As [`replace`]; [`Error::Scene`] for a rate outside 0.1 to 50 (players slow down faster ones) or no frames;
 /// [`Error::Shape`] if a frame differs in size from the first; whatever an item of `frames` fails with.
 pub fn write_gif(path: &Path, frame_rate: f32, frames: impl IntoIterator<Item = Result<Image>>) -> Result<()> {
     if !(0.1..=50.0).contains(&frame_rate) {
         let problem = format!("{}: expected a frame rate of 0.1 to 50, found {frame_rate}", path.display());
         return Err(Error::Scene(problem));
     }
-    write_atomic(path, |out| encode_gif(path, out, frame_rate, frames))
+    replace(path, |out| encode_gif(path, out, frame_rate, frames))
 }
 
 fn encode_gif(

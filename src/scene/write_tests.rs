@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::view::{Alpha, image_size, read_image};
+use std::fs;
 
 fn gradient(width: u32, height: u32) -> Image {
     let count = width * height * 3;
@@ -141,8 +142,8 @@ fn a_full_disk_is_an_error_wherever_it_fills_up() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_full_device_is_an_error() {
-    let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else { return };
-    let mut out = BufWriter::new(full);
+    let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+    let mut out = io::BufWriter::new(full);
     let written = encode_png(&mut out, &gradient(31, 33).to_rgb8(), (31, 33), ExtendedColorType::Rgb8)
         .map_err(|e| image_error(Path::new("a.png"), e))
         .and_then(|()| out.flush().map_err(|source| Error::Io { path: "a.png".into(), source }));

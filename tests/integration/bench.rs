@@ -26,7 +26,17 @@ fn experts_are_reported_where_there_are_any() {
 #[test]
 fn a_dense_network_has_no_experts() {
     let place = Place::new();
+    place.fails(2, "bench --model gnt-dense --random full", &["--model", "--random"]);
+    place.fails(2, "bench --seconds NaN", &["--seconds"]);
     let report = place.json(&format!("bench --random compact {BRIEF}"));
     assert!(report["rays_per_second"].as_f64().unwrap() > 0.0);
     assert!(report["multiply_expert_share"].is_null() && report["expert_nanoseconds_a_row"].is_null(), "{report}");
+}
+
+#[test]
+fn the_default_model_is_measured() {
+    let place = Place::new();
+    assert_eq!(place.json(&format!("bench {BRIEF}"))["model"], "gnt-shiftadd");
+    let help = place.ok("bench --help");
+    assert!(help.contains("Examples:") && help.contains("[default: gnt-shiftadd]"), "{help}");
 }

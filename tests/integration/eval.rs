@@ -108,8 +108,107 @@ fn finished_images_are_not_rendered_again() {
     place.ok(&line.replace("--threads 2", "--threads 1"));
     let again = metrics(&place, "out");
     assert_eq!((&again["latencies"][0]["threads"], again["runs"].as_array().unwrap().len()), (&1.into(), 1));
-    place.ok(&line.replace("--samples 5", "--samples 6"));
+    place.ok(&format!("{} --overwrite", line.replace("--samples 5", "--samples 6")));
     assert_eq!(metrics(&place, "out")["cases"][0]["samples"], 6);
+}
+
+#[test]
+fn figures_of_another_run_are_not_replaced() {
+    let place = Place::with_scene(9);
+    fs::create_dir_all(place.path("scenes/copy")).unwrap();
+    for name in ["images", "poses_bounds.npy"] {
+        let status = std::process::Command::new("cp").args(["-r", &format!("scenes/tiny/{name}"), "scenes/copy"]);
+        assert!({ status }.current_dir(place.path("")).status().unwrap().success());
+    }
+    let line = format!("eval tiny --scale 1 --stride 4 -o out {CHEAP}");
+    place.ok(&line);
+    let first = fs::read(place.path("out/metrics.json")).unwrap();
+    for (now, differs) in [
+        (line.replace("--samples 5", "--samples 6"), "samples: expected 6, found 5"),
+        (line.replace("--views 3", "--views 2"), "views: expected 2, found 3"),
+        (line.replace("--stride 4", "--stride 2"), "stride: expected 2, found 4"),
+        (line.replace("eval tiny", "eval copy"), "scene copy: expected copy ("),
+        (line.replace("eval tiny", "eval tiny copy"), "scene copy: expected copy ("),
+        (format!("{line} --model gnt-dense"), "model gnt-dense: expected gnt-dense ("),
+        (format!("{line} --images 1"), "images: expected 1, found all"),
+        (format!("{line} --precision f32"), "precision: expected f32, found auto"),
+    ] {
+        place.fails(1, &now, &["out/metrics.json: figures of another run", "--overwrite", "--out", differs]);
+    }
+    assert_eq!(fs::read(place.path("out/metrics.json")).unwrap(), first);
+    place.ok(&line);
+    place.ok(&format!("{} --overwrite", line.replace("--samples 5", "--samples 6")));
+    // What is there is replaced by parts only if they are of the same evaluation.
+    place.ok(&line.replace("-o out", "-o part"));
+    place.fails(1, "eval --merge part --out out", &["out/metrics.json: figures of another run", "samples"]);
+    place.ok("eval --merge part --out out --overwrite");
+    // Figures that cannot be read are not replaced, either.
+    fs::write(place.path("out/metrics.json"), b"mine").unwrap();
+    place.fails(1, &line, &["out/metrics.json", "--overwrite"]);
+}
+
+/// The figures of a part are those of its images: others are not copied under their names.
+#[test]
+fn merged_images_are_those_of_the_figures() {
+    let place = Place::with_scene(9);
+    place.ok(&format!("eval tiny --scale 1 --stride 4 -o part {CHEAP}"));
+    let image = place.path("part/images/gnt-shiftadd/tiny/held-out/3-views/008.png");
+    let good = fs::read(&image).unwrap();
+    fs::copy(image.with_file_name("000.png"), &image).unwrap();
+    place.fails(1, "eval --merge part --out merged", &["part/images/", "008.png", "hash"]);
+    assert!(!place.path("merged/images").exists() && !place.path("merged/metrics.json").exists());
+    fs::write(&image, &good[..good.len() / 2]).unwrap();
+    place.fails(1, "eval --merge part --out merged", &["008.png"]);
+    fs::write(&image, &good).unwrap();
+    // A path that leads out of the folder.
+    let kept = fs::read(place.path("part/metrics.json")).unwrap();
+    let mut hostile = metrics(&place, "part");
+    hostile["cases"][0]["images"][0]["file"] = json!("images/../../../stolen.png");
+    fs::write(place.path("part/metrics.json"), hostile.to_string()).unwrap();
+    place.fails(1, "eval --merge part --out merged", &["part", "stolen.png"]);
+    fs::write(place.path("part/metrics.json"), kept).unwrap();
+    place.ok("eval --merge part --out merged");
+    assert_eq!(fs::read(place.path("merged/images/gnt-shiftadd/tiny/held-out/3-views/008.png")).unwrap(), good);
+    place.assert_no_litter();
+}
+
+/// What can be told before anything is rendered is.
+#[test]
+fn bad_files_are_told_before_anything_is_rendered() {
+    let place = Place::with_scene(17);
+    let line = format!("eval tiny --scale 1 --stride 8 -o out {CHEAP}");
+    // The last held-out photograph of the second scene.
+    for name in ["images", "poses_bounds.npy"] {
+        fs::create_dir_all(place.path("scenes/bad")).unwrap();
+        let status = std::process::Command::new("cp").args(["-r", &format!("scenes/tiny/{name}"), "scenes/bad"]);
+        assert!({ status }.current_dir(place.path("")).status().unwrap().success());
+    }
+    let file = place.path("scenes/bad/images/016.png");
+    let good = fs::read(&file).unwrap();
+    fs::write(&file, &good[..good.len() - 200]).unwrap();
+    place.fails(1, &line.replace("eval tiny", "eval tiny bad"), &["016.png"]);
+    assert!(!place.path("out/images").exists(), "an image was rendered before");
+    let large = fs::File::create(place.path("large.json")).unwrap();
+    large.set_len(150 << 20).unwrap();
+    place.fails(1, "eval --baseline large.json", &["large.json", "at most 67108864 bytes"]);
+    place.fails(2, "eval tiny --scene other", &["twice", "tiny", "other"]);
+}
+
+/// Scenes whose names differ in characters that are no part of a file's name, or in case.
+#[test]
+fn scenes_of_like_names_do_not_share_files() {
+    let place = Place::with_scene(9);
+    for name in ["Tiny", "ti:ny", "ti*ny"] {
+        let status = std::process::Command::new("cp").args(["-r", "scenes/tiny", &format!("scenes/{name}")]);
+        assert!({ status }.current_dir(place.path("")).status().unwrap().success());
+    }
+    place.ok(&format!("eval tiny Tiny ti:ny ti*ny --scale 1 --stride 8 --images 1 -o out {CHEAP}"));
+    let all = metrics(&place, "out");
+    let cases = all["cases"].as_array().unwrap();
+    let files: std::collections::BTreeSet<String> =
+        cases.iter().map(|case| case["images"][0]["file"].as_str().unwrap().to_lowercase()).collect();
+    assert_eq!(files.len(), 4, "{files:?}");
+    assert!(files.iter().all(|file| !file.contains([':', '*'])), "{files:?}");
 }
 
 #[test]

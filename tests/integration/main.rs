@@ -3,6 +3,7 @@
 mod bench;
 mod eval;
 mod failures;
+mod frames;
 mod info;
 mod real;
 mod render;

@@ -2,6 +2,7 @@
 
 use crate::support::{Place, pixels};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,8 @@ fn test_path_is_compared_with_the_photographs() {
             "008.png",
             "008_depth.npy",
             "008_depth.png",
-            "008_range.npy"
+            "008_range.npy",
+            "frames.jsonl"
         ]
     );
     for (key, expected) in [("scene", "tiny"), ("model", "gnt-shiftadd"), ("device", "cpu"), ("path", "test")] {
@@ -35,6 +37,12 @@ fn test_path_is_compared_with_the_photographs() {
         assert!(report[key].as_f64().unwrap() > 0.0, "{key}: {report}");
     }
     assert!(report["warnings"].is_array());
+    let rows = report["scene_from_file"].as_array().unwrap();
+    assert_eq!(rows.len(), 4);
+    assert_eq!(rows[3], serde_json::json!([0.0, 0.0, 0.0, 1.0]));
+    let column = |i: usize| (0..3).map(|row| rows[row][i].as_f64().unwrap().powi(2)).sum::<f64>().sqrt();
+    let scale = report["scene_scale"].as_f64().unwrap();
+    assert!((0..3).all(|i| (column(i) - scale).abs() < 1e-5 * scale), "{report}");
     let frames = report["frames"].as_array().unwrap();
     assert_eq!(frames.len(), 2);
     for (frame, name) in frames.iter().zip(["000", "008"]) {
@@ -92,7 +100,7 @@ fn the_other_paths_have_numbered_frames() {
     for (path, rig) in [("spiral", "forward"), ("interpolate", "orbit"), ("orbit", "orbit")] {
         let place = Place::with_rig(5, rig);
         place.ok(&format!("render --scene tiny --out {path} --path {path} --frames 2 --size 13x7 {CHEAP}"));
-        assert_eq!(place.list(path), ["frame_0000.png", "frame_0001.png"]);
+        assert_eq!(place.list(path), ["frame_0000.png", "frame_0001.png", "frames.jsonl"]);
         let image = pixels(&place.path(&format!("{path}/frame_0001.png")));
         assert_eq!((image.width, image.height), (13, 7));
     }
@@ -102,7 +110,7 @@ fn the_other_paths_have_numbered_frames() {
         format!(r#"{{"frames": [{{"camera_to_world": {pose}, "name": "front"}}, {{"camera_to_world": {pose}}}]}}"#);
     fs::write(place.path("path.json"), frames).unwrap();
     let text = place.ok(&format!("render --scene scenes/tiny --out file --path path.json --size 9x5 {CHEAP}"));
-    assert_eq!(place.list("file"), ["frame_0001.png", "front.png"]);
+    assert_eq!(place.list("file"), ["frame_0001.png", "frames.jsonl", "front.png"]);
     assert!(text.contains("2 frames of 9x5 rendered") && text.contains("rays/s"), "{text}");
 }
 
@@ -145,7 +153,7 @@ fn one_source_view_is_enough() {
     assert_eq!(report["frames"][0]["sources"].as_array().unwrap().len(), 1);
     let alone = Place::with_scene(1);
     alone.ok("render --scene tiny --out out --frames 1 --samples 5 --size 17x9");
-    assert_eq!(alone.list("out"), ["frame_0000.png"]);
+    assert_eq!(alone.list("out"), ["frame_0000.png", "frames.jsonl"]);
 }
 
 #[test]
@@ -169,7 +177,7 @@ fn a_killed_run_leaves_whole_frames() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    let frames: Vec<_> = place.list("out").into_iter().filter(|name| !name.starts_with('.')).collect();
+    let frames: Vec<_> = place.list("out").into_iter().filter(|name| name.ends_with(".png")).collect();
     assert!((2..30).contains(&frames.len()), "{} frames", frames.len());
     for name in &frames {
         assert_eq!(pixels(&place.path(&format!("out/{name}"))).width, 64);
@@ -177,4 +185,50 @@ fn a_killed_run_leaves_whole_frames() {
     let text = place.ok(line);
     assert!(text.contains(&format!("{} were there already", frames.len())), "{text}");
     assert_eq!(place.list("out").iter().filter(|name| name.starts_with("frame_")).count(), 30);
+}
+
+#[test]
+fn the_scene_may_come_first() {
+    let place = Place::with_scene(3);
+    let short = "-o out --frames 1 --samples 3 --size 5x3";
+    for line in [
+        format!("render tiny {short}"),
+        format!("render {short} --scene tiny"),
+        format!("render tiny {short} --scene tiny"),
+    ] {
+        let report = place.json(&format!("{line} --json"));
+        assert_eq!(report["scene"], "tiny");
+    }
+    place.fails(2, &format!("render tiny {short} --scene other"), &["twice", "tiny", "other"]);
+    place.fails(2, "render tiny", &["--out DIR", "folder for the frames"]);
+    let help = place.ok("render --help");
+    for part in ["Examples:", "--factor N", "--stride N", "--size WxH", "Camera path:", "Output:", "Quality:"] {
+        assert!(help.contains(part), "{part}: {help}");
+    }
+    let help = place.ok("eval --help");
+    assert!(
+        ["Examples:", "--scale N", "--stride N", "no --size here"].iter().all(|part| help.contains(part)),
+        "{help}"
+    );
+}
+
+/// Where stderr is no terminal, a job that takes its time has plain lines, and the device is told once.
+#[test]
+fn progress_is_told_in_plain_lines() {
+    let place = Place::with_scene(3);
+    let line = "render tiny -o out --frames 500 --samples 200 --size 64x48";
+    let mut child = place.command(line).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut reader = BufReader::new(child.stderr.take().unwrap());
+    let mut errors = String::new();
+    while errors.lines().filter(|line| line.starts_with("frame ")).count() < 2 {
+        assert!(reader.read_line(&mut errors).unwrap() > 0, "the run ended without a second line: {errors}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for line in errors.lines().filter(|line| line.starts_with("frame ")) {
+        assert!([" of 500: ", " %, ", " rays/s, ", " s of about "].iter().all(|part| line.contains(part)), "{errors}");
+    }
+    assert!(!errors.contains(['\r', '\x1b']) && errors.matches("device: ").count() == 1, "{errors}");
+    let quiet = place.run("render tiny -o quiet --frames 1 --samples 3 --size 5x3 --quiet");
+    assert!(quiet.status.success() && quiet.stderr.is_empty());
 }

@@ -1,0 +1,313 @@
+//! What made the frames of a folder, and what they are never written over.
+
+use crate::support::{Place, TINY, pixels};
+use std::fs;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+/// Options that make a frame cheap.
+const CHEAP: &str = "--samples 5 --views 3 --device cpu";
+/// A cheap command.
+const LINE: &str = "render tiny -o out --path test --samples 5 --views 3 --device cpu";
+
+/// Names of the frames that were rendered, not found.
+fn rendered(report: &serde_json::Value) -> Vec<&str> {
+    let frames = report["frames"].as_array().unwrap().iter().filter(|frame| frame["skipped"] == false);
+    frames.map(|frame| frame["name"].as_str().unwrap()).collect()
+}
+
+/// The program at work on 40 slow frames, once the second one is there.
+fn long_run(place: &Place, line: &str) -> Child {
+    let mut child = place.command(line).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let started = Instant::now();
+    while !place.path("out/frame_0001.png").exists() {
+        assert!(started.elapsed() < Duration::from_secs(60), "no frame appears");
+        assert!(child.try_wait().unwrap().is_none(), "the run ended");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child
+}
+
+/// Neither the pictures of another scene nor those of other settings are taken for one's own, nor is their likeness told.
+#[test]
+fn another_command_says_what_differs_and_stops() {
+    let place = Place::with_scene(9);
+    fs::create_dir(place.path("made")).ok();
+    place.ok("synth --out made --scenes 1 --spp 1 --views 9 --size 64x48 --rig forward --seed 7");
+    fs::rename(place.path("made/scene_00000"), place.path("scenes/other")).unwrap();
+    let report = place.json(&format!("{LINE} --json"));
+    assert_eq!(report["record"], "out/frames.jsonl");
+    let before = fs::read(place.path("out/000.png")).unwrap();
+    for (now, differs) in [
+        (LINE.replace("tiny", "other"), "scene: expected other ("),
+        (format!("{LINE} --model gnt-dense"), "model: expected gnt-dense ("),
+        (LINE.replace("--samples 5", "--samples 6"), "samples: expected 6, found 5"),
+        (LINE.replace("--views 3", "--views 2"), "views: expected 2, found 3"),
+        (format!("{LINE} --importance 4"), "importance: expected 4, found 0"),
+        (format!("{LINE} --precision f32"), "precision: expected f32, found"),
+        (format!("{LINE} --size 48x64"), "size: expected 48x64, found 64x48"),
+        (format!("{LINE} --stride 2"), "stride: expected 2, found 1"),
+        (LINE.replace("--path test", "--frames 3"), "path: expected spiral, 3 frames, found test, 2 frames"),
+    ] {
+        let errors = place.fails(1, &now, &["out/000.png and 1 more: made by another command", "--overwrite", differs]);
+        assert!(errors.lines().any(|line| line.trim_start().starts_with(differs)), "one line a difference: {errors}");
+    }
+    assert_eq!(fs::read(place.path("out/000.png")).unwrap(), before);
+    // Another photograph is another scene, though its folder is the same.
+    let photograph = place.path("scenes/tiny/images/003.png");
+    let kept = fs::read(&photograph).unwrap();
+    fs::copy(place.path("scenes/other/images/003.png"), &photograph).unwrap();
+    place.fails(1, LINE, &["scene: expected tiny ("]);
+    fs::write(&photograph, kept).unwrap();
+    // Threads change nothing, and the same scene may be given in another way.
+    let again = place.json(
+        "render --scene scenes/tiny --out ./out --path test --samples 5 --views 3 --device cpu --threads 3 --json",
+    );
+    assert!(rendered(&again).is_empty() && again["mean_psnr"] == report["mean_psnr"], "{again}");
+    let other = LINE.replace("--samples 5", "--samples 6");
+    let replaced = place.json(&format!("{other} --overwrite --json"));
+    assert_eq!(rendered(&replaced), ["000", "008"]);
+    assert_ne!(replaced["mean_psnr"], report["mean_psnr"]);
+    place.fails(1, LINE, &["samples: expected 5, found 6"]);
+    place.assert_no_litter();
+}
+
+#[test]
+fn changed_and_missing_frames_are_rendered_again() {
+    let place = Place::with_scene(9);
+    place.ok(LINE);
+    let good = fs::read(place.path("out/000.png")).unwrap();
+    // A whole picture of the right size that is not the one which was made.
+    fs::copy(place.path("scenes/tiny/images/000.png"), place.path("out/000.png")).unwrap();
+    let output = place.run(&format!("{LINE} --json"));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(rendered(&report), ["000"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("warning: out/000.png: was changed"), "{errors}");
+    assert_eq!(fs::read(place.path("out/000.png")).unwrap(), good);
+    fs::write(place.path("out/000.png"), &good[..good.len() / 2]).unwrap();
+    fs::remove_file(place.path("out/008.png")).unwrap();
+    assert_eq!(rendered(&place.json(&format!("{LINE} --json"))), ["000", "008"]);
+    assert_eq!(fs::read(place.path("out/000.png")).unwrap(), good);
+    // Pictures that nobody recorded are nobody's to replace.
+    fs::remove_file(place.path("out/frames.jsonl")).unwrap();
+    place.fails(1, LINE, &["out/000.png and 1 more: exists already", "--overwrite", "another folder"]);
+    place.ok(&format!("{LINE} --overwrite"));
+    assert!(rendered(&place.json(&format!("{LINE} --json"))).is_empty());
+}
+
+#[test]
+fn leftovers_of_a_longer_run_are_named_and_stay() {
+    let place = Place::with_scene(5);
+    let line = format!("render tiny -o out --path test {CHEAP}");
+    place.ok(&line.replace("--path test", "--frames 4"));
+    let output = place.run(&format!("{} --overwrite", line.replace("--path test", "--frames 2")));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let warning = "left as they are, since this run does not write them: frame_0002.png to frame_0003.png (2 files)";
+    assert!(output.status.success() && errors.contains(warning), "{errors}");
+    assert!(place.path("out/frame_0003.png").exists());
+    assert_eq!(errors.matches("warning: ").count(), 1, "{errors}");
+}
+
+#[test]
+fn photographs_and_other_scenes_are_never_written_over() {
+    let place = Place::with_scene(9);
+    for folder in ["images_4", "masks", "frames"] {
+        fs::create_dir(place.path(&format!("scenes/tiny/{folder}"))).unwrap();
+    }
+    fs::copy(place.path("scenes/tiny/images/000.png"), place.path("scenes/tiny/images_4/000.png")).unwrap();
+    fs::copy(place.path("scenes/tiny/images/000.png"), place.path("scenes/tiny/masks/000.png")).unwrap();
+    fs::create_dir_all(place.path("scenes/other/images")).unwrap();
+    fs::write(place.path("scenes/other/transforms.json"), "{}").unwrap();
+    fs::write(place.path("scenes/other/images/000.png"), "x").unwrap();
+    let hashes = || -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let mut files = Vec::new();
+        for folder in ["scenes/tiny/images", "scenes/tiny/images_4", "scenes/tiny/masks", "scenes/other/images"] {
+            let read = |name: &String| (place.path(&format!("{folder}/{name}")), name.clone());
+            files.extend(place.list(folder).iter().map(|name| (read(name).0, fs::read(read(name).0).unwrap())));
+        }
+        files
+    };
+    let before = hashes();
+    let mut folders = vec!["scenes/tiny", "scenes/tiny/images", "scenes/tiny/images_4", "scenes/tiny/masks"];
+    folders.extend(["scenes/tiny/depth", "scenes/tiny/images/../images_4", "scenes/other", "scenes/other/images"]);
+    #[cfg(unix)]
+    {
+        // The folder that holds what the links of a scene lead to, and a link to a folder of photographs.
+        let link = |to: &str, at: &str| std::os::unix::fs::symlink(place.path(to), place.path(at)).unwrap();
+        fs::create_dir_all(place.path("camera")).unwrap();
+        fs::copy(place.path("scenes/tiny/images/000.png"), place.path("camera/000.png")).unwrap();
+        fs::create_dir(place.path("scenes/tiny/images_2")).unwrap();
+        link("camera/000.png", "scenes/tiny/images_2/000.png");
+        link("scenes/tiny/images", "linked");
+        folders.extend(["camera", "linked"]);
+    }
+    for folder in folders {
+        for options in ["", "--overwrite"] {
+            place.fails(
+                1,
+                &LINE.replace("-o out", &format!("-o {folder} --factor 1 {options}")),
+                &["--out", "expected"],
+            );
+        }
+        place.fails(1, &format!("eval tiny --scale 1 --samples 5 --out {folder}"), &["--out", "expected"]);
+    }
+    assert!(hashes() == before, "a photograph was changed");
+    place.ok(&LINE.replace("-o out", "-o scenes/tiny/frames --factor 1"));
+    assert!(rendered(&place.json(&LINE.replace("-o out", "-o scenes/tiny/frames --factor 1 --json"))).is_empty());
+    // A picture that is called as an animation.
+    fs::copy(place.path("scenes/tiny/images/000.png"), place.path("scenes/tiny/images/fly.gif")).unwrap();
+    place.fails(1, &format!("{LINE} --video scenes/tiny/images/fly.gif"), &["--video", "photographs"]);
+}
+
+#[test]
+fn two_processes_do_not_share_a_folder() {
+    let place = Place::with_scene(5);
+    let line = "render tiny -o out --frames 40 --samples 64 --device cpu";
+    let mut child = long_run(&place, line);
+    for second in [line, "eval tiny --scale 1 --samples 5 --out out"] {
+        let output = place.run(second);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        let parts = ["--out", "no run is writing to", "shiftray render", &format!("process {}", child.id())];
+        assert!(parts.iter().all(|part| errors.contains(part)), "{errors}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // A killed process holds nothing, and what it left goes.
+    fs::write(place.path(&format!("out/.frame_0007.png.{}-3.tmp", child.id())), b"half").unwrap();
+    place.ok(&line.replace("--frames 40", "--frames 1"));
+    place.assert_no_litter();
+}
+
+/// Killed again and again, a run ends with the files of one that was not.
+#[test]
+fn a_killed_run_ends_like_an_uninterrupted_one() {
+    let place = Place::with_scene(5);
+    let line = "render tiny -o out --frames 6 --samples 24 --size 40x30 --depth --device cpu";
+    place.ok(&line.replace("-o out", "-o whole"));
+    for (kill, wait) in [30, 60, 90, 120, 150, 180, 240, 300].into_iter().enumerate() {
+        let mut child = place.command(line).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(wait));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if place.path("out").exists() {
+            for name in place.list("out").iter().filter(|name| !name.starts_with('.') && name.ends_with(".png")) {
+                assert_eq!(pixels(&place.path(&format!("out/{name}"))).width, 40, "kill {kill}");
+            }
+        }
+    }
+    place.ok(line);
+    let files = |folder: &str| -> Vec<String> {
+        place.list(folder).into_iter().filter(|name| name != "frames.jsonl").collect()
+    };
+    assert_eq!(files("out"), files("whole"));
+    for name in files("whole") {
+        let read = |folder: &str| fs::read(place.path(&format!("{folder}/{name}"))).unwrap();
+        assert!(read("out") == read("whole"), "{name}");
+    }
+    place.assert_no_litter();
+}
+
+#[test]
+fn names_that_differ_in_odd_characters_do_not_share_a_file() {
+    let place = Place::with_scene(5);
+    let pose = "[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]";
+    let names = ["Front", "front", "fro\u{e9}", "froe\u{301}"];
+    let frames: Vec<String> =
+        names.iter().map(|name| format!(r#"{{"camera_to_world": {pose}, "name": "{name}"}}"#)).collect();
+    fs::write(place.path("path.json"), format!(r#"{{"frames": [{}]}}"#, frames.join(","))).unwrap();
+    let report = place.json(&format!("render tiny -o out --path path.json --size 9x5 {CHEAP} --json"));
+    let files: std::collections::BTreeSet<String> =
+        report["frames"].as_array().unwrap().iter().map(|f| f["file"].as_str().unwrap().to_lowercase()).collect();
+    assert_eq!(files.len(), names.len(), "{report}");
+}
+
+/// A model whose finite weights overflow.
+fn overflowing(place: &Place) {
+    fs::write(place.path("tiny.json"), TINY).unwrap();
+    place.ok("train --data scenes --out run --config tiny.json --steps 1 --rays 31 --views 1 3 --device cpu");
+    let mut bytes = fs::read(place.path("run/model.safetensors")).unwrap();
+    let start = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    for number in bytes[start..].chunks_exact_mut(4) {
+        let value = f32::from_le_bytes([number[0], number[1], number[2], number[3]]);
+        number.copy_from_slice(&(value.signum() * (value.abs() * 1e25).min(1e37)).to_le_bytes());
+    }
+    fs::write(place.path("huge.safetensors"), bytes).unwrap();
+}
+
+/// Colours that are no numbers are an error each time, and never a picture.
+#[test]
+fn weights_that_overflow_are_an_error() {
+    let place = Place::with_scene(9);
+    overflowing(&place);
+    let wanted = ["huge.safetensors", "numbers", "pixel (0, 0)", "overflow"];
+    for line in ["render tiny -o out --frames 2", "render tiny -o out --path test --depth"] {
+        let line = format!("{line} --model huge.safetensors {CHEAP}");
+        for _ in 0..2 {
+            place.fails(1, &line, &[&["frame "][..], &wanted].concat());
+            assert!(place.list("out").is_empty(), "nothing is written of such a frame");
+        }
+    }
+    place.fails(
+        1,
+        &format!("eval tiny --scale 1 --out report --model huge.safetensors {CHEAP}"),
+        &["huge on tiny, image 000", "numbers", "pixel"],
+    );
+    assert!(!place.path("report/metrics.json").exists());
+    place.fails(1, "bench --model huge.safetensors --size 64x48 --seconds 0.1 --repeat 1 --device cpu", &wanted[..2]);
+}
+
+/// Stdout and stderr that are closed or full make no panic and no message, whatever the command.
+#[cfg(target_os = "linux")]
+#[test]
+fn nobody_listening_is_no_panic() {
+    let place = Place::with_scene(9);
+    fs::write(place.path("tiny.json"), TINY).unwrap();
+    let commands = [
+        "render tiny -o out --frames 2 --samples 3 --size 9x7 --json",
+        "render tiny -o out --frames 1 --samples 3 --size 9x7 --json",
+        "render nothing -o out",
+        "render --help",
+        "render",
+        "eval tiny --scale 1 --stride 4 --samples 5 --images 1 --json",
+        "eval --baseline report --samples 5",
+        "bench --size 64x48 --seconds 0.1 --repeat 1 --samples 8 --json",
+        "info --json",
+        "--help",
+        "--version",
+        "none",
+        "synth --out more --scenes 1 --spp 1 --views 3 --size 32x24",
+        "train --data scenes --out run --config tiny.json --steps 1 --rays 31 --views 1 3",
+        "reparam --model run/model.safetensors --out less --stages none",
+    ];
+    let full = || Stdio::from(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    for line in commands {
+        let expected =
+            place.run(&line.replace("-o out", "-o expected").replace("--out ", "--out first-")).status.code();
+        // A full stderr: the same end as ever.
+        let status = place.command(line).stderr(full()).stdout(Stdio::null()).status().unwrap();
+        assert!(
+            status.code() == expected || status.code() == Some(1),
+            "{line}: {status} where {expected:?} was expected"
+        );
+        // A reader that went away.
+        let mut child = place.command(line).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        let status = child.wait().unwrap();
+        assert!(matches!(status.code(), Some(0..=2)), "{line}: {status}");
+    }
+    // Only stdout is gone: stderr stays free of complaints.
+    let mut child = place
+        .command(&format!("{} --json --quiet", LINE))
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    // A full disk is told.
+    let output = place.command(&format!("{LINE} --json")).stdout(full()).output().unwrap();
+    assert!(output.status.code() == Some(1) && String::from_utf8_lossy(&output.stderr).contains("stdout"));
+}
