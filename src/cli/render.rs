@@ -62,7 +62,7 @@ pub struct Args {
     /// Source views; by default those of the model
     #[arg(long, value_parser = value_parser!(u16).range(1..=1000), help_heading = "Quality")]
     views: Option<u16>,
-    /// Samples a ray: auto (few, guided by a coarse grid of rays), N (even in inverse depth), or CELL:COARSE+SAMPLES
+    /// Samples a ray: auto (16, guided by a coarse grid of rays), N (even in inverse depth), or CELL:COARSE+SAMPLES
     #[arg(long, default_value = "auto", value_name = "SAMPLES", help_heading = "Quality")]
     samples: Samples,
     /// Samples of a second pass, placed where the first found something

@@ -2,8 +2,8 @@
 //! from what the four coarse rays around it found.
 //!
 //! A coarse ray tells a weight for each of its samples, which are spread evenly in inverse depth. A pixel's density over
-//! inverse depth is a mixture of its four neighbours' weights, so that both sides of an edge are covered, blurred by a
-//! sample's width, with a floor for what the coarse rays missed. Its samples are quantiles of that density.
+//! inverse depth is the mean of its four neighbours' weights, so that both sides of an edge are covered, blurred by two
+//! samples' width, with a floor for what the coarse rays missed. Its samples are quantiles of that density.
 
 use crate::sampling;
 use glam::UVec2;
@@ -22,11 +22,15 @@ impl Guided {
     /// What `auto` takes: measured on five LLFF scenes, see `benches/results`.
     pub const AUTO: Self = Self { cell: 4, coarse: 48 };
     /// Samples a ray that go with [`AUTO`](Self::AUTO).
-    pub const AUTO_SAMPLES: usize = 12;
+    pub const AUTO_SAMPLES: usize = 16;
 }
 
-/// Part of the density that is spread over the whole range.
-const FLOOR: f32 = 0.05;
+/// What is spread over the whole range, as a multiple of what the coarse rays found. The embedded networks were trained
+/// on evenly spaced samples: with less of these they lose up to 0.15 dB (fern), and nearer neighbours counted more gain
+/// nothing.
+const FLOOR: f32 = 1.0;
+/// How often the density is blurred with the weights 1, 2, 1.
+const BLURS: usize = 2;
 
 /// What the coarse rays of a frame found.
 #[derive(Clone, Debug)]
@@ -106,24 +110,23 @@ impl Guide {
 
     /// The density over the coarse samples' cells at a pixel: not normalised, positive everywhere.
     fn density(&self, (x, y): (u32, u32), density: &mut Vec<f32>) {
-        let (cell, k) = (self.how.cell, self.how.coarse);
-        let inside = |at: u32| (at % cell) as f32 / cell as f32;
+        let k = self.how.coarse;
         density.clear();
         density.resize(k, 0.0);
         for (dx, dy) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
             let (column, row) = (self.line(0, x, dx), self.line(1, y, dy));
-            let near = |at: u32, d: u32| if d == 0 { 1.0 - inside(at) } else { inside(at) };
-            // Half as near as they are, half all alike.
-            let share = 0.5 * near(x, dx) * near(y, dy) + 0.125;
             let weights = &self.weights[(row * self.lines[0].len() + column) * k..][..k];
-            density.iter_mut().zip(weights).for_each(|(d, w)| *d += share * w);
+            density.iter_mut().zip(weights).for_each(|(d, w)| *d += 0.25 * w);
         }
-        let mut before = density[0];
-        for i in 0..k {
-            let (here, after) = (density[i], density[(i + 1).min(k - 1)]);
-            density[i] = 0.25 * before + 0.5 * here + 0.25 * after + FLOOR / k as f32;
-            before = here;
+        for _ in 0..BLURS {
+            let mut before = density[0];
+            for i in 0..k {
+                let (here, after) = (density[i], density[(i + 1).min(k - 1)]);
+                density[i] = 0.25 * before + 0.5 * here + 0.25 * after;
+                before = here;
+            }
         }
+        density.iter_mut().for_each(|d| *d += FLOOR / k as f32);
     }
 }
 
@@ -199,10 +202,11 @@ mod tests {
         let (mut density, mut out) = (Vec::new(), Vec::new());
         for x in 0..4 {
             out.clear();
-            guide.depths((x, 2), 12, &mut density, &mut out);
+            guide.depths((x, 2), 24, &mut density, &mut out);
             assert!(out.windows(2).all(|z| z[0] <= z[1]), "{out:?}");
+            // Evenly spaced, 6 of 24 would be there.
             let around = |i: usize| out.iter().filter(|z| **z > coarse[i - 2] && **z < coarse[i + 2]).count();
-            assert!(around(2) >= 3 && around(12) >= 2 && around(2) + around(12) >= 10, "{x}: {out:?}");
+            assert!(around(2) >= 8 && around(12) >= 8, "{x}: {out:?}");
         }
     }
 }
