@@ -28,10 +28,10 @@ use std::path::{Path, PathBuf};
 /// not at all, and frames.jsonl beside them says what made them: the same command goes on where it stopped, another one
 /// says what differs and stops.
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "shiftray render [OPTIONS] --out <DIR> <SCENE>")]
+#[command(override_usage = "shiftray render <SCENE> --out <DIR> [OPTIONS]")]
 pub struct Args {
     /// Scene: a folder, or a name that is looked up in --scenes, SHIFTRAY_SCENES and scenes/
-    #[arg(value_name = "SCENE", help_heading = "Scene and model")]
+    #[arg(value_name = "SCENE")]
     place: Option<String>,
     /// The scene, in another way
     #[arg(long, value_name = "NAME|DIR", help_heading = "Scene and model", required_unless_present = "place")]
@@ -59,13 +59,13 @@ pub struct Args {
     #[arg(long, value_parser = super::synth::parse_size, value_name = "WxH", help_heading = "Camera path")]
     size: Option<(u32, u32)>,
     /// Source views; by default those of the model
-    #[arg(long, value_parser = value_parser!(u16).range(1..=1000), help_heading = "Quality")]
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1000), value_name = "N", help_heading = "Quality")]
     views: Option<u16>,
     /// Samples a ray; by default those of the model
-    #[arg(long, value_parser = value_parser!(u16).range(2..=4096), help_heading = "Quality")]
+    #[arg(long, value_parser = value_parser!(u16).range(2..=4096), value_name = "N", help_heading = "Quality")]
     samples: Option<u16>,
     /// Samples of a second pass, placed where the first found something
-    #[arg(long, default_value_t = 0, value_parser = value_parser!(u16).range(0..=4096), help_heading = "Quality")]
+    #[arg(long, default_value_t = 0, value_parser = value_parser!(u16).range(0..=4096), value_name = "N", help_heading = "Quality")]
     importance: u16,
     /// Render every N-th pixel in x and y only, as the GNT evaluation does with 2
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=1024), value_name = "N", help_heading = "Quality")]
@@ -92,7 +92,7 @@ pub struct Args {
     #[arg(long, help_heading = "Output")]
     overwrite: bool,
     /// Threads; the images do not depend on it
-    #[arg(long, value_parser = value_parser!(u16).range(1..=1024), help_heading = "Machine")]
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1024), value_name = "N", help_heading = "Machine")]
     threads: Option<u16>,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", help_heading = "Machine")]
