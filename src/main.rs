@@ -3,13 +3,23 @@
 mod cli;
 
 use clap::Parser;
+use cli::output;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::Cli::parse().run() {
-        Ok(()) => ExitCode::SUCCESS,
+    let run = match cli::Cli::try_parse() {
+        Ok(cli) => cli.run(),
+        Err(wrong) => Err(wrong.into()),
+    };
+    let Err(error) = run else { return ExitCode::SUCCESS };
+    match error.downcast::<clap::Error>() {
+        // Wrong usage, or the help that was asked for. Where nobody reads it, that is no error.
+        Ok(wrong) => {
+            let _ = wrong.print();
+            ExitCode::from(u8::try_from(wrong.exit_code()).unwrap_or(1))
+        }
         Err(error) => {
-            eprintln!("error: {}", message(&error));
+            output::note(&format!("error: {}", message(&error)));
             ExitCode::FAILURE
         }
     }

@@ -2,9 +2,9 @@
 
 mod on_cuda;
 
+use super::compared::expect_numbers;
 use super::device::{AnyEngine, Device};
 use super::output;
-use anyhow::Context;
 use glam::{Mat4, Vec2, Vec3};
 use gnt::engine::{Engine, PreparedSource, RayOutput, RayScratch, Stage};
 use gnt::renderer::{Settings, render_rays};
@@ -15,45 +15,59 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Examples at the end of the help.
+const EXAMPLES: &str = "\
+Examples:
+  How fast this machine renders with the default model:
+    shiftray bench
+  The same with the dense model, at another size, as JSON:
+    shiftray bench --model gnt-dense --size 320x240 --json
+  What additive attention, shift layers and experts do to the official sizes, with random weights:
+    shiftray bench --random full-shiftadd";
+
 /// Measure rays a second, seconds a frame and where they go.
 ///
 /// The scene is made so that every sample is seen by every source view: the most work that a ray can be, and the same
 /// for every machine. Figures are medians over repetitions after a warm-up.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Built-in model or model file
-    #[arg(long, conflicts_with = "random", required_unless_present = "random")]
+    /// Model: a built-in name or a file [default: gnt-shiftadd]
+    #[arg(long, value_name = "NAME|FILE", conflicts_with = "random", help_heading = "Model")]
     model: Option<String>,
     /// Random weights
-    #[arg(long)]
+    #[arg(long, help_heading = "Model")]
     random: Option<Sizes>,
     /// Source views; by default the model's
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Work")]
     views: Option<u16>,
     /// Samples a ray; by default the model's
-    #[arg(long, value_parser = clap::value_parser!(u16).range(2..=4096))]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(2..=4096), help_heading = "Work")]
     samples: Option<u16>,
     /// Frame size that seconds a frame are stated for, and size of the sources
-    #[arg(long, default_value = "504x378", value_parser = super::synth::parse_size, value_name = "WxH")]
+    #[arg(long, default_value = "504x378", value_parser = super::synth::parse_size, value_name = "WxH", help_heading = "Work")]
     size: (u32, u32),
-    /// Threads
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Where to compute
-    #[arg(long, default_value = "auto", value_name = "auto|cpu|cuda[:N]")]
-    device: Device,
     /// How products are computed
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "auto", help_heading = "Work")]
     precision: super::device::PrecisionArg,
     /// Repetitions
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000), help_heading = "Work")]
     repeat: u16,
     /// Seconds of each repetition
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 2.0, value_parser = parse_seconds, help_heading = "Work")]
     seconds: f64,
-    /// Print one JSON object
-    #[arg(long)]
+    /// Threads
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Machine")]
+    threads: Option<u16>,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", help_heading = "Machine")]
+    device: Device,
+    /// Print one JSON object instead of a summary
+    #[arg(long, help_heading = "Output")]
     json: bool,
+    /// Say nothing about the device
+    #[arg(short, long, help_heading = "Output")]
+    quiet: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -68,15 +82,21 @@ enum Sizes {
     CompactShiftadd,
 }
 
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.001..=3600.0).contains(seconds));
+    seconds.ok_or_else(|| "expected a number from 0.001 to 3600".into())
+}
+
 /// Runs the subcommand.
 ///
 /// # Errors
-/// If the model cannot be read or the device is not there.
+/// If the model cannot be read, its colours are no numbers, or the device is not there.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let (model, params, name) = match (&args.model, args.random) {
-        (Some(name), _) => gnt::builtin::load(name)?,
-        (None, sizes) => {
-            let (config, name) = match sizes.context("expected --model or --random")? {
+    output::be_quiet(args.quiet);
+    let (model, params, name) = match args.random {
+        None => gnt::builtin::load(args.model.as_deref().unwrap_or(gnt::builtin::NAMES[0]))?,
+        Some(sizes) => {
+            let (config, name) = match sizes {
                 Sizes::Full => (Config::official(8), "random full"),
                 Sizes::Compact => (Config::compact(), "random compact"),
                 Sizes::FullShiftadd => (Config::official(8).shift_add(), "random full-shiftadd"),
@@ -87,7 +107,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             (model, params, name.to_owned())
         }
     };
-    let threads = args.threads.unwrap_or_else(tensor::parallel::available).max(1);
+    let threads = args.threads.map_or_else(tensor::parallel::available, usize::from).max(1);
     let views = args.views.map_or(model.config.views, usize::from);
     let samples = args.samples.map_or(model.config.samples, usize::from);
     let (engine, device) = args.precision.engine(args.device, threads, model, &params)?;
@@ -111,22 +131,24 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let seconds_features = started.elapsed().as_secs_f64();
 
     let target = target(width, height);
-    let measure = |rays: usize| {
+    let measure = |rays: usize| -> anyhow::Result<(usize, f64)> {
         let stride = ((f64::from(width) * f64::from(height) / rays as f64).sqrt().ceil() as u32).max(1);
         let depth_range = DEPTH_RANGE;
         let settings = Settings { samples, importance: 0, views, threads, stride, depth_range, routing: false };
         let started = Instant::now();
         let rendered = render_rays(&engine, &sources, &target, &settings, &|_| {});
-        (rendered.rays, started.elapsed().as_secs_f64())
+        let seconds = started.elapsed().as_secs_f64();
+        expect_numbers(&rendered, &format!("the benchmark's frame by {name}"))?;
+        Ok((rendered.rays, seconds))
     };
-    let (rays, seconds) = measure(64 * threads);
+    let (rays, seconds) = measure(64 * threads)?;
     let wanted = (rays as f64 / seconds * args.seconds).max(64.0 * threads as f64) as usize;
     let mut rates: Vec<f64> = (0..args.repeat)
         .map(|_| {
-            let (rays, seconds) = measure(wanted);
-            rays as f64 / seconds
+            let (rays, seconds) = measure(wanted)?;
+            Ok(rays as f64 / seconds)
         })
-        .collect();
+        .collect::<anyhow::Result<_>>()?;
     rates.sort_by(f64::total_cmp);
     let median = rates[rates.len() / 2];
     let (stages, multiply) = stages(&engine, &sources, &target, samples);

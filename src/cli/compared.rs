@@ -2,6 +2,7 @@
 
 use anyhow::{bail, ensure};
 use eval::mask::Mask;
+use gnt::renderer::Rendered;
 use scene::image::every_pixel;
 use scene::{Image, View};
 
@@ -44,14 +45,52 @@ impl Truth {
     }
 }
 
-/// A rendered image as its file has it: clipped and rounded to 8 bits. `what` names it in messages.
-///
-/// # Errors
-/// If a colour is no number.
-pub fn as_saved(image: &Image, what: &str) -> anyhow::Result<Image> {
-    if let Some(value) = image.data.iter().find(|value| !value.is_finite()) {
-        bail!("{what}: expected colours that are numbers, found {value}");
-    }
+/// A rendered image as its file has it: clipped and rounded to 8 bits.
+pub fn as_saved(image: &Image) -> anyhow::Result<Image> {
     let rounded = image.to_rgb8().iter().map(|value| f32::from(*value) / 255.0).collect();
     Ok(Image::new(image.width, image.height, rounded)?)
+}
+
+/// Checks that all colours and depths of a frame are numbers: weights that are finite may still overflow. `what` names frame
+/// and model in messages.
+///
+/// # Errors
+/// Naming the first pixel that has none.
+pub fn expect_numbers(rendered: &Rendered, what: &str) -> anyhow::Result<()> {
+    let width = rendered.image.width.max(1) as usize;
+    let at = |pixel: usize| format!("pixel ({}, {})", pixel % width, pixel / width);
+    let bad = |values: &[f32]| values.iter().position(|value| !value.is_finite());
+    if let Some(i) = bad(&rendered.image.data) {
+        let value = rendered.image.data[i];
+        bail!(
+            "{what}: expected colours that are numbers, found {value} at {}: the model's weights overflow",
+            at(i / 3)
+        );
+    }
+    for values in [&rendered.depth, &rendered.range] {
+        if let Some(i) = bad(values) {
+            bail!(
+                "{what}: expected depths that are numbers, found {} at {}: the model's weights overflow",
+                values[i],
+                at(i)
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_pixel_that_is_no_number_is_named() {
+        let mut rendered = crate::cli::render::files::tests::rendered(0.5);
+        expect_numbers(&rendered, "frame a").unwrap();
+        rendered.range[7] = f32::INFINITY;
+        let message = |rendered: &Rendered| expect_numbers(rendered, "frame a").unwrap_err().to_string();
+        assert!(message(&rendered).contains("frame a: expected depths that are numbers, found inf at pixel (2, 1)"));
+        rendered.image.data[3 * 4 + 2] = f32::NAN;
+        assert!(message(&rendered).contains("colours that are numbers, found NaN at pixel (4, 0)"));
+    }
 }

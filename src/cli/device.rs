@@ -1,5 +1,6 @@
 //! Where to compute.
 
+use super::output;
 use anyhow::bail;
 use gnt::Model;
 use gnt::cuda::{self, CudaEngine};
@@ -43,6 +44,16 @@ pub enum Chosen {
     Cuda(u32, tensor::cuda::Device),
 }
 
+impl Chosen {
+    /// What kind of device it is: pictures of one kind are the same.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda(..) => "cuda",
+        }
+    }
+}
+
 impl std::fmt::Display for Chosen {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         match self {
@@ -67,12 +78,12 @@ impl Device {
             Self::Auto => match real::open(0) {
                 Ok(device) => {
                     let chosen = Chosen::Cuda(0, device);
-                    eprintln!("device: auto takes {chosen}");
+                    output::say_once(&format!("device: auto takes {chosen}"));
                     Ok(chosen)
                 }
                 Err(problem) => {
                     let level = tensor::level().name();
-                    eprintln!("device: auto takes the CPU ({threads} threads, {level}): {problem}");
+                    output::say_once(&format!("device: auto takes the CPU ({threads} threads, {level}): {problem}"));
                     Ok(Chosen::Cpu)
                 }
             },
@@ -91,7 +102,7 @@ impl Device {
         match gnt::network::cuda::check(&run.model().net) {
             Ok(()) => Ok(run.on_cuda(&gpu)?),
             Err(problem) if self == Self::Auto => {
-                eprintln!("device: auto takes the CPU after all: {problem}");
+                output::say_once(&format!("device: auto takes the CPU after all: {problem}"));
                 Ok(run)
             }
             Err(problem) => bail!("--device cuda:{number}: {problem}"),
@@ -168,7 +179,9 @@ impl PrecisionArg {
             };
             match CudaEngine::new(on.clone(), &model, params, precision) {
                 Ok(engine) => return Ok((AnyEngine::Cuda(Box::new(engine)), chosen)),
-                Err(problem) if device == Device::Auto => eprintln!("device: auto takes the CPU after all: {problem}"),
+                Err(problem) if device == Device::Auto => {
+                    output::say_once(&format!("device: auto takes the CPU after all: {problem}"));
+                }
                 Err(problem) => return Err(problem.into()),
             }
         }

@@ -10,12 +10,21 @@ use gnt::checkpoint::Checkpoint;
 use gnt::{Config, MlpKind, Model};
 use serde::Serialize;
 
+/// Examples at the end of the help.
+const EXAMPLES: &str = "\
+Examples:
+  What this program can use here:
+    shiftray info
+  Sizes, operations and modelled energy of a model:
+    shiftray info --model gnt-shiftadd";
+
 /// Say what this program can use, and what a model holds.
 ///
 /// Operations are those for one ray at the model's default numbers of samples and source views, and bytes those of the
 /// matrices: of the dense network of these sizes as it is trained (plain) and after folding (before), and of the model
 /// itself, where it has additive attention, shifts or experts (after).
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// A built-in model or a model file
     #[arg(long, value_name = "NAME|FILE")]

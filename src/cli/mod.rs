@@ -8,15 +8,23 @@ pub mod bench;
 pub mod compared;
 pub mod device;
 pub mod eval;
+pub mod folder;
+pub mod guard;
+pub mod hash;
 pub mod import;
 pub mod info;
+pub mod machine;
+pub mod made;
 pub mod memory;
+pub mod names;
 pub mod output;
+pub mod progress;
 pub mod render;
 pub mod reparam;
 pub mod selftest;
 pub mod synth;
 pub mod train;
+pub mod usage;
 
 /// New views of a scene from a few posed photographs.
 #[derive(Parser)]

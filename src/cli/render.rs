@@ -1,83 +1,117 @@
 //! `shiftray render`: frames along a camera path.
 
 pub mod files;
+pub mod record;
 mod report;
+mod resume;
 
+use super::compared::{Truth, as_saved, expect_numbers};
 use super::device::Device;
+use super::folder::{self, FolderLock};
+use super::guard::Inputs;
+use super::made::{Made, Rendering};
+use super::progress::Progress;
+use super::{hash, output, usage};
 use anyhow::{Context, bail};
 use clap::value_parser;
-use files::FrameFiles;
 use gnt::renderer::{Renderer, Settings};
+use record::{Entry, Journal};
 use report::{FrameReport, Quality, Report};
+use resume::Wanted;
 use scene::view::{Alpha, read_image};
-use scene::{FAR_EVAL, FAR_RENDER, Frame, LoadOptions, PathKind, Scene, paths};
+use scene::{FAR_EVAL, FAR_RENDER, Frame, Image, LoadOptions, PathKind, Scene, paths};
 use std::path::{Path, PathBuf};
+
+/// Examples at the end of the help.
+const EXAMPLES: &str = "\
+Examples:
+  A flight through a scene, as an animation too:
+    shiftray render scenes/fern -o flight --video flight.gif
+  The held-out photographs, which says how good the pictures are:
+    shiftray render fern --scenes nerf_llff_data -o held-out --path test
+  A quick look, at every fourth pixel:
+    shiftray render scenes/fern -o look --frames 3 --stride 4
+
+Four ways to smaller pictures:
+  --factor N   smaller photographs to render from, so less detail; pictures shrink with them
+  --stride N   every N-th pixel of the full picture, from photographs as they are: the fastest look at a scene
+  --size WxH   a size of your own for the rendered pictures, from photographs as they are
+  --frames N   fewer pictures";
 
 /// Render new views of a scene.
 ///
 /// Frames are PNG files, named after the photograph on the test path and by number elsewhere. Each is written whole or
-/// not at all; frames that are there already are skipped, so an interrupted run goes on where it stopped.
+/// not at all, and frames.jsonl beside them says what made them: the same command goes on where it stopped, another one
+/// says what differs and stops.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "shiftray render [OPTIONS] --out <DIR> <SCENE>", after_help = EXAMPLES)]
 pub struct Args {
     /// Scene: a folder, or a name that is looked up in --scenes, SHIFTRAY_SCENES and scenes/
-    #[arg(long, value_name = "NAME|DIR")]
-    scene: String,
+    #[arg(value_name = "SCENE", help_heading = "Scene and model")]
+    place: Option<String>,
+    /// The scene, in another way
+    #[arg(long, value_name = "NAME|DIR", help_heading = "Scene and model", required_unless_present = "place")]
+    scene: Option<String>,
     /// Folder of scenes; may be repeated
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Scene and model")]
     scenes: Vec<PathBuf>,
     /// Model: a built-in name or a file
-    #[arg(long, default_value = gnt::builtin::NAMES[0], value_name = "NAME|FILE")]
+    #[arg(long, default_value = gnt::builtin::NAMES[0], value_name = "NAME|FILE", help_heading = "Scene and model")]
     model: String,
-    /// Folder for the frames
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Camera path: test (the held-out photographs), spiral, interpolate, orbit or FILE.json
-    #[arg(long, default_value = "spiral", value_parser = parse_path, value_name = "PATH")]
-    path: PathKind,
-    /// Reduction of the photographs; by default that of images_8, images_4 or images, whichever comes first
-    #[arg(long, value_parser = value_parser!(u32).range(1..=1024))]
+    /// Reduction of the photographs that is rendered from, as 8 or 1/8; by default that of images_8, images_4 or images,
+    /// whichever comes first
+    #[arg(long, visible_alias = "scale", value_parser = super::usage::parse_scale, value_name = "N|1/N", help_heading = "Scene and model")]
     factor: Option<u32>,
+    /// Folder for the frames; created where it is missing
+    #[arg(short, long, value_name = "DIR", help_heading = "Output")]
+    out: Option<PathBuf>,
+    /// Camera path: test (the held-out photographs), spiral, interpolate, orbit or FILE.json
+    #[arg(long, default_value = "spiral", value_parser = parse_path, value_name = "PATH", help_heading = "Camera path")]
+    path: PathKind,
     /// Number of frames, 120 by default; at most as many of the test path or a file
-    #[arg(long, value_parser = value_parser!(u32).range(1..=paths::MAX_FRAMES as i64))]
+    #[arg(long, value_parser = value_parser!(u32).range(1..=paths::MAX_FRAMES as i64), help_heading = "Camera path")]
     frames: Option<u32>,
     /// Size of the rendered views; by default that of the photographs, or the path file's
-    #[arg(long, value_parser = super::synth::parse_size, value_name = "WxH")]
+    #[arg(long, value_parser = super::synth::parse_size, value_name = "WxH", help_heading = "Camera path")]
     size: Option<(u32, u32)>,
     /// Source views; by default those of the model
-    #[arg(long, value_parser = value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1000), help_heading = "Quality")]
     views: Option<u16>,
     /// Samples a ray; by default those of the model
-    #[arg(long, value_parser = value_parser!(u16).range(2..=4096))]
+    #[arg(long, value_parser = value_parser!(u16).range(2..=4096), help_heading = "Quality")]
     samples: Option<u16>,
     /// Samples of a second pass, placed where the first found something
-    #[arg(long, default_value_t = 0, value_parser = value_parser!(u16).range(0..=4096))]
+    #[arg(long, default_value_t = 0, value_parser = value_parser!(u16).range(0..=4096), help_heading = "Quality")]
     importance: u16,
     /// Render every N-th pixel in x and y only, as the GNT evaluation does with 2
-    #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=1024), value_name = "N")]
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=1024), value_name = "N", help_heading = "Quality")]
     stride: u32,
+    /// How products are computed
+    #[arg(long, default_value = "auto", help_heading = "Quality")]
+    precision: super::device::PrecisionArg,
     /// Also make an animation of all frames
-    #[arg(long, value_parser = parse_video, value_name = "FILE.gif")]
+    #[arg(long, value_parser = parse_video, value_name = "FILE.gif", help_heading = "Output")]
     video: Option<PathBuf>,
     /// Frames a second of the animation, 0.1 to 50
-    #[arg(long, default_value_t = 25.0, value_parser = parse_rate)]
+    #[arg(long, default_value_t = 25.0, value_parser = parse_rate, help_heading = "Output")]
     fps: f32,
     /// Also write depth: NAME_depth.npy (along the optical axis), NAME_range.npy (along the ray), NAME_depth.png
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     depth: bool,
     /// Print one JSON object instead of a summary
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
-    /// Render frames again that are there already
-    #[arg(long)]
+    /// Say nothing about progress and device
+    #[arg(short, long, help_heading = "Output")]
+    quiet: bool,
+    /// Render frames again that are there already, whatever made them
+    #[arg(long, help_heading = "Output")]
     overwrite: bool,
     /// Threads; the images do not depend on it
-    #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1024), help_heading = "Machine")]
     threads: Option<u16>,
-    /// How products are computed
-    #[arg(long, default_value = "auto")]
-    precision: super::device::PrecisionArg,
     /// Where to compute: auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "auto", help_heading = "Machine")]
     device: Device,
 }
 
@@ -103,12 +137,15 @@ fn parse_rate(text: &str) -> Result<f32, String> {
 /// # Errors
 /// If an input cannot be used, which shows before anything is rendered, or a file cannot be read or written.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    let name = usage::one_scene("render", args.place.as_deref(), args.scene.as_deref())?;
+    let out = args.out.clone().ok_or_else(|| usage::missing_out("render", "the folder for the frames"))?;
+    output::be_quiet(args.quiet);
     let threads = args.threads.map_or_else(tensor::parallel::available, usize::from).max(1);
-    let root = scene::locate(&args.scene, &args.scenes)?;
+    let root = scene::locate(name, &args.scenes)?;
     let scene = scene::formats::load(&root, &LoadOptions { factor: args.factor, ..LoadOptions::default() })?;
     let mut warnings = scene.warnings.clone();
     let frames = plan(&args, &scene, &mut warnings)?;
-    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    warnings.iter().for_each(|warning| output::warn(warning));
 
     let (model, params, model_name) = gnt::builtin::load(&args.model)?;
     let far = if args.path == PathKind::Test { FAR_EVAL } else { FAR_RENDER };
@@ -123,11 +160,31 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         routing: false,
     };
     settings.validate()?;
+    let model_hash = hash::model(&model.config, &params)?;
     let (engine, device) = args.precision.engine(args.device, threads, model, &params)?;
-    let files = files::name_all(&args.out, &frames, args.depth)?;
-    files::prepare_folder(&args.out, &scene)?;
-    check_video(&args, &frames)?;
-    let todo = to_render(&args, &frames, &files)?;
+    let files = files::name_all(&out, &frames, args.depth)?;
+    let inputs = Inputs::of(&scene);
+    inputs.expect_other_folder("--out", &out)?;
+    let lock = FolderLock::take(&out, "render").map_err(|problem| problem.context("--out"))?;
+    // Once more, now that the folder is there: its name may lead through links.
+    inputs.expect_other_folder("--out", &out)?;
+    check_video(&args, &frames, &inputs)?;
+    let size = frames.first().map_or([0; 2], |frame| image_size(frame, args.stride).into());
+    let made = Made::rendering(&Rendering {
+        scene: (&scene.name, &hash::files(&scene.root, &scene::formats::files(&scene))?),
+        photographs: scene.size(),
+        model: (&model_name, &model_hash),
+        device: device.kind(),
+        precision: engine.precision(),
+        settings: &settings,
+    });
+    let made = made.with("size", format!("{}x{}", size[0], size[1]));
+    let now =
+        record::Settings { id: made.id()?, path: format!("{}, {} frames", path_name(&args.path), frames.len()), made };
+    let wanted: Vec<Wanted> = frames.iter().zip(files).map(|(frame, files)| Wanted::new(frame, files)).collect();
+    let resumed = resume::resume(&out, &now, &wanted, args.overwrite)?;
+    resumed.warnings.iter().for_each(|warning| output::warn(warning));
+    warnings.extend(resumed.warnings);
 
     let mut report = Report {
         scene: scene.name.clone(),
@@ -136,7 +193,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         precision: engine.precision(),
         cpu_level: tensor::level().name(),
         threads,
-        size: frames.first().map_or([0; 2], |frame| image_size(frame, args.stride).into()),
+        size,
         stride: args.stride,
         views: settings.views,
         samples: settings.samples,
@@ -144,8 +201,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         path: path_name(&args.path),
         depth_range: [near, far],
         scene_scale: scene.scene_from_file.scale as f32,
+        scene_from_file: scene.scene_from_file.rows(),
         // One scale for all frames; the farthest depth is the highest level.
         depth_png_scale: args.depth.then_some(f32::from(u16::MAX) / far),
+        record: resumed.journal.path.clone(),
         frames: Vec::with_capacity(frames.len()),
         video: None,
         seconds_features: 0.0,
@@ -155,16 +214,28 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         mean_ssim: None,
         warnings,
     };
-    let mut renderer = Renderer::new(engine, scene);
-    render_all(&mut renderer, &settings, &frames, &files, &todo, &mut report)?;
+    let rays = |(frame, finished): (&Frame, &Option<Entry>)| {
+        let (width, height) = image_size(frame, args.stride);
+        if finished.is_none() { u64::from(width) * u64::from(height) } else { 0 }
+    };
+    let progress = Progress::new(frames.iter().zip(&resumed.finished).map(rays).sum(), args.quiet);
+    let mut work =
+        Work { renderer: Renderer::new(engine, scene), settings, id: now.id, journal: resumed.journal, progress };
+    work.check_photographs(&frames, &resumed.finished)?;
+    for (i, (frame, finished)) in frames.iter().zip(resumed.finished).enumerate() {
+        work.progress.begin(format!("frame {} of {}", i + 1, frames.len()));
+        work.frame(frame, &wanted[i], finished, &mut report)?;
+    }
+    work.progress.finish();
     if let Some(video) = &args.video {
-        let images = files.iter().map(|files| read_image(&files.image, Alpha::Ignore));
+        let images = wanted.iter().map(|frame| read_image(&frame.files.image, Alpha::Ignore));
         scene::write::write_gif(video, args.fps, images)?;
         report.video = Some(video.clone());
     }
+    drop(lock);
     report.summarise();
     let text = if args.json { serde_json::to_string(&report)? } else { report.words() };
-    super::output::line(&text)
+    output::line(&text)
 }
 
 /// The frames at the size that is asked for, each with at least one source view.
@@ -202,67 +273,92 @@ fn image_size(frame: &Frame, stride: u32) -> (u32, u32) {
 }
 
 /// Checks that the animation can be made, before the time for its frames is spent.
-fn check_video(args: &Args, frames: &[Frame]) -> anyhow::Result<()> {
+fn check_video(args: &Args, frames: &[Frame], inputs: &Inputs) -> anyhow::Result<()> {
     let Some(video) = &args.video else { return Ok(()) };
     let size = |frame: &Frame| (frame.camera.width, frame.camera.height);
     if let Some(pair) = frames.windows(2).find(|pair| size(&pair[0]) != size(&pair[1])) {
         let (a, b) = (size(&pair[0]), size(&pair[1]));
         bail!("--video: expected frames of one size, found {}x{} and {}x{}; see --size", a.0, a.1, b.0, b.1);
     }
-    let folder = video.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    files::probe(folder).with_context(|| format!("--video {}: cannot be written", video.display()))
+    inputs.expect_other_file("--video", video)?;
+    scene::file::check_replaceable(video).context("--video")?;
+    let beside = video.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    folder::probe(beside).with_context(|| format!("--video {}: cannot be written", video.display()))
 }
 
-/// For each frame, whether it must be rendered.
-fn to_render(args: &Args, frames: &[Frame], files: &[FrameFiles]) -> anyhow::Result<Vec<bool>> {
-    let needed =
-        |(frame, files): (&Frame, &FrameFiles)| Ok(args.overwrite || !files.complete(image_size(frame, args.stride))?);
-    frames.iter().zip(files).map(needed).collect()
+/// What lasts for all frames.
+struct Work {
+    renderer: Renderer,
+    settings: Settings,
+    /// [`Entry::settings`].
+    id: String,
+    journal: Journal,
+    progress: Progress,
 }
 
-fn render_all(
-    renderer: &mut Renderer,
-    settings: &Settings,
-    frames: &[Frame],
-    files: &[FrameFiles],
-    todo: &[bool],
-    report: &mut Report,
-) -> anyhow::Result<()> {
-    let rays = |frame: &Frame| {
-        let (width, height) = image_size(frame, settings.stride);
-        u64::from(width) * u64::from(height)
-    };
-    let total = frames.iter().zip(todo).filter(|(_, todo)| **todo).map(|(frame, _)| rays(frame)).sum();
-    let bar = super::progress(total, "rays");
-    for ((frame, files), todo) in frames.iter().zip(files).zip(todo) {
+impl Work {
+    /// Reads the photographs and masks that frames are compared with, so that one that cannot be used is told before the rays
+    /// are cast.
+    fn check_photographs(&self, frames: &[Frame], finished: &[Option<Entry>]) -> anyhow::Result<()> {
+        for (frame, finished) in frames.iter().zip(finished) {
+            if let (Some(view), None) = (photograph(self.renderer.scene(), frame), finished) {
+                Truth::load(view, self.settings.stride)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Renders, compares, writes and records a frame, or finds it finished.
+    fn frame(
+        &mut self,
+        frame: &Frame,
+        wanted: &Wanted,
+        finished: Option<Entry>,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let files = &wanted.files;
         let mut out = FrameReport {
             name: frame.name.clone(),
             file: files.image.clone(),
-            skipped: !todo,
+            skipped: finished.is_some(),
             depth_files: files.depth.clone(),
             ..FrameReport::default()
         };
-        let image = if *todo {
-            bar.set_message(frame.name.clone());
-            let rendered = renderer.render(frame, settings, &|rays| bar.inc(rays as u64))?;
-            files.write(&rendered, report.depth_png_scale.unwrap_or(1.0))?;
+        if let Some(entry) = finished {
+            out.sources = entry.sources;
+            out.quality = match entry.quality {
+                Some(quality) => Some(quality),
+                None => self.compare(frame, || Ok(read_image(&files.image, Alpha::Ignore)?))?,
+            };
+        } else {
+            let Self { renderer, settings, progress, .. } = self;
+            let rendered = renderer.render(frame, settings, &|rays| progress.add(rays as u64))?;
+            expect_numbers(&rendered, &format!("frame {} by {}", frame.name, report.model))?;
             report.seconds_features += rendered.seconds_features;
             out.seconds = Some(rendered.seconds_rays);
             out.rays = rendered.rays;
             out.rays_per_second = report::per_second(rendered.rays, rendered.seconds_rays);
             out.sources = rendered.sources.iter().map(|id| renderer.scene().views[*id].name.clone()).collect();
-            Some(rendered.image)
-        } else {
-            None
-        };
-        if let Some(view) = photograph(renderer.scene(), frame) {
-            let image = image.map_or_else(|| read_image(&files.image, Alpha::Ignore), Ok)?;
-            out.quality = Some(Quality::measure(&image, view, settings.stride)?);
+            out.quality = self.compare(frame, || as_saved(&rendered.image))?;
+            let entry = Entry {
+                name: frame.name.clone(),
+                settings: self.id.clone(),
+                camera: wanted.camera.clone(),
+                files: Default::default(),
+                sources: out.sources.clone(),
+                quality: out.quality,
+            };
+            files.write(&rendered, report.depth_png_scale.unwrap_or(1.0), entry, &mut self.journal)?;
         }
         report.frames.push(out);
+        Ok(())
     }
-    bar.finish_and_clear();
-    Ok(())
+
+    /// Likeness to the photograph of a frame, where it has one.
+    fn compare(&self, frame: &Frame, image: impl FnOnce() -> anyhow::Result<Image>) -> anyhow::Result<Option<Quality>> {
+        let view = photograph(self.renderer.scene(), frame);
+        view.map(|view| Quality::measure(&image()?, view, self.settings.stride)).transpose()
+    }
 }
 
 fn path_name(path: &PathKind) -> String {

@@ -1,9 +1,9 @@
 //! The benchmark on a CUDA device: whole frames, since a chunk of them does not fill one.
 
 use super::{Args, DEPTH_RANGE, camera, noise, peak_memory_mib, target};
+use crate::cli::compared::expect_numbers;
 use crate::cli::device::Chosen;
 use crate::cli::output;
-use anyhow::ensure;
 use gnt::cuda::{CudaEngine, CudaSource};
 use gnt::engine::Stage;
 use gnt::renderer::Settings;
@@ -53,8 +53,9 @@ pub fn run(mut engine: CudaEngine, device: &Chosen, work: Work, args: &Args) -> 
     let frame = |engine: &mut CudaEngine| -> anyhow::Result<f64> {
         let started = Instant::now();
         let rendered = engine.render_frame(&sources, &target, &settings, &|_| {})?;
-        ensure!(rendered.image.data.iter().all(|v| v.is_finite()), "{}: colours that are not numbers", work.device);
-        Ok(started.elapsed().as_secs_f64())
+        let seconds = started.elapsed().as_secs_f64();
+        expect_numbers(&rendered, &format!("the benchmark's frame by {}", work.name))?;
+        Ok(seconds)
     };
     frame(&mut engine)?;
     let once = frame(&mut engine)?;

@@ -94,13 +94,14 @@ pub fn run(args: &Args, metrics: &Metrics, baseline: &Metrics) -> anyhow::Result
     let found = compare(metrics, baseline, &tolerance);
     let words = found.words.trim_end();
     if args.json || args.markdown {
-        eprintln!("{words}");
+        crate::cli::output::note(words);
     } else {
         crate::cli::output::line(&format!("\n{words}"))?;
     }
     let Tolerance { psnr, likeness, .. } = tolerance;
     if found.failures.is_empty() {
-        eprintln!("no difference past {psnr} dB and {likeness} in {} cases", found.compared);
+        let text = format!("no difference past {psnr} dB and {likeness} in {} cases", found.compared);
+        crate::cli::output::note(&text);
         return Ok(());
     }
     let list: String = found.failures.iter().map(|failure| format!("\n  {failure}")).collect();

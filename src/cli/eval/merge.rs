@@ -1,17 +1,18 @@
 //! Joining the parts that `--shard` made.
 
 use super::record::Files;
-use super::{Args, costs, output};
+use super::{Args, FolderLock, Inputs, costs, output};
 use anyhow::{Context, bail};
 use eval::report::data::Metrics;
 use eval::report::merge::merge;
 use std::path::Path;
 
-/// Reads the parts, joins them, and copies their images and sheets.
+/// Reads the parts, joins them, and copies their images and sheets. The lock of the report's folder comes with the figures.
 ///
 /// # Errors
-/// If a part cannot be read, they do not fit together, or a file cannot be copied.
-pub fn run(args: &Args) -> anyhow::Result<Metrics> {
+/// If a part cannot be read, they do not fit together, an image is not the one that its figures are of, or a file cannot be
+/// copied.
+pub fn run(args: &Args) -> anyhow::Result<(Metrics, FolderLock)> {
     let mut parts = Vec::new();
     for path in &args.merge {
         parts.push((path.display().to_string(), output::read(path)?));
@@ -21,23 +22,31 @@ pub fn run(args: &Args) -> anyhow::Result<Metrics> {
         Err(problem) => bail!("--merge: {problem}"),
     };
     costs::fill(&mut metrics)?;
+    let lock = args.take_out(&[Inputs::default()])?;
     let out = args.out();
-    std::fs::create_dir_all(&out).with_context(|| format!("--out {}: cannot be created", out.display()))?;
+    output::earlier(args, &metrics)?;
+    // All images are checked before the first one is copied.
     let mut absent = 0;
-    for (path, (_, part)) in args.merge.iter().zip(&parts) {
+    let mut copies = Vec::new();
+    for (path, (name, part)) in args.merge.iter().zip(&parts) {
         let folder = output::folder(path);
-        for case in &part.cases {
-            for image in &case.images {
-                for file in Files::new(&case.key, &image.name).all() {
-                    absent += usize::from(!copy(&folder.join(&file), &out.join(&file))?);
-                }
+        for image in part.cases.iter().flat_map(|case| &case.images) {
+            let files = Files::of(image).with_context(|| name.clone())?;
+            if !files.expect(folder, image)? {
+                files.expect(&out, image)?;
             }
+            copies.extend(files.all().map(|file| (folder.join(&file), out.join(&file))));
         }
     }
-    if absent > 0 {
-        eprintln!("warning: {absent} images and sheets are not beside the parts' metrics.json: the report lacks them");
+    for (from, to) in copies {
+        absent += usize::from(!copy(&from, &to)?);
     }
-    Ok(metrics)
+    if absent > 0 {
+        crate::cli::output::warn(&format!(
+            "{absent} images and sheets are not beside the parts' metrics.json: the report lacks them"
+        ));
+    }
+    Ok((metrics, lock))
 }
 
 /// Copies a file, whole or not at all; tells whether it was there.

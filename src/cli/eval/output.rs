@@ -1,14 +1,18 @@
 //! Reading and writing reports.
 
+use super::Args;
 use super::record::Files;
+use crate::cli::machine;
+use crate::cli::made::{Made, difference, listed};
 use anyhow::{Context, bail};
 use eval::report::data::{Case, FORMAT, Metrics};
 use eval::report::html;
 use eval::report::sheet::{Sheet, split};
+use scene::file::read_limited;
 use scene::view::{Alpha, read_image};
 use scene::write::write_bytes;
+use serde::Deserialize;
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// All figures.
@@ -16,8 +20,8 @@ pub const METRICS: &str = "metrics.json";
 /// The page.
 pub const PAGE: &str = "report.html";
 
-/// Largest file of figures that is read.
-const MAX_BYTES: u64 = 1 << 30;
+/// Largest file of figures that is read: some 30 000 images.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// The file of figures that a path means: itself, or the one in the folder of a report.
 pub fn file(path: &Path) -> PathBuf {
@@ -36,21 +40,82 @@ pub fn folder(path: &Path) -> &Path {
 pub fn read(path: &Path) -> anyhow::Result<Metrics> {
     let file = file(path);
     let name = file.display().to_string();
-    let mut bytes = Vec::new();
-    let opened = std::fs::File::open(&file).with_context(|| name.clone())?;
-    opened.take(MAX_BYTES + 1).read_to_end(&mut bytes).with_context(|| name.clone())?;
-    if bytes.len() as u64 > MAX_BYTES {
-        bail!("{name}: expected at most {MAX_BYTES} bytes, found more");
-    }
+    let bytes = read_limited(&file, MAX_BYTES)?;
     // The format first: another one would only be told as a field that is missing.
-    let value: serde_json::Value =
+    #[derive(Deserialize)]
+    struct Header {
+        format: Option<String>,
+    }
+    let header: Header =
         serde_json::from_slice(&bytes).with_context(|| format!("{name}: expected the JSON of shiftray eval"))?;
-    match value.get("format").and_then(|format| format.as_str()) {
+    match header.format.as_deref() {
         Some(FORMAT) => {}
         found => bail!("{name}: expected the format {FORMAT:?}, found {:?}", found.unwrap_or("none")),
     }
-    drop(value);
     serde_json::from_slice(&bytes).with_context(|| format!("{name}: not the expected JSON"))
+}
+
+/// The figures that an earlier run of the same evaluation, or of a part of it, left in the report's folder; `now` has what is
+/// to be evaluated.
+///
+/// # Errors
+/// If there are figures of another evaluation, or a file that cannot be read, and `--overwrite` is not given.
+pub fn earlier(args: &Args, now: &Metrics) -> anyhow::Result<Option<Metrics>> {
+    const HINT: &str = "choose another folder with --out, or --overwrite replaces them";
+    let file = args.out().join(METRICS);
+    if !file.exists() {
+        return Ok(None);
+    }
+    let earlier = match read(&file) {
+        Err(_) if args.overwrite => return Ok(None),
+        read => read.with_context(|| format!("earlier figures cannot be read; {HINT}"))?,
+    };
+    let mut differences = made_of(now).differences(&made_of(&earlier));
+    if let (true, Some(run)) = (now.runs.is_empty(), earlier.runs.last()) {
+        let device = args.device.choose(args.threads())?;
+        // Where auto takes a GPU, the processor may have stepped in for a network that it has no kernels for.
+        let stepped_in = args.device == crate::cli::device::Device::Auto && device.kind() != "cpu";
+        let before = if run.device.starts_with("cuda") { "cuda" } else { "cpu" };
+        if device.kind() != before && !stepped_in {
+            differences.push(difference("device", device.kind(), before));
+        }
+    }
+    if !args.overwrite && !differences.is_empty() {
+        bail!("{}: figures of another run; {HINT}. What differs:{}", file.display(), listed(&differences));
+    }
+    Ok(Some(earlier))
+}
+
+/// What the images of an evaluation follow from. Metrics are not part of it: they are computed anew of images that are there.
+fn made_of(metrics: &Metrics) -> Made {
+    let set = &metrics.settings;
+    let or = |value: Option<u32>| value.map_or_else(|| "the protocol's".to_owned(), |value| value.to_string());
+    let list = |values: Vec<String>| if values.is_empty() { "the protocol's".into() } else { values.join(",") };
+    let views = set.views.iter().flatten().map(u32::to_string).collect();
+    let mut made = match metrics.runs.last() {
+        Some(run) => Made::default().with_content("program", format!("shiftray {}", run.version), &run.build),
+        None => {
+            let program = concat!("shiftray ", env!("CARGO_PKG_VERSION"));
+            Made::default().with_content("program", program, machine::short_build())
+        }
+    };
+    made = made
+        .with("protocol", &set.protocol)
+        .with("splits", list(set.splits.clone()))
+        .with("views", list(views))
+        .with("samples", or(set.samples))
+        .with("importance", set.importance)
+        .with("scale", or(set.scale))
+        .with("stride", or(set.stride))
+        .with("images", set.images.map_or_else(|| "all".to_owned(), |images| images.to_string()))
+        .with("precision", &set.precision);
+    for model in &metrics.models {
+        made = made.with_content(&format!("model {}", model.name), &model.given, &model.sha256);
+    }
+    for scene in &metrics.scenes {
+        made = made.with_content(&format!("scene {}", scene.name), &scene.given, &scene.sha256);
+    }
+    made
 }
 
 /// Writes figures and page. In the page are the sheets of the first `count` images of each split of a scene.
@@ -73,13 +138,14 @@ fn sheets(out: &Path, metrics: &Metrics, count: usize) -> Vec<Sheet> {
         let all = metrics.cases.iter().filter(same).flat_map(|other| other.images.iter().map(|image| image.index));
         let shown: Vec<u32> = all.collect::<BTreeSet<u32>>().into_iter().take(count).collect();
         for image in case.images.iter().filter(|image| shown.contains(&image.index)) {
-            let file = out.join(Files::new(&case.key, &image.name).sheet());
+            let Ok(files) = Files::of(image) else { continue };
+            let file = out.join(files.sheet());
             let Ok(picture) = read_image(&file, Alpha::Ignore) else { continue };
             let sheet = split(&picture, case.size)
                 .and_then(|panels| Sheet::new(case.key.clone(), image.name.clone(), &panels, case.depth_range));
             match sheet {
                 Ok(sheet) => sheets.push(sheet),
-                Err(problem) => eprintln!("warning: {}: {problem}", file.display()),
+                Err(problem) => crate::cli::output::warn(&format!("{}: {problem}", file.display())),
             }
         }
     }

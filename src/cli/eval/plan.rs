@@ -1,7 +1,8 @@
 //! What an evaluation consists of: scenes and their splits, models, cases, images.
 
 use super::score::Scorer;
-use super::{Args, Protocol, hash};
+use super::{Args, Protocol};
+use crate::cli::{hash, names as file_names, output};
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use eval::report::data::{Case, CaseKey, Definitions, FORMAT, Metrics, ModelInfo, SceneInfo, Settings, Shard};
@@ -36,10 +37,15 @@ pub struct Target {
     pub scene: Scene,
     /// The held-out views that are rendered.
     pub frames: Vec<Frame>,
+    /// File names of these, without endings.
+    pub stems: Vec<String>,
+    /// [`name`](Self::name) as the name of a folder.
+    pub folder: String,
     /// Every how many pixels a ray is cast.
     pub stride: u32,
     scale: u32,
-    split: String,
+    /// Name of the split.
+    pub split: String,
     /// Hash of poses and photographs.
     sha256: String,
 }
@@ -48,6 +54,8 @@ pub struct Target {
 pub struct Loaded {
     /// [`ModelInfo::name`].
     pub name: String,
+    /// The same as the name of a folder.
+    pub folder: String,
     /// Its hash.
     pub sha256: String,
     /// The network.
@@ -80,8 +88,10 @@ impl Plan {
             ensure!(!roots.iter().any(same), "--scene {given}: expected every scene once, found it twice");
             roots.push(root);
         }
-        for ((given, root), name) in args.scene.iter().zip(&roots).zip(names(&roots)) {
-            let of_scene = Target::all(args, root, &name)?;
+        let scene_names = names(&roots);
+        let folders = file_names::for_files(scene_names.iter().map(String::as_str));
+        for (((given, root), name), folder) in args.scene.iter().zip(&roots).zip(scene_names).zip(&folders) {
+            let of_scene = Target::all(args, root, (&name, folder))?;
             ensure!(
                 !of_scene.is_empty(),
                 "{}: expected photographs that are held out, such as transforms_test.json, found only those for training",
@@ -93,7 +103,9 @@ impl Plan {
         let given = if args.model.is_empty() { vec![gnt::builtin::NAMES[0].to_owned()] } else { args.model.clone() };
         let mut models = Vec::new();
         let mut infos = Vec::new();
-        for (given, name) in given.iter().zip(model_names(&given)?) {
+        let names = model_names(&given)?;
+        let folders = file_names::for_files(names.iter().map(String::as_str));
+        for ((given, name), folder) in given.iter().zip(names).zip(folders) {
             let (model, params, _) = gnt::builtin::load(given)?;
             let sha256 = hash::model(&model.config, &params)?;
             infos.push(ModelInfo {
@@ -103,7 +115,7 @@ impl Plan {
                 parameters: params.len() as u64,
                 config: serde_json::to_value(model.config)?,
             });
-            models.push(Loaded { name, sha256, model, params });
+            models.push(Loaded { name, folder, sha256, model, params });
         }
         let metrics = Metrics {
             format: FORMAT.into(),
@@ -198,7 +210,7 @@ impl Plan {
 
 impl Target {
     /// The splits of a scene that are evaluated.
-    fn all(args: &Args, root: &Path, name: &str) -> anyhow::Result<Vec<Self>> {
+    fn all(args: &Args, root: &Path, names: (&str, &str)) -> anyhow::Result<Vec<Self>> {
         let present = scene::formats::splits(root)?;
         let wanted: Vec<Split> = if args.split.is_empty() || present.contains(&Split::HeldOut) {
             present
@@ -206,10 +218,10 @@ impl Target {
             // A split that is missing is the loader's to tell.
             args.split.iter().map(|split| if split == "val" { Split::Val } else { Split::Test }).collect()
         };
-        wanted.into_iter().map(|split| Self::one(args, root, name, split)).collect()
+        wanted.into_iter().map(|split| Self::one(args, root, names, split)).collect()
     }
 
-    fn one(args: &Args, root: &Path, name: &str, split: Split) -> anyhow::Result<Self> {
+    fn one(args: &Args, root: &Path, (name, folder): (&str, &str), split: Split) -> anyhow::Result<Self> {
         let by_protocol = if root.join("poses_bounds.npy").exists() {
             // The published protocol where images of its size exist or can be made.
             let large = ["images_4", "images_2", "images"].iter().any(|folder| root.join(folder).is_dir());
@@ -238,7 +250,9 @@ impl Target {
                 .with_context(|| format!("{name}: image {} cannot be rendered", frame.name))?;
         }
         let sha256 = hash::files(root, &scene::formats::files(&scene))?;
-        Ok(Self { name: name.to_owned(), scene, frames, stride, scale, split: split.name().into(), sha256 })
+        let stems = file_names::for_files(frames.iter().map(|frame| frame.name.as_str()));
+        let (name, folder) = (name.to_owned(), folder.to_owned());
+        Ok(Self { name, folder, scene, frames, stems, stride, scale, split: split.name().into(), sha256 })
     }
 }
 
@@ -246,7 +260,7 @@ fn scene_info(given: &str, name: &str, targets: &[Target]) -> anyhow::Result<Sce
     let mut warnings: Vec<String> = targets.iter().flat_map(|t| t.scene.warnings.clone()).collect();
     warnings.sort();
     warnings.dedup();
-    warnings.iter().for_each(|warning| eprintln!("warning: {name}: {warning}"));
+    warnings.iter().for_each(|warning| output::warn(&format!("{name}: {warning}")));
     let photographs: HashSet<&Path> =
         targets.iter().flat_map(|t| t.scene.views.iter().map(|view| view.path.as_path())).collect();
     Ok(SceneInfo {

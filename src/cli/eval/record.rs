@@ -1,18 +1,25 @@
 //! The files of one image: what a second run finds there, it need not do again.
 
-use super::hash;
-use anyhow::Context;
-use eval::report::data::{CaseKey, ImageResult, Latency};
+use super::plan::{Loaded, Target};
+use crate::cli::hash;
+use anyhow::{Context, ensure};
+use eval::report::data::{ImageResult, Latency};
+use scene::file::read_limited;
 use scene::view::{Alpha, read_image};
 use scene::{Image, write};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+
+/// Folders of images with their records, and of sheets, below the report's.
+pub const FOLDERS: [&str; 2] = ["images", "sheets"];
+/// Longest record that is read.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// Files of one image, below the report's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    folder: String,
-    name: String,
+    /// Path below `images` and `sheets`, without ending.
+    stem: String,
 }
 
 /// What is known of a finished image; lies beside it as JSON.
@@ -29,25 +36,37 @@ pub struct Record {
 }
 
 impl Files {
-    /// Files of the image called `name` of a case.
-    pub fn new(key: &CaseKey, name: &str) -> Self {
-        let parts = [&key.model, &key.scene, &key.split].map(|part| plain(part));
-        Self { folder: format!("{}/{}-views", parts.join("/"), key.views), name: plain(name) }
+    /// Files of the image of this number of a split, by `model` from `views` source views.
+    pub fn new(model: &Loaded, target: &Target, views: u32, image: usize) -> Self {
+        let (scene, split, name) = (&target.folder, &target.split, &target.stems[image]);
+        Self { stem: format!("{}/{scene}/{split}/{views}-views/{name}", model.folder) }
+    }
+
+    /// Files of an image of a report.
+    ///
+    /// # Errors
+    /// If its path leads elsewhere than into a folder of images.
+    pub fn of(image: &ImageResult) -> anyhow::Result<Self> {
+        let stem = image.file.strip_prefix("images/").and_then(|path| path.strip_suffix(".png"));
+        let inside = |stem: &&str| Path::new(stem).components().all(|part| matches!(part, Component::Normal(_)));
+        let stem = stem.filter(inside);
+        ensure!(stem.is_some(), "expected a path such as images/model/scene/name.png, found {:?}", image.file);
+        Ok(Self { stem: stem.unwrap_or_default().into() })
     }
 
     /// The image, as a path below the report's folder.
     pub fn image(&self) -> String {
-        format!("images/{}/{}.png", self.folder, self.name)
+        format!("images/{}.png", self.stem)
     }
 
     /// The record.
     pub fn record(&self) -> String {
-        format!("images/{}/{}.json", self.folder, self.name)
+        format!("images/{}.json", self.stem)
     }
 
     /// The sheet.
     pub fn sheet(&self) -> String {
-        format!("sheets/{}/{}.jpg", self.folder, self.name)
+        format!("sheets/{}.jpg", self.stem)
     }
 
     /// All of them.
@@ -57,12 +76,27 @@ impl Files {
 
     /// The record and the image, if both are there, whole, and made of what `rendered` stands for.
     pub fn find(&self, out: &Path, rendered: &str) -> Option<(Record, Image)> {
-        let record: Record = serde_json::from_slice(&std::fs::read(out.join(self.record())).ok()?).ok()?;
+        let record: Record = serde_json::from_slice(&read_limited(&out.join(self.record()), MOST_BYTES).ok()?).ok()?;
         if record.rendered != rendered || !out.join(self.sheet()).is_file() {
             return None;
         }
         let image = read_image(&out.join(self.image()), Alpha::Ignore).ok()?;
-        (hash::bytes(&image.to_rgb8()) == record.result.sha256).then_some((record, image))
+        (pixels(&image) == record.result.sha256).then_some((record, image))
+    }
+
+    /// Whether the image is in the folder `out`.
+    ///
+    /// # Errors
+    /// If it is there, but is not the one that the figures are of.
+    pub fn expect(&self, out: &Path, result: &ImageResult) -> anyhow::Result<bool> {
+        let path = out.join(self.image());
+        if !path.exists() {
+            return Ok(false);
+        }
+        let found = pixels(&read_image(&path, Alpha::Ignore)?);
+        let (path, expected) = (path.display(), &result.sha256);
+        ensure!(found == *expected, "{path}: expected the image of the hash {expected}, found another one, {found}");
+        Ok(true)
     }
 
     /// Writes the sheet, then the image, then the record: where it is, the others are.
@@ -81,11 +115,9 @@ impl Files {
     }
 }
 
-/// A name as one part of a path: characters that a path or some file system gives a meaning become `_`.
-fn plain(name: &str) -> String {
-    let safe = |c: char| if c.is_control() || r#"/\:*?"<>|"#.contains(c) { '_' } else { c };
-    let name: String = name.chars().map(safe).collect();
-    if name.chars().all(|c| c == '.') { format!("_{name}") } else { name }
+/// [`ImageResult::sha256`].
+pub fn pixels(image: &Image) -> String {
+    hash::bytes(&image.to_rgb8())
 }
 
 #[cfg(test)]
@@ -94,10 +126,22 @@ mod tests {
 
     #[test]
     fn names_stay_inside_the_folder() {
-        for (name, expected) in [("fern", "fern"), ("a/b", "a_b"), ("..", "_.."), ("", "_"), ("r_0.5", "r_0.5")] {
-            assert_eq!(plain(name), expected);
+        let result = |file: &str| ImageResult {
+            index: 0,
+            name: "a".into(),
+            file: file.into(),
+            sha256: String::new(),
+            sources: vec![],
+            scores: Default::default(),
+            unmasked: None,
+            routed: vec![],
+        };
+        let files = Files::of(&result("images/m/fern/test/10-views/a.png")).unwrap();
+        assert_eq!(files.all()[0], "sheets/m/fern/test/10-views/a.jpg");
+        for bad in
+            ["images/../a.png", "/images/a.png", "a.png", "images//etc/a.png", "images/m/../../a.png", "images/a.txt"]
+        {
+            assert!(Files::of(&result(bad)).is_err(), "{bad}");
         }
-        let key = CaseKey { scene: "x/../fern".into(), split: "test".into(), model: "/m".into(), views: 10 };
-        assert_eq!(Files::new(&key, "a\\b").image(), "images/_m/x_.._fern/test/10-views/a_b.png");
     }
 }

@@ -1,7 +1,8 @@
 //! Likeness of an image and its photograph.
 
-use super::{Args, LpipsRange, hash};
+use super::{Args, LpipsRange};
 use crate::cli::compared::Truth;
+use crate::cli::hash;
 use anyhow::ensure;
 use eval::flip::flip;
 use eval::lpips::{Lpips, Range};
@@ -33,7 +34,7 @@ impl Scorer {
                 };
                 let files = [backbone.clone(), linear.clone()];
                 // Only what is in the files counts, not where they lie.
-                let hashes = files.map(|file| std::fs::read(&file).map(|bytes| hash::bytes(&bytes)));
+                let hashes = files.map(|file| hash::file(&file));
                 let [a, b] = hashes;
                 Some((lpips, range, hash::json(&[a?, b?])?))
             }

@@ -1,58 +1,67 @@
 //! Rendering, timing and comparing the images of an evaluation.
 
 use super::plan::{Job, Loaded, Plan, Target};
-use super::record::{Files, Record};
+use super::record::{Files, Record, pixels};
 use super::score::Scorer;
-use super::{Args, costs, hash, machine, output};
-use crate::cli::compared::{Truth, as_saved};
-use crate::cli::device::{Chosen, Device};
-use crate::cli::memory;
-use crate::cli::render::files::prepare_folder;
+use super::{Args, FolderLock, Inputs, costs, output};
+use crate::cli::compared::{Truth, as_saved, expect_numbers};
+use crate::cli::device::{AnyEngine, Chosen};
+use crate::cli::made::{Made, Rendering};
+use crate::cli::progress::Progress;
+use crate::cli::{hash, machine, memory};
 use anyhow::Context;
 use eval::mask::Mask;
 use eval::power::Meter;
-use eval::report::data::{Case, ImageResult, ImageTime, Latency, Metrics, Settings as ReportSettings};
+use eval::report::data::{Case, CaseKey, ImageResult, ImageTime, Latency, Metrics, Settings as ReportSettings};
 use eval::report::merge::{finish, join_latency};
 use eval::report::sheet;
 use gnt::MlpKind;
 use gnt::renderer::{Renderer, Settings};
-use indicatif::ProgressBar;
 use scene::{Frame, Image};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// Renders what is not there yet and gathers all figures.
+/// Renders what is not there yet and gathers all figures. The lock of the report's folder comes with them.
 ///
 /// # Errors
 /// If scenes, models or metrics cannot be used, which shows before anything is rendered; if a file cannot be read or
 /// written, or the device fails. Images that are finished by then stay.
-pub fn evaluate(args: &Args) -> anyhow::Result<Metrics> {
+pub fn evaluate(args: &Args) -> anyhow::Result<(Metrics, FolderLock)> {
     let started = machine::Started::now();
     let scorer = Scorer::new(args)?;
     let mut plan = Plan::new(args, &scorer)?;
     let out = args.out();
-    for target in &plan.targets {
-        prepare_folder(&out, &target.scene)?;
-    }
-    let earlier = output::read(&out).ok();
+    let inputs: Vec<Inputs> = plan.targets.iter().map(|target| Inputs::of(&target.scene)).collect();
+    let lock = args.take_out(&inputs)?;
+    let earlier = output::earlier(args, &plan.metrics)?;
     let jobs = plan.jobs(args.shard);
+    // A photograph or mask that cannot be used is told before the rays are cast.
+    let held_out: BTreeSet<(usize, usize)> = jobs.iter().map(|job| (plan.cases[job.case].1, job.image)).collect();
+    for (target, image) in held_out {
+        let target = &plan.targets[target];
+        truth(target, &target.frames[image])?;
+    }
     let rays = |job: &Job| {
         let [width, height] = plan.cases[job.case].0.size.map(u64::from);
         width * height
     };
-    let bar = crate::cli::progress(jobs.iter().map(rays).sum(), "rays");
+    let progress = Progress::new(jobs.iter().map(rays).sum(), args.quiet);
     let devices = vec![None; plan.models.len()];
-    let mut work = Work { args, scorer, out, bar, devices, latencies: Vec::new(), rendered: 0, details: None };
+    let of = jobs.len();
+    let mut work =
+        Work { args, scorer, out, progress, of, begun: 0, devices, latencies: Vec::new(), rendered: 0, details: None };
     let mut precisions = vec![String::new(); plan.models.len()];
     for t in 0..plan.targets.len() {
         for m in 0..plan.models.len() {
             work.pair(&mut plan, (t, m), &jobs, &mut precisions[m])?;
         }
     }
-    work.bar.finish_and_clear();
+    work.progress.finish();
     let mut metrics = Metrics { latencies: work.latencies, ..plan.metrics };
     metrics.cases = plan.cases.into_iter().map(|(case, ..)| case).collect();
     let chosen = work.devices.iter().flatten().next().cloned().unwrap_or(Chosen::Cpu);
-    let run = started.finish(args, &machine::device(&chosen), work.details, work.rendered)?;
+    let made_with = (args.shard, args.threads());
+    let run = started.finish(made_with, &machine::device(&chosen), work.details, work.rendered);
     // Runs that made the images which were there already; scores may have been computed anew since.
     let same = |old: &&Metrics| {
         let settings = |m: &Metrics| ReportSettings { ssim: String::new(), lpips: None, ..m.settings.clone() };
@@ -65,7 +74,7 @@ pub fn evaluate(args: &Args) -> anyhow::Result<Metrics> {
     }
     finish(&mut metrics);
     costs::fill(&mut metrics)?;
-    Ok(metrics)
+    Ok((metrics, lock))
 }
 
 /// What lasts for the whole evaluation.
@@ -73,7 +82,10 @@ struct Work<'a> {
     args: &'a Args,
     scorer: Scorer,
     out: PathBuf,
-    bar: ProgressBar,
+    progress: Progress,
+    /// Images in all, and those that were begun.
+    of: usize,
+    begun: usize,
     /// Of each model, once it is known.
     devices: Vec<Option<Chosen>>,
     latencies: Vec<Latency>,
@@ -116,40 +128,41 @@ impl Work<'_> {
             case.precision.clone_from(precision);
             let images: Vec<usize> = jobs.iter().filter(|job| job.case == number).map(|job| job.image).collect();
             if let Some(pair) = &mut pair {
-                self.case(pair, case, &images, &models[m].sha256)?;
+                self.case(pair, case, &images, &models[m])?;
             }
         }
         Ok(())
     }
 
-    fn engine(&mut self, model: &Loaded, m: usize) -> anyhow::Result<(crate::cli::device::AnyEngine, Chosen)> {
-        // What auto took is said once a model; without a GPU, once.
-        let known = self.devices[m].as_ref().or(self.devices.iter().flatten().find(|d| matches!(d, Chosen::Cpu)));
-        let device = match known {
-            Some(Chosen::Cuda(number, _)) => Device::Cuda(*number),
-            Some(Chosen::Cpu) if self.devices[m].is_some() || self.args.device != Device::Auto => Device::Cpu,
-            Some(Chosen::Cpu) if tensor::cuda::real::open(0).is_err() => Device::Cpu,
-            _ => self.args.device,
-        };
-        let (engine, device) =
-            self.args.precision().engine(device, self.args.threads(), model.model.clone(), &model.params)?;
+    fn engine(&mut self, model: &Loaded, m: usize) -> anyhow::Result<(AnyEngine, Chosen)> {
+        let (device, threads) = (self.args.device, self.args.threads());
+        let (engine, device) = self.args.precision().engine(device, threads, model.model.clone(), &model.params)?;
         self.devices[m] = Some(device.clone());
         Ok((engine, device))
     }
 
-    fn case(&mut self, pair: &mut Pair, case: &mut Case, images: &[usize], model: &str) -> anyhow::Result<()> {
+    fn case(&mut self, pair: &mut Pair, case: &mut Case, images: &[usize], model: &Loaded) -> anyhow::Result<()> {
         let mut warm: Option<Warm> = None;
-        // What an image follows from: the program, the network, the device, and the case without what comes of it.
-        let made_of = Case { images: Vec::new(), total: 0, ..case.clone() };
-        let made_of = hash::json(&(machine::build()?, model, pair.device.to_string(), &made_of))?;
+        let made = Made::rendering(&Rendering {
+            scene: (&case.key.scene, &case.photographs),
+            photographs: case.source_size.into(),
+            model: (&model.name, &model.sha256),
+            device: &pair.device.to_string(),
+            precision: &case.precision,
+            settings: &self.settings(case, false),
+        });
+        let made = made.with("scale", case.scale).with("split", &case.key.split).id()?;
         for &index in images {
             let frame = &pair.target.frames[index];
-            let files = Files::new(&case.key, &frame.name);
-            let rendered = hash::json(&(&made_of, &frame.name))?;
+            let files = Files::new(model, pair.target, case.key.views, index);
+            let rendered = hash::json(&(&made, format!("{frame:?}")))?;
+            self.begun += 1;
+            let CaseKey { scene, model, .. } = &case.key;
+            self.progress.begin(format!("image {} of {} ({scene}, {model})", self.begun, self.of));
             let found = if self.args.overwrite { None } else { files.find(&self.out, &rendered) };
             let record = match found.filter(|(record, _)| self.is_timed(record)) {
                 Some((record, image)) => {
-                    self.bar.inc(u64::from(image.width) * u64::from(image.height));
+                    self.progress.skip(u64::from(image.width) * u64::from(image.height));
                     self.again(record, &image, pair.target, frame, &files)?
                 }
                 None => {
@@ -157,7 +170,6 @@ impl Work<'_> {
                         Some(warm) => warm,
                         None => warm.insert(self.warm_up(pair, case, frame)?),
                     };
-                    self.bar.set_message(format!("{} {} {}", case.key.scene, case.key.model, frame.name));
                     self.image(pair, case, (index, frame), &files, warm, rendered)?
                 }
             };
@@ -229,7 +241,6 @@ impl Work<'_> {
         warm: &mut Warm,
         fingerprint: String,
     ) -> anyhow::Result<Record> {
-        // A photograph or mask that cannot be used is told before the rays are cast.
         let truth = truth(pair.target, frame)?;
         let experts = matches!(pair.renderer.config().mlp, MlpKind::Experts { .. });
         let settings = self.settings(case, experts);
@@ -242,7 +253,7 @@ impl Work<'_> {
             let meter = pair.meter.take().context("a meter between two images")?.start();
             let rendered = pair.renderer.render(frame, &settings, &|rays| {
                 if repetition == 0 {
-                    self.bar.inc(rays as u64);
+                    self.progress.add(rays as u64);
                 }
             })?;
             joules.extend(meter.joules());
@@ -255,12 +266,13 @@ impl Work<'_> {
         self.details = machine::details(&pair.device).or(self.details.take());
         self.rendered += 1;
         let (scene, model) = (&case.key.scene, &case.key.model);
-        let image = as_saved(&rendered.image, &format!("{model} on {scene}, image {}", frame.name))?;
+        expect_numbers(&rendered, &format!("{model} on {scene}, image {}", frame.name))?;
+        let image = as_saved(&rendered.image)?;
         let result = ImageResult {
             index: index as u32,
             name: frame.name.clone(),
             file: files.image(),
-            sha256: hash::bytes(&image.to_rgb8()),
+            sha256: pixels(&image),
             sources: rendered.sources.iter().map(|id| pair.target.scene.views[*id].name.clone()).collect(),
             scores: self.scorer.score(&image, &truth)?,
             unmasked: truth.unmasked(),

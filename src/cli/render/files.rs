@@ -1,11 +1,14 @@
-//! The files of a frame, and the folder they go to.
+//! The files of a frame.
 
-use anyhow::{Context, bail};
+use super::record::{Entry, Journal};
+use crate::cli::{hash, names};
+use anyhow::bail;
 use gnt::renderer::Rendered;
-use scene::{Frame, Scene, view, write};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+use scene::{Frame, Image, write};
 use serde::Serialize;
-use std::collections::HashSet;
-use std::fs::{self, OpenOptions};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Files of one frame.
@@ -29,9 +32,9 @@ pub struct DepthFiles {
 }
 
 impl FrameFiles {
-    /// Names of the files of the frame called `name`.
-    pub fn new(folder: &Path, name: &str, depth: bool) -> Self {
-        let named = |end: &str| folder.join(format!("{name}{end}"));
+    /// Files that begin with `stem`.
+    pub fn new(folder: &Path, stem: &str, depth: bool) -> Self {
+        let named = |end: &str| folder.join(format!("{stem}{end}"));
         let depth = depth.then(|| DepthFiles {
             depth: named("_depth.npy"),
             range: named("_range.npy"),
@@ -45,36 +48,52 @@ impl FrameFiles {
         std::iter::once(&self.image).chain(depth).map(PathBuf::as_path)
     }
 
-    /// Whether all files are there.
-    ///
-    /// # Errors
-    /// If the image that is there is none, or has another size: then it comes from another command.
-    pub fn complete(&self, size: (u32, u32)) -> anyhow::Result<bool> {
-        if !self.all().all(Path::exists) {
-            return Ok(false);
-        }
-        const HINT: &str = "the frame exists already; --overwrite renders it again";
-        let found = view::image_size(&self.image).context(HINT)?;
-        if found != size {
-            let path = self.image.display();
-            bail!("{HINT}: {path}: expected {}x{}, found {}x{}", size.0, size.1, found.0, found.1);
-        }
-        Ok(true)
+    /// Names of all files in their folder.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.all().map(name)
     }
 
-    /// Writes a frame, the image last: where it is, the others are.
+    /// Writes a frame and records it as `entry`. The image comes last and after its record: where it is, the others are, and
+    /// what made it is known. Depths are scaled by `depth_scale` for their image.
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn write(&self, rendered: &Rendered, depth_scale: f32) -> anyhow::Result<()> {
+    pub fn write(
+        &self,
+        rendered: &Rendered,
+        depth_scale: f32,
+        mut entry: Entry,
+        journal: &mut Journal,
+    ) -> anyhow::Result<()> {
         let (width, height) = (rendered.image.width, rendered.image.height);
+        let mut hashes = BTreeMap::new();
         if let Some(files) = &self.depth {
+            entry.files = self.names().map(|name| (name, String::new())).collect();
+            journal.add(&entry)?;
             write::write_npy(&files.depth, width, height, &rendered.depth)?;
             write::write_npy(&files.range, width, height, &rendered.range)?;
             write::write_depth_png(&files.png, width, height, &rendered.depth, Some(depth_scale))?;
+            for path in self.all().skip(1) {
+                hashes.insert(name(path), hash::file(path)?);
+            }
         }
-        Ok(write::write_png(&self.image, &rendered.image)?)
+        let image = png(&rendered.image)?;
+        hashes.insert(name(&self.image), hash::bytes(&image));
+        entry.files = hashes;
+        journal.add(&entry)?;
+        Ok(write::write_bytes(&self.image, &image)?)
     }
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+/// An 8-bit PNG.
+fn png(image: &Image) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes).write_image(&image.to_rgb8(), image.width, image.height, ExtendedColorType::Rgb8)?;
+    Ok(bytes)
 }
 
 /// Files of all frames.
@@ -83,7 +102,8 @@ impl FrameFiles {
 /// If two frames would write the same file.
 pub fn name_all(folder: &Path, frames: &[Frame], depth: bool) -> anyhow::Result<Vec<FrameFiles>> {
     let mut taken = HashSet::new();
-    let files: Vec<_> = frames.iter().map(|frame| FrameFiles::new(folder, &frame.name, depth)).collect();
+    let stems = names::for_files(frames.iter().map(|frame| frame.name.as_str()));
+    let files: Vec<_> = stems.iter().map(|stem| FrameFiles::new(folder, stem, depth)).collect();
     for path in files.iter().flat_map(FrameFiles::all) {
         if !taken.insert(path) {
             bail!("{}: expected frames of different names, found two that would write this file", path.display());
@@ -92,40 +112,31 @@ pub fn name_all(folder: &Path, frames: &[Frame], depth: bool) -> anyhow::Result<
     Ok(files)
 }
 
-/// Creates the folder and checks that files can be made in it.
-///
-/// # Errors
-/// If that fails, or photographs of the scene lie in it, whose names frames of the test path have.
-pub fn prepare_folder(folder: &Path, scene: &Scene) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("--out {}: cannot be created", folder.display()))?;
-    let canonical = folder.canonicalize().with_context(|| folder.display().to_string())?;
-    let parents: HashSet<_> = scene.views.iter().filter_map(|view| view.path.parent()).collect();
-    if parents.iter().any(|parent| parent.canonicalize().is_ok_and(|parent| parent == canonical)) {
-        bail!("--out {}: expected another folder than that of the photographs", folder.display());
-    }
-    probe(folder).with_context(|| format!("--out {}: cannot be written to", folder.display()))
-}
-
-/// Makes and removes a file.
-///
-/// # Errors
-/// If the folder does not allow it.
-pub fn probe(folder: &Path) -> std::io::Result<()> {
-    let path = folder.join(format!(".shiftray.{}.tmp", std::process::id()));
-    OpenOptions::new().write(true).create_new(true).open(&path)?;
-    fs::remove_file(path)
-}
-
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
-    use scene::{Camera, Image};
+    use scene::Camera;
 
-    fn frame(name: &str) -> Frame {
-        // Only names matter here.
+    /// A frame of which only the name matters.
+    pub fn frame(name: &str) -> Frame {
         let (focal, center, world_from_camera) = Default::default();
         let camera = Camera { width: 5, height: 3, focal, center, world_from_camera };
         Frame { name: name.into(), camera, truth: None, excluded: vec![] }
+    }
+
+    /// A picture of one gray.
+    pub fn rendered(level: f32) -> Rendered {
+        Rendered {
+            image: Image::new(5, 3, vec![level; 45]).unwrap(),
+            depth: vec![2.0; 15],
+            range: vec![2.5; 15],
+            sources: vec![],
+            prepared: 0,
+            seconds_features: 0.0,
+            seconds_rays: 0.0,
+            rays: 15,
+            routing: None,
+        }
     }
 
     #[test]
@@ -139,31 +150,7 @@ mod tests {
         let message = names(&["a", "a_depth"], true).unwrap_err().to_string();
         assert!(message.contains("a_depth.png"), "{message}");
         assert!(names(&["a", "b", "a"], false).is_err());
-    }
-
-    #[test]
-    fn a_frame_is_complete_with_all_its_files() {
-        let dir = tempfile::tempdir().unwrap();
-        let files = FrameFiles::new(dir.path(), "x", true);
-        let rendered = Rendered {
-            image: Image::black(5, 3),
-            depth: vec![f32::NAN; 15],
-            range: vec![1.0; 15],
-            sources: vec![],
-            prepared: 0,
-            seconds_features: 0.0,
-            seconds_rays: 0.0,
-            rays: 15,
-            routing: None,
-        };
-        assert!(!files.complete((5, 3)).unwrap());
-        files.write(&rendered, 2.0).unwrap();
-        assert!(files.complete((5, 3)).unwrap());
-        let message = format!("{:#}", files.complete((3, 5)).unwrap_err());
-        assert!(message.contains("expected 3x5, found 5x3") && message.contains("--overwrite"), "{message}");
-        fs::write(&files.image, b"").unwrap();
-        assert!(format!("{:#}", files.complete((5, 3)).unwrap_err()).contains("x.png"));
-        fs::remove_file(&files.depth.as_ref().unwrap().range).unwrap();
-        assert!(!files.complete((5, 3)).unwrap());
+        let files = names(&["view 1", "View 1"], false).unwrap();
+        assert!(files[0].image.to_string_lossy().to_lowercase() != files[1].image.to_string_lossy().to_lowercase());
     }
 }

@@ -1,9 +1,9 @@
 //! What a run of `shiftray render` tells: per frame, on the whole, as JSON and in words.
 
 use super::files::DepthFiles;
-use crate::cli::compared::{Truth, as_saved};
+use crate::cli::compared::Truth;
 use scene::{Image, View};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Everything that `--json` prints.
@@ -37,9 +37,13 @@ pub struct Report {
     pub depth_range: [f32; 2],
     /// Scene units per unit of the scene's files; divide depths by it.
     pub scene_scale: f32,
+    /// From the coordinates of the scene's files to those of depths and cameras here, row by row.
+    pub scene_from_file: [[f64; 4]; 4],
     /// Levels of the 16-bit depth images per scene unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depth_png_scale: Option<f32>,
+    /// The file that says what made the frames.
+    pub record: PathBuf,
     /// The frames.
     pub frames: Vec<FrameReport>,
     /// The video.
@@ -87,7 +91,7 @@ pub struct FrameReport {
 }
 
 /// Likeness of a frame and its photograph.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// PSNR in dB.
     pub psnr: f64,
@@ -96,16 +100,16 @@ pub struct Quality {
 }
 
 impl Quality {
-    /// Of an image as it is saved, in 8 bits, and every `stride`-th pixel of the photograph that its mask lets count.
+    /// Of an image as it is saved, and every `stride`-th pixel of the photograph that its mask lets count.
     ///
     /// # Errors
-    /// If the photograph or its mask cannot be read or has another size, or a colour is no number.
+    /// If the photograph or its mask cannot be read or has another size.
     pub fn measure(image: &Image, photograph: &View, stride: u32) -> anyhow::Result<Self> {
         let truth = Truth::load(photograph, stride)?;
-        let (image, reference, mask) = (as_saved(image, &photograph.name)?, &truth.image, truth.mask.as_ref());
+        let (reference, mask) = (&truth.image, truth.mask.as_ref());
         Ok(Self {
-            psnr: eval::psnr(&image, reference, mask)?,
-            ssim: eval::ssim(&image, reference, eval::SsimKind::Gnt, mask)?,
+            psnr: eval::psnr(image, reference, mask)?,
+            ssim: eval::ssim(image, reference, eval::SsimKind::Gnt, mask)?,
         })
     }
 }

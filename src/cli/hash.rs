@@ -1,10 +1,10 @@
-//! Hashes that tell whether two evaluations are of the same things.
+//! Hashes that tell whether two things are the same.
 
 use anyhow::Context;
 use gnt::Config;
+use scene::file::open_regular;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 fn hex(hash: Sha256) -> String {
@@ -45,13 +45,23 @@ pub fn files(root: &Path, files: &[PathBuf]) -> anyhow::Result<String> {
     let mut hash = Sha256::new();
     for path in files {
         let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/");
-        let mut file = File::open(path).with_context(|| path.display().to_string())?;
+        let mut file = open_regular(path)?;
         let length = file.metadata().with_context(|| path.display().to_string())?.len();
         hash.update((name.len() as u64).to_le_bytes());
         hash.update(name);
         hash.update(length.to_le_bytes());
         std::io::copy(&mut file, &mut hash_writer(&mut hash)).with_context(|| path.display().to_string())?;
     }
+    Ok(hex(hash))
+}
+
+/// SHA-256 of what a file holds.
+///
+/// # Errors
+/// If it cannot be read, or is no regular file.
+pub fn file(path: &Path) -> anyhow::Result<String> {
+    let mut hash = Sha256::new();
+    std::io::copy(&mut open_regular(path)?, &mut hash_writer(&mut hash)).with_context(|| path.display().to_string())?;
     Ok(hex(hash))
 }
 
@@ -90,6 +100,7 @@ mod tests {
         std::fs::write(&a, b"x").unwrap();
         std::fs::write(&b, b"yz").unwrap();
         assert_ne!(first, of(&[&a, &b]), "where a file ends counts");
+        assert_eq!(file(&b).unwrap(), bytes(b"yz"));
         assert!(files(dir.path(), &[dir.path().join("none")]).unwrap_err().to_string().contains("none"));
     }
 

@@ -1,12 +1,11 @@
 //! What computed.
 
-use super::{Args, hash};
-use crate::cli::device::Chosen;
-use anyhow::Context;
+use super::device::Chosen;
+use super::hash;
 use eval::power::Meter;
 use eval::power::gpu::Gpu;
-use eval::report::data::Run;
-use std::sync::{LazyLock, OnceLock};
+use eval::report::data::{Run, Shard};
+use std::sync::LazyLock;
 use std::time::{Instant, SystemTime};
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
 
@@ -23,21 +22,24 @@ impl Started {
     }
 
     /// What is recorded of a run that ends now.
-    ///
-    /// # Errors
-    /// If the program cannot read itself.
-    pub fn finish(&self, args: &Args, device: &str, details: Option<String>, rendered: u64) -> anyhow::Result<Run> {
+    pub fn finish(
+        &self,
+        (shard, threads): (Option<Shard>, usize),
+        device: &str,
+        details: Option<String>,
+        rendered: u64,
+    ) -> Run {
         // A system that tells nothing leaves these fields empty.
         let system =
             System::new_with_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing().with_frequency()))
                 .ok();
         let cpus = system.as_ref().map(System::cpus).unwrap_or_default();
         let mhz = cpus.iter().map(sysinfo::Cpu::frequency).max().filter(|mhz| *mhz > 0);
-        Ok(Run {
+        Run {
             command: command(),
-            shard: args.shard,
+            shard,
             version: env!("CARGO_PKG_VERSION").into(),
-            build: build()?.chars().take(16).collect(),
+            build: short_build().into(),
             started: self.date.clone(),
             seconds: self.at.elapsed().as_secs_f64(),
             rendered,
@@ -48,25 +50,28 @@ impl Started {
             ),
             processor: processor().to_owned(),
             instructions: tensor::level().name().into(),
-            threads: args.threads() as u32,
+            threads: threads as u32,
             processor_mhz: mhz.map(|mhz| mhz as f64),
             device: device.to_owned(),
             device_details: details,
-        })
+        }
     }
 }
 
-/// SHA-256 of this program, so that what another build made is not taken for its own.
-///
-/// # Errors
-/// If it cannot be read.
-pub fn build() -> anyhow::Result<&'static str> {
-    static BUILD: OnceLock<String> = OnceLock::new();
-    if let Some(build) = BUILD.get() {
-        return Ok(build);
-    }
-    let bytes = std::env::current_exe().and_then(std::fs::read).context("the program's own file cannot be read")?;
-    Ok(BUILD.get_or_init(|| hash::bytes(&bytes)))
+/// SHA-256 of this program, so that what another build made is not taken for its own; `unknown` where the system does not
+/// let it be read.
+pub fn build() -> &'static str {
+    static BUILD: LazyLock<String> = LazyLock::new(|| {
+        // The running program, even where its file was replaced meanwhile; elsewhere than on Linux, its file.
+        let running = std::fs::read("/proc/self/exe").or_else(|_| std::fs::read(std::env::current_exe()?));
+        running.map_or_else(|_| "unknown".into(), |bytes| hash::bytes(&bytes))
+    });
+    &BUILD
+}
+
+/// The beginning of [`build`], as reports have it.
+pub fn short_build() -> &'static str {
+    build().get(..16).unwrap_or(build())
 }
 
 /// Name of the processor, or nothing where the system does not tell.
