@@ -14,10 +14,12 @@ pub mod guard;
 pub mod hash;
 pub mod import;
 pub mod info;
+pub mod kept;
 pub mod machine;
 pub mod made;
 pub mod memory;
 pub mod names;
+pub mod numbers;
 pub mod output;
 pub mod progress;
 pub mod render;
@@ -58,6 +60,7 @@ impl Cli {
     /// # Errors
     /// Whatever the subcommand fails with.
     pub fn run(self) -> anyhow::Result<()> {
+        tensor::check_level().map_err(anyhow::Error::msg)?;
         match self {
             Self::Bench(args) => bench::run(args),
             Self::Eval(args) => eval::run(*args),

@@ -5,6 +5,7 @@ pub mod cuda;
 pub mod data;
 pub mod distillation;
 pub mod error;
+pub mod log;
 pub mod ps;
 pub mod reparam;
 pub mod run;

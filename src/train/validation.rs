@@ -1,6 +1,7 @@
 //! A picture of what the run has learned so far.
 
-use crate::run::{LOG_FILE, Plan, Run, append};
+use crate::log::append;
+use crate::run::{LOG_FILE, Plan, Run};
 use crate::{Error, Result};
 use gnt::engine::Engine;
 use gnt::renderer::{Renderer, Settings};
