@@ -1,6 +1,7 @@
 //! `shiftray render`: frames along a camera path.
 
 pub mod files;
+mod path;
 mod report;
 
 use super::device::Device;
@@ -31,16 +32,24 @@ pub struct Args {
     /// Folder for the frames
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Camera path: test (the held-out photographs), spiral, interpolate, orbit or FILE.json
-    #[arg(long, default_value = "spiral", value_parser = parse_path, value_name = "PATH")]
+    /// Camera path: auto (what suits the photographs), spiral, orbit, interpolate, test (the held-out photographs) or
+    /// FILE.json
+    #[arg(long, default_value = "auto", value_parser = parse_path, value_name = "PATH")]
     path: PathKind,
+    /// Coordinates of FILE.json's poses; by default what the file says, else those of the scene's files
+    #[arg(long, value_name = "FRAME")]
+    path_frame: Option<path::PathFrame>,
+    /// The dataparser_transforms.json of a path from nerfstudio's viewer; by default that beside the path or in the scene
+    #[arg(long, value_name = "FILE")]
+    dataparser: Option<PathBuf>,
     /// Reduction of the photographs; by default that of images_8, images_4 or images, whichever comes first
     #[arg(long, value_parser = value_parser!(u32).range(1..=1024))]
     factor: Option<u32>,
     /// Number of frames, 120 by default; at most as many of the test path or a file
     #[arg(long, value_parser = value_parser!(u32).range(1..=paths::MAX_FRAMES as i64))]
     frames: Option<u32>,
-    /// Size of the rendered views; by default that of the photographs, or the path file's
+    /// Size of the rendered views; by default that of the photographs, or the path file's. Pixels keep their shape: of
+    /// another shape of picture the longer side is cropped
     #[arg(long, value_parser = super::synth::parse_size, value_name = "WxH")]
     size: Option<(u32, u32)>,
     /// Source views; by default those of the model
@@ -55,6 +64,9 @@ pub struct Args {
     /// Render every N-th pixel in x and y only, as the GNT evaluation does with 2
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=1024), value_name = "N")]
     stride: u32,
+    /// Leave pixels that no source view sees as they come out, instead of fading them to the background
+    #[arg(long)]
+    no_fade: bool,
     /// Also make an animation of all frames
     #[arg(long, value_parser = parse_video, value_name = "FILE.gif")]
     video: Option<PathBuf>,
@@ -107,11 +119,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let root = scene::locate(&args.scene, &args.scenes)?;
     let scene = scene::formats::load(&root, &LoadOptions { factor: args.factor, ..LoadOptions::default() })?;
     let mut warnings = scene.warnings.clone();
-    let frames = plan(&args, &scene, &mut warnings)?;
-    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    let (path, frames) = path::plan(&args, &scene, &mut warnings)?;
 
     let (model, params, model_name) = gnt::builtin::load(&args.model)?;
-    let far = if args.path == PathKind::Test { FAR_EVAL } else { FAR_RENDER };
+    let far = if path == PathKind::Test { FAR_EVAL } else { FAR_RENDER };
     let [near, far] = scene.depth_range(far);
     let settings = Settings {
         samples: args.samples.map_or(model.config.samples, usize::from),
@@ -123,11 +134,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         routing: false,
     };
     settings.validate()?;
+    let coverage = path::coverage(&scene, &frames, settings.views, [near, far], &mut warnings)?;
+    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     let (engine, device) = args.precision.engine(args.device, threads, model, &params)?;
     let files = files::name_all(&args.out, &frames, args.depth)?;
     files::prepare_folder(&args.out, &scene)?;
     check_video(&args, &frames)?;
     let todo = to_render(&args, &frames, &files)?;
+    path::write(&args.out, &scene, &path, &frames)?;
+    let fade = if args.no_fade { None } else { Some(path::Fade::of(&scene)?) };
 
     let mut report = Report {
         scene: scene.name.clone(),
@@ -141,7 +156,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         views: settings.views,
         samples: settings.samples,
         importance: settings.importance,
-        path: path_name(&args.path),
+        path: path_name(&path),
         depth_range: [near, far],
         scene_scale: scene.scene_from_file.scale as f32,
         // One scale for all frames; the farthest depth is the highest level.
@@ -156,7 +171,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         warnings,
     };
     let mut renderer = Renderer::new(engine, scene);
-    render_all(&mut renderer, &settings, &frames, &files, &todo, &mut report)?;
+    render_all(&mut renderer, &settings, &frames, &files, &todo, fade, &mut report)?;
+    for (frame, coverage) in report.frames.iter_mut().zip(coverage) {
+        (frame.coverage, frame.coverage_two) = (coverage.one, coverage.two);
+    }
     if let Some(video) = &args.video {
         let images = files.iter().map(|files| read_image(&files.image, Alpha::Ignore));
         scene::write::write_gif(video, args.fps, images)?;
@@ -165,28 +183,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     report.summarise();
     let text = if args.json { serde_json::to_string(&report)? } else { report.words() };
     super::output::line(&text)
-}
-
-/// The frames at the size that is asked for, each with at least one source view.
-fn plan(args: &Args, scene: &Scene, warnings: &mut Vec<String>) -> anyhow::Result<Vec<Frame>> {
-    let count = args.frames.map(|n| n as usize);
-    let mut frames = paths::frames(scene, &args.path, count, paths::spiral::DEFAULT_TURNS)?;
-    if let Some((width, height)) = args.size {
-        frames.iter_mut().for_each(|frame| frame.camera = frame.camera.resized(width, height));
-    }
-    for frame in &mut frames {
-        // A spiral leaves out the central photograph; where it is the only one, it is better than none.
-        if frame.truth.is_none() && paths::source_candidates(scene, frame).is_empty() {
-            frame.excluded.clear();
-        }
-        let candidates = paths::source_candidates(scene, frame);
-        scene::nearest_sources(scene, &frame.camera, &candidates, 1)
-            .with_context(|| format!("frame {} cannot be rendered", frame.name))?;
-    }
-    if frames.iter().any(|frame| frame.truth.is_some() && photograph(scene, frame).is_none()) {
-        warnings.push("--size differs from that of the photographs: PSNR and SSIM are left out".into());
-    }
-    Ok(frames)
 }
 
 /// The photograph that a frame can be compared with.
@@ -226,6 +222,7 @@ fn render_all(
     frames: &[Frame],
     files: &[FrameFiles],
     todo: &[bool],
+    fade: Option<path::Fade>,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let rays = |frame: &Frame| {
@@ -244,7 +241,11 @@ fn render_all(
         };
         let image = if *todo {
             bar.set_message(frame.name.clone());
-            let rendered = renderer.render(frame, settings, &|rays| bar.inc(rays as u64))?;
+            let mut rendered = renderer.render(frame, settings, &|rays| bar.inc(rays as u64))?;
+            // Photographs are compared with what comes out.
+            if let Some(fade) = fade.filter(|_| frame.truth.is_none()) {
+                fade.apply(&mut rendered, renderer.scene(), frame, settings.stride);
+            }
             files.write(&rendered, report.depth_png_scale.unwrap_or(1.0))?;
             report.seconds_features += rendered.seconds_features;
             out.seconds = Some(rendered.seconds_rays);
@@ -267,6 +268,7 @@ fn render_all(
 
 fn path_name(path: &PathKind) -> String {
     match path {
+        PathKind::Auto => "auto".into(),
         PathKind::Spiral => "spiral".into(),
         PathKind::Test => "test".into(),
         PathKind::Interpolate => "interpolate".into(),
