@@ -1,5 +1,7 @@
 //! Scenes: cameras, images, dataset formats, camera paths and procedural scenes. No tensors.
 pub mod camera;
+pub mod capture;
+pub mod coverage;
 pub mod depth;
 pub mod distortion;
 pub mod error;
