@@ -34,10 +34,10 @@ use std::path::PathBuf;
 /// With --baseline and no scene, what the baseline holds is evaluated again with its settings. With --merge, parts that
 /// --shard made are joined.
 #[derive(Clone, Debug, clap::Args)]
-#[command(override_usage = "shiftray eval [OPTIONS] <SCENE>...")]
+#[command(override_usage = "shiftray eval <SCENE>... [OPTIONS]")]
 pub struct Args {
     /// Scenes: folders, or names that are looked up in --scenes, SHIFTRAY_SCENES and scenes/
-    #[arg(value_name = "SCENE", help_heading = "Scenes and models")]
+    #[arg(value_name = "SCENE")]
     places: Vec<String>,
     /// A scene, in another way; may be repeated
     #[arg(long = "scene", value_name = "NAME|DIR", required_unless_present_any = ["baseline", "merge", "places"], help_heading = "Scenes and models")]

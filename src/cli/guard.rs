@@ -8,17 +8,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files that make a folder a scene, of this program's formats and of those that others make scenes from.
-const POSES: [&str; 10] = [
+const POSES: [&str; 14] = [
     "poses_bounds.npy",
     "transforms.json",
     "transforms_train.json",
     "transforms_test.json",
     "transforms_val.json",
     "cameras.bin",
-    "images.bin",
     "cameras.txt",
+    "images.bin",
     "images.txt",
     "database.db",
+    "sparse/cameras.bin",
+    "sparse/0/cameras.bin",
+    "sparse/0/cameras.txt",
+    "colmap/sparse/0/cameras.bin",
 ];
 /// Endings of pictures, depths and their kind.
 const PICTURES: [&str; 12] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "gif", "bmp", "heic", "exr", "npy", "npz"];
@@ -191,6 +195,14 @@ mod tests {
         fs::write(other.join("train/a.png"), b"x").unwrap();
         assert!(check(other.clone()).unwrap_err().to_string().contains("transforms_train.json"));
         assert!(check(other.join("train")).unwrap_err().to_string().contains("other"));
+        let colmap = dir.path().join("colmap");
+        fs::create_dir_all(colmap.join("sparse/0")).unwrap();
+        fs::create_dir_all(colmap.join("images/left")).unwrap();
+        fs::write(colmap.join("sparse/0/cameras.bin"), b"x").unwrap();
+        fs::write(colmap.join("images/left/a.jpg"), b"x").unwrap();
+        for folder in ["", "sparse/0", "images/left"] {
+            assert!(check(colmap.join(folder)).is_err(), "{folder}");
+        }
     }
 
     #[cfg(unix)]

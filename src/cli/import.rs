@@ -28,6 +28,10 @@ pub fn run(args: Args) -> Result<()> {
     if same(&args.checkpoint, &args.out) {
         bail!("--out {}: expected another file than the checkpoint", args.out.display());
     }
+    // Before the long work: a device or a link is not replaced.
+    scene::file::check_replaceable(&args.out).with_context(|| "--out".to_owned())?;
+    let folder = args.out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    scene::file::remove_leftovers(folder.unwrap_or(std::path::Path::new(".")));
     let checkpoint = torch::read_torch(&args.checkpoint)?;
     let precision = if args.half { Precision::F16 } else { Precision::F32 };
     checkpoint.write(&args.out, precision).context("the model file could not be written")?;

@@ -14,10 +14,12 @@ pub mod guard;
 pub mod hash;
 pub mod import;
 pub mod info;
+pub mod kept;
 pub mod machine;
 pub mod made;
 pub mod memory;
 pub mod names;
+pub mod numbers;
 pub mod output;
 pub mod progress;
 pub mod render;
@@ -31,32 +33,24 @@ pub mod usage;
 /// New views of a scene from a few posed photographs.
 #[derive(Parser)]
 #[command(version)]
+// Each subcommand is described where its arguments are.
 pub enum Cli {
-    /// Measure rays a second
     #[command(after_help = examples::BENCH)]
     Bench(bench::Args),
-    /// Measure quality, latency and energy on held-out photographs
     #[command(after_help = examples::EVAL)]
     Eval(Box<eval::Args>),
-    /// Convert an official PyTorch checkpoint into a model file
     #[command(after_help = examples::IMPORT)]
     Import(import::Args),
-    /// Say what this program can use, and what a model holds
     #[command(after_help = examples::INFO)]
     Info(info::Args),
-    /// Render new views of a scene
     #[command(after_help = examples::RENDER)]
     Render(render::Args),
-    /// Turn a dense model into one with additive attention, shift layers and experts
     #[command(after_help = examples::REPARAM)]
     Reparam(reparam::Args),
-    /// Compare what the device computes with the processor's reference
     #[command(after_help = examples::SELFTEST)]
     Selftest(selftest::Args),
-    /// Render procedural scenes in LLFF layout
     #[command(after_help = examples::SYNTH)]
     Synth(synth::Args),
-    /// Train a dense model
     #[command(after_help = examples::TRAIN)]
     Train(train::Args),
 }
@@ -67,6 +61,7 @@ impl Cli {
     /// # Errors
     /// Whatever the subcommand fails with.
     pub fn run(self) -> anyhow::Result<()> {
+        tensor::check_level().map_err(anyhow::Error::msg)?;
         match self {
             Self::Bench(args) => bench::run(args),
             Self::Eval(args) => eval::run(*args),

@@ -1,6 +1,7 @@
 //! `shiftray render`: frames along a camera path.
 
 pub mod files;
+mod path;
 pub mod record;
 mod report;
 mod resume;
@@ -19,6 +20,7 @@ use gnt::renderer::{Renderer, Settings};
 use record::{Entry, Journal};
 use report::{FrameReport, Quality, Report};
 use resume::Wanted;
+use scene::coverage::Coverage;
 use scene::view::{Alpha, read_image};
 use scene::{FAR_EVAL, FAR_RENDER, Frame, Image, LoadOptions, PathKind, Scene, paths};
 use std::path::{Path, PathBuf};
@@ -29,10 +31,10 @@ use std::path::{Path, PathBuf};
 /// not at all, and frames.jsonl beside them says what made them: the same command goes on where it stopped, another one
 /// says what differs and stops.
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "shiftray render [OPTIONS] --out <DIR> <SCENE>")]
+#[command(override_usage = "shiftray render <SCENE> --out <DIR> [OPTIONS]")]
 pub struct Args {
     /// Scene: a folder, or a name that is looked up in --scenes, SHIFTRAY_SCENES and scenes/
-    #[arg(value_name = "SCENE", help_heading = "Scene and model")]
+    #[arg(value_name = "SCENE")]
     place: Option<String>,
     /// The scene, in another way
     #[arg(long, value_name = "NAME|DIR", help_heading = "Scene and model", required_unless_present = "place")]
@@ -50,27 +52,38 @@ pub struct Args {
     /// Folder for the frames; created where it is missing
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
-    /// Camera path: test (the held-out photographs), spiral, interpolate, orbit or FILE.json
-    #[arg(long, default_value = "spiral", value_parser = parse_path, value_name = "PATH", help_heading = "Camera path")]
+    /// Camera path: auto (what suits the photographs), spiral, orbit, interpolate, test (the held-out photographs) or
+    /// FILE.json
+    #[arg(long, default_value = "auto", value_parser = parse_path, value_name = "PATH", help_heading = "Camera path")]
     path: PathKind,
+    /// Coordinates of FILE.json's poses; by default what the file says, else those of the scene's files
+    #[arg(long, value_name = "FRAME", help_heading = "Camera path")]
+    path_frame: Option<path::PathFrame>,
+    /// The dataparser_transforms.json of a path from nerfstudio's viewer; by default that beside the path or in the scene
+    #[arg(long, value_name = "FILE", help_heading = "Camera path")]
+    dataparser: Option<PathBuf>,
     /// Number of frames, 120 by default; at most as many of the test path or a file
     #[arg(long, value_parser = value_parser!(u32).range(1..=paths::MAX_FRAMES as i64), help_heading = "Camera path")]
     frames: Option<u32>,
-    /// Size of the rendered views; by default that of the photographs, or the path file's
+    /// Size of the rendered views; by default that of the photographs, or the path file's. Pixels keep their shape: of
+    /// another shape of picture the longer side is cropped
     #[arg(long, value_parser = super::synth::parse_size, value_name = "WxH", help_heading = "Camera path")]
     size: Option<(u32, u32)>,
     /// Source views; by default those of the model
-    #[arg(long, value_parser = value_parser!(u16).range(1..=1000), help_heading = "Quality")]
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1000), value_name = "N", help_heading = "Quality")]
     views: Option<u16>,
     /// Samples a ray: auto (16, guided by a coarse grid of rays), N (even in inverse depth), or CELL:COARSE+SAMPLES
     #[arg(long, default_value = "auto", value_name = "SAMPLES", help_heading = "Quality")]
     samples: Samples,
     /// Samples of a second pass, placed where the first found something
-    #[arg(long, default_value_t = 0, value_parser = value_parser!(u16).range(0..=4096), help_heading = "Quality")]
+    #[arg(long, default_value_t = 0, value_parser = value_parser!(u16).range(0..=4096), value_name = "N", help_heading = "Quality")]
     importance: u16,
     /// Render every N-th pixel in x and y only, as the GNT evaluation does with 2
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=1024), value_name = "N", help_heading = "Quality")]
     stride: u32,
+    /// Leave pixels that no source view sees as they come out, instead of fading them to the background
+    #[arg(long, help_heading = "Quality")]
+    no_fade: bool,
     /// How products are computed
     #[arg(long, default_value = "auto", help_heading = "Quality")]
     precision: super::device::PrecisionArg,
@@ -93,7 +106,7 @@ pub struct Args {
     #[arg(long, help_heading = "Output")]
     overwrite: bool,
     /// Threads; the images do not depend on it
-    #[arg(long, value_parser = value_parser!(u16).range(1..=1024), help_heading = "Machine")]
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1024), value_name = "N", help_heading = "Machine")]
     threads: Option<u16>,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", help_heading = "Machine")]
@@ -129,11 +142,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let root = scene::locate(name, &args.scenes)?;
     let scene = scene::formats::load(&root, &LoadOptions { factor: args.factor, ..LoadOptions::default() })?;
     let mut warnings = scene.warnings.clone();
-    let frames = plan(&args, &scene, &mut warnings)?;
-    warnings.iter().for_each(|warning| output::warn(warning));
+    let (path, frames) = path::plan(&args, &scene, &mut warnings)?;
 
     let (model, params, model_name) = gnt::builtin::load(&args.model)?;
-    let far = if args.path == PathKind::Test { FAR_EVAL } else { FAR_RENDER };
+    let far = if path == PathKind::Test { FAR_EVAL } else { FAR_RENDER };
     let [near, far] = scene.depth_range(far);
     let (samples, guided) = args.samples.of(&model.config);
     let settings = Settings {
@@ -147,6 +159,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         routing: false,
     };
     settings.validate()?;
+    let coverage = path::coverage(&scene, &frames, settings.views, [near, far], &mut warnings)?;
+    warnings.iter().for_each(|warning| output::warn(warning));
     let model_hash = hash::model(&model.config, &params)?;
     let (engine, device) = args.precision.engine(args.device, threads, model, &params)?;
     let files = files::name_all(&out, &frames, args.depth)?;
@@ -165,9 +179,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         precision: engine.precision(),
         settings: &settings,
     });
-    let made = made.with("size", format!("{}x{}", size[0], size[1]));
-    let now =
-        record::Settings { id: made.id()?, path: format!("{}, {} frames", path_name(&args.path), frames.len()), made };
+    let fade = if args.no_fade { None } else { Some(path::Fade::of(&scene)?) };
+    let made = made.with("size", format!("{}x{}", size[0], size[1])).with("fade", fade.is_some());
+    let now = record::Settings { id: made.id()?, path: format!("{}, {} frames", path_name(&path), frames.len()), made };
+    path::expect_free(&out, &args)?;
     let wanted: Vec<Wanted> = frames.iter().zip(files).map(|(frame, files)| Wanted::new(frame, files)).collect();
     let resumed = resume::resume(&out, &now, &wanted, args.overwrite)?;
     resumed.warnings.iter().for_each(|warning| output::warn(warning));
@@ -186,7 +201,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         samples: settings.samples,
         guided: settings.guided.map(|_| Samples::from(settings).to_string()),
         importance: settings.importance,
-        path: path_name(&args.path),
+        path: path_name(&path),
         depth_range: [near, far],
         scene_scale: scene.scene_from_file.scale as f32,
         scene_from_file: scene.scene_from_file.rows(),
@@ -207,12 +222,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         if finished.is_none() { u64::from(width) * u64::from(height) } else { 0 }
     };
     let progress = Progress::new(frames.iter().zip(&resumed.finished).map(rays).sum(), args.quiet);
-    let mut work =
-        Work { renderer: Renderer::new(engine, scene), settings, id: now.id, journal: resumed.journal, progress };
+    let renderer = Renderer::new(engine, scene);
+    let mut work = Work { renderer, settings, fade, id: now.id, journal: resumed.journal, progress };
     work.check_photographs(&frames, &resumed.finished)?;
     for (i, (frame, finished)) in frames.iter().zip(resumed.finished).enumerate() {
         work.progress.begin(format!("frame {} of {}", i + 1, frames.len()));
-        work.frame(frame, &wanted[i], finished, &mut report)?;
+        work.frame(frame, &wanted[i], (finished, coverage[i]), &mut report)?;
+        if i == 0 {
+            path::write(&out, work.renderer.scene(), &path, &frames)?;
+        }
     }
     work.progress.finish();
     if let Some(video) = &args.video {
@@ -224,28 +242,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     report.summarise();
     let text = if args.json { serde_json::to_string(&report)? } else { report.words() };
     output::line(&text)
-}
-
-/// The frames at the size that is asked for, each with at least one source view.
-fn plan(args: &Args, scene: &Scene, warnings: &mut Vec<String>) -> anyhow::Result<Vec<Frame>> {
-    let count = args.frames.map(|n| n as usize);
-    let mut frames = paths::frames(scene, &args.path, count, paths::spiral::DEFAULT_TURNS)?;
-    if let Some((width, height)) = args.size {
-        frames.iter_mut().for_each(|frame| frame.camera = frame.camera.resized(width, height));
-    }
-    for frame in &mut frames {
-        // A spiral leaves out the central photograph; where it is the only one, it is better than none.
-        if frame.truth.is_none() && paths::source_candidates(scene, frame).is_empty() {
-            frame.excluded.clear();
-        }
-        let candidates = paths::source_candidates(scene, frame);
-        scene::nearest_sources(scene, &frame.camera, &candidates, 1)
-            .with_context(|| format!("frame {} cannot be rendered", frame.name))?;
-    }
-    if frames.iter().any(|frame| frame.truth.is_some() && photograph(scene, frame).is_none()) {
-        warnings.push("--size differs from that of the photographs: PSNR and SSIM are left out".into());
-    }
-    Ok(frames)
 }
 
 /// The photograph that a frame can be compared with.
@@ -278,6 +274,7 @@ fn check_video(args: &Args, frames: &[Frame], inputs: &Inputs) -> anyhow::Result
 struct Work {
     renderer: Renderer,
     settings: Settings,
+    fade: Option<path::Fade>,
     /// [`Entry::settings`].
     id: String,
     journal: Journal,
@@ -301,7 +298,7 @@ impl Work {
         &mut self,
         frame: &Frame,
         wanted: &Wanted,
-        finished: Option<Entry>,
+        (finished, coverage): (Option<Entry>, Coverage),
         report: &mut Report,
     ) -> anyhow::Result<()> {
         let files = &wanted.files;
@@ -310,6 +307,8 @@ impl Work {
             file: files.image.clone(),
             skipped: finished.is_some(),
             depth_files: files.depth.clone(),
+            coverage: coverage.one,
+            coverage_two: coverage.two,
             ..FrameReport::default()
         };
         if let Some(entry) = finished {
@@ -319,9 +318,13 @@ impl Work {
                 None => self.compare(frame, || Ok(read_image(&files.image, Alpha::Ignore)?))?,
             };
         } else {
-            let Self { renderer, settings, progress, .. } = self;
-            let rendered = renderer.render(frame, settings, &|rays| progress.add(rays as u64))?;
+            let Self { renderer, settings, progress, fade, .. } = self;
+            let mut rendered = renderer.render(frame, settings, &|rays| progress.add(rays as u64))?;
             expect_numbers(&rendered, &format!("frame {} by {}", frame.name, report.model))?;
+            // Photographs are compared with what comes out.
+            if let Some(fade) = fade.filter(|_| frame.truth.is_none()) {
+                fade.apply(&mut rendered, renderer.scene(), frame, settings.stride);
+            }
             report.seconds_features += rendered.seconds_features;
             out.seconds = Some(rendered.seconds_rays);
             out.rays = rendered.rays;
@@ -351,6 +354,7 @@ impl Work {
 
 fn path_name(path: &PathKind) -> String {
     match path {
+        PathKind::Auto => "auto".into(),
         PathKind::Spiral => "spiral".into(),
         PathKind::Test => "test".into(),
         PathKind::Interpolate => "interpolate".into(),

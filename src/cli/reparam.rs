@@ -1,30 +1,55 @@
 //! `shiftray reparam`: from a trained dense model to additive attention, shift layers and experts.
 
+use super::folder::FolderLock;
+use super::train::{SYNTH, generate, open, whole_path};
+use super::{hash, kept, numbers, output};
 use anyhow::{Context, bail};
-use gnt::Model;
+use clap::value_parser;
 use gnt::checkpoint::{Checkpoint, Precision};
+use gnt::{Head, Model};
 use layers::experts::latency_shares;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use train::data::Dataset;
 use train::distillation::{Distillation, Teacher};
 use train::ps::ShiftForm;
-use train::reparam::{Piece, convert};
-use train::run::{LogLine, Options, Plan, Run, STATE_FILE};
+use train::reparam::{Piece, convert, expect_convertible, expect_dense};
+use train::run::{LOG_FILE, LogLine, MODEL_FILE, MOST_RAYS, Options, Plan, Run, STATE_FILE, expect_replaceable};
 use train::schedule::Schedule;
 
 /// Turn a trained model into one with additive attention, shift layers and experts.
 ///
 /// Each stage replaces some pieces and fine-tunes the whole, with the dense model as teacher of states and colours beside
 /// the scenes' own colours. A stage is a folder in the run's folder; an interrupted run goes on when the same command is
-/// given again. The last stage's model is also written to `model.safetensors` in the run's folder, packed.
+/// given again; `options.json` keeps the options that shape the result, and another command is refused. The last stage's
+/// model is also written to `model.safetensors` in the run's folder, packed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Folder of the run
+    #[arg(short, long)]
+    out: PathBuf,
+    #[command(flatten)]
+    shape: Shape,
+    /// Stop after this many minutes; the same command goes on later
+    #[arg(long, value_parser = numbers::parse_minutes)]
+    minutes: Option<f64>,
+    /// Where steps are computed: auto, cpu, cuda or cuda:N; a stage can be gone on with on either
+    #[arg(long, default_value = "auto")]
+    device: super::device::Device,
+    /// Threads; the result does not depend on it
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Steps between checkpoints
+    #[arg(long, default_value_t = 250, value_parser = value_parser!(u64).range(1..))]
+    save_every: u64,
+}
+
+/// What shapes the result; the run's folder keeps it.
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+struct Shape {
     /// Dense model: a built-in name or a file
     #[arg(long, value_name = "NAME|FILE")]
     model: String,
-    /// Folder of the run
-    #[arg(long)]
-    out: PathBuf,
     /// Folder of scenes, or `synth` to generate procedural scenes first
     #[arg(long, default_value = "synth")]
     data: String,
@@ -33,32 +58,33 @@ pub struct Args {
     #[arg(long, default_value = "ray+view,shift+experts", value_parser = parse_stages)]
     stages: Stages,
     /// Steps of each stage
-    #[arg(long, default_value_t = 3000)]
+    #[arg(long, default_value_t = 3000, value_parser = value_parser!(u64).range(1..))]
     steps: u64,
     /// Bits of a shift layer's weights: 4 or 5
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(4..=5))]
+    #[arg(long, default_value_t = 4, value_parser = value_parser!(u8).range(4..=5))]
     bits: u8,
     /// What is trained of shift layers: float weights that are rounded (q), or exponents and signs (ps)
     #[arg(long, default_value = "q")]
     form: Form,
     /// Rays a step
-    #[arg(long, default_value_t = 400)]
-    rays: usize,
+    #[arg(long, default_value_t = 400, value_parser = value_parser!(u32).range(1..=MOST_RAYS as i64))]
+    rays: u32,
     /// Samples a ray; by default those of the model
     #[arg(long)]
     samples: Option<usize>,
     /// Fewest and most source views
-    #[arg(long, num_args = 2, value_names = ["MIN", "MAX"], default_values_t = [6, 10])]
-    views: Vec<usize>,
+    #[arg(long, num_args = 2, value_names = ["MIN", "MAX"], default_values_t = [6, 10],
+          value_parser = value_parser!(u16).range(1..=1000))]
+    views: Vec<u16>,
     /// Peak learning rate
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value_t = 1e-3, value_parser = numbers::parse_rate)]
     rate: f32,
     /// Weight of the distance from the teacher's states; 0 learns from colours alone
-    #[arg(long, default_value_t = 0.02)]
+    #[arg(long, default_value_t = 0.02, value_parser = numbers::parse_weight)]
     distil: f32,
-    /// Weight of the loss on depth
-    #[arg(long, default_value_t = 0.001)]
-    depth_weight: f32,
+    /// Weight of the loss on depth, where the scenes have exact depth and the network blends colours [default: 0.001]
+    #[arg(long, value_parser = numbers::parse_weight)]
+    depth_weight: Option<f32>,
     /// Train the feature network too, which takes about twice as long
     #[arg(long)]
     train_features: bool,
@@ -66,30 +92,19 @@ pub struct Args {
     #[arg(long, value_name = "A:B", value_parser = parse_latencies)]
     alpha: Option<[f64; 2]>,
     /// Weight of the loss that balances the experts by their latencies
-    #[arg(long, default_value_t = 0.01)]
+    #[arg(long, default_value_t = 0.01, value_parser = numbers::parse_weight)]
     balance: f32,
     /// Seed
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Scenes to generate with `--data synth`
-    #[arg(long, default_value_t = 200)]
-    scenes: usize,
-    /// Stop after this many minutes; the same command goes on later
-    #[arg(long)]
-    minutes: Option<f64>,
-    /// Where steps are computed: auto, cpu, cuda or cuda:N; a stage can be gone on with on either
-    #[arg(long, default_value = "auto")]
-    device: super::device::Device,
-    /// Threads; the result does not depend on it
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Steps between checkpoints
-    #[arg(long, default_value_t = 250)]
-    save_every: u64,
+    #[arg(long, default_value_t = 200, value_parser = value_parser!(u32).range(1..=super::synth::MOST_SCENES))]
+    scenes: u32,
 }
 
 /// [`ShiftForm`] on the command line.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Form {
     /// Float weights, rounded (DeepShift-Q)
     Q,
@@ -107,8 +122,29 @@ impl From<Form> for ShiftForm {
 }
 
 /// Stages in order, each with its name and pieces.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 struct Stages(Vec<(String, Vec<Piece>)>);
+
+impl From<Stages> for String {
+    fn from(stages: Stages) -> Self {
+        stages.names().join(",")
+    }
+}
+
+impl TryFrom<String> for Stages {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_stages(&text)
+    }
+}
+
+impl Stages {
+    fn names(&self) -> Vec<&str> {
+        self.0.iter().map(|(name, _)| name.as_str()).collect()
+    }
+}
 
 fn parse_stages(text: &str) -> Result<Stages, String> {
     let names = || Piece::ALL.map(|(name, _)| name).join(", ");
@@ -135,175 +171,242 @@ fn parse_latencies(text: &str) -> Result<[f64; 2], String> {
 /// # Errors
 /// If model or data cannot be read, a piece does not fit the model, or a file cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let threads = args.threads.unwrap_or_else(tensor::parallel::available).max(1);
-    let (dense, dense_params, name) = gnt::builtin::load(&args.model)?;
-    if args.views[0] < 1 || args.views[0] > args.views[1] || args.rays == 0 || args.steps == 0 {
-        bail!("expected at least one view, ray and step, and MIN up to MAX views");
+    let threads = args.threads.map_or_else(tensor::parallel::available, usize::from);
+    let (dense, dense_params, name) = gnt::builtin::load(&args.shape.model)?;
+    let job = Job { samples: samples(&args.shape, &dense)?, args: &args, name: &name, threads };
+    expect_dense(&dense.config).with_context(|| format!("--model {name}"))?;
+    // All stages are checked before the first is trained.
+    let mut config = dense.config;
+    for (stage, pieces) in &args.shape.stages.0 {
+        let next = job.config(config, pieces);
+        expect_convertible(config, next).with_context(|| format!("--stages: {stage}"))?;
+        config = next;
     }
-    let samples = args.samples.unwrap_or(dense.config.samples);
+    let side = dense.features.min_size();
+    let dataset = match args.shape.data.as_str() {
+        SYNTH => None,
+        data => Some(open(Path::new(data), side)?),
+    };
+    args.device.choose(threads)?;
+    let shape = Shape {
+        // What the model is counts, not where it lies.
+        model: format!("{} ({})", file_name(&name), &hash::model(&dense.config, &dense_params)?[..16]),
+        data: whole_path(&args.shape.data),
+        ..args.shape.clone()
+    };
+    let folders = kept::absent(args.out.ancestors());
+    let lock = FolderLock::take(&args.out, "reparam")?;
+    let files = kept::absent([args.out.join(kept::FILE).as_path()]);
+    match kept::read::<Shape>(&args.out)? {
+        Some(before) => kept::expect_same(&args.out, &before, &shape)?,
+        None if args.out.join(MODEL_FILE).symlink_metadata().is_ok() => {
+            bail!("--out {}: expected a folder for a new run, found a {MODEL_FILE} in it", args.out.display())
+        }
+        None => kept::write(&args.out, &shape)?,
+    }
+    let done = scene::file::check_replaceable(&args.out.join(MODEL_FILE)).map_err(Into::into).and_then(|()| {
+        let dataset = dataset.map_or_else(|| generate(&args.out, args.shape.scenes, args.shape.seed), Ok)?;
+        job.run(&dataset, dense, dense_params)
+    });
+    if done.is_err() && !job.folder(0).exists() {
+        // No half run stays, but for scenes that were generated.
+        kept::take_back(&files);
+        drop(lock);
+        kept::take_back(&folders);
+    }
+    done
+}
+
+/// Samples a ray, as they are given or the model has them.
+fn samples(shape: &Shape, dense: &Model) -> anyhow::Result<usize> {
+    let [least, most] = shape.views[..] else { bail!("--views: expected two numbers, found {}", shape.views.len()) };
+    if least > most {
+        bail!("--views: expected MIN up to MAX, found {least} {most}");
+    }
+    if dense.config.head == Head::Mean && shape.depth_weight.is_some_and(|weight| weight > 0.0) {
+        bail!(
+            "--depth-weight: expected a model whose head blends colours, which alone learns from depth, found {}",
+            shape.model
+        );
+    }
+    let samples = shape.samples.unwrap_or(dense.config.samples);
     if !(2..=4096).contains(&samples) {
         bail!("--samples: expected 2 to 4096, found {samples}");
     }
-    std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
-    let data = if args.data == "synth" {
-        let folder = args.out.join("scenes");
-        super::synth::generate(&folder, args.scenes, args.seed)?;
-        folder
-    } else {
-        PathBuf::from(&args.data)
-    };
-    let dataset = Dataset::open(&data)?;
-    let started = std::time::Instant::now();
-    let (mut model, mut params) = (dense.clone(), dense_params.clone());
-    for (i, (stage, pieces)) in args.stages.0.iter().enumerate() {
-        let folder = args.out.join(format!("{}-{stage}", i + 1));
-        let config = pieces.iter().fold(model.config, |config, piece| piece.apply(config, args.bits));
-        let run = if folder.join(STATE_FILE).exists() {
-            let run = Run::resume(&folder)?;
-            if run.state().config != config {
-                bail!("{}: holds a run of another network; choose another --out", folder.display());
-            }
-            run
-        } else {
-            start(&args, &model, &params, config, &dataset)?
-        };
-        let teacher = Teacher::new(dense.clone(), &dense_params);
-        let mut run = run.with_teacher(teacher)?;
-        let left = args.minutes.map(|m| (m * 60.0 - started.elapsed().as_secs_f64()).max(0.0));
-        let trained = run.state().step < args.steps;
-        if trained {
-            run = args.device.train_on(run, threads)?;
-            train_stage(&mut run, &dataset, &folder, stage, &args, left, threads)?;
-        }
-        if run.state().step < args.steps {
-            super::output::note(format_args!(
-                "stopped at step {} of stage {stage}; the same command goes on",
-                run.state().step
-            ));
-            return Ok(());
-        }
-        params = run.state().average.clone();
-        model = run.model().clone();
-        // A stage that was done before must not put its model in the place of a later one's.
-        if trained || i + 1 == args.stages.0.len() {
-            let mut checkpoint = run.checkpoint();
-            describe(&mut checkpoint, &args, &name, stage, &folder, run.state());
-            checkpoint.write(&args.out.join("model.safetensors"), Precision::Packed)?;
-        }
-    }
-    super::output::note(format_args!("model in {}", args.out.join("model.safetensors").display()));
-    Ok(())
+    Ok(samples)
 }
 
-fn start(args: &Args, model: &Model, params: &[f32], config: gnt::Config, dataset: &Dataset) -> anyhow::Result<Run> {
-    let samples = args.samples.unwrap_or(config.samples);
-    let views = (args.views[0], args.views[1]);
-    let stats = train::calibration::calibrate(model, params, dataset, views, samples, args.seed)?;
-    let (pupil, params) = convert(model, params, config, &stats, args.seed)?;
-    let latencies = match (args.alpha, config.mlp) {
-        (_, gnt::MlpKind::Dense | gnt::MlpKind::Shift { .. }) => None,
-        (Some(latencies), _) => Some(latencies),
-        (None, _) => Some(gnt::engine::Engine::new(pupil.clone(), &params).expert_latencies()),
-    };
-    let balance = match latencies {
-        Some(latencies) => {
-            let alpha = latency_shares(latencies).map_err(|e| anyhow::anyhow!("{e}"))?;
-            super::output::note(format_args!(
-                "latency shares of the multiply and the shift expert: {:.2} and {:.2}",
-                alpha[0], alpha[1]
-            ));
-            Some((alpha, args.balance))
-        }
-        None => None,
-    };
-    let options = Options {
-        seed: args.seed,
-        rays: args.rays,
-        samples,
-        views,
-        depth_weight: args.depth_weight,
-        schedule: Schedule { peak: args.rate, feature_factor: 0.3, warmup: 50, steps: args.steps },
-        average_decay: 0.998,
-        clip_norm: 1.0,
-        freeze_features: !args.train_features,
-        distillation: Distillation {
-            features: args.distil,
-            states: args.distil,
-            colour: 1.0,
-            weights: args.distil / 10.0,
-        },
-        balance,
-        form: args.form.into(),
-        guided: None,
-    };
-    let checkpoint = Checkpoint::from_params(&config, &pupil.layout, &params);
-    Ok(Run::start(config, options, Some(checkpoint))?)
+/// The file's name alone: a model that is passed on should not tell its maker's folders.
+fn file_name(name: &str) -> String {
+    Path::new(name).file_name().map_or_else(|| name.to_owned(), |f| f.to_string_lossy().into_owned())
 }
 
-fn train_stage(
-    run: &mut Run,
-    dataset: &Dataset,
-    folder: &Path,
-    stage: &str,
-    args: &Args,
-    seconds: Option<f64>,
+/// A command whose options have been checked.
+struct Job<'a> {
+    args: &'a Args,
+    name: &'a str,
+    samples: usize,
     threads: usize,
-) -> anyhow::Result<()> {
-    let bar = super::progress(args.steps, "steps");
-    bar.set_position(run.state().step);
-    super::output::note(format_args!(
-        "stage {stage}: {} parameters, {} scenes, {threads} threads",
-        run.model().layout.len(),
-        dataset.len()
-    ));
-    let plan = Plan {
-        out: folder.to_owned(),
-        until: args.steps,
-        seconds,
-        save_every: args.save_every,
-        log_every: 50,
-        threads,
-        validation: None,
-    };
-    run.train(dataset, &plan, |line: &LogLine| {
-        bar.set_position(line.step);
-        bar.set_message(format!(
-            "PSNR {:.2} from teacher {:.4} multiply {:.2} {:.3} s/step",
-            line.psnr, line.distillation, line.multiply_share, line.seconds
-        ));
-    })?;
-    bar.finish();
-    Ok(())
 }
 
-/// Writes down where the model comes from.
-fn describe(
-    checkpoint: &mut Checkpoint,
-    args: &Args,
-    name: &str,
-    stage: &str,
-    folder: &Path,
-    state: &train::state::State,
-) {
-    let stages: Vec<&str> = args.stages.0.iter().map(|(s, _)| s.as_str()).collect();
-    // The file's name alone: a model that is passed on should not tell its maker's folders.
-    let name = Path::new(name).file_name().map_or_else(|| name.to_owned(), |f| f.to_string_lossy().into_owned());
-    let about =
-        format!("reparameterised from {name}: stage {stage} of {}, {} steps each", stages.join(","), args.steps);
-    checkpoint.metadata.insert("about".into(), about);
-    if let Some((alpha, _)) = state.options.balance {
-        checkpoint.metadata.insert("expert_latency_shares".into(), format!("{:.4}:{:.4}", alpha[0], alpha[1]));
-        if let Some(share) = multiply_share(folder) {
-            checkpoint.metadata.insert("shift_share".into(), format!("{:.4}", 1.0 - share));
+impl Job<'_> {
+    /// A network with pieces replaced.
+    fn config(&self, config: gnt::Config, pieces: &[Piece]) -> gnt::Config {
+        pieces.iter().fold(config, |config, piece| piece.apply(config, self.args.shape.bits))
+    }
+
+    /// The folder of a stage.
+    fn folder(&self, stage: usize) -> PathBuf {
+        self.args.out.join(format!("{}-{}", stage + 1, self.args.shape.stages.0[stage].0))
+    }
+
+    fn run(&self, dataset: &Dataset, dense: Model, dense_params: Vec<f32>) -> anyhow::Result<()> {
+        let args = self.args;
+        let started = std::time::Instant::now();
+        let (mut model, mut params) = (dense.clone(), dense_params.clone());
+        for (i, (stage, pieces)) in args.shape.stages.0.iter().enumerate() {
+            let folder = self.folder(i);
+            let config = self.config(model.config, pieces);
+            let run = if folder.join(STATE_FILE).exists() {
+                let run = Run::resume(&folder)?;
+                if run.state().config != config {
+                    bail!("{}: holds a run of another network; choose another --out", folder.display());
+                }
+                run
+            } else {
+                self.start(&model, &params, config, dataset)?
+            };
+            let teacher = Teacher::new(dense.clone(), &dense_params);
+            let mut run = run.with_teacher(teacher)?;
+            let left = args.minutes.map(|m| (m * 60.0 - started.elapsed().as_secs_f64()).max(0.0));
+            let trained = run.state().step < args.shape.steps;
+            if trained {
+                run = args.device.train_on(run, self.threads)?;
+                self.train(&mut run, dataset, &folder, stage, left)?;
+            }
+            if run.state().step < args.shape.steps {
+                let step = run.state().step;
+                output::note(&format!("stopped at step {step} of stage {stage}; the same command goes on"));
+                return Ok(());
+            }
+            params = run.state().average.clone();
+            model = run.model().clone();
+            // A stage that was done before must not put its model in the place of a later one's.
+            if trained || i + 1 == args.shape.stages.0.len() {
+                let mut checkpoint = run.checkpoint();
+                self.describe(&mut checkpoint, stage, &folder, run.state());
+                checkpoint.write(&args.out.join(MODEL_FILE), Precision::Packed)?;
+            }
+        }
+        output::note(&format!("model in {}", args.out.join(MODEL_FILE).display()));
+        Ok(())
+    }
+
+    fn start(&self, model: &Model, params: &[f32], config: gnt::Config, dataset: &Dataset) -> anyhow::Result<Run> {
+        let (shape, samples) = (&self.args.shape, self.samples);
+        let views = (usize::from(shape.views[0]), usize::from(shape.views[1]));
+        let stats = train::calibration::calibrate(model, params, dataset, views, samples, shape.seed)?;
+        let (pupil, params) = convert(model, params, config, &stats, shape.seed)?;
+        let latencies = match (shape.alpha, config.mlp) {
+            (_, gnt::MlpKind::Dense | gnt::MlpKind::Shift { .. }) => None,
+            (Some(latencies), _) => Some(latencies),
+            (None, _) => Some(gnt::engine::Engine::new(pupil.clone(), &params).expert_latencies()),
+        };
+        let balance = match latencies {
+            Some(latencies) => {
+                let alpha = latency_shares(latencies).map_err(|e| anyhow::anyhow!("{e}"))?;
+                let shares = format!("{:.2} and {:.2}", alpha[0], alpha[1]);
+                output::note(&format!("latency shares of the multiply and the shift expert: {shares}"));
+                Some((alpha, shape.balance))
+            }
+            None => None,
+        };
+        let options = Options {
+            seed: shape.seed,
+            rays: shape.rays as usize,
+            samples,
+            views,
+            depth_weight: shape.depth_weight.unwrap_or(0.001),
+            schedule: Schedule { peak: shape.rate, feature_factor: 0.3, warmup: 50, steps: shape.steps },
+            average_decay: 0.998,
+            clip_norm: 1.0,
+            freeze_features: !shape.train_features,
+            distillation: Distillation {
+                features: shape.distil,
+                states: shape.distil,
+                colour: 1.0,
+                weights: shape.distil / 10.0,
+            },
+            balance,
+            form: shape.form.into(),
+            guided: None,
+        };
+        let checkpoint = Checkpoint::from_params(&config, &pupil.layout, &params);
+        Ok(Run::start(config, options, Some(checkpoint))?)
+    }
+
+    fn train(
+        &self,
+        run: &mut Run,
+        dataset: &Dataset,
+        folder: &Path,
+        stage: &str,
+        seconds: Option<f64>,
+    ) -> anyhow::Result<()> {
+        let (args, threads) = (self.args, self.threads);
+        let bar = super::progress(args.shape.steps, "steps");
+        bar.set_position(run.state().step);
+        let parameters = run.model().layout.len();
+        let scenes = dataset.len();
+        output::note(&format!("stage {stage}: {parameters} parameters, {scenes} scenes, {threads} threads"));
+        scene::file::remove_leftovers(folder);
+        let mut made = [STATE_FILE, MODEL_FILE, LOG_FILE].map(|file| folder.join(file)).to_vec();
+        made.push(folder.to_owned());
+        let made = kept::absent(made.iter().map(PathBuf::as_path));
+        if !folder.join(STATE_FILE).exists() {
+            // Measured latencies differ from run to run: they are kept before the first step.
+            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+            expect_replaceable(folder)?;
+            run.state().write(&folder.join(STATE_FILE))?;
+        }
+        let plan = Plan {
+            out: folder.to_owned(),
+            until: args.shape.steps,
+            seconds,
+            save_every: args.save_every,
+            log_every: 50,
+            threads,
+            validation: None,
+        };
+        let done = run.train(dataset, &plan, |line: &LogLine| {
+            bar.set_position(line.step);
+            bar.set_message(format!(
+                "PSNR {:.2} from teacher {:.4} multiply {:.2} {:.3} s/step",
+                line.psnr, line.distillation, line.multiply_share, line.seconds
+            ));
+        });
+        if done.is_err() && run.state().step == 0 {
+            kept::take_back(&made);
+        }
+        done?;
+        bar.finish();
+        Ok(())
+    }
+
+    /// Writes down where the model comes from.
+    fn describe(&self, checkpoint: &mut Checkpoint, stage: &str, folder: &Path, state: &train::state::State) {
+        let (name, stages) = (file_name(self.name), self.args.shape.stages.names().join(","));
+        let steps = self.args.shape.steps;
+        let about = format!("reparameterised from {name}: stage {stage} of {stages}, {steps} steps each");
+        checkpoint.metadata.insert("about".into(), about);
+        if let Some((alpha, _)) = state.options.balance {
+            checkpoint.metadata.insert("expert_latency_shares".into(), format!("{:.4}:{:.4}", alpha[0], alpha[1]));
+            // Part of the rows that the multiply expert ran, by the last line of the run's log.
+            if let Some(line) = train::log::last::<LogLine>(&folder.join(LOG_FILE)) {
+                checkpoint.metadata.insert("shift_share".into(), format!("{:.4}", 1.0 - line.multiply_share));
+            }
         }
     }
-}
-
-/// Part of the rows that the multiply expert ran, by the last line of the run's log.
-fn multiply_share(folder: &Path) -> Option<f64> {
-    let log = std::fs::read_to_string(folder.join(train::run::LOG_FILE)).ok()?;
-    let line: LogLine = log.lines().rev().find_map(|line| serde_json::from_str(line).ok())?;
-    Some(line.multiply_share)
 }
 
 #[cfg(test)]

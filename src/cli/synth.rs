@@ -1,26 +1,42 @@
 //! `shiftray synth`: procedural scenes in the LLFF layout.
 
-use anyhow::Context;
+use super::folder::FolderLock;
+use super::kept;
+use anyhow::{Context, bail};
+use clap::value_parser;
 use scene::procedural::{Rig, RigKind, World, WriteOptions, cameras, is_complete, write_llff};
-use std::path::PathBuf;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use train::data::Dataset;
 
 /// Render procedural scenes in LLFF layout.
 ///
-/// Each scene is a folder `scene_00000`, .. with images, poses_bounds.npy and exact depths. The same seed gives the
-/// same scenes; complete ones are skipped, so an interrupted run goes on where it stopped.
+/// Each scene is a folder `scene_00000`, .. with images, poses_bounds.npy and exact depths, and `options.json` beside them
+/// keeps what shapes them. The same seed gives the same scenes; complete ones are skipped, so an interrupted run goes on
+/// where it stopped, and a set can be made larger. Another set is not mixed into it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder to write to
-    #[arg(long)]
+    #[arg(short, long)]
     out: PathBuf,
     /// Number of scenes
-    #[arg(long, default_value_t = 1)]
-    scenes: usize,
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=MOST_SCENES))]
+    scenes: u32,
+    #[command(flatten)]
+    shape: Shape,
+}
+
+/// Most scenes of a set.
+pub const MOST_SCENES: i64 = 100_000;
+
+/// What shapes the scenes; their folder keeps it.
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+struct Shape {
     /// Seed of the first scene; scene i has seed + i
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Views per scene
-    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, default_value_t = 12, value_parser = value_parser!(u16).range(1..=1000))]
     views: u16,
     /// Size of a view
     #[arg(long, default_value = "320x240", value_parser = parse_size, value_name = "WxH")]
@@ -29,21 +45,22 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = RigChoice::Mixed)]
     rig: RigChoice,
     /// Rays per pixel
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, default_value_t = 4, value_parser = value_parser!(u32).range(1..=1024))]
     spp: u32,
     /// Write the hand-composed demonstration scene, straight into the folder
     #[arg(long, conflicts_with_all = ["scenes", "rig"])]
     showcase: bool,
     /// Store JPEG of this quality instead of PNG
     #[arg(long, num_args = 0..=1, default_missing_value = "94", value_name = "QUALITY",
-          value_parser = clap::value_parser!(u8).range(1..=100))]
+          value_parser = value_parser!(u8).range(1..=100))]
     jpeg: Option<u8>,
     /// Leave out the exact depths
     #[arg(long)]
     no_depth: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum RigChoice {
     /// Side by side, all facing forward
     Forward,
@@ -54,7 +71,7 @@ enum RigChoice {
 }
 
 impl RigChoice {
-    fn kind(self, index: usize) -> RigKind {
+    fn kind(self, index: u64) -> RigKind {
         match self {
             Self::Forward => RigKind::Forward,
             Self::Orbit => RigKind::Orbit,
@@ -81,46 +98,87 @@ pub fn parse_size(text: &str) -> Result<(u32, u32), String> {
 /// Renders the scenes.
 ///
 /// # Errors
-/// When a scene cannot be written.
+/// When the folder holds other scenes, or a scene cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let scenes = if args.showcase { 1 } else { args.scenes };
-    let views = usize::from(args.views);
-    let options = WriteOptions {
-        samples_per_pixel: args.spp,
-        jpeg_quality: args.jpeg,
-        depth: !args.no_depth,
-        ..WriteOptions::default()
-    };
-    let bar = super::progress((scenes * views) as u64, "views");
-    for index in 0..scenes {
-        let (dir, kind) = match args.showcase {
-            true => (args.out.clone(), RigKind::Forward),
-            false => (args.out.join(format!("scene_{index:05}")), args.rig.kind(index)),
-        };
-        let done = (index * views) as u64;
-        if !is_complete(&dir) {
-            let seed = args.seed.wrapping_add(index as u64);
-            let world = if args.showcase { World::showcase() } else { World::random(seed, kind) };
-            let (width, height) = args.size;
-            let rig = Rig { width, height, views, kind, samples_per_pixel: args.spp };
-            let placed = cameras(&world, &rig, seed);
-            write_llff(&dir, &world, &placed, &options, &|n| bar.set_position(done + n as u64))
-                .with_context(|| format!("cannot write the scene {}", dir.display()))?;
-        }
-        bar.set_position(done + views as u64);
+    let Args { out, scenes, shape } = args;
+    if shape.showcase {
+        return showcase(&out, &shape);
+    }
+    let lock = FolderLock::take(&out, "synth")?;
+    expect_own(&out, &shape, || Ok(Dataset::folders(&out)?.first().cloned()))?;
+    kept::write(&out, &shape)?;
+    let views = u64::from(shape.views);
+    let bar = super::progress(u64::from(scenes) * views, "views");
+    for index in 0..u64::from(scenes) {
+        let kind = shape.rig.kind(index);
+        let seed = shape.seed.wrapping_add(index);
+        let world = || World::random(seed, kind);
+        write(&out.join(format!("scene_{index:05}")), &shape, world, kind, seed, &|n| {
+            bar.set_position(index * views + n as u64);
+        })?;
+        bar.set_position((index + 1) * views);
     }
     bar.finish_and_clear();
+    drop(lock);
     Ok(())
+}
+
+/// Renders the demonstration scene; its folder is there only once it is complete.
+fn showcase(out: &Path, shape: &Shape) -> anyhow::Result<()> {
+    expect_own(out, shape, || Ok(is_complete(out).then(|| out.to_owned())))?;
+    let bar = super::progress(u64::from(shape.views), "views");
+    write(out, shape, World::showcase, RigKind::Forward, shape.seed, &|n| bar.set_position(n as u64))?;
+    bar.finish_and_clear();
+    kept::write(out, shape)
+}
+
+/// Checks that the scenes in `out` are those of the options in `shape`; `scene` tells one that is there.
+fn expect_own(
+    out: &Path,
+    shape: &Shape,
+    scene: impl FnOnce() -> anyhow::Result<Option<PathBuf>>,
+) -> anyhow::Result<()> {
+    match (kept::read::<Shape>(out)?, scene()?) {
+        (Some(before), _) => kept::expect_same(out, &before, shape),
+        (None, Some(scene)) => {
+            let problem = format!("found {} and no {}", scene.display(), kept::FILE);
+            bail!("--out {}: expected a folder without scenes, or those of this command, {problem}", out.display())
+        }
+        (None, None) => Ok(()),
+    }
+}
+
+/// Writes a scene, unless it is there.
+fn write(
+    dir: &Path,
+    shape: &Shape,
+    world: impl FnOnce() -> World,
+    kind: RigKind,
+    seed: u64,
+    progress: &dyn Fn(usize),
+) -> anyhow::Result<()> {
+    if is_complete(dir) {
+        return Ok(());
+    }
+    let options = WriteOptions {
+        samples_per_pixel: shape.spp,
+        jpeg_quality: shape.jpeg,
+        depth: !shape.no_depth,
+        ..WriteOptions::default()
+    };
+    let (width, height) = shape.size;
+    let (views, world) = (usize::from(shape.views), world());
+    let placed = cameras(&world, &Rig { width, height, views, kind, samples_per_pixel: shape.spp }, seed);
+    let written = write_llff(dir, &world, &placed, &options, progress);
+    written.with_context(|| format!("cannot write the scene {}", dir.display()))
 }
 
 /// Renders `scenes` random scenes for training into `out`, with exact depth.
 ///
 /// # Errors
-/// When a scene cannot be written.
-pub fn generate(out: &std::path::Path, scenes: usize, seed: u64) -> anyhow::Result<()> {
-    run(Args {
-        out: out.to_owned(),
-        scenes,
+/// As [`run`].
+pub fn generate(out: &Path, scenes: u32, seed: u64) -> anyhow::Result<()> {
+    let shape = Shape {
         seed,
         views: 12,
         size: (320, 240),
@@ -129,7 +187,8 @@ pub fn generate(out: &std::path::Path, scenes: usize, seed: u64) -> anyhow::Resu
         showcase: false,
         jpeg: None,
         no_depth: false,
-    })
+    };
+    run(Args { out: out.to_owned(), scenes, shape })
 }
 
 #[cfg(test)]

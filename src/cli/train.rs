@@ -1,73 +1,39 @@
 //! `shiftray train`: training a dense model.
 
 use super::device::Device;
-use super::output;
+use super::folder::FolderLock;
+use super::{kept, numbers, output};
 use anyhow::{Context, bail};
-use gnt::Config;
-use gnt::checkpoint::Checkpoint;
-use std::path::PathBuf;
+use clap::value_parser;
+use gnt::{Config, Head};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 use train::data::Dataset;
-use train::run::{LogLine, Options, Plan, Run, STATE_FILE};
+use train::run::{LOG_FILE, LogLine, MODEL_FILE, MOST_RAYS, Options, Plan, Run, STATE_FILE, expect_replaceable};
+use train::guided::Guided;
 use train::schedule::Schedule;
 
 /// Train a dense model on scenes in LLFF layout.
 ///
-/// The run's folder receives `model.safetensors` (averaged weights), `state.safetensors` (all that is needed to go on)
-/// and `log.jsonl`. An interrupted run goes on with `--resume`, exactly as if it had not been interrupted.
+/// The run's folder receives `model.safetensors` (averaged weights), `state.safetensors` (all that is needed to go on),
+/// `options.json` (the options that shape the result) and `log.jsonl`. An interrupted run goes on with `--resume`, exactly
+/// as if it had not been interrupted; it keeps its options, and those that are given again must be the same.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder of scenes, or `synth` to generate procedural scenes first
-    #[arg(long, required_unless_present = "resume")]
-    data: Option<String>,
     /// Folder of the run
-    #[arg(long, required_unless_present = "resume")]
+    #[arg(short, long, required_unless_present = "resume")]
     out: Option<PathBuf>,
-    /// Go on with the run in this folder; its options are kept
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "config", "from", "rays", "samples", "rate", "seed", "depth_weight", "steps", "views", "guided", "guided_share"])]
+    /// Go on with the run in this folder
+    #[arg(long, value_name = "RUN", conflicts_with = "out")]
     resume: Option<PathBuf>,
-    /// Network: compact, full, or a JSON file
-    #[arg(long, default_value = "compact")]
-    config: String,
-    /// Start from the weights of this model
-    #[arg(long, value_name = "MODEL")]
-    from: Option<PathBuf>,
-    /// Steps of the whole run
-    #[arg(long)]
-    steps: Option<u64>,
+    #[command(flatten)]
+    shape: Shape,
     /// Stop at this step; the run can be gone on with later
     #[arg(long, value_name = "STEP")]
     stop_at: Option<u64>,
     /// Stop after this many minutes
-    #[arg(long)]
+    #[arg(long, value_parser = numbers::parse_minutes)]
     minutes: Option<f64>,
-    /// Rays a step
-    #[arg(long, default_value_t = 512)]
-    rays: usize,
-    /// Samples a ray; by default those of the network
-    #[arg(long)]
-    samples: Option<usize>,
-    /// Samples a ray of the steps that place them as after a coarse pass; no such steps by default
-    #[arg(long, value_name = "SAMPLES", value_parser = clap::value_parser!(u16).range(4..=256))]
-    guided: Option<u16>,
-    /// Part of the steps that do so
-    #[arg(long, default_value_t = 0.5, requires = "guided", value_name = "PART", value_parser = parse_share)]
-    guided_share: f32,
-    /// Fewest and most source views
-    #[arg(long, num_args = 2, value_names = ["MIN", "MAX"], default_values_t = [6, 10])]
-    views: Vec<usize>,
-    /// Peak learning rate of the transformer
-    #[arg(long, default_value_t = 1e-3)]
-    rate: f32,
-    /// Weight of the loss on depth, where the scenes have exact depth: 0.02 finds geometry quickly, 0.001 is best to
-    /// finish with
-    #[arg(long, default_value_t = 0.005)]
-    depth_weight: f32,
-    /// Seed of weights and batches
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Scenes to generate with `--data synth`
-    #[arg(long, default_value_t = 200)]
-    scenes: usize,
     /// Scene whose first held-out view is rendered at every checkpoint (name or folder)
     #[arg(long, value_name = "SCENE")]
     validate: Option<String>,
@@ -75,124 +41,296 @@ pub struct Args {
     #[arg(long, default_value = "auto")]
     device: Device,
     /// Threads; the result does not depend on it
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// Steps between checkpoints
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, value_parser = value_parser!(u64).range(1..))]
     save_every: u64,
     /// Steps between lines of the log
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = value_parser!(u64).range(1..))]
     log_every: u64,
 }
 
-fn parse_share(text: &str) -> Result<f32, String> {
-    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| "expected a number from 0 to 1".to_owned())
+/// What shapes the result; the run's folder keeps it.
+#[derive(Clone, Debug, Default, clap::Args, Serialize, Deserialize)]
+struct Shape {
+    /// Folder of scenes, or `synth` to generate procedural scenes first
+    #[arg(long, required_unless_present = "resume")]
+    data: Option<String>,
+    /// Scenes to generate with `--data synth` [default: 200]
+    #[arg(long, value_parser = value_parser!(u32).range(1..=super::synth::MOST_SCENES))]
+    scenes: Option<u32>,
+    /// Network: compact, full, or a JSON file [default: compact, or that of the model to start from]
+    #[arg(long)]
+    config: Option<String>,
+    /// Start from the weights of this model: a built-in name or a file
+    #[arg(long, value_name = "NAME|FILE")]
+    from: Option<String>,
+    /// Steps of the whole run [default: 20000]
+    #[arg(long, value_parser = value_parser!(u64).range(1..))]
+    steps: Option<u64>,
+    /// Rays a step [default: 512]
+    #[arg(long, value_parser = value_parser!(u32).range(1..=MOST_RAYS as i64))]
+    rays: Option<u32>,
+    /// Samples a ray [default: those of the network]
+    #[arg(long, value_parser = value_parser!(u16).range(2..=4096))]
+    samples: Option<u16>,
+    /// Samples a ray of the steps that place them as after a coarse pass [default: no such steps]
+    #[arg(long, value_name = "SAMPLES", value_parser = value_parser!(u16).range(4..=256))]
+    guided: Option<u16>,
+    /// Part of the steps that do so [default: 0.5]
+    #[arg(long, requires = "guided", value_name = "PART", value_parser = numbers::parse_share)]
+    guided_share: Option<f32>,
+    /// Fewest and most source views [default: 6 10]
+    #[arg(long, num_args = 2, value_names = ["MIN", "MAX"], value_parser = value_parser!(u16).range(1..=1000))]
+    views: Option<Vec<u16>>,
+    /// Peak learning rate of the transformer [default: 0.001]
+    #[arg(long, value_parser = numbers::parse_rate)]
+    rate: Option<f32>,
+    /// Weight of the loss on depth, where the scenes have exact depth and the network blends colours: 0.02 finds geometry
+    /// quickly, 0.001 is best to finish with [default: 0.005]
+    #[arg(long, value_parser = numbers::parse_weight)]
+    depth_weight: Option<f32>,
+    /// Seed of weights and batches [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
-const DATA_FILE: &str = "data.txt";
+/// The word for procedural scenes in the place of a folder.
+pub const SYNTH: &str = "synth";
+
+/// Longest JSON file of a network.
+const MOST_CONFIG_BYTES: u64 = 1 << 16;
 
 /// Runs the subcommand.
 ///
 /// # Errors
-/// If the data or the run cannot be read, or a file cannot be written.
-pub fn run(args: Args) -> anyhow::Result<()> {
-    let threads = args.threads.unwrap_or_else(tensor::parallel::available).max(1);
-    let (mut run, out, data) = match &args.resume {
-        Some(folder) => {
-            let stored = std::fs::read_to_string(folder.join(DATA_FILE)).ok();
-            let data = args.data.clone().or(stored.map(|s| s.trim().to_owned()));
-            let data = data.with_context(|| format!("{}: expected --data, found none stored", folder.display()))?;
-            (Run::resume(folder)?, folder.clone(), data)
-        }
-        None => {
-            let (Some(out), Some(data)) = (&args.out, &args.data) else { bail!("expected --out and --data") };
-            if out.join(STATE_FILE).exists() {
-                bail!("{}: holds a run already; go on with --resume {0}", out.display());
-            }
-            (start(&args)?, out.clone(), data.clone())
-        }
+/// If the data or the run cannot be read, options contradict those of the run, or a file cannot be written.
+pub fn run(mut args: Args) -> anyhow::Result<()> {
+    let threads = args.threads.map_or_else(tensor::parallel::available, usize::from);
+    args.shape.data = args.shape.data.map(|data| whole_path(&data));
+    match (args.resume.take(), args.out.take()) {
+        (Some(folder), _) => resume(&args, &folder, threads),
+        (None, Some(folder)) => begin(&args, &folder, threads),
+        (None, None) => bail!("expected --out or --resume, found neither"),
+    }
+}
+
+/// Starts a run; what can be checked is checked before the folder is made.
+fn begin(args: &Args, folder: &Path, threads: usize) -> anyhow::Result<()> {
+    let free = || match folder.join(STATE_FILE).exists() {
+        true => bail!("{0}: holds a run already; go on with --resume {0}", folder.display()),
+        false => Ok(()),
     };
-    run = args.device.train_on(run, threads)?;
-    std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
-    let folder = if data == "synth" {
-        let folder = out.join("scenes");
-        super::synth::generate(&folder, args.scenes, run.state().options.seed)?;
-        folder
-    } else {
-        PathBuf::from(&data)
+    free()?;
+    let (run, shape) = start(&args.shape)?;
+    let mut run = args.device.train_on(run, threads)?;
+    let side = run.model().features.min_size();
+    let dataset = match shape.data.as_deref() {
+        None | Some(SYNTH) => None,
+        Some(data) => Some(open(Path::new(data), side)?),
     };
-    std::fs::write(out.join(DATA_FILE), &data).with_context(|| out.join(DATA_FILE).display().to_string())?;
-    let dataset = Dataset::open(&folder)?;
+    let validation = args.validate.as_deref().map(|name| validation_scene(name, side)).transpose()?;
+    let folders = kept::absent(folder.ancestors());
+    let lock = FolderLock::take(folder, "train")?;
+    free()?;
+    let files = [kept::FILE, STATE_FILE, MODEL_FILE, LOG_FILE].map(|file| folder.join(file));
+    let files = kept::absent(files.iter().map(PathBuf::as_path));
+    let work = || {
+        expect_replaceable(folder)?;
+        kept::write(folder, &shape)?;
+        // From here on the run can be gone on with, whenever it is stopped.
+        run.state().write(&folder.join(STATE_FILE))?;
+        let dataset = dataset.map_or_else(|| generated(folder, &shape, run.state().options.seed), Ok)?;
+        finish(args, folder, &mut run, &dataset, validation, threads)
+    };
+    let done = work();
+    if done.is_err() && run.state().step == 0 {
+        // No half run stays. Scenes that were generated do: the next run goes on with them.
+        kept::take_back(&files);
+        drop(lock);
+        kept::take_back(&folders);
+    }
+    done
+}
+
+/// Goes on with a run.
+fn resume(args: &Args, folder: &Path, threads: usize) -> anyhow::Result<()> {
+    if !folder.join(STATE_FILE).exists() {
+        bail!("--resume {}: expected the folder of a run, found no {STATE_FILE} in it", folder.display());
+    }
+    let lock = FolderLock::take(folder, "train")?;
+    let Some(mut shape) = kept::read::<Shape>(folder)? else {
+        bail!("--resume {}: expected the folder of a run, found no {} in it", folder.display(), kept::FILE);
+    };
+    let mut given = args.shape.clone();
+    // Scenes may have been moved; the folder that is given is taken if the one that is kept is gone.
+    if let (Some(data), Some(before)) = (&given.data, &shape.data)
+        && data != SYNTH
+        && before != SYNTH
+        && !Path::new(before).exists()
+    {
+        output::warn(&format!("{before} is gone; the run goes on with the scenes in {data}"));
+        shape.data = given.data.take();
+    }
+    kept::expect_same(folder, &shape, &given)?;
+    let run = Run::resume(folder)?;
+    let mut run = args.device.train_on(run, threads)?;
+    let side = run.model().features.min_size();
+    let validation = args.validate.as_deref().map(|name| validation_scene(name, side)).transpose()?;
+    let dataset = match shape.data.as_deref() {
+        None | Some(SYNTH) => generated(folder, &shape, run.state().options.seed)?,
+        Some(data) => open(Path::new(data), side)?,
+    };
+    let done = finish(args, folder, &mut run, &dataset, validation, threads);
+    drop(lock);
+    done
+}
+
+/// Trains until the end, or as far as is asked for.
+fn finish(
+    args: &Args,
+    folder: &Path,
+    run: &mut Run,
+    dataset: &Dataset,
+    validation: Option<scene::Scene>,
+    threads: usize,
+) -> anyhow::Result<()> {
     let steps = run.state().options.schedule.steps;
     let until = args.stop_at.map_or(steps, |stop| stop.min(steps));
     let bar = super::progress(until, "steps");
     bar.set_position(run.state().step);
-    output::note(format_args!(
-        "training on {} scenes, {} parameters, {threads} threads",
-        dataset.len(),
-        run.model().layout.len()
-    ));
+    let parameters = run.model().layout.len();
+    output::note(&format!("training on {} scenes, {parameters} parameters, {threads} threads", dataset.len()));
     let plan = Plan {
-        out: out.clone(),
+        out: folder.to_owned(),
         until,
         seconds: args.minutes.map(|m| m * 60.0),
         save_every: args.save_every,
         log_every: args.log_every,
         threads,
-        validation: args.validate.as_deref().map(validation_scene).transpose()?,
+        validation,
     };
-    run.train(&dataset, &plan, |line: &LogLine| {
+    run.train(dataset, &plan, |line: &LogLine| {
         bar.set_position(line.step);
         bar.set_message(format!("PSNR {:.2} depth {:.3} {:.3} s/step", line.psnr, line.depth, line.seconds));
     })?;
     bar.finish();
-    output::note(format_args!(
-        "{} steps done; model in {}",
-        run.state().step,
-        out.join(train::run::MODEL_FILE).display()
-    ));
+    output::note(&format!("{} steps done; model in {}", run.state().step, folder.join(MODEL_FILE).display()));
     Ok(())
 }
 
-fn validation_scene(name: &str) -> anyhow::Result<scene::Scene> {
-    let folder = scene::locate(name, &[])?;
-    Ok(scene::formats::load(&folder, &scene::LoadOptions::default())?)
+/// A folder of scenes from the root on, so that a run can be gone on with from anywhere; `synth` stays.
+pub fn whole_path(data: &str) -> String {
+    let whole = Path::new(data).canonicalize().ok().filter(|_| data != SYNTH);
+    whole.and_then(|path| path.to_str().map(str::to_owned)).unwrap_or_else(|| data.to_owned())
 }
 
-fn start(args: &Args) -> anyhow::Result<Run> {
-    let config = match args.config.as_str() {
-        "compact" => Config::compact(),
-        "full" => Config::official(8),
-        file => {
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("{file}: expected compact, full or a JSON file"))?;
-            serde_json::from_str(&text).with_context(|| file.to_owned())?
+/// The scenes in `folder`, all with images that the feature network can take.
+pub fn open(folder: &Path, side: usize) -> anyhow::Result<Dataset> {
+    let dataset = Dataset::open(folder)?;
+    dataset.expect_sides(side)?;
+    Ok(dataset)
+}
+
+/// Procedural scenes in the run's folder, made as far as they are not there yet.
+pub fn generate(folder: &Path, scenes: u32, seed: u64) -> anyhow::Result<Dataset> {
+    let folder = folder.join("scenes");
+    super::synth::generate(&folder, scenes, seed)?;
+    let dataset = Dataset::open(&folder)?;
+    if dataset.len() != scenes as usize {
+        bail!("{}: expected the {scenes} scenes of the run, found {}", folder.display(), dataset.len());
+    }
+    Ok(dataset)
+}
+
+fn generated(folder: &Path, shape: &Shape, seed: u64) -> anyhow::Result<Dataset> {
+    generate(folder, shape.scenes.unwrap_or(SCENES), seed)
+}
+
+fn validation_scene(name: &str, side: usize) -> anyhow::Result<scene::Scene> {
+    let folder = scene::locate(name, &[])?;
+    let scene = scene::formats::load(&folder, &scene::LoadOptions::default())?;
+    if scene.held_out.is_empty() {
+        bail!("--validate {name}: expected a scene with a view that is held out, found none");
+    }
+    if let Some(view) = scene.views.iter().find(|view| (view.camera.width.min(view.camera.height) as usize) < side) {
+        let (name, camera) = (&view.name, &view.camera);
+        let found = format!("found {}x{} of {name}", camera.width, camera.height);
+        bail!("--validate {}: expected at least {side} pixels on each side, {found}", folder.display());
+    }
+    Ok(scene)
+}
+
+/// Scenes that are generated when no number is given.
+const SCENES: u32 = 200;
+
+/// A run from the options that are given, and all options with their defaults.
+fn start(given: &Shape) -> anyhow::Result<(Run, Shape)> {
+    let weights = given.from.as_deref().map(gnt::builtin::checkpoint).transpose()?;
+    let config = match (given.config.as_deref(), &weights) {
+        (None, Some(weights)) => weights.config,
+        (None | Some("compact"), _) => Config::compact(),
+        (Some("full"), _) => Config::official(8),
+        (Some(file), _) => {
+            let text = scene::file::read_text(Path::new(file), MOST_CONFIG_BYTES)
+                .with_context(|| format!("--config {file}: expected compact, full or a JSON file"))?;
+            serde_json::from_str(&text).with_context(|| format!("--config {file}"))?
         }
     };
-    if args.views[0] < 1 || args.views[0] > args.views[1] {
-        bail!("--views: expected MIN from 1 to MAX, found {} {}", args.views[0], args.views[1]);
+    if given.scenes.is_some() && given.data.as_deref() != Some(SYNTH) {
+        bail!(
+            "--scenes: expected --data {SYNTH}, whose scenes it counts, found {}",
+            given.data.as_deref().unwrap_or_default()
+        );
     }
-    let samples = args.samples.unwrap_or(config.samples);
-    if !(2..=4096).contains(&samples) || args.rays == 0 {
-        bail!("expected 2 to 4096 samples and at least one ray, found {samples} and {}", args.rays);
+    let name = given.config.as_deref().or(given.from.as_deref()).unwrap_or("compact");
+    config.validate().with_context(|| name.to_owned())?;
+    if config.head == Head::Mean && given.depth_weight.is_some_and(|weight| weight > 0.0) {
+        bail!(
+            "--depth-weight: expected a network whose head blends colours, which alone learns from depth, found {name}"
+        );
     }
-    let steps = args.steps.unwrap_or(20_000);
+    let views = given.views.clone().unwrap_or_else(|| vec![6, 10]);
+    let [least, most] = views[..] else { bail!("--views: expected two numbers, found {}", views.len()) };
+    if least > most {
+        bail!("--views: expected MIN up to MAX, found {least} {most}");
+    }
+    let samples = given.samples.map_or(config.samples, usize::from);
+    let shape = Shape {
+        data: given.data.clone(),
+        scenes: (given.data.as_deref() == Some(SYNTH)).then(|| given.scenes.unwrap_or(SCENES)),
+        config: given.config.clone().or_else(|| given.from.is_none().then(|| "compact".to_owned())),
+        from: given.from.clone(),
+        steps: Some(given.steps.unwrap_or(20_000)),
+        rays: Some(given.rays.unwrap_or(512)),
+        samples: Some(samples as u16),
+        guided: given.guided,
+        guided_share: given.guided.map(|_| given.guided_share.unwrap_or(0.5)),
+        views: Some(views.clone()),
+        rate: Some(given.rate.unwrap_or(1e-3)),
+        depth_weight: Some(given.depth_weight.unwrap_or(0.005)),
+        seed: Some(given.seed.unwrap_or(0)),
+    };
     let options = Options {
-        seed: args.seed,
-        rays: args.rays,
+        seed: shape.seed.unwrap_or_default(),
+        rays: shape.rays.unwrap_or_default() as usize,
         samples,
-        views: (args.views[0], args.views[1]),
-        depth_weight: args.depth_weight,
-        schedule: Schedule { peak: args.rate, feature_factor: 1.0, warmup: 200, steps },
+        views: (least.into(), most.into()),
+        depth_weight: shape.depth_weight.unwrap_or_default(),
+        schedule: Schedule {
+            peak: shape.rate.unwrap_or_default(),
+            feature_factor: 1.0,
+            warmup: 200,
+            steps: shape.steps.unwrap_or_default(),
+        },
         average_decay: 0.998,
         clip_norm: 1.0,
         freeze_features: false,
         distillation: Default::default(),
         balance: None,
         form: Default::default(),
-        guided: args.guided.map(|samples| train::guided::Guided { samples: samples.into(), share: args.guided_share }),
+        guided: shape.guided.zip(shape.guided_share).map(|(samples, share)| Guided { samples: samples.into(), share }),
     };
-    let weights = args.from.as_deref().map(Checkpoint::read).transpose()?;
-    Ok(Run::start(config, options, weights)?)
+    Ok((Run::start(config, options, weights)?, shape))
 }

@@ -2,6 +2,7 @@
 
 use crate::{Axes, Error, Result};
 use serde::{Deserialize, Serialize};
+use tensor::ops::hamming::MOST_CHANNELS;
 
 /// How the state of a sample starts before the first view block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -302,6 +303,17 @@ impl Config {
             return Err(Error::Config(format!(
                 "width: expected a multiple of 16 and of {} heads, found {}",
                 self.heads, self.width
+            )));
+        }
+        // A code of more bits than a word holds has no kernel.
+        let channels = self.width / self.heads;
+        let codes =
+            self.view_attention == ViewAttentionKind::Hamming || self.ray_attention == RayAttentionKind::Hamming;
+        if codes && channels > MOST_CHANNELS {
+            return Err(Error::Config(format!(
+                "heads: expected at most {MOST_CHANNELS} channels a head for attention on codes, found {} channels in {} \
+                 heads, {channels} each",
+                self.width, self.heads
             )));
         }
         Ok(())

@@ -38,5 +38,14 @@ pub enum Error {
     Cuda(#[from] tensor::cuda::CudaError),
     /// The scene crate's error.
     #[error(transparent)]
-    Scene(#[from] scene::Error),
+    Scene(scene::Error),
+}
+
+impl From<scene::Error> for Error {
+    fn from(error: scene::Error) -> Self {
+        match error {
+            scene::Error::Io { path, source } => Self::Io { path, source },
+            other => Self::Scene(other),
+        }
+    }
 }

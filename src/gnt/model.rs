@@ -1,10 +1,14 @@
 //! A whole network: configuration, parameter layout, feature network and transformer.
 
+use crate::checkpoint::MAX_FILE_BYTES;
 use crate::features::FeatureNet;
 use crate::network::folding::{fold, unfold};
 use crate::network::parameters::Folded;
-use crate::{Config, Result};
+use crate::{Config, Error, Result};
 use layers::Layout;
+
+/// Most weights of a network: as many as a model file holds in f32, with room for their names.
+pub const MAX_PARAMETERS: usize = (MAX_FILE_BYTES / 4) as usize - (1 << 20);
 
 /// The structure of a network; its parameters are a flat vector in [`Model::layout`].
 #[derive(Clone, Debug)]
@@ -23,12 +27,16 @@ impl Model {
     /// Builds the structure of `config`.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] if a size is out of range.
+    /// [`Error::Config`] if a size is out of range, or the weights would not fit in a model file.
     pub fn new(config: Config) -> Result<Self> {
         config.validate()?;
         let mut layout = Layout::new();
         let net = Folded::new(&config, &mut layout);
         let features = FeatureNet::new(&config.features, &mut layout);
+        if layout.len() > MAX_PARAMETERS {
+            let found = layout.len();
+            return Err(Error::Config(format!("expected at most {MAX_PARAMETERS} weights, found sizes for {found}")));
+        }
         Ok(Self { config, layout, features, net })
     }
 

@@ -10,7 +10,8 @@ use std::path::Path;
 /// [`Error::Io`] or [`Error::Format`] if the file is missing, damaged, of another size, or holds a depth that is not
 /// positive and finite.
 pub fn read_npy(path: &Path, (width, height): (usize, usize)) -> Result<Vec<f32>> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    // As many f64 as there are pixels, and a header.
+    let bytes = crate::file::read_limited(path, 8 * (width * height) as u64 + (1 << 16))?;
     let bad = |problem: String| Error::Format { path: path.to_owned(), problem };
     let table = npy::parse(&bytes).map_err(bad)?;
     if (table.columns, table.rows) != (width, height) {

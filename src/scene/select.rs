@@ -1,12 +1,20 @@
 //! Choosing source views for a target camera.
 
+use crate::capture::Capture;
+use crate::coverage::Probe;
 use crate::{Camera, Error, Result, Scene, SourceOrder};
+use glam::DVec3;
 
-/// The `count` views of `candidates` nearest to `target`, nearest first; views at equal distance keep the order of
-/// `candidates`. Fewer if there are not that many.
+/// Part of the target's field of view, over the depths of the scene, that a source must see to come before all that see
+/// less.
+const ENOUGH: f32 = 0.2;
+
+/// The `count` views of `candidates` that are best as sources of `target`, nearest first; views at equal distance keep
+/// the order of `candidates`. Fewer if there are not that many.
 ///
-/// Distance is that between camera centres, or for [`SourceOrder::Direction`] the angle between them as seen from the
-/// world's origin.
+/// Views that see next to nothing of what the target sees within the scene's depths come behind all others. Distance is
+/// that between camera centres, or for [`SourceOrder::Direction`] the angle between them as seen from the place that
+/// the scene's cameras look at, if there is one.
 ///
 /// # Errors
 /// [`Error::Scene`] if there are no candidates, `count` is 0 or a candidate is no view of the scene.
@@ -18,54 +26,37 @@ pub fn nearest_sources(scene: &Scene, target: &Camera, candidates: &[usize], cou
     if count == 0 {
         return fail("expected to use at least 1 source view, found 0".into());
     }
-    let target = target.origin().as_dvec3();
+    let distance = distance(scene, target);
+    let probe = Probe::new(target, [scene.near, scene.far]);
     let mut ranked = Vec::with_capacity(candidates.len());
     for &id in candidates {
         let Some(view) = scene.views.get(id) else {
             return fail(format!("expected source views below {}, found {id}", scene.views.len()));
         };
-        let center = view.camera.origin().as_dvec3();
-        let distance = match scene.order {
-            SourceOrder::Distance => center.distance(target),
-            // A camera at the origin has no direction; it counts as perpendicular.
-            SourceOrder::Direction => {
-                center.normalize_or_zero().dot(target.normalize_or_zero()).clamp(-1.0, 1.0).acos()
-            }
-        };
-        ranked.push((distance, id));
+        let blind = probe.overlap(&view.camera) < ENOUGH;
+        ranked.push((blind, distance(view.camera.origin().as_dvec3()), id));
     }
-    ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
-    Ok(ranked.into_iter().take(count).map(|(_, id)| id).collect())
+    ranked.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    Ok(ranked.into_iter().take(count).map(|(_, _, id)| id).collect())
+}
+
+/// How far from the target a camera centre is.
+fn distance(scene: &Scene, target: &Camera) -> impl Fn(DVec3) -> f64 {
+    let target = target.origin().as_dvec3();
+    let focus = match scene.order {
+        SourceOrder::Distance => None,
+        SourceOrder::Direction => Capture::of(scene).and_then(|capture| capture.focus),
+    };
+    move |center| match focus {
+        None => center.distance(target),
+        // A camera at the place itself has no direction; it counts as perpendicular.
+        Some(focus) => {
+            let cosine = (center - focus).normalize_or_zero().dot((target - focus).normalize_or_zero());
+            cosine.clamp(-1.0, 1.0).acos()
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing;
-    use glam::Vec3;
-
-    #[test]
-    fn ranks_by_distance_and_keeps_ties_in_order() {
-        let scene = testing::scene(&[Vec3::X * 3.0, Vec3::X, -Vec3::X, Vec3::Y, Vec3::ZERO]);
-        let target = testing::camera(Vec3::ZERO);
-        assert_eq!(nearest_sources(&scene, &target, &[0, 1, 2, 3], 9).unwrap(), [1, 2, 3, 0]);
-        assert_eq!(nearest_sources(&scene, &target, &[3, 2, 1, 0, 4], 3).unwrap(), [4, 3, 2]);
-    }
-
-    #[test]
-    fn ranks_by_angle_whatever_the_distance() {
-        let mut scene = testing::scene(&[Vec3::Y, Vec3::new(50.0, 1.0, 0.0), -Vec3::X, Vec3::ZERO]);
-        scene.order = SourceOrder::Direction;
-        let target = testing::camera(Vec3::X);
-        assert_eq!(nearest_sources(&scene, &target, &[0, 1, 2, 3], 4).unwrap(), [1, 0, 3, 2]);
-    }
-
-    #[test]
-    fn needs_candidates_of_the_scene() {
-        let scene = testing::scene(&[Vec3::X]);
-        let target = testing::camera(Vec3::ZERO);
-        assert!(nearest_sources(&scene, &target, &[], 3).unwrap_err().to_string().contains("found none"));
-        assert!(nearest_sources(&scene, &target, &[0], 0).is_err());
-        assert!(nearest_sources(&scene, &target, &[1], 3).is_err());
-    }
-}
+#[path = "select_tests.rs"]
+mod tests;

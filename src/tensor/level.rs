@@ -14,6 +14,9 @@ pub enum Level {
 }
 
 impl Level {
+    /// All levels, weakest first.
+    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+
     /// Name as the environment variable `SHIFTRAY_SIMD` spells it.
     pub fn name(self) -> &'static str {
         match self {
@@ -42,18 +45,39 @@ impl Level {
     }
 }
 
-/// The level in use: the best of this processor, or a weaker one named by `SHIFTRAY_SIMD` (`portable`, `avx2`).
+/// Environment variable that lowers the level.
+pub const LEVEL_VARIABLE: &str = "SHIFTRAY_SIMD";
+
+/// The level in use: the best of this processor, or a weaker one named by [`LEVEL_VARIABLE`]. A name that
+/// [`check_level`] refuses counts as none.
 pub fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| {
         let best = Level::detect();
-        let wanted = match std::env::var("SHIFTRAY_SIMD").as_deref() {
-            Ok("portable") => Level::Portable,
-            Ok("avx2") => Level::Avx2,
-            _ => best,
-        };
-        wanted.min(best)
+        named().ok().flatten().unwrap_or(best).min(best)
     })
+}
+
+/// Checks that [`LEVEL_VARIABLE`] is not set, empty, or the name of a level; one that this processor lacks stands for
+/// its best.
+///
+/// # Errors
+/// What was expected and found.
+pub fn check_level() -> Result<(), String> {
+    named().map(|_| ())
+}
+
+fn named() -> Result<Option<Level>, String> {
+    std::env::var_os(LEVEL_VARIABLE).map_or(Ok(None), |name| parse(&name.to_string_lossy()))
+}
+
+fn parse(name: &str) -> Result<Option<Level>, String> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let found = Level::ALL.into_iter().find(|level| level.name() == name);
+    let names = Level::ALL.map(Level::name);
+    found.map(Some).ok_or_else(|| format!("{LEVEL_VARIABLE}: expected one of {}, found {name:?}", names.join(", ")))
 }
 
 /// Whether kernels for [`Level::Avx512`] may use its dot products of bytes (AVX-512 VNNI).
@@ -111,6 +135,18 @@ mod tests {
     simd_fn! {
         fn sum_squares(a: &[f32]) -> f32 {
             a.iter().map(|v| v * v).sum()
+        }
+    }
+
+    #[test]
+    fn levels_are_read_by_name_and_misspelt_ones_refused() {
+        for level in Level::ALL {
+            assert_eq!(parse(level.name()), Ok(Some(level)));
+        }
+        assert_eq!(parse(""), Ok(None));
+        for wrong in ["AVX2", "avx", " avx2", "sse", "none"] {
+            let message = parse(wrong).unwrap_err();
+            assert!(message.contains("portable, avx2, avx512") && message.contains(wrong), "{message}");
         }
     }
 

@@ -7,5 +7,5 @@ pub mod ops;
 pub mod parallel;
 pub mod simd;
 
-pub use level::{Level, level};
+pub use level::{Level, check_level, level};
 pub use matrix::{Mat, MatMut, matmul};

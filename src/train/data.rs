@@ -59,19 +59,36 @@ pub struct Draw {
 const MAX_CELL: usize = 8;
 
 impl Dataset {
-    /// Loads every scene in `folder`: the folder itself if it is a scene, else its sub-folders in name order.
+    /// Loads every scene in `folder`: the folder itself if it is a scene, else its sub-folders in name order; hidden ones
+    /// are left out.
     ///
     /// # Errors
     /// If there is no scene, or one cannot be loaded.
     pub fn open(folder: &Path) -> Result<Self> {
+        Self::load(folder, Self::folders(folder)?)
+    }
+
+    /// The folders of the scenes in `folder`, in name order: the folder itself if it is a scene, else those of its
+    /// sub-folders that are not hidden.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder cannot be listed.
+    pub fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
         let io = |source| Error::Io { path: folder.to_owned(), source };
         let mut folders: Vec<PathBuf> = if folder.join("poses_bounds.npy").is_file() {
             vec![folder.to_owned()]
         } else {
             let entries = std::fs::read_dir(folder).map_err(io)?.collect::<std::io::Result<Vec<_>>>().map_err(io)?;
-            entries.into_iter().map(|e| e.path()).filter(|p| p.join("poses_bounds.npy").is_file()).collect()
+            // A hidden folder is no scene, but one that is being made.
+            let hidden = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with('.');
+            let paths = entries.into_iter().filter(|e| !hidden(e)).map(|e| e.path());
+            paths.filter(|p| p.join("poses_bounds.npy").is_file()).collect()
         };
         folders.sort();
+        Ok(folders)
+    }
+
+    fn load(folder: &Path, folders: Vec<PathBuf>) -> Result<Self> {
         if folders.is_empty() {
             return Err(Error::Run(format!("{}: expected scenes in LLFF layout, found none", folder.display())));
         }
@@ -86,6 +103,25 @@ impl Dataset {
             scenes.push(TrainingScene { scene, views });
         }
         Ok(Self { scenes })
+    }
+
+    /// Checks that every image has at least `side` pixels on each side, which the feature network needs.
+    ///
+    /// # Errors
+    /// [`Error::Run`] naming scene, image and size.
+    pub fn expect_sides(&self, side: usize) -> Result<()> {
+        for TrainingScene { scene, .. } in &self.scenes {
+            let small = |view: &&scene::View| (view.camera.width.min(view.camera.height) as usize) < side;
+            if let Some(view) = scene.views.iter().find(small) {
+                let (root, name, camera) = (scene.root.display(), &view.name, &view.camera);
+                return Err(Error::Run(format!(
+                    "{root}: image {name}: expected at least {side} pixels on each side, which the feature network needs, \
+                     found {}x{}",
+                    camera.width, camera.height
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Number of scenes.

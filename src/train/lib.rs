@@ -6,6 +6,7 @@ pub mod data;
 pub mod distillation;
 pub mod error;
 pub mod guided;
+pub mod log;
 pub mod ps;
 pub mod reparam;
 pub mod run;

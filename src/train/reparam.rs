@@ -56,15 +56,41 @@ impl Piece {
     }
 }
 
-/// Parameters of a network of shape `to`, started from the parameters `params` of `from`.
-///
-/// `stats` are those of `from` on real batches, one a block; `seed` starts what has no forerunner.
+/// Checks that a network is dense: all its parts are there to be replaced.
 ///
 /// # Errors
-/// [`Error::Run`] if the two differ in more than the kinds of their attention, linear layers and feed-forward parts, or
-/// if a piece would have to be turned back.
-pub fn convert(from: &Model, params: &[f32], to: Config, stats: &[BlockStats], seed: u64) -> Result<(Model, Vec<f32>)> {
-    let old = from.config;
+/// [`Error::Run`] saying what the network has instead.
+pub fn expect_dense(config: &Config) -> Result<()> {
+    let mut found = Vec::new();
+    match config.view_attention {
+        ViewAttentionKind::Subtract => {}
+        ViewAttentionKind::Hamming => found.push("attention over views on binary codes"),
+    }
+    match config.ray_attention {
+        RayAttentionKind::Softmax => {}
+        RayAttentionKind::Hamming => found.push("attention along rays on binary codes"),
+        RayAttentionKind::LinearAngular { .. } => found.push("linear-angular attention along rays"),
+    }
+    match config.linears {
+        Weights::Dense => {}
+        Weights::Shift { .. } => found.push("shift layers"),
+    }
+    match config.mlp {
+        MlpKind::Dense => {}
+        MlpKind::Shift { .. } => found.push("feed-forward shifts"),
+        MlpKind::Experts { .. } => found.push("experts"),
+    }
+    match found.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Run(format!("expected a dense model, found one with {}", found.join(", ")))),
+    }
+}
+
+/// Checks that a network of shape `old` can become one of shape `to`.
+///
+/// # Errors
+/// As [`convert`].
+pub fn expect_convertible(old: Config, to: Config) -> Result<()> {
     let outline = Config {
         view_attention: old.view_attention,
         ray_attention: old.ray_attention,
@@ -76,12 +102,10 @@ pub fn convert(from: &Model, params: &[f32], to: Config, stats: &[BlockStats], s
         return Err(Error::Run(format!("reparameterisation: expected the outline {old:?}, found {to:?}")));
     }
     let refuse = |what: &str| Err(Error::Run(format!("reparameterisation: {what} of the model cannot be turned back")));
-    let ray_changes = to.ray_attention != old.ray_attention;
-    if ray_changes && old.ray_attention != RayAttentionKind::Softmax {
+    if to.ray_attention != old.ray_attention && old.ray_attention != RayAttentionKind::Softmax {
         return refuse("the ray attention");
     }
-    let view_changes = to.view_attention != old.view_attention;
-    if view_changes && old.view_attention != ViewAttentionKind::Subtract {
+    if to.view_attention != old.view_attention && old.view_attention != ViewAttentionKind::Subtract {
         return refuse("the view attention");
     }
     if old.linears != Weights::Dense && to.linears == Weights::Dense {
@@ -90,10 +114,25 @@ pub fn convert(from: &Model, params: &[f32], to: Config, stats: &[BlockStats], s
     if matches!(old.mlp, MlpKind::Shift { .. }) && to.mlp == MlpKind::Dense {
         return refuse("the feed-forward shifts");
     }
-    let splits = matches!(to.mlp, MlpKind::Experts { .. }) && !matches!(old.mlp, MlpKind::Experts { .. });
     if matches!(old.mlp, MlpKind::Experts { .. }) && !matches!(to.mlp, MlpKind::Experts { .. }) {
         return refuse("the experts");
     }
+    Ok(to.validate()?)
+}
+
+/// Parameters of a network of shape `to`, started from the parameters `params` of `from`.
+///
+/// `stats` are those of `from` on real batches, one a block; `seed` starts what has no forerunner.
+///
+/// # Errors
+/// [`Error::Run`] if the two differ in more than the kinds of their attention, linear layers and feed-forward parts, or
+/// if a piece would have to be turned back.
+pub fn convert(from: &Model, params: &[f32], to: Config, stats: &[BlockStats], seed: u64) -> Result<(Model, Vec<f32>)> {
+    let old = from.config;
+    expect_convertible(old, to)?;
+    let ray_changes = to.ray_attention != old.ray_attention;
+    let view_changes = to.view_attention != old.view_attention;
+    let splits = matches!(to.mlp, MlpKind::Experts { .. }) && !matches!(old.mlp, MlpKind::Experts { .. });
     let needed = if ray_changes || view_changes { to.depth } else { stats.len() };
     assert_eq!(stats.len(), needed, "statistics, one for each block");
     let model = Model::new(to)?;

@@ -10,13 +10,12 @@ use crate::schedule::Schedule;
 use crate::state::State;
 use crate::step::{Losses, StepOptions, Stepper};
 use crate::validation::validate;
-use crate::{Error, Result};
+use crate::{Error, Result, log};
 use gnt::checkpoint::{Checkpoint, Precision};
 use gnt::{Config, Model};
 use layers::experts::Balance;
 use layers::params::SplitMix;
 use serde::{Deserialize, Serialize};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -55,6 +54,54 @@ pub struct Options {
     #[serde(default)]
     pub guided: Option<Guided>,
 }
+
+impl Options {
+    /// Checks that every number can be used; states from outside pass through here.
+    ///
+    /// # Errors
+    /// [`Error::Run`] naming the option, what is allowed and what was found.
+    pub fn validate(&self) -> Result<()> {
+        let wrong = |what: &str, expected: &str, found: String| {
+            Err(Error::Run(format!("{what}: expected {expected}, found {found}")))
+        };
+        if !(1..=MOST_RAYS).contains(&self.rays) {
+            return wrong("rays", &format!("1 to {MOST_RAYS}"), self.rays.to_string());
+        }
+        if !(2..=4096).contains(&self.samples) {
+            return wrong("samples", "2 to 4096", self.samples.to_string());
+        }
+        let (least, most) = self.views;
+        if least < 1 || least > most || most > MOST_VIEWS {
+            let expected = format!("a least number from 1 on and a most up to {MOST_VIEWS}");
+            return wrong("views", &expected, format!("{least} and {most}"));
+        }
+        let Distillation { features, states, colour, weights } = self.distillation;
+        let (alpha, balance) = self.balance.unwrap_or_default();
+        let numbers = [
+            ("depth weight", self.depth_weight),
+            ("rate", self.schedule.peak),
+            ("rate of the features", self.schedule.feature_factor),
+            ("decay of the average", self.average_decay),
+            ("longest gradient", self.clip_norm),
+            ("weight of the teacher's features", features),
+            ("weight of the teacher's states", states),
+            ("weight of the teacher's colours", colour),
+            ("weight of the teacher's weights", weights),
+            ("latency share", alpha[0]),
+            ("latency share", alpha[1]),
+            ("weight of the balance", balance),
+        ];
+        match numbers.into_iter().find(|(_, number)| !(0.0..=1e6).contains(number)) {
+            Some((name, found)) => wrong(name, "a number from 0 to 1000000", found.to_string()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Most rays of a step.
+pub const MOST_RAYS: usize = 1 << 20;
+/// Most source views of a step.
+pub const MOST_VIEWS: usize = 1000;
 
 /// Where a run lives and what it does beside training; none of it changes the result.
 #[derive(Clone, Debug)]
@@ -128,6 +175,7 @@ impl Run {
     /// # Errors
     /// If the configuration is out of range or the weights do not fit.
     pub fn start(config: Config, options: Options, weights: Option<Checkpoint>) -> Result<Self> {
+        options.validate()?;
         let model = Model::new(config)?;
         let mut params = match weights {
             Some(checkpoint) => checkpoint.into_params(&model.layout)?,
@@ -223,11 +271,12 @@ impl Run {
         let (seed, options) = (self.seed(next), &self.state.options);
         let draw = Draw { rays: options.rays, views: options.views, axes: self.model.config.axes };
         std::thread::scope(|scope| {
-            let ahead = scope.spawn(move || data.draw(seed, draw));
+            // Where the system starts no more threads, the next step draws its batch itself.
+            let ahead = std::thread::Builder::new().spawn_scoped(scope, move || data.draw(seed, draw)).ok();
             let done = self.step_on(batch, threads);
-            let ahead = ahead.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let ahead = ahead.map(|ahead| ahead.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             // What cannot be read stops the next step, if there is one: it reads again.
-            Ok((done?, ahead.ok()))
+            Ok((done?, ahead.and_then(Result::ok)))
         })
     }
 
@@ -254,8 +303,9 @@ impl Run {
             AnyStepper::Cuda(stepper) => stepper.run(model, params, teacher, batch, how, seed, &mut grads)?,
         };
         let norm = grads.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt();
-        if !norm.is_finite() {
-            let problem = format!("step {step}: expected a finite gradient, found {norm}; lower the learning rate");
+        let found = [losses.colour, losses.depth, losses.distillation, norm].into_iter().find(|x| !x.is_finite());
+        if let Some(found) = found {
+            let problem = format!("step {step}: expected a finite loss and gradient, found {found}; lower the rate");
             return Err(Error::Run(problem));
         }
         let clip = (f64::from(options.clip_norm) / norm.max(1e-12)).min(1.0) as f32;
@@ -283,12 +333,29 @@ impl Run {
         Ok((losses, norm))
     }
 
-    /// Trains as planned; `progress` sees every line of the log.
+    /// Trains as planned; `progress` sees every line of the log. Lines of an interrupted run that lie beyond its last
+    /// checkpoint are taken out of the log first.
     ///
     /// # Errors
-    /// If a batch cannot be read or a file cannot be written; what was saved before stays.
-    pub fn train(&mut self, data: &Dataset, plan: &Plan, mut progress: impl FnMut(&LogLine)) -> Result<()> {
+    /// If an image is too small, a batch cannot be read, a loss is not finite or a file cannot be written; what was saved
+    /// before stays, and the steps that were done since are saved if their weights are finite.
+    pub fn train(&mut self, data: &Dataset, plan: &Plan, progress: impl FnMut(&LogLine)) -> Result<()> {
+        data.expect_sides(self.model.features.min_size())?;
         std::fs::create_dir_all(&plan.out).map_err(|source| Error::Io { path: plan.out.clone(), source })?;
+        expect_replaceable(&plan.out)?;
+        log::rewind(&plan.out.join(LOG_FILE), self.state.step)?;
+        let before = self.state.step;
+        let done = self.steps(data, plan, progress);
+        if self.state.step > before || done.is_ok() {
+            // The error of a step comes first: it is why the run stops.
+            let saved = self.save(&plan.out);
+            done?;
+            return saved;
+        }
+        done
+    }
+
+    fn steps(&mut self, data: &Dataset, plan: &Plan, mut progress: impl FnMut(&LogLine)) -> Result<()> {
         let started = Instant::now();
         let mut since = Instant::now();
         let (mut sum, mut norms, mut count) = (Losses::default(), 0.0, 0u64);
@@ -320,7 +387,7 @@ impl Run {
                     norm: norms / n,
                     seconds: since.elapsed().as_secs_f64() / n,
                 };
-                append(&plan.out.join(LOG_FILE), &line)?;
+                log::append(&plan.out.join(LOG_FILE), &line)?;
                 progress(&line);
                 (sum, norms, count, since) = (Losses::default(), 0.0, 0, Instant::now());
             }
@@ -331,14 +398,18 @@ impl Run {
                 }
             }
         }
-        self.save(&plan.out)
+        Ok(())
     }
 
     /// Writes the state and the averaged model.
     ///
     /// # Errors
-    /// If a file cannot be written.
+    /// If the weights are not finite or a file cannot be written; what was saved before stays.
     pub fn save(&self, folder: &Path) -> Result<()> {
+        if !self.state.is_finite() {
+            let step = self.state.step;
+            return Err(Error::Run(format!("step {step}: expected finite weights; what was saved before stays")));
+        }
         self.state.write(&folder.join(STATE_FILE))?;
         self.checkpoint().write(&folder.join(MODEL_FILE), Precision::F32)?;
         Ok(())
@@ -363,13 +434,13 @@ fn micro_batch(config: &Config, samples: usize) -> usize {
     ((256 << 10) / bytes.max(1)).clamp(1, 4)
 }
 
-/// Appends a JSON object as a line.
-pub(crate) fn append(path: &Path, line: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string(line).expect("plain numbers");
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .and_then(|mut file| writeln!(file, "{text}"))
-        .map_err(|source| Error::Io { path: path.to_owned(), source })
+/// Checks that the files of a run in `folder` can be written: a link in the place of one may lead to anything.
+///
+/// # Errors
+/// [`Error::Scene`] naming the file.
+pub fn expect_replaceable(folder: &Path) -> Result<()> {
+    for file in [STATE_FILE, MODEL_FILE, LOG_FILE] {
+        scene::file::check_replaceable(&folder.join(file))?;
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! A picture of what the run has learned so far.
 
-use crate::run::{LOG_FILE, Plan, Run, append};
+use crate::log::append;
+use crate::run::{LOG_FILE, Plan, Run};
 use crate::{Error, Result};
 use gnt::engine::Engine;
 use gnt::renderer::{Renderer, Settings};
@@ -22,7 +23,7 @@ const SIDE: u32 = 160;
 /// photograph beside it, and logs its PSNR.
 pub fn validate(run: &Run, scene: &Scene, plan: &Plan) -> Result<()> {
     let state = run.state();
-    let frames = scene::paths::frames(scene, &PathKind::Test, Some(1), 1.0)?;
+    let frames = scene::paths::frames(scene, &PathKind::Test, Some(1))?;
     let frame = frames.first().ok_or_else(|| Error::Run(format!("{}: expected a held-out view", scene.name)))?;
     let config = state.config;
     let [near, far] = scene.depth_range(FAR_EVAL);

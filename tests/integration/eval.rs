@@ -3,6 +3,8 @@
 use crate::support::{Place, pixels};
 use serde_json::{Value, json};
 use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
 
 /// Options that make an evaluation cheap.
 const CHEAP: &str = "--samples 5 --views 3 --device cpu --threads 2";
@@ -115,11 +117,7 @@ fn finished_images_are_not_rendered_again() {
 #[test]
 fn figures_of_another_run_are_not_replaced() {
     let place = Place::with_scene(9);
-    fs::create_dir_all(place.path("scenes/copy")).unwrap();
-    for name in ["images", "poses_bounds.npy"] {
-        let status = std::process::Command::new("cp").args(["-r", &format!("scenes/tiny/{name}"), "scenes/copy"]);
-        assert!({ status }.current_dir(place.path("")).status().unwrap().success());
-    }
+    place.copy_scene("copy");
     let line = format!("eval tiny --scale 1 --stride 4 -o out {CHEAP}");
     place.ok(&line);
     let first = fs::read(place.path("out/metrics.json")).unwrap();
@@ -178,11 +176,7 @@ fn bad_files_are_told_before_anything_is_rendered() {
     let place = Place::with_scene(17);
     let line = format!("eval tiny --scale 1 --stride 8 -o out {CHEAP}");
     // The last held-out photograph of the second scene.
-    for name in ["images", "poses_bounds.npy"] {
-        fs::create_dir_all(place.path("scenes/bad")).unwrap();
-        let status = std::process::Command::new("cp").args(["-r", &format!("scenes/tiny/{name}"), "scenes/bad"]);
-        assert!({ status }.current_dir(place.path("")).status().unwrap().success());
-    }
+    place.copy_scene("bad");
     let file = place.path("scenes/bad/images/016.png");
     let good = fs::read(&file).unwrap();
     fs::write(&file, &good[..good.len() - 200]).unwrap();
@@ -198,10 +192,7 @@ fn bad_files_are_told_before_anything_is_rendered() {
 #[test]
 fn scenes_of_like_names_do_not_share_files() {
     let place = Place::with_scene(9);
-    for name in ["Tiny", "ti:ny", "ti*ny"] {
-        let status = std::process::Command::new("cp").args(["-r", "scenes/tiny", &format!("scenes/{name}")]);
-        assert!({ status }.current_dir(place.path("")).status().unwrap().success());
-    }
+    ["Tiny", "ti:ny", "ti*ny"].iter().for_each(|name| place.copy_scene(name));
     place.ok(&format!("eval tiny Tiny ti:ny ti*ny --scale 1 --stride 8 --images 1 -o out {CHEAP}"));
     let all = metrics(&place, "out");
     let cases = all["cases"].as_array().unwrap();
@@ -318,4 +309,27 @@ fn bad_input_is_told_before_anything_is_rendered() {
     fs::write(place.path("half.json"), b"{\"format\": \"shiftray-metrics/1\", \"cases\": [").unwrap();
     place.fails(1, "eval --baseline half.json", &["half.json"]);
     assert!(!place.path("out/metrics.json").exists());
+}
+
+/// Killed again and again, an evaluation ends with the images and figures of one that was not.
+#[test]
+fn a_killed_evaluation_ends_like_an_uninterrupted_one() {
+    let place = Place::with_scene(17);
+    let line = format!("eval tiny --scale 1 --stride 2 -o out {CHEAP}");
+    place.ok(&line.replace("-o out", "-o whole"));
+    for wait in [50, 100, 150, 200, 250] {
+        let mut child = place.command(&line).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(wait));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    place.ok(&line);
+    assert_eq!(lasting(&place, "out"), lasting(&place, "whole"));
+    let folder = "images/gnt-shiftadd/tiny/held-out/3-views";
+    assert_eq!(place.list(&format!("out/{folder}")).len(), 6);
+    for name in ["000.png", "008.png", "016.png"] {
+        let read = |report: &str| fs::read(place.path(&format!("{report}/{folder}/{name}"))).unwrap();
+        assert!(read("out") == read("whole"), "{name}");
+    }
+    place.assert_no_litter();
 }

@@ -10,4 +10,5 @@ mod render;
 mod reparam;
 mod selftest;
 mod support;
+mod synth;
 mod train;

@@ -39,6 +39,20 @@ impl Place {
         place
     }
 
+    /// The scene `scenes/tiny` once more, as `scenes/NAME`.
+    pub fn copy_scene(&self, name: &str) {
+        let (from, to) = (self.path("scenes/tiny"), self.path("scenes").join(name));
+        for entry in fs::read_dir(&from).unwrap().map(|entry| entry.unwrap().path()) {
+            let files = if entry.is_dir() { self.list(entry.to_str().unwrap()) } else { vec![String::new()] };
+            for file in files {
+                let source = if file.is_empty() { entry.clone() } else { entry.join(file) };
+                let target = to.join(source.strip_prefix(&from).unwrap());
+                fs::create_dir_all(target.parent().unwrap()).unwrap();
+                fs::copy(source, target).unwrap();
+            }
+        }
+    }
+
     /// A path in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

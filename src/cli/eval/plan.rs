@@ -239,7 +239,7 @@ impl Target {
             (None, None, 0) if scene.format == Format::Blender && scene.size().0 >= 800 => 2,
             (None, None, stride) => stride.max(1),
         };
-        let frames = paths::frames(&scene, &PathKind::Test, args.images.map(|n| n as usize), 1.0)?;
+        let frames = paths::frames(&scene, &PathKind::Test, args.images.map(|n| n as usize))?;
         let mut stems = HashSet::new();
         if let Some(twice) = frames.iter().find(|frame| !stems.insert(&frame.name)) {
             bail!("{name}: expected held-out images of different names, found {:?} twice", twice.name);

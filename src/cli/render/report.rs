@@ -82,6 +82,10 @@ pub struct FrameReport {
     /// Rays cast.
     #[serde(skip)]
     pub rays: usize,
+    /// Part of its pixels that one of its sources at least sees in some depth.
+    pub coverage: f32,
+    /// Part that two of them see in one depth.
+    pub coverage_two: f32,
     /// Names of the source views, nearest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<String>,

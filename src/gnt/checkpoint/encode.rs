@@ -7,10 +7,7 @@ use crate::{Config, Error, MlpKind, RayAttentionKind, Result, ViewAttentionKind,
 use half::f16;
 use safetensors::tensor::{Dtype, TensorInfo};
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 
 /// One tensor as it is stored.
 struct Stored<'a> {
@@ -50,7 +47,7 @@ pub(super) fn write(checkpoint: &Checkpoint, path: &Path, precision: Precision) 
         Stored { name, dtype: part.dtype, shape, data: Data::Bytes(&part.bytes) }
     }));
     let header = encode_header(checkpoint, &stored).map_err(problem)?;
-    write_whole(path, |out| {
+    scene::file::replace(path, |out| {
         let io = |source| Error::Io { path: path.to_path_buf(), source };
         out.write_all(&header).map_err(io)?;
         for tensor in &stored {
@@ -73,20 +70,6 @@ pub(super) fn write(checkpoint: &Checkpoint, path: &Path, precision: Precision) 
         }
         Ok(())
     })
-}
-
-/// Writes a file under another name first, so that the final name holds a whole file or what was there before.
-fn write_whole(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
-    let temporary = Temporary::beside(path);
-    let io = |source| Error::Io { path: path.to_path_buf(), source };
-    let file = File::create_new(&temporary.0).map_err(io)?;
-    let mut out = BufWriter::with_capacity(1 << 18, &file);
-    write(&mut out)?;
-    out.flush().map_err(io)?;
-    drop(out);
-    // On disk before the rename, or a crash could leave an empty file under the final name.
-    file.sync_all().map_err(io)?;
-    std::fs::rename(&temporary.0, path).map_err(io)
 }
 
 /// The oldest version that says what a file with `config` needs. Packed weights need no test of their own: only configs
@@ -130,23 +113,4 @@ fn encode_header(checkpoint: &Checkpoint, stored: &[Stored]) -> std::result::Res
     let mut encoded = (json.len() as u64).to_le_bytes().to_vec();
     encoded.append(&mut json);
     Ok(encoded)
-}
-
-/// A file beside its final place, removed if it never got there.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn beside(path: &Path) -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self(path.with_file_name(format!(".{name}.{}-{count}.tmp", std::process::id())))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // After a successful rename nothing is there any more; otherwise the first error is the one to report.
-        let _ = std::fs::remove_file(&self.0);
-    }
 }

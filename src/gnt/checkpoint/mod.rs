@@ -136,21 +136,6 @@ fn problem_in(path: &Path, problem: impl Into<String>) -> Error {
     Error::Checkpoint { path: path.to_path_buf(), problem: problem.into() }
 }
 
-/// Opens a regular file and tells its length; a folder or a pipe has no length to bound allocations with.
-fn open_regular(path: &Path) -> Result<(std::fs::File, u64)> {
-    let io = |source| Error::Io { path: path.to_path_buf(), source };
-    // Asked before opening: opening a pipe would wait for a writer.
-    let meta = std::fs::metadata(path).map_err(io)?;
-    if !meta.is_file() {
-        return Err(problem_in(path, "expected a file, found a folder or device"));
-    }
-    if meta.len() > MAX_FILE_BYTES {
-        let found = meta.len();
-        return Err(problem_in(path, format!("expected at most {MAX_FILE_BYTES} bytes, found {found}")));
-    }
-    Ok((std::fs::File::open(path).map_err(io)?, meta.len()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,15 +4,14 @@
 //! the integer limit cannot overflow; the file is exactly what that crate reads and writes.
 
 use super::packed::{self, Part, ShiftNames};
-use super::{Checkpoint, MAX_RANK, Tensor, infer, open_regular, problem_in};
-use crate::{Config, Error, Result};
+use super::{Checkpoint, MAX_FILE_BYTES, MAX_RANK, Tensor, infer, problem_in};
+use crate::{Config, Result};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, TensorInfo};
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::io::Read;
 use std::path::Path;
 
 /// Largest header in bytes; the deepest network that a config allows needs a tenth of it.
@@ -75,11 +74,7 @@ impl Serialize for Header {
 
 /// See [`Checkpoint::read`].
 pub(super) fn read(path: &Path) -> Result<Checkpoint> {
-    let (file, len) = open_regular(path)?;
-    let mut bytes = Vec::with_capacity(len as usize);
-    // Limited: another process may be appending.
-    file.take(len).read_to_end(&mut bytes).map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
-    decode(path, &bytes)
+    decode(path, &scene::file::read_limited(path, MAX_FILE_BYTES)?)
 }
 
 /// See [`Checkpoint::from_bytes`].

@@ -1,6 +1,7 @@
 use super::super::Precision;
 use super::super::infer::tests::{small, tensors};
 use super::*;
+use crate::Error;
 use proptest::prelude::*;
 use std::sync::LazyLock;
 

@@ -8,6 +8,8 @@ pub mod weights;
 
 mod along;
 mod direction;
+#[cfg(test)]
+mod every_config_tests;
 mod latency;
 mod mlp;
 mod ray;

@@ -15,7 +15,7 @@ use layers::params::SplitMix;
 use std::sync::Arc;
 use tensor::Level;
 
-fn sources(engine: &Engine) -> Vec<PreparedSource> {
+pub(super) fn sources(engine: &Engine) -> Vec<PreparedSource> {
     small_scene().sources.into_iter().map(|(camera, image)| engine.prepare(&camera, Arc::new(image)).unwrap()).collect()
 }
 
@@ -157,7 +157,7 @@ fn equals_the_training_path() {
 }
 
 /// The training path on the scene's rays, from the engine's maps; it keeps its states.
-fn training_path(
+pub(super) fn training_path(
     model: &Model,
     folded: &[f32],
     scene: &SmallScene,

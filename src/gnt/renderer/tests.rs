@@ -110,7 +110,7 @@ fn routing_is_none_without_experts_or_unasked() {
 fn still_life() -> (Scene, Frame) {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenes/still-life"));
     let scene = scene::formats::load(root, &LoadOptions::default()).unwrap();
-    let frame = scene::paths::frames(&scene, &scene::paths::PathKind::Test, Some(1), 1.0).unwrap().remove(0);
+    let frame = scene::paths::frames(&scene, &scene::paths::PathKind::Test, Some(1)).unwrap().remove(0);
     (scene, frame)
 }
 

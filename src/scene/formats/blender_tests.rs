@@ -168,7 +168,7 @@ fn real_lego_loads() {
     assert_eq!((scene.size(), scene.warnings.len()), ((400, 400), 0));
     assert_eq!(scene.views[101].name, "r_8");
     assert_eq!(scene.views[101].load_image().unwrap().pixel(0, 0), [1.0; 3]);
-    let orbit = crate::paths::frames(&scene, &crate::PathKind::Orbit, Some(5), 1.0).unwrap();
+    let orbit = crate::paths::frames(&scene, &crate::PathKind::Orbit, Some(5)).unwrap();
     let distance = orbit[0].camera.origin().length();
     assert!((3.0..5.0).contains(&distance), "{distance}");
 }

@@ -83,7 +83,7 @@ fn holdout_sources_and_depths_match_the_official_loader() {
 fn spiral_matches_the_official_path() {
     let fixture = Fixture::loaders();
     let (_dir, scene) = fixture_scene(&fixture);
-    let frames = paths::frames(&scene, &PathKind::Spiral, None, paths::spiral::DEFAULT_TURNS).unwrap();
+    let frames = paths::frames(&scene, &PathKind::Spiral, None).unwrap();
     let expected = fixture.get("llff.render_poses_3x5");
     assert_eq!(frames.len(), 120);
     for (frame, expected) in frames.iter().zip(expected.chunks(15)) {

@@ -344,7 +344,7 @@ fn real_fox_loads() {
     let zoom = scene.views[0].distortion.unwrap().zoom();
     assert!((0.97..1.03).contains(&zoom), "{zoom}");
     // The fox is what all look at.
-    let orbit = crate::paths::frames(&scene, &crate::PathKind::Orbit, Some(3), 1.0).unwrap();
+    let orbit = crate::paths::frames(&scene, &crate::PathKind::Orbit, Some(3)).unwrap();
     let distance = orbit[0].camera.origin().length();
     assert!(distance > scene.near && distance < scene.far, "{distance}");
     let reduced = load(&root, &LoadOptions { factor: Some(7), ..LoadOptions::default() }).unwrap();

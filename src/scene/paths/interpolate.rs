@@ -1,48 +1,168 @@
-//! A path through the cameras of the photographs.
+//! A smooth walk past the cameras of the photographs.
 
-use super::Frame;
-use crate::{Camera, Error, Format, Result, Scene};
+use super::{Frame, curve, tour};
+use crate::capture::{Capture, CaptureKind, center};
+use crate::pose::{flip_axes, look_along};
+use crate::{Camera, Result, Scene};
 use glam::{DMat3, DMat4, DQuat, DVec3};
 
-/// `count` frames from the first view's camera to the last one's, in order: centres on a Catmull-Rom spline, rotations
-/// by spherical interpolation, intrinsics by linear interpolation.
+/// Samples of the curve between two cameras.
+const SAMPLES: usize = 24;
+/// Cameras on a walk above which it is smoothed over several of them, so that it does not jitter from one to the next.
+const WAYPOINTS: f64 = 25.0;
+/// Largest turn around the place that is looked at between two waypoints, in radians.
+const TURN: f64 = 1.0;
+/// How much faster than on average a camera may turn along its way before it goes slower.
+const FASTEST_TURN: f64 = 10.0;
+
+/// `count` frames past all cameras, in an order that makes a short way, at constant speed, from one end to the other.
 ///
-/// Blender scenes use the training views only, since the test views start over.
+/// Of cameras around a place, the directions from it and the distances are interpolated, so that the way leads around it
+/// at the photographs' distances and never through it. The horizon is level unless the camera looks up or down.
 ///
 /// # Errors
-/// [`Error::Scene`] if the scene has no views.
-pub fn frames(scene: &Scene, count: usize) -> Result<Vec<Frame>> {
-    let ids: Vec<usize> = match scene.format {
-        Format::Llff | Format::Nerfstudio => (0..scene.views.len()).collect(),
-        Format::Blender => scene.source_ids.clone(),
+/// [`crate::Error::Scene`] if the scene has no views.
+pub fn frames(scene: &Scene, capture: &Capture, count: usize) -> Result<Vec<Frame>> {
+    let template = super::template(scene)?;
+    let walk = Walk::new(capture);
+    let last = (walk.points.len() - 1) * SAMPLES;
+    let samples: Vec<(DVec3, DQuat)> = (0..=last).map(|i| walk.at(i as f64 / SAMPLES as f64)).collect();
+    let moves: Vec<f64> = samples.windows(2).map(|pair| pair[0].0.distance(pair[1].0)).collect();
+    let turns: Vec<f64> = samples.windows(2).map(|pair| pair[0].1.angle_between(pair[1].1)).collect();
+    let (way, turn) = (moves.iter().sum::<f64>(), turns.iter().sum::<f64>());
+    // Turns count alone where all cameras stand in one place.
+    let on_the_spot = way <= 1e-3 * f64::from(scene.near);
+    // Around a place turns go with moves, but for those at its poles.
+    let per_turn = if turn > 0.0 && walk.focus.is_none() { way / (FASTEST_TURN * turn) } else { 0.0 };
+    let apart = |(length, angle): (&f64, &f64)| if on_the_spot { *angle } else { length.max(angle * per_turn) };
+    let lengths: Vec<f64> = moves.iter().zip(&turns).map(apart).collect();
+    let between = |a: f64, b: f64| {
+        let [a, b] = [a, b].map(|position| walk.at(position / SAMPLES as f64));
+        apart((&a.0.distance(b.0), &a.1.angle_between(b.1)))
     };
-    let keys: Vec<Camera> = ids.iter().map(|&i| scene.views[i].camera).collect();
-    if keys.is_empty() {
-        return Err(Error::Scene(format!("{}: expected views to interpolate between, found none", scene.name)));
-    }
-    let last_frame = count.saturating_sub(1).max(1) as f64;
-    Ok(super::numbered((0..count).map(|i| at(&keys, (keys.len() - 1) as f64 * i as f64 / last_frame))))
+    let camera = |position: f64| {
+        let (point, rotation) = walk.at(position / SAMPLES as f64);
+        let pose = level(rotation, point, capture.up);
+        Camera { world_from_camera: flip_axes(pose).as_mat4(), ..template }
+    };
+    Ok(super::numbered(curve::even_steps(&lengths, count, false, between).into_iter().map(camera)))
 }
 
-/// Camera at `position`, where whole numbers are the keys.
-fn at(keys: &[Camera], position: f64) -> Camera {
-    let last = keys.len() - 1;
-    let from = (position.floor() as usize).min(last);
-    let to = (from + 1).min(last);
-    let t = (position - from as f64).clamp(0.0, 1.0);
-    let center = |i: usize| keys[i].origin().as_dvec3();
-    let center = catmull_rom([center(from.saturating_sub(1)), center(from), center(to), center((to + 1).min(last))], t);
-    let rotation = rotation(&keys[from]).slerp(rotation(&keys[to]), t);
-    Camera {
-        focal: keys[from].focal.lerp(keys[to].focal, t as f32),
-        center: keys[from].center.lerp(keys[to].center, t as f32),
-        world_from_camera: DMat4::from_rotation_translation(rotation, center).as_mat4(),
-        ..keys[from]
+/// The pose of a rotation at a point, rolled upright unless it looks nearly along `up`.
+fn level(rotation: DQuat, point: DVec3, up: DVec3) -> DMat4 {
+    let axes = DMat3::from_quat(rotation);
+    // From 0 to 1 as the viewing direction comes near to `up`.
+    let steep = ((axes.z_axis.dot(up).abs() - 0.9) / 0.09).clamp(0.0, 1.0);
+    let own = steep * steep * (3.0 - 2.0 * steep);
+    let upright = up * (1.0 - own) + axes.y_axis * own;
+    look_along(axes.z_axis, upright, point).unwrap_or(DMat4::from_rotation_translation(rotation, point))
+}
+
+/// A waypoint: a place and a rotation. Around a focus the place is a unit vector from it and the logarithm of the
+/// distance, else the point and 0.
+#[derive(Clone, Copy, Debug)]
+struct Waypoint {
+    place: DVec3,
+    log_distance: f64,
+    rotation: DQuat,
+}
+
+/// Waypoints in the order of the walk.
+struct Walk {
+    focus: Option<DVec3>,
+    points: Vec<Waypoint>,
+    /// Least and greatest logarithm of a distance.
+    distances: [f64; 2],
+}
+
+impl Walk {
+    fn new(capture: &Capture) -> Self {
+        let focus = capture.focus.filter(|_| capture.kind == CaptureKind::Around);
+        let waypoint = |pose: &DMat4| {
+            let rotation = DQuat::from_mat3(&DMat3::from_mat4(*pose)).normalize();
+            let (place, log_distance) = match focus {
+                Some(focus) => ((center(pose) - focus).normalize_or(capture.up), center(pose).distance(focus).ln()),
+                None => (center(pose), 0.0),
+            };
+            Waypoint { place, log_distance, rotation }
+        };
+        let order = tour::order(capture);
+        let mut points: Vec<Waypoint> = order.into_iter().map(|i| waypoint(&capture.poses[i])).collect();
+        let known = points.iter().map(|point| point.log_distance).filter(|d| d.is_finite());
+        let distances = known.fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], d| [a.min(d), b.max(d)]);
+        if focus.is_some() {
+            points = subdivided(&points, capture.up);
+        }
+        let mut walk = Self { focus, points, distances };
+        walk.smooth((walk.points.len() as f64 / WAYPOINTS).max(0.0));
+        walk
+    }
+
+    /// Replaces each waypoint by a mean of its neighbours, weighted by a bell curve `width` waypoints wide; the ends are
+    /// mirrored.
+    fn smooth(&mut self, width: f64) {
+        if width < 0.5 {
+            return;
+        }
+        let (count, reach) = (self.points.len() as i64, (3.0 * width) as i64);
+        let period = (2 * (count - 1)).max(1);
+        let mirrored = |i: i64| {
+            let i = i.rem_euclid(period);
+            self.points[if i < count { i } else { period - i } as usize]
+        };
+        let mean = |i: i64| {
+            let own = self.points[i as usize];
+            let (mut place, mut log_distance, mut rotation, mut total) = (DVec3::ZERO, 0.0, DQuat::from_array([0.0; 4]), 0.0);
+            for step in -reach..=reach {
+                let weight = (-0.5 * (step as f64 / width).powi(2)).exp();
+                let point = mirrored(i + step);
+                place += point.place * weight;
+                log_distance += point.log_distance * weight;
+                rotation = rotation + point.rotation * (weight * point.rotation.dot(own.rotation).signum());
+                total += weight;
+            }
+            let place = if self.focus.is_some() { place.normalize_or(own.place) } else { place / total };
+            let rotation = if rotation.length() > 1e-6 { rotation.normalize() } else { own.rotation };
+            Waypoint { place, log_distance: log_distance / total, rotation }
+        };
+        self.points = (0..count).map(mean).collect();
+    }
+
+    /// Place and rotation at `position`, where whole numbers are the waypoints.
+    fn at(&self, position: f64) -> (DVec3, DQuat) {
+        let last = self.points.len() - 1;
+        let from = (position.floor() as usize).min(last);
+        let to = (from + 1).min(last);
+        let t = (position - from as f64).clamp(0.0, 1.0);
+        let four = [from.saturating_sub(1), from, to, (to + 1).min(last)].map(|i| self.points[i]);
+        let place = catmull_rom(four.map(|point| point.place), t);
+        let rotation = four[1].rotation.slerp(four[2].rotation, t);
+        let Some(focus) = self.focus else { return (place, rotation) };
+        let log_distance = catmull_rom(four.map(|point| DVec3::X * point.log_distance), t).x;
+        let distance = log_distance.clamp(self.distances[0], self.distances[1]).exp();
+        (focus + place.normalize_or(four[1].place) * distance, rotation)
     }
 }
 
-fn rotation(camera: &Camera) -> DQuat {
-    DQuat::from_mat3(&DMat3::from_mat4(camera.world_from_camera.as_dmat4())).normalize()
+/// Waypoints around a place with more of them put in where it is a long way round from one to the next.
+fn subdivided(points: &[Waypoint], up: DVec3) -> Vec<Waypoint> {
+    let mut all = vec![points[0]];
+    for pair in points.windows(2) {
+        let angle = pair[0].place.angle_between(pair[1].place);
+        // Opposite directions are joined level.
+        let axis = pair[0].place.cross(pair[1].place).try_normalize().unwrap_or(up);
+        let parts = (angle / TURN).ceil().max(1.0);
+        for i in 1..parts as usize {
+            let t = i as f64 / parts;
+            all.push(Waypoint {
+                place: DQuat::from_axis_angle(axis, angle * t) * pair[0].place,
+                log_distance: pair[0].log_distance + (pair[1].log_distance - pair[0].log_distance) * t,
+                rotation: pair[0].rotation.slerp(pair[1].rotation, t),
+            });
+        }
+        all.push(pair[1]);
+    }
+    all
 }
 
 /// Uniform Catmull-Rom spline from the second to the third point.
@@ -54,41 +174,5 @@ fn catmull_rom([a, b, c, d]: [DVec3; 4], t: f64) -> DVec3 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing;
-    use glam::{Mat4, Vec3};
-
-    #[test]
-    fn passes_through_every_view() {
-        let mut scene = testing::scene(&[Vec3::ZERO, Vec3::X, Vec3::new(2.0, 3.0, 0.0), Vec3::Z]);
-        scene.views[2].camera.world_from_camera *= Mat4::from_rotation_y(0.7);
-        scene.views[2].camera.focal *= 1.5;
-        let path = frames(&scene, 7).unwrap();
-        for (view, frame) in scene.views.iter().zip(path.iter().step_by(2)) {
-            let (a, b) = (view.camera, frame.camera);
-            let off = (a.world_from_camera - b.world_from_camera).to_cols_array();
-            assert!(off.iter().all(|v| v.abs() < 1e-6), "{off:?}");
-            assert!((a.focal - b.focal).length() < 1e-4);
-        }
-        for frame in &path {
-            frame.camera.validate(&frame.name).unwrap();
-        }
-    }
-
-    #[test]
-    fn even_motion_stays_even() {
-        let scene = testing::scene(&[Vec3::ZERO, Vec3::X, Vec3::X * 2.0, Vec3::X * 3.0]);
-        // Away from the ends, where the spline has no neighbour to continue from.
-        let camera = at(&scene.views.iter().map(|v| v.camera).collect::<Vec<_>>(), 1.25);
-        assert!((camera.origin() - Vec3::X * 1.25).length() < 1e-6);
-    }
-
-    #[test]
-    fn one_view_or_one_frame_is_enough() {
-        let scene = testing::scene(&[Vec3::Y]);
-        assert!(frames(&scene, 3).unwrap().iter().all(|f| f.camera.origin() == Vec3::Y));
-        let scene = testing::scene(&[Vec3::Y, Vec3::X]);
-        assert_eq!(frames(&scene, 1).unwrap()[0].camera.origin(), Vec3::Y);
-    }
-}
+#[path = "interpolate_tests.rs"]
+mod tests;

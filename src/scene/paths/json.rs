@@ -1,185 +1,261 @@
-//! Camera paths from JSON files.
+//! Camera paths from and to JSON files.
 //!
-//! **Poses are in the frame of the loaded scene**: for LLFF scenes after recentring and rescaling (the average camera
-//! is the origin, x right, y up, z backwards; the nearest depth bound is 4/3), for Blender scenes as in the files.
+//! **Poses are in the coordinates of the scene's files**, those of `poses_bounds.npy` or `transforms.json`, unless the
+//! path says `"frame": "scene"`: then they are in the frame of the loaded scene, the one that depths are in.
 //!
-//! Our own format lists frames; everything but the pose may be left out and then comes from the first view:
+//! Our own format lists frames; everything but the pose may be left out and then comes from the photographs:
 //! ```json
-//! {"frames": [{
+//! {"frame": "file", "frames": [{
 //!   "name": "left",
 //!   "camera_to_world": [[1, 0, 0, -0.5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
-//!   "w": 504, "h": 378, "fl_x": 407.6, "fl_y": 407.6, "cx": 252, "cy": 189
+//!   "w": 504, "h": 378, "fl_x": 407.6, "fl_y": 407.6, "cx": 251.5, "cy": 188.5,
+//!   "exclude": ["image000"]
 //! }]}
 //! ```
-//! `camera_to_world` has OpenGL axes (x right, y up, z backwards) and is 4×4, or 16 numbers row by row. Lengths are in
-//! pixels; with `fl_x` alone pixels are square, and without it the first view's field of view is kept. The camera
-//! paths of nerfstudio are read too: `camera_path` with `camera_to_world` (16 numbers) and `fov` (vertical, degrees),
-//! beside `render_width` and `render_height`.
+//! `camera_to_world` has OpenGL axes (x right, y up, z backwards) and is 4×4 or 3×4, or 16 or 12 numbers row by row.
+//! Lengths are in pixels, and pixel coordinates are integers at pixel centres: the middle of a picture is
+//! `((w − 1) / 2, (h − 1) / 2)`. With `fl_x` alone pixels are square; `fov` (vertical, in degrees) may stand in its
+//! place; without either the photographs' field of view is kept, or cropped where the shape differs. `exclude` names
+//! photographs that must not be sources of the frame. The paths of nerfstudio's viewer are read too; see
+//! [`super::nerfstudio`].
 
-use super::{Frame, MAX_FRAMES};
-use crate::pose::flip_axes;
-use crate::{Camera, Error, Result, Scene};
+use super::fields::{Fields, shown};
+use super::{Frame, MAX_FRAMES, nerfstudio, size, source_candidates};
+use crate::pose::{flip_axes, opengl_pose};
+use crate::{Camera, Error, Result, Scene, write};
 use glam::{DMat4, Vec2};
-use serde::Deserialize;
-use std::path::Path;
+use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 
 /// Longest side of a frame.
 const MAX_SIDE: u32 = 16_384;
 
-#[derive(Deserialize)]
-struct PathFile {
-    frames: Option<Vec<JsonFrame>>,
-    camera_path: Option<Vec<NerfstudioFrame>>,
-    render_width: Option<f64>,
-    render_height: Option<f64>,
+/// The coordinates that the poses of a path are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathFrame {
+    /// Those of the scene's files.
+    File,
+    /// Those of the loaded scene.
+    Scene,
 }
 
-#[derive(Deserialize)]
-struct JsonFrame {
-    name: Option<String>,
-    camera_to_world: Matrix,
-    fl_x: Option<f64>,
-    fl_y: Option<f64>,
-    cx: Option<f64>,
-    cy: Option<f64>,
-    w: Option<f64>,
-    h: Option<f64>,
+/// What the user says about a path file.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The poses' coordinates, whatever the file says.
+    pub frame: Option<PathFrame>,
+    /// The transform that nerfstudio wrote when it loaded the scene.
+    pub dataparser: Option<PathBuf>,
 }
 
-#[derive(Deserialize)]
-struct NerfstudioFrame {
-    camera_to_world: Matrix,
-    fov: Option<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Matrix {
-    Rows([[f64; 4]; 4]),
-    Flat([f64; 16]),
-}
-
-impl Matrix {
-    fn rows(&self) -> [[f64; 4]; 4] {
-        match self {
-            Self::Rows(rows) => *rows,
-            Self::Flat(values) => std::array::from_fn(|r| std::array::from_fn(|c| values[4 * r + c])),
-        }
-    }
-}
-
-/// Reads a camera path; see the module for the formats.
+/// Reads a camera path; see the module for the formats. Also tells what is assumed or ignored.
 ///
 /// # Errors
 /// [`Error::Io`] or [`Error::Format`] if the file cannot be read or has no frames, [`Error::Camera`] naming the frame
 /// if its pose or intrinsics cannot be rendered.
-pub fn load(path: &Path, scene: &Scene) -> Result<Vec<Frame>> {
-    let file: PathFile = crate::formats::read_json(path)?;
-    let template = super::template(scene)?;
+pub fn load(path: &Path, scene: &Scene, options: &Options) -> Result<(Vec<Frame>, Vec<String>)> {
+    let file: Value = crate::formats::read_json(path)?;
     let fail = |problem: String| Error::Format { path: path.to_owned(), problem };
+    const EXPECTED: &str = "expected an object with \"frames\" (our own format) or \"camera_path\" (nerfstudio's viewer)";
+    if !file.is_object() {
+        return Err(fail(format!("{EXPECTED}, found {}", shown(&file))));
+    }
+    let root = Fields::of(&file, path.display().to_string())?;
+    root.refuse_other_cameras()?;
+    let own = root.list("frames")?;
+    let viewer = root.list("camera_path")?;
+    let list = match (own, viewer) {
+        (Some(list), None) | (None, Some(list)) => list,
+        (Some(_), Some(_)) => return Err(fail(format!("{EXPECTED}, found both"))),
+        (None, None) if root.get("keyframes").is_some() => {
+            let problem = "found keyframes only; export the path again in the viewer, which writes the frames between them";
+            return Err(fail(format!("{EXPECTED}, {problem}")));
+        }
+        (None, None) => return Err(fail(format!("{EXPECTED}, found neither"))),
+    };
+    if list.is_empty() || list.len() > MAX_FRAMES {
+        return Err(fail(format!("expected 1 to {MAX_FRAMES} frames, found {}", list.len())));
+    }
+
+    let mut reading = Reading { scene, template: super::template(scene)?, warnings: Vec::new(), unknown: BTreeSet::new() };
     let what = |i: usize| format!("{}: frame {i}", path.display());
-    let mut names = Vec::new();
-    let mut cameras = Vec::new();
-    match (file.frames, file.camera_path) {
-        (Some(frames), None) => {
-            for (i, frame) in frames.into_iter().enumerate().take(MAX_FRAMES + 1) {
-                cameras.push(own_camera(&frame, template, &what(i))?);
-                names.push(frame.name);
+    let mut frames = Vec::with_capacity(list.len());
+    let mut names = HashSet::new();
+    let scene_from_path = match (own, options.frame) {
+        (Some(_), asked) => {
+            reading.note_unknown(&root, &["frames", "frame", "path", "scene"]);
+            if options.dataparser.is_some() {
+                reading.warnings.push(format!("{}: --dataparser is for paths of nerfstudio's viewer; ignored", root.what));
             }
+            let written = match root.text("frame")? {
+                None | Some("file") => PathFrame::File,
+                Some("scene") => PathFrame::Scene,
+                Some(other) => return Err(fail(format!("expected \"frame\" to be \"file\" or \"scene\", found {other:?}"))),
+            };
+            (asked.unwrap_or(written) == PathFrame::File).then_some(scene.scene_from_file)
         }
-        (None, Some(frames)) => {
-            let (w, h) = (file.render_width, file.render_height);
-            for (i, frame) in frames.into_iter().enumerate().take(MAX_FRAMES + 1) {
-                cameras.push(nerfstudio_camera(&frame, (w, h), template, &what(i))?);
-                names.push(None);
-            }
-        }
-        _ => return Err(fail("expected either \"frames\" or \"camera_path\" (nerfstudio)".into())),
-    }
-    if cameras.is_empty() || cameras.len() > MAX_FRAMES {
-        return Err(fail(format!("expected 1 to {MAX_FRAMES} frames, found {}", cameras.len())));
-    }
-    let mut frames = super::numbered(cameras);
-    let mut seen = std::collections::HashSet::new();
-    for (i, (frame, name)) in frames.iter_mut().zip(names).enumerate() {
-        if let Some(name) = name {
-            frame.name = checked_name(name, &what(i))?;
-        }
+        (None, Some(PathFrame::Scene)) => None,
+        (None, Some(PathFrame::File)) => Some(scene.scene_from_file),
+        (None, None) => Some(nerfstudio::scene_from_path(path, scene, options.dataparser.as_deref(), &mut reading.warnings)?),
+    };
+    for (i, value) in list.iter().enumerate() {
+        let fields = Fields::of(value, what(i))?;
+        fields.refuse_other_cameras()?;
+        let mut camera = if own.is_some() { reading.own(&fields)? } else { reading.viewer(&root, &fields)? };
+        let pose = fields.pose()?;
+        let pose = scene_from_path.map_or(pose, |transform| transform.pose(pose));
+        camera.world_from_camera = flip_axes(pose).as_mat4();
+        camera.validate(&fields.what)?;
+        let mut frame = super::numbered([camera]).remove(0);
+        frame.name = match fields.text("name")? {
+            Some(name) => checked_name(name, &fields)?,
+            None => super::frame_name(i),
+        };
         // Frames of one name would overwrite each other.
-        if !seen.insert(frame.name.clone()) {
+        if !names.insert(frame.name.clone()) {
             return Err(fail(format!("frame {i}: expected names that differ, found {:?} again", frame.name)));
         }
+        frame.excluded = reading.excluded(&fields)?;
+        frames.push(frame);
     }
-    Ok(frames)
+    if !reading.unknown.is_empty() {
+        let keys: Vec<String> = reading.unknown.into_iter().take(8).collect();
+        reading.warnings.push(format!("{}: keys without meaning here are ignored: {}", root.what, keys.join(", ")));
+    }
+    Ok((frames, reading.warnings))
+}
+
+/// What is the same for all frames of a file.
+struct Reading<'a> {
+    scene: &'a Scene,
+    template: Camera,
+    warnings: Vec<String>,
+    unknown: BTreeSet<String>,
+}
+
+impl Reading<'_> {
+    fn note_unknown(&mut self, fields: &Fields, known: &[&str]) {
+        self.unknown.extend(fields.unknown(known));
+    }
+
+    /// A frame's camera in our own format, without its pose.
+    fn own(&mut self, fields: &Fields) -> Result<Camera> {
+        const KNOWN: [&str; 10] = ["name", "camera_to_world", "w", "h", "fl_x", "fl_y", "cx", "cy", "fov", "exclude"];
+        const HARMLESS: [&str; 13] = [
+            "camera_type", "camera_model", "k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2", "crop", "distortion_params",
+            "file_path",
+        ];
+        self.note_unknown(fields, &[KNOWN.as_slice(), &HARMLESS].concat());
+        let (mut camera, _) = self.sized(fields, "w", "h")?;
+        let (fl_x, fl_y, fov) = (fields.number("fl_x")?, fields.number("fl_y")?, fields.number("fov")?);
+        match (fl_x.or(fl_y), fov) {
+            (Some(focal), _) => camera.focal = Vec2::new(fl_x.unwrap_or(focal) as f32, fl_y.unwrap_or(focal) as f32),
+            (None, Some(fov)) => camera.focal = Vec2::splat(focal_of(fov, camera.height, fields)?),
+            (None, None) => {}
+        }
+        if let Some(cx) = fields.number("cx")? {
+            camera.center.x = cx as f32;
+        }
+        if let Some(cy) = fields.number("cy")? {
+            camera.center.y = cy as f32;
+        }
+        Ok(camera)
+    }
+
+    /// A frame's camera as nerfstudio's viewer writes it, without its pose.
+    fn viewer(&mut self, root: &Fields, fields: &Fields) -> Result<Camera> {
+        let (mut camera, _) = self.sized(root, "render_width", "render_height")?;
+        let fov = fields.number("fov")?;
+        let fov = if fov.is_some() { fov } else { root.number("default_fov")? };
+        if let Some(fov) = fov {
+            camera.focal = Vec2::splat(focal_of(fov, camera.height, fields)?);
+            camera.center = size::middle(camera.width, camera.height).as_vec2();
+        }
+        let rendered = f64::from(camera.width) / f64::from(camera.height);
+        if let Some(aspect) = fields.number("aspect")?.filter(|aspect| (aspect / rendered - 1.0).abs() > 0.02) {
+            let (w, h) = (camera.width, camera.height);
+            let warning = format!("expected an aspect of {rendered:.3} as {w}x{h} pixels have, found {aspect:.3}: ignored");
+            // One frame stands for all.
+            if !self.warnings.iter().any(|known| known.ends_with(&warning)) {
+                self.warnings.push(format!("{}: {warning}", fields.what));
+            }
+        }
+        Ok(camera)
+    }
+
+    /// The photographs' camera at the size under two keys, each side by default its own.
+    fn sized(&self, fields: &Fields, width: &str, height: &str) -> Result<(Camera, size::Cropped)> {
+        let side = |key: &str, default: u32| match fields.number(key)? {
+            None => Ok(default),
+            Some(v) if v >= 1.0 && v <= f64::from(MAX_SIDE) && v.fract() == 0.0 => Ok(v as u32),
+            Some(v) => Err(fields.fail(format!("expected {key} of 1 to {MAX_SIDE} whole pixels, found {v}"))),
+        };
+        let (width, height) = (side(width, self.template.width)?, side(height, self.template.height)?);
+        Ok(size::fitted(&self.template, width, height))
+    }
+
+    /// The views that a frame excludes by name.
+    fn excluded(&self, fields: &Fields) -> Result<Vec<usize>> {
+        let mut ids = Vec::new();
+        for value in fields.list("exclude")?.unwrap_or_default() {
+            let of_name = |name: &str| {
+                let views = self.scene.views.iter().enumerate();
+                views.filter(|(_, view)| view.name == name).map(|(id, _)| id).collect::<Vec<_>>()
+            };
+            match value.as_str().map(of_name) {
+                Some(found) if !found.is_empty() => ids.extend(found),
+                _ => return Err(fields.fail(format!("expected exclude to name photographs, found {}", shown(value)))),
+            }
+        }
+        Ok(ids)
+    }
+}
+
+/// Focal length in pixels of a vertical field of view in degrees.
+fn focal_of(fov: f64, height: u32, fields: &Fields) -> Result<f32> {
+    if !(fov > 0.0 && fov < 180.0) {
+        return Err(fields.fail(format!("expected a vertical field of view between 0 and 180 degrees, found {fov}")));
+    }
+    Ok((0.5 * f64::from(height) / (0.5 * fov.to_radians()).tan()) as f32)
 }
 
 /// A name that is safe as a file stem.
-fn checked_name(name: String, what: &str) -> Result<String> {
-    let safe = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if name.is_empty() || name.len() > 100 || name.starts_with('.') || !name.chars().all(safe) {
+fn checked_name(name: &str, fields: &Fields) -> Result<String> {
+    let unsafe_char = |c: char| c.is_control() || r#"/\:*?"<>|"#.contains(c);
+    if name.is_empty() || name.len() > 200 || name.starts_with('.') || name.contains(unsafe_char) {
         let start: String = name.chars().take(40).collect();
-        let problem = format!("expected a name of letters, digits, '_', '-' and '.', found {start:?}");
-        return Err(Error::Camera { what: what.to_owned(), problem });
+        let problem = format!("expected a name that a file can have on any system, found {start:?}");
+        return Err(fields.fail(problem));
     }
-    Ok(name)
+    Ok(name.to_owned())
 }
 
-fn own_camera(frame: &JsonFrame, template: Camera, what: &str) -> Result<Camera> {
-    let mut camera = sized(template, (frame.w, frame.h), what)?;
-    if let Some(fl_x) = frame.fl_x.or(frame.fl_y) {
-        camera.focal = Vec2::new(fl_x as f32, frame.fl_y.unwrap_or(fl_x) as f32);
-    }
-    if let Some(cx) = frame.cx {
-        camera.center.x = cx as f32;
-    }
-    if let Some(cy) = frame.cy {
-        camera.center.y = cy as f32;
-    }
-    posed(camera, &frame.camera_to_world, what)
-}
-
-fn nerfstudio_camera(
-    frame: &NerfstudioFrame,
-    size: (Option<f64>, Option<f64>),
-    template: Camera,
-    what: &str,
-) -> Result<Camera> {
-    let mut camera = sized(template, size, what)?;
-    if let Some(fov) = frame.fov {
-        if !(fov > 0.0 && fov < 180.0) {
-            let problem = format!("expected a vertical field of view between 0 and 180 degrees, found {fov}");
-            return Err(Error::Camera { what: what.to_owned(), problem });
+/// Writes frames in our own format, in the coordinates of the scene's files, so that [`load`] gives them again.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be written.
+pub fn write(path: &Path, scene: &Scene, frames: &[Frame]) -> Result<()> {
+    let file_from_scene = scene.scene_from_file.inverse();
+    let frame = |frame: &Frame| {
+        let Camera { width, height, focal, center, world_from_camera } = frame.camera;
+        let pose: DMat4 = file_from_scene.pose(opengl_pose(world_from_camera));
+        let candidates: HashSet<usize> = source_candidates(scene, frame).into_iter().collect();
+        let excluded: Vec<&String> =
+            scene.views.iter().enumerate().filter(|(id, _)| !candidates.contains(id)).map(|(_, view)| &view.name).collect();
+        let mut all = json!({
+            "name": frame.name, "camera_to_world": pose.transpose().to_cols_array_2d(), "w": width, "h": height,
+            "fl_x": focal.x, "fl_y": focal.y, "cx": center.x, "cy": center.y,
+        });
+        if !excluded.is_empty() {
+            all["exclude"] = json!(excluded);
         }
-        let focal = 0.5 * f64::from(camera.height) / (0.5 * fov.to_radians()).tan();
-        camera.focal = Vec2::splat(focal as f32);
-        camera.center = Vec2::new(camera.width as f32, camera.height as f32) * 0.5;
-    }
-    posed(camera, &frame.camera_to_world, what)
-}
-
-/// The template at another size, each side by default its own.
-fn sized(template: Camera, (width, height): (Option<f64>, Option<f64>), what: &str) -> Result<Camera> {
-    let side = |value: Option<f64>, default: u32| match value {
-        None => Ok(default),
-        Some(v) if v >= 1.0 && v <= f64::from(MAX_SIDE) && v.fract() == 0.0 => Ok(v as u32),
-        Some(v) => Err(Error::Camera {
-            what: what.to_owned(),
-            problem: format!("expected an image side of 1 to {MAX_SIDE} pixels, found {v}"),
-        }),
+        all
     };
-    Ok(template.resized(side(width, template.width)?, side(height, template.height)?))
-}
-
-/// The camera at a pose in OpenGL axes.
-fn posed(mut camera: Camera, matrix: &Matrix, what: &str) -> Result<Camera> {
-    let rows = matrix.rows();
-    if rows[3].iter().zip([0.0, 0.0, 0.0, 1.0]).any(|(found, expected)| (found - expected).abs() > 1e-6) {
-        let problem = format!("expected camera_to_world to end with the row 0 0 0 1, found {:?}", rows[3]);
-        return Err(Error::Camera { what: what.to_owned(), problem });
-    }
-    camera.world_from_camera = flip_axes(DMat4::from_cols_array_2d(&rows).transpose()).as_mat4();
-    camera.validate(what)?;
-    Ok(camera)
+    // One frame a line.
+    let lines: Vec<String> = frames.iter().map(|f| frame(f).to_string()).collect();
+    let text = format!("{{\"frame\": \"file\", \"frames\": [\n{}\n]}}\n", lines.join(",\n"));
+    write::write_bytes(path, text.as_bytes())
 }
 
 #[cfg(test)]

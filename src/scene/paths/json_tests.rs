@@ -11,7 +11,7 @@ fn read(text: &str) -> Result<Vec<Frame>> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("path.json");
     std::fs::write(&path, text).unwrap();
-    load(&path, &testing::scene(&[Vec3::ZERO]))
+    load(&path, &testing::scene(&[Vec3::ZERO]), &Options::default()).map(|(frames, _)| frames)
 }
 
 #[test]
@@ -84,7 +84,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("path.json");
         std::fs::write(&path, &bytes).unwrap();
-        if let Ok(frames) = load(&path, &testing::scene(&[Vec3::ZERO])) {
+        if let Ok(frames) = load(&path, &testing::scene(&[Vec3::ZERO]), &Options::default()).map(|(frames, _)| frames) {
             prop_assert!(frames.iter().all(|f| f.camera.validate("read").is_ok()));
         }
     }

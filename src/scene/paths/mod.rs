@@ -1,11 +1,19 @@
 //! Camera paths: which cameras to render, and which views may be their sources.
 
+mod curve;
+mod fields;
 pub mod interpolate;
 pub mod json;
+pub mod nerfstudio;
 pub mod orbit;
+mod row;
+pub mod size;
 pub mod spiral;
+mod tour;
 
+use crate::capture::{Capture, CaptureKind};
 use crate::{Camera, Error, Result, Scene};
+use glam::Vec2;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -30,13 +38,15 @@ pub struct Frame {
 /// Which path to render.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathKind {
-    /// Spiral around the average camera of a forward-facing scene.
+    /// The one of the others that suits the photographs; see [`plan`].
+    Auto,
+    /// Once around in front of a forward-facing scene.
     Spiral,
     /// The held-out photographs.
     Test,
-    /// Smoothly through the cameras of the photographs.
+    /// Smoothly past the cameras of the photographs.
     Interpolate,
-    /// Circle around the point the cameras look at.
+    /// Around the point the cameras look at, as far as there are photographs.
     Orbit,
     /// Cameras from a JSON file; see [`json`].
     File(PathBuf),
@@ -47,40 +57,93 @@ impl FromStr for PathKind {
 
     fn from_str(text: &str) -> Result<Self> {
         match text {
+            "auto" => Ok(Self::Auto),
             "spiral" => Ok(Self::Spiral),
             "test" => Ok(Self::Test),
             "interpolate" => Ok(Self::Interpolate),
             "orbit" => Ok(Self::Orbit),
             file if file.to_lowercase().ends_with(".json") => Ok(Self::File(file.into())),
             other => Err(Error::Scene(format!(
-                "camera path: expected spiral, test, interpolate, orbit or a .json file, found {other:?}"
+                "camera path: expected auto, spiral, orbit, interpolate, test or a .json file, found {other:?}"
             ))),
         }
     }
 }
 
-/// The frames of a path.
+/// The frames of a path, and how they came about.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The path; of [`PathKind::Auto`] the one that was chosen.
+    pub kind: PathKind,
+    /// Why it was chosen, in words; none if it was asked for.
+    pub reason: Option<String>,
+    /// The cameras.
+    pub frames: Vec<Frame>,
+    /// What was assumed or ignored.
+    pub warnings: Vec<String>,
+}
+
+/// Plans a path.
 ///
 /// `count` is the number of frames, by default [`DEFAULT_FRAMES`]; the test path and files have a length of their own,
-/// of which at most the first `count` are taken. `turns` is the number of turns of a spiral.
+/// of which at most the first `count` are taken. [`PathKind::Auto`] is a spiral for photographs that all face one way, an
+/// orbit for those around a place, and a walk past the cameras for all others. `options` are for path files.
 ///
 /// # Errors
 /// [`Error::Scene`] if the scene does not suit the path or the count is not 1 to [`MAX_FRAMES`]; as [`json::load`] for
 /// a file.
-pub fn frames(scene: &Scene, kind: &PathKind, count: Option<usize>, turns: f64) -> Result<Vec<Frame>> {
+pub fn plan(scene: &Scene, kind: &PathKind, count: Option<usize>, options: &json::Options) -> Result<Plan> {
     let num_frames = count.unwrap_or(DEFAULT_FRAMES);
     if num_frames == 0 || num_frames > MAX_FRAMES {
         return Err(Error::Scene(format!("expected 1 to {MAX_FRAMES} frames, found {num_frames}")));
     }
-    let mut frames = match kind {
-        PathKind::Spiral => spiral::frames(scene, num_frames, turns)?,
+    let capture = || {
+        Capture::of(scene).ok_or_else(|| Error::Scene(format!("{}: expected views, found none", scene.name)))
+    };
+    let (kind, reason) = match kind {
+        PathKind::Auto => choose(scene, &capture()?),
+        other => (other.clone(), None),
+    };
+    let mut warnings = Vec::new();
+    let mut frames = match &kind {
+        PathKind::Auto => unreachable!("a path was chosen"),
+        PathKind::Spiral => spiral::frames(scene, &capture()?, num_frames)?,
         PathKind::Test => test_frames(scene)?,
-        PathKind::Interpolate => interpolate::frames(scene, num_frames)?,
-        PathKind::Orbit => orbit::frames(scene, num_frames)?,
-        PathKind::File(path) => json::load(path, scene)?,
+        PathKind::Interpolate => interpolate::frames(scene, &capture()?, num_frames)?,
+        PathKind::Orbit => orbit::frames(scene, &capture()?, num_frames)?,
+        PathKind::File(path) => {
+            let (frames, found) = json::load(path, scene, options)?;
+            warnings = found;
+            frames
+        }
     };
     frames.truncate(count.unwrap_or(usize::MAX));
-    Ok(frames)
+    Ok(Plan { kind, reason, frames, warnings })
+}
+
+/// The frames of a path, as [`plan`].
+///
+/// # Errors
+/// As [`plan`].
+pub fn frames(scene: &Scene, kind: &PathKind, count: Option<usize>) -> Result<Vec<Frame>> {
+    Ok(plan(scene, kind, count, &json::Options::default())?.frames)
+}
+
+/// The path that suits a capture, and why.
+fn choose(scene: &Scene, capture: &Capture) -> (PathKind, Option<String>) {
+    let walk = |why: &str| (PathKind::Interpolate, format!("a walk past the cameras: the photographs {why}"));
+    let (kind, reason) = match capture.kind {
+        CaptureKind::Forward => {
+            (PathKind::Spiral, "a spiral: the photographs are taken from close by and face the same way".to_owned())
+        }
+        CaptureKind::Around => match orbit::Orbit::of(scene, capture) {
+            Ok(orbit) => (PathKind::Orbit, orbit.words()),
+            Err(_) => walk("look to several sides"),
+        },
+        CaptureKind::Inside => walk("look out to all sides"),
+        CaptureKind::Walk => walk("go along a way"),
+    };
+    (kind, Some(reason))
 }
 
 /// The held-out views under the names of their photographs.
@@ -105,16 +168,30 @@ pub fn source_candidates(scene: &Scene, frame: &Frame) -> Vec<usize> {
     }
 }
 
+/// Name of the frame of a number.
+fn frame_name(i: usize) -> String {
+    format!("frame_{i:04}")
+}
+
 /// Frames named by their number.
 fn numbered(cameras: impl IntoIterator<Item = Camera>) -> Vec<Frame> {
-    let frame = |(i, camera)| Frame { name: format!("frame_{i:04}"), camera, truth: None, excluded: Vec::new() };
+    let frame = |(i, camera)| Frame { name: frame_name(i), camera, truth: None, excluded: Vec::new() };
     cameras.into_iter().enumerate().map(frame).collect()
 }
 
-/// The first view's camera, whose intrinsics new cameras get.
+/// A camera with the size of the views and the middle of their intrinsics, which new cameras get.
 fn template(scene: &Scene) -> Result<Camera> {
-    let first = scene.views.first();
-    first.map(|view| view.camera).ok_or_else(|| Error::Scene(format!("{}: expected views, found none", scene.name)))
+    let Some(first) = scene.views.first() else {
+        return Err(Error::Scene(format!("{}: expected views, found none", scene.name)));
+    };
+    let middle = |value: fn(&Camera) -> f32| {
+        let mut all: Vec<f32> = scene.views.iter().map(|view| value(&view.camera)).collect();
+        all.sort_by(f32::total_cmp);
+        all[all.len() / 2]
+    };
+    let focal = Vec2::new(middle(|c| c.focal.x), middle(|c| c.focal.y));
+    let center = Vec2::new(middle(|c| c.center.x), middle(|c| c.center.y));
+    Ok(Camera { focal, center, ..first.camera })
 }
 
 #[cfg(test)]
@@ -130,13 +207,13 @@ mod tests {
     #[test]
     fn test_path_has_the_held_out_views_and_other_sources() {
         let scene = line(17);
-        let path = frames(&scene, &PathKind::Test, None, 2.0).unwrap();
+        let path = frames(&scene, &PathKind::Test, None).unwrap();
         assert_eq!(path.iter().map(|f| f.truth.unwrap()).collect::<Vec<_>>(), [0, 8, 16]);
         assert_eq!(path[1].name, "image008");
         let sources = source_candidates(&scene, &path[1]);
         assert_eq!(sources, scene.source_ids);
         assert!(!sources.contains(&0) && !sources.contains(&8));
-        assert_eq!(frames(&scene, &PathKind::Test, Some(2), 2.0).unwrap().len(), 2);
+        assert_eq!(frames(&scene, &PathKind::Test, Some(2)).unwrap().len(), 2);
     }
 
     #[test]
@@ -153,17 +230,21 @@ mod tests {
     fn counts_and_names_are_checked() {
         let scene = line(3);
         for count in [0, MAX_FRAMES + 1, usize::MAX] {
-            assert!(frames(&scene, &PathKind::Interpolate, Some(count), 2.0).is_err());
+            assert!(frames(&scene, &PathKind::Interpolate, Some(count)).is_err());
         }
         assert_eq!("a/b.JSON".parse::<PathKind>().unwrap(), PathKind::File("a/b.JSON".into()));
         assert_eq!("orbit".parse::<PathKind>().unwrap(), PathKind::Orbit);
         assert!("circle".parse::<PathKind>().unwrap_err().to_string().contains("circle"));
         let mut empty = line(1);
         empty.held_out.clear();
-        assert!(frames(&empty, &PathKind::Test, None, 2.0).is_err());
+        assert!(frames(&empty, &PathKind::Test, None).is_err());
         empty.views.clear();
-        for kind in [PathKind::Spiral, PathKind::Interpolate, PathKind::Orbit] {
-            assert!(frames(&empty, &kind, None, 2.0).is_err(), "{kind:?}");
+        for kind in [PathKind::Auto, PathKind::Spiral, PathKind::Interpolate, PathKind::Orbit] {
+            assert!(frames(&empty, &kind, None).is_err(), "{kind:?}");
         }
     }
 }
+
+#[cfg(test)]
+#[path = "real_tests.rs"]
+mod real_tests;

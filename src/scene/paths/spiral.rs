@@ -1,99 +1,110 @@
-//! Spiral around the average camera of a forward-facing scene.
+//! Once around in front of a scene whose photographs all face one way.
 
-use super::Frame;
-use crate::pose::{Mean, flip_axes, look_along, opengl_pose};
-use crate::{Error, Format, Result, Scene};
-use glam::{DMat4, DVec3, DVec4};
+use super::{Frame, curve};
+use crate::capture::{Capture, CaptureKind, center};
+use crate::pose::{flip_axes, look_along};
+use crate::{Camera, Error, Result, Scene};
+use glam::{DMat2, DVec2, DVec3};
+use std::f64::consts::TAU;
 
-/// Turns of the usual spiral.
-pub const DEFAULT_TURNS: f64 = 2.0;
+/// Points of the curve from which frames are taken.
+const POINTS: usize = 720;
+/// Largest extent of the curve in standard deviations of the cameras; 1.7 would be the edge of evenly spread ones.
+const EXTENT: f64 = 1.4;
+/// Least extent of the curve in near bounds, for captures from one place: a few pixels of parallax.
+const LEAST: f64 = 0.03;
+/// Part of the cameras that may stand farther out on each side than the region which frames keep to.
+const OUTER: f64 = 0.05;
 
-/// `count` frames over `turns` turns; the last frame stops short of the first one's place, so that it can be looped.
+/// `count` frames once around an ellipse that follows the spread of the cameras and stays among them; the last frame
+/// stops short of the first one's place, so that the frames can be looped.
 ///
-/// The extent along each axis of the average camera is the 90th percentile of the cameras' distances from it, and all
-/// frames look at one point at a depth between the near and far bounds. The view nearest the average camera is
-/// excluded from the sources.
+/// All frames look at one point, at the depth of the usual LLFF spiral: `1 / (0.25 / close + 0.75 / far)` with `close` at
+/// 0.9 near bounds and `far` at 5 far bounds.
 ///
 /// # Errors
-/// [`Error::Scene`] if the scene is not forward-facing or has no usable average camera, or `turns` is not finite.
-pub fn frames(scene: &Scene, count: usize, turns: f64) -> Result<Vec<Frame>> {
-    let fail = |problem: &str| Error::Scene(format!("{}: {problem}", scene.name));
-    if scene.format != Format::Llff {
-        return Err(fail("a spiral needs a forward-facing scene; expected orbit, test or interpolate for this one"));
-    }
-    if !turns.is_finite() {
-        return Err(fail("expected a finite number of turns"));
+/// [`Error::Scene`] if the cameras do not all face the same way.
+pub fn frames(scene: &Scene, capture: &Capture, count: usize) -> Result<Vec<Frame>> {
+    if capture.kind != CaptureKind::Forward {
+        let found = match capture.kind {
+            CaptureKind::Around => "these look at one place from several sides; expected orbit, interpolate or auto",
+            _ => "these look to several sides or go along a way; expected interpolate or auto",
+        };
+        return Err(Error::Scene(format!(
+            "{}: a spiral needs forward-facing photographs, taken from close by and all facing the same way: {found}",
+            scene.name
+        )));
     }
     let template = super::template(scene)?;
-    let poses: Vec<DMat4> = scene.views.iter().map(|v| opengl_pose(v.camera.world_from_camera)).collect();
-    let mean = Mean::of(&poses);
-    let average = mean.pose().ok_or_else(|| fail("a spiral needs cameras that look roughly the same way"))?;
-    let radii = DVec3::from_array([0, 1, 2].map(|axis| percentile_90(poses.iter().map(|p| p.w_axis[axis].abs()))));
-    let (close, far) = (0.9 * f64::from(scene.near), 5.0 * f64::from(scene.far));
-    let focus_depth = 1.0 / (0.25 / close + 0.75 / far);
-    let focus = average.transform_point3(DVec3::new(0.0, 0.0, -focus_depth));
-
-    let mut cameras = Vec::with_capacity(count);
-    for i in 0..count {
-        let angle = std::f64::consts::TAU * turns * i as f64 / count as f64;
-        let offset = DVec4::new(angle.cos(), -angle.sin(), -(0.5 * angle).sin(), 1.0) * radii.extend(1.0);
-        let center = (average * offset).truncate();
-        let pose = look_along(center - focus, mean.up, center)
-            .ok_or_else(|| fail("a spiral frame would look along the up axis"))?;
-        let mut camera = template;
-        camera.world_from_camera = flip_axes(pose).as_mat4();
-        cameras.push(camera);
-    }
-    let distance = |i: &usize| poses[*i].w_axis.truncate().distance_squared(mean.center);
-    let central = (0..poses.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)));
-    let mut frames = super::numbered(cameras);
-    frames.iter_mut().for_each(|f| f.excluded = central.into_iter().collect());
-    Ok(frames)
+    let focus = focus(scene, capture);
+    let up = capture.up_for(capture.back);
+    let look = |point: DVec3| {
+        // The focus is far in front of the curve, and the curve's up is not along the viewing direction.
+        let pose = look_along(point - focus, up, point).unwrap_or(capture.poses[0]);
+        Camera { world_from_camera: flip_axes(pose).as_mat4(), ..template }
+    };
+    let points = curve::closed(&ellipse(scene, capture, up), count);
+    Ok(super::numbered(points.into_iter().map(look)))
 }
 
-/// 90th percentile with linear interpolation between neighbours; 0 for no values.
-fn percentile_90(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
-    let at = 0.9 * last as f64;
-    let below = at.floor() as usize;
-    let above = (below + 1).min(last);
-    sorted[below] + (sorted[above] - sorted[below]) * (at - below as f64)
+/// The point that all frames look at.
+pub(crate) fn focus(scene: &Scene, capture: &Capture) -> DVec3 {
+    let (close, far) = (0.9 * f64::from(scene.near), 5.0 * f64::from(scene.far));
+    capture.center - capture.back / (0.25 / close + 0.75 / far)
+}
+
+/// The closed curve of camera centres: across the mean viewing direction the symmetric root of the cameras' covariance
+/// times a circle, along it the plane that fits them best.
+fn ellipse(scene: &Scene, capture: &Capture, up: DVec3) -> Vec<DVec3> {
+    let back = capture.back;
+    let right = up.cross(back).normalize();
+    let above = back.cross(right);
+    let count = capture.poses.len() as f64;
+    let offsets: Vec<DVec3> = capture.poses.iter().map(|pose| center(pose) - capture.center).collect();
+    let flat: Vec<DVec2> = offsets.iter().map(|o| DVec2::new(o.dot(right), o.dot(above))).collect();
+    let covariance = flat.iter().map(|p| DMat2::from_cols(*p * p.x, *p * p.y)).fold(DMat2::ZERO, |a, b| a + b);
+    let covariance = covariance * (1.0 / count);
+    let trace = covariance.x_axis.x + covariance.y_axis.y;
+    let least = LEAST * f64::from(scene.near);
+    let root = square_root(covariance);
+
+    // The ridge keeps the plane level in directions that the cameras say nothing about.
+    let ridge = DMat2::IDENTITY * (1e-3 * trace + f64::MIN_POSITIVE);
+    let slope = flat.iter().zip(&offsets).map(|(p, o)| *p * o.dot(back)).sum::<DVec2>() / count;
+    let slope = if trace > 0.0 { (covariance + ridge).inverse() * slope } else { DVec2::ZERO };
+
+    let scale = EXTENT.min(largest(root, &flat));
+    let point = |i: usize| {
+        let turn = TAU * i as f64 / POINTS as f64;
+        let circle = DVec2::new(turn.cos(), -turn.sin());
+        let p = root * circle * scale + circle * least;
+        capture.center + right * p.x + above * p.y + back * p.dot(slope)
+    };
+    (0..POINTS).map(point).collect()
+}
+
+/// The symmetric root of a symmetric matrix that is not negative.
+fn square_root(matrix: DMat2) -> DMat2 {
+    let det = matrix.determinant().max(0.0).sqrt();
+    let scale = (matrix.x_axis.x + matrix.y_axis.y + 2.0 * det).sqrt();
+    if scale > 0.0 { (matrix + DMat2::IDENTITY * det) * (1.0 / scale) } else { DMat2::ZERO }
+}
+
+/// How many times the ellipse `root · circle` fits between the cameras: in no direction it reaches out as far as the
+/// outermost of them, of which a small part does not count.
+fn largest(root: DMat2, flat: &[DVec2]) -> f64 {
+    let directions = (0..64).map(|i| DVec2::from_angle(TAU * f64::from(i) / 64.0));
+    let ratio = |direction: DVec2| {
+        let mut reach: Vec<f64> = flat.iter().map(|p| p.dot(direction)).collect();
+        reach.sort_by(f64::total_cmp);
+        let outer = reach[((reach.len() - 1) as f64 * (1.0 - OUTER)).round() as usize];
+        let own = (root * direction).length();
+        // An ellipse that is flat in this direction reaches nowhere.
+        if own > 1e-6 * root.x_axis.length().max(root.y_axis.length()) { outer.max(0.0) / own } else { f64::INFINITY }
+    };
+    directions.map(ratio).fold(f64::INFINITY, f64::min)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing;
-    use glam::Vec3;
-
-    #[test]
-    fn percentile_interpolates() {
-        assert_eq!(percentile_90([3.0].into_iter()), 3.0);
-        assert!((percentile_90((0..=4).rev().map(f64::from)) - 3.6).abs() < 1e-12);
-        assert_eq!(percentile_90(std::iter::empty()), 0.0);
-    }
-
-    #[test]
-    fn any_number_of_frames_looks_at_the_focus() {
-        let scene = testing::scene(&[Vec3::X, -Vec3::X, Vec3::Y, -Vec3::Y, Vec3::ZERO]);
-        for count in [1, 7, 31] {
-            let path = frames(&scene, count, 1.5).unwrap();
-            assert_eq!(path.len(), count);
-            for frame in &path {
-                frame.camera.validate(&frame.name).unwrap();
-                assert_eq!(frame.excluded, [4]);
-                assert!(frame.camera.forward().z > 0.8, "{:?}", frame.camera);
-            }
-        }
-        assert!(frames(&scene, 3, f64::NAN).is_err());
-    }
-
-    #[test]
-    fn object_scenes_are_pointed_to_other_paths() {
-        let mut scene = testing::scene(&[Vec3::X, Vec3::Y]);
-        scene.format = Format::Blender;
-        assert!(frames(&scene, 3, 2.0).unwrap_err().to_string().contains("orbit"));
-    }
-}
+#[path = "spiral_tests.rs"]
+mod tests;

@@ -67,7 +67,9 @@ pub fn write_llff(
     let Some(name) = dir.file_name() else {
         return Err(Error::Scene(format!("{}: expected a folder name to write to", dir.display())));
     };
-    let building = dir.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let prefix = format!(".{}.", name.to_string_lossy());
+    remove_leftovers(dir, &prefix);
+    let building = dir.with_file_name(format!("{prefix}{}", std::process::id()));
     let written = write_all(&building, world, cameras, options, progress).and_then(|()| {
         // An empty folder may be there already; renaming onto it is not portable.
         let _ = fs::remove_dir(dir);
@@ -77,6 +79,21 @@ pub fn write_llff(
         let _ = fs::remove_dir_all(&building);
     }
     written
+}
+
+/// Removes the folders of killed processes that were to become `dir`: `prefix` and the number of a process beside it. One
+/// of our own number is another process's, too.
+fn remove_leftovers(dir: &Path, prefix: &str) {
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(prefix)?.parse::<u32>().ok());
+        let gone = |process| process == std::process::id() || !Path::new(&format!("/proc/{process}")).exists();
+        // Without a list of processes all would seem to be gone.
+        if process.is_some_and(gone) && Path::new("/proc/self").exists() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {

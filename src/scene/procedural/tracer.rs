@@ -6,6 +6,8 @@ use super::texture::Spot;
 use super::{Enclosure, Light, Material, World};
 use crate::{Camera, Image};
 use glam::{Vec2, Vec3};
+use std::sync::Mutex;
+use std::thread::Builder;
 
 /// A surface seen by a ray.
 struct Hit {
@@ -42,25 +44,27 @@ pub fn render_with_threads(
     if width * height == 0 {
         return (image, depth);
     }
-    // Rows are dealt out in turn: the cost differs between the top and the bottom of a picture.
-    let mut rows: Vec<_> = image.data.chunks_mut(width * 3).zip(depth.chunks_mut(width)).enumerate().collect();
-    let mut shares: Vec<Vec<_>> = (0..threads.clamp(1, height)).map(|_| Vec::new()).collect();
-    let count = shares.len();
-    while let Some(row) = rows.pop() {
-        shares[row.0 % count].push(row);
-    }
-    std::thread::scope(|scope| {
-        for share in shares {
-            scope.spawn(move || {
-                for (y, (colours, depths)) in share {
-                    for x in 0..width {
-                        let (colour, z) = pixel(world, camera, x, y, samples_per_pixel.max(1));
-                        colours[x * 3..x * 3 + 3].copy_from_slice(&colour.to_array());
-                        depths[x] = z;
-                    }
-                }
-            });
+    // Rows are taken one at a time: the cost differs between the top and the bottom of a picture.
+    let rows = Mutex::new(image.data.chunks_mut(width * 3).zip(depth.chunks_mut(width)).enumerate());
+    let worker = || {
+        loop {
+            let row = rows.lock().expect("no worker panics while it holds the rows").next();
+            let Some((y, (colours, depths))) = row else { break };
+            for x in 0..width {
+                let (colour, z) = pixel(world, camera, x, y, samples_per_pixel.max(1));
+                colours[x * 3..x * 3 + 3].copy_from_slice(&colour.to_array());
+                depths[x] = z;
+            }
         }
+    };
+    std::thread::scope(|scope| {
+        // The calling thread is one of them; where the system starts no more, those that run do the work.
+        for _ in 1..threads.clamp(1, height) {
+            if Builder::new().spawn_scoped(scope, worker).is_err() {
+                break;
+            }
+        }
+        worker();
     });
     (image, depth)
 }

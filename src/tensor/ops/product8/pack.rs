@@ -79,19 +79,21 @@ impl Packed8 {
                 let p = exponent(value).ok_or(NotPowers { row, column, value, exponents: None })?;
                 (least, most) = (least.min(p), most.max(p));
             }
+            if least > most {
+                continue;
+            }
+            // The column must fit before a weight is shifted, or the shift could be as wide as the integer.
+            let lowest = most - EXPONENTS + 1;
+            let below = |(_, value): &(usize, f32)| exponent(*value).is_some_and(|p| p < lowest);
+            if let Some((row, value)) = powers().find(below) {
+                return Err(NotPowers { row, column, value, exponents: Some((lowest, most)) });
+            }
             for (row, value) in powers() {
-                let p = exponent(value).unwrap_or(most);
-                let lowest = most - EXPONENTS + 1;
-                if p < lowest {
-                    return Err(NotPowers { row, column, value, exponents: Some((lowest, most)) });
-                }
                 // Counted from the least exponent, integers are as small as they can be.
-                let integer = 1 << (p - least);
+                let integer = 1 << (exponent(value).unwrap_or(most) - least);
                 integers[row * outputs + column] = if value < 0.0 { -integer } else { integer };
             }
-            if least <= most {
-                scale[column] = f64::from(least).exp2() as f32;
-            }
+            scale[column] = f64::from(least).exp2() as f32;
         }
         Ok(Self::new(&integers, &scale, bias, inputs, outputs, true))
     }

@@ -321,6 +321,17 @@ proptest! {
         }
     }
 
+    /// Columns that span more powers than a code holds are refused, whichever of their weights comes first.
+    #[test]
+    fn wide_columns_are_refused(inputs in 2usize..40, outputs in 1usize..9, span in 8u32..15, last: bool, seed: u64) {
+        let mut weight = Noise(seed).powers(inputs, outputs, 1);
+        let (low, high) = if last { (inputs - 1, 0) } else { (0, inputs - 1) };
+        weight[high * outputs] = 1.0;
+        weight[low * outputs] = -(1.0 - f32::from(span as u8)).exp2();
+        let error = Packed8::shift(&weight, None, inputs, outputs).unwrap_err();
+        prop_assert_eq!(error.column, 0);
+    }
+
     #[test]
     fn packs_powers_exactly(inputs in 1usize..40, outputs in 1usize..40, span in 1u32..8, seed: u64) {
         let weight = Noise(seed).powers(inputs, outputs, span);

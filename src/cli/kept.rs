@@ -1,0 +1,133 @@
+//! The options that shape what a folder holds, kept in it: the same command goes on, another one says what differs.
+
+use super::made::{difference, listed};
+use anyhow::{Context, bail};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+
+/// Name of the file.
+pub const FILE: &str = "options.json";
+
+/// Longest file that is read: several times that of the longest command.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// The options that `folder` keeps, if it keeps any.
+///
+/// # Errors
+/// If there is a file that cannot be read or is none of these.
+pub fn read<T: DeserializeOwned>(folder: &Path) -> anyhow::Result<Option<T>> {
+    let path = folder.join(FILE);
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let bytes = scene::file::read_limited(&path, MOST_BYTES)?;
+    let problem = || format!("{}: expected the options that made this folder", path.display());
+    serde_json::from_slice(&bytes).map(Some).with_context(problem)
+}
+
+/// Writes the options that shape `folder`.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write(folder: &Path, options: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_vec_pretty(options)?;
+    text.push(b'\n');
+    Ok(scene::write::write_bytes(&folder.join(FILE), &text)?)
+}
+
+/// Checks that the options in `given` are those of `kept`; what is not given contradicts nothing.
+///
+/// # Errors
+/// One line for each option that differs, with both values.
+pub fn expect_same(folder: &Path, kept: &impl Serialize, given: &impl Serialize) -> anyhow::Result<()> {
+    let object = |options: Value| match options {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    };
+    let [kept, given] = [serde_json::to_value(kept)?, serde_json::to_value(given)?].map(object);
+    let word = |value: &Value| match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(Value::to_string).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    };
+    let differences: Vec<String> = given
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .filter_map(|(name, value)| {
+            let before = kept.get(name).unwrap_or(&Value::Null);
+            let option = format!("--{}", name.replace('_', "-"));
+            (value != before).then(|| difference(&option, word(before), word(value)))
+        })
+        .collect();
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let folder = folder.display();
+    bail!("{folder}: expected the options that this folder was made with, found others:{}", listed(&differences))
+}
+
+/// Those of `paths` that are not there: what a command makes, and can [`take_back`] if it fails before it has got anywhere.
+pub fn absent<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Vec<PathBuf> {
+    let absent = |path: &&Path| !path.as_os_str().is_empty() && path.symlink_metadata().is_err();
+    paths.into_iter().filter(absent).map(Path::to_owned).collect()
+}
+
+/// Removes files and folders, in this order; folders that hold anything stay.
+pub fn take_back(paths: &[PathBuf]) {
+    for path in paths {
+        let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+    struct Options {
+        seed: Option<u64>,
+        depth_weight: Option<f32>,
+        views: Option<Vec<u32>>,
+    }
+
+    #[test]
+    fn only_what_was_not_there_is_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("a/b");
+        let folders = absent(out.ancestors());
+        assert_eq!(folders, [out.clone(), dir.path().join("a")]);
+        std::fs::create_dir_all(&out).unwrap();
+        std::fs::write(out.join("mine"), "x").unwrap();
+        let files = absent([out.join("mine"), out.join("new")].iter().map(PathBuf::as_path));
+        std::fs::write(out.join("new"), "x").unwrap();
+        take_back(&files);
+        take_back(&folders);
+        assert!(out.join("mine").exists() && !out.join("new").exists());
+        std::fs::remove_file(out.join("mine")).unwrap();
+        take_back(&folders);
+        assert!(!dir.path().join("a").exists() && dir.path().exists());
+    }
+
+    #[test]
+    fn options_are_kept_and_contradictions_named() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(read::<Options>(dir.path()).unwrap(), None);
+        let kept = Options { seed: Some(7), depth_weight: Some(0.1), views: Some(vec![1, 3]) };
+        write(dir.path(), &kept).unwrap();
+        assert_eq!(read(dir.path()).unwrap(), Some(Options { ..kept }));
+        let kept = read::<Options>(dir.path()).unwrap().unwrap();
+        for same in [Options::default(), Options { depth_weight: Some(0.1), ..Options::default() }] {
+            expect_same(dir.path(), &kept, &same).unwrap();
+        }
+        let other = Options { seed: Some(8), depth_weight: Some(0.1), views: Some(vec![1, 4]) };
+        let message = expect_same(dir.path(), &kept, &other).unwrap_err().to_string();
+        assert!(message.contains("--seed: expected 7, found 8"), "{message}");
+        assert!(message.contains("--views: expected 1 3, found 1 4") && !message.contains("depth"), "{message}");
+        std::fs::write(dir.path().join(FILE), "{\"seed\": -1}").unwrap();
+        assert!(format!("{:#}", read::<Options>(dir.path()).unwrap_err()).contains(FILE));
+    }
+}

@@ -1,0 +1,57 @@
+//! Numbers on the command line: in range, or an error that says what was expected.
+
+use std::ops::RangeInclusive;
+
+fn number(text: &str, range: RangeInclusive<f64>, expected: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("expected {expected}, found {text:?}"))
+}
+
+/// A weight of a part of the loss.
+///
+/// # Errors
+/// What was expected, if it is anything else.
+pub fn parse_weight(text: &str) -> Result<f32, String> {
+    number(text, 0.0..=1000.0, "a number from 0 to 1000").map(|number| number as f32)
+}
+
+/// A learning rate.
+///
+/// # Errors
+/// What was expected, if it is anything else.
+pub fn parse_rate(text: &str) -> Result<f32, String> {
+    number(text, 1e-12..=1.0, "a number above 0 and up to 1, such as 0.001").map(|number| number as f32)
+}
+
+/// A part of a whole.
+///
+/// # Errors
+/// What was expected, if it is anything else.
+pub fn parse_share(text: &str) -> Result<f32, String> {
+    number(text, 0.0..=1.0, "a number from 0 to 1").map(|number| number as f32)
+}
+
+/// A time in minutes.
+///
+/// # Errors
+/// What was expected, if it is anything else.
+pub fn parse_minutes(text: &str) -> Result<f64, String> {
+    number(text, 0.0..=1e6, "a number of minutes from 0 to 1000000")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_finite_numbers_in_range_are_taken() {
+        assert_eq!((parse_weight("0.5"), parse_weight("0")), (Ok(0.5), Ok(0.0)));
+        assert_eq!((parse_rate("1e-3"), parse_minutes("0.5")), (Ok(0.001), Ok(0.5)));
+        for wrong in ["nan", "inf", "-1", "1e9", "1e999", "", "x"] {
+            assert!(parse_weight(wrong).unwrap_err().contains("0 to 1000"), "{wrong}");
+            assert!(parse_rate(wrong).is_err() && (wrong == "1e9" || parse_minutes(wrong).is_err()), "{wrong}");
+        }
+        assert!(parse_share("1.01").is_err() && parse_share("0.5") == Ok(0.5));
+        assert!(parse_rate("0").is_err() && parse_minutes("1e9").is_err());
+    }
+}

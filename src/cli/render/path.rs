@@ -1,0 +1,201 @@
+//! The camera path of a run: planned, said, checked against what the photographs see, and written beside the frames.
+
+use super::{Args, record};
+use crate::cli::output;
+use anyhow::{Context, bail};
+use gnt::renderer::Rendered;
+use scene::coverage::{self, Coverage, Probe};
+use scene::paths::{self, Frame, PathKind, json, size};
+use scene::{Camera, Image, Scene};
+use std::path::Path;
+
+/// The name of the path's file beside the frames.
+pub const FILE: &str = "path.json";
+/// Part of a frame that two sources must see; below it a frame is named in a warning.
+const POOR: f32 = 0.8;
+/// Frames named in that warning.
+const NAMED: usize = 3;
+
+/// The coordinates of a path file's poses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PathFrame {
+    /// Those of the scene's files
+    File,
+    /// Those of the loaded scene, as depths are
+    Scene,
+}
+
+/// The path at the size that is asked for, each frame with at least one source view. What was chosen is said.
+///
+/// # Errors
+/// If the path does not suit the scene, its file cannot be used, or a frame has no source.
+pub fn plan(args: &Args, scene: &Scene, warnings: &mut Vec<String>) -> anyhow::Result<(PathKind, Vec<Frame>)> {
+    let count = args.frames.map(|n| n as usize);
+    let frame = args.path_frame.map(|frame| match frame {
+        PathFrame::File => json::PathFrame::File,
+        PathFrame::Scene => json::PathFrame::Scene,
+    });
+    let options = json::Options { frame, dataparser: args.dataparser.clone() };
+    let mut plan = paths::plan(scene, &args.path, count, &options)?;
+    if let Some(reason) = &plan.reason {
+        output::say_once(&format!("path: {reason}"));
+    }
+    warnings.append(&mut plan.warnings);
+    if let Some((width, height)) = args.size {
+        resize(&mut plan.frames, scene, (width, height));
+    }
+    for frame in &plan.frames {
+        let candidates = paths::source_candidates(scene, frame);
+        scene::nearest_sources(scene, &frame.camera, &candidates, 1)
+            .with_context(|| format!("frame {} cannot be rendered", frame.name))?;
+    }
+    if plan.frames.iter().any(|frame| frame.truth.is_some() && super::photograph(scene, frame).is_none()) {
+        warnings.push("--size differs from that of the photographs: PSNR and SSIM are left out".into());
+    }
+    Ok((plan.kind, plan.frames))
+}
+
+/// Gives all frames a size and says what became of the field of view.
+fn resize(frames: &mut [Frame], scene: &Scene, (width, height): (u32, u32)) {
+    let mut worst = size::Cropped::default();
+    let old = frames.first().map_or((0, 0), |frame| (frame.camera.width, frame.camera.height));
+    for frame in frames {
+        let (camera, cropped) = size::fitted(&frame.camera, width, height);
+        frame.camera = camera;
+        worst = if cropped.width + cropped.height > worst.width + worst.height { cropped } else { worst };
+    }
+    let what = if old == scene.size() { "photographs" } else { "frames" };
+    output::note(format_args!("--size {width}x{height} of {}x{} {what}: {}", old.0, old.1, worst.words()));
+}
+
+/// How much of each frame its sources see; frames of which they see little are told in one warning.
+///
+/// # Errors
+/// If a frame has no source.
+pub fn coverage(
+    scene: &Scene,
+    frames: &[Frame],
+    views: usize,
+    depth_range: [f32; 2],
+    warnings: &mut Vec<String>,
+) -> anyhow::Result<Vec<Coverage>> {
+    let mut all = Vec::with_capacity(frames.len());
+    let mut poor = Vec::new();
+    for frame in frames {
+        let candidates = paths::source_candidates(scene, frame);
+        let sources = scene::nearest_sources(scene, &frame.camera, &candidates, views)?;
+        let cameras = sources.iter().map(|id| &scene.views[*id].camera);
+        let coverage = Probe::new(&frame.camera, depth_range).coverage(cameras);
+        let share = if sources.len() == 1 { coverage.one } else { coverage.two };
+        if share < POOR {
+            poor.push((share, &frame.name));
+        }
+        all.push(coverage);
+    }
+    if !poor.is_empty() {
+        poor.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let named = |(share, name): &(f32, &String)| format!("{name} ({:.0} %)", 100.0 * share);
+        let names: Vec<String> = poor.iter().take(NAMED).map(named).collect();
+        warnings.push(format!(
+            "poor coverage in {} of {} frames: less than {:.0} % of their pixels are seen by two photographs, worst in {}",
+            poor.len(),
+            frames.len(),
+            100.0 * POOR,
+            names.join(", ")
+        ));
+    }
+    Ok(all)
+}
+
+/// What becomes of pixels that no source sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Fade {
+    background: [f32; 3],
+}
+
+impl Fade {
+    /// To the photographs' background if the first one's border has a single colour, as those of objects on white have;
+    /// else to black, which is the same in all frames and plainly nothing.
+    ///
+    /// # Errors
+    /// If the first photograph cannot be read.
+    pub fn of(scene: &Scene) -> anyhow::Result<Self> {
+        let image = scene.views.first().map(scene::View::load_image).transpose()?;
+        Ok(Self { background: image.and_then(|image| border(&image)).unwrap_or_default() })
+    }
+
+    /// Fades the pixels of a frame that no source sees at their depth.
+    pub fn apply(self, rendered: &mut Rendered, scene: &Scene, frame: &Frame, stride: u32) {
+        let sources: Vec<Camera> = rendered.sources.iter().map(|id| scene.views[*id].camera).collect();
+        let weights = coverage::weights(&frame.camera, &rendered.depth, stride, &sources);
+        for (pixel, weight) in rendered.image.data.as_chunks_mut::<3>().0.iter_mut().zip(weights) {
+            for (value, background) in pixel.iter_mut().zip(self.background) {
+                *value = background + (*value - background) * weight;
+            }
+        }
+    }
+}
+
+/// The colour of an image's border, if it is the same nearly everywhere.
+fn border(image: &Image) -> Option<[f32; 3]> {
+    let (width, height) = (image.width, image.height);
+    let sides =
+        (0..width).flat_map(|x| [(x, 0), (x, height - 1)]).chain((0..height).flat_map(|y| [(0, y), (width - 1, y)]));
+    let pixels: Vec<[f32; 3]> = sides.map(|(x, y)| image.pixel(x, y)).collect();
+    let middle = [0, 1, 2].map(|i| {
+        let mut values: Vec<f32> = pixels.iter().map(|pixel| pixel[i]).collect();
+        values.sort_by(f32::total_cmp);
+        values[values.len() / 2]
+    });
+    let same = |pixel: &&[f32; 3]| pixel.iter().zip(middle).all(|(a, b)| (a - b).abs() < 0.05);
+    (pixels.iter().filter(same).count() * 10 > pixels.len() * 9).then_some(middle)
+}
+
+/// Checks that the path may be written beside the frames: no file that this program did not write has its name.
+///
+/// # Errors
+/// If there is one, and `--overwrite` is not given.
+pub fn expect_free(folder: &Path, args: &Args) -> anyhow::Result<()> {
+    let file = folder.join(FILE);
+    let read = matches!(&args.path, PathKind::File(read) if read.canonicalize().ok() == file.canonicalize().ok());
+    if file.exists() && !read && !args.overwrite && !folder.join(record::FILE).exists() {
+        let file = file.display();
+        bail!(
+            "{file}: exists already, and nothing says what made it; choose another folder, or --overwrite replaces it"
+        );
+    }
+    Ok(())
+}
+
+/// Writes the path beside the frames, unless it was read from there.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write(folder: &Path, scene: &Scene, kind: &PathKind, frames: &[Frame]) -> anyhow::Result<()> {
+    let file = folder.join(FILE);
+    let same = |read: &Path| read.canonicalize().ok() == file.canonicalize().ok();
+    if matches!(kind, PathKind::File(read) if file.exists() && same(read)) {
+        return Ok(());
+    }
+    Ok(json::write(&file, scene, frames)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn borders_of_one_colour_are_told() {
+        let mut image = Image::black(9, 7);
+        image.data.fill(1.0);
+        image.data[3 * (3 * 9 + 4)] = 0.2;
+        assert_eq!(border(&image), Some([1.0; 3]));
+        // A thing that reaches the border at one place does not count.
+        image.data[3 * 4] = 0.0;
+        assert_eq!(border(&image), Some([1.0; 3]));
+        for (i, value) in image.data.iter_mut().enumerate() {
+            *value = (i % 7) as f32 / 7.0;
+        }
+        assert_eq!(border(&image), None);
+    }
+}

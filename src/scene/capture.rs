@@ -1,0 +1,214 @@
+//! What kind of capture a scene is, told from its cameras alone: all facing one way, around a place, or looking out.
+//!
+//! Everything here is robust, since structure from motion leaves strays behind: medians instead of means, and cameras
+//! far from all others are left out. Nothing depends on the world's axes, origin and unit, nor on the cameras' order.
+
+use crate::pose::{axes_meet, opengl_pose};
+use crate::{Camera, Scene};
+use glam::{DMat3, DMat4, DVec3};
+
+/// Least spread of the optical axes for a place that is looked at, for [`axes_meet`]: about half a degree, below which
+/// the point of closest approach is noise.
+const SPREAD_FOCUS: f64 = 1e-4;
+/// Least spread of the optical axes of cameras around a place: they turn by about 13 degrees from their mean. The
+/// forward-facing LLFF scenes have 0.001 to 0.02, captures around an object 0.2 and more.
+const SPREAD_AROUND: f64 = 0.05;
+/// Part of the cameras that must agree.
+const MOST: f64 = 0.8;
+/// Cosine of the angle up to which cameras face the same way.
+const SAME_WAY: f64 = 0.7;
+/// Cameras farther from the middle than this many times the median distance are strays.
+const STRAY: f64 = 6.0;
+/// Extent of cameras that face one way, in near bounds, above which they no longer see the same things.
+const LONG_WALK: f64 = 4.0;
+
+/// What the photographer did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CaptureKind {
+    /// All cameras stand close together and face the same way.
+    Forward,
+    /// The cameras look at one place from several sides.
+    Around,
+    /// The cameras look out to all sides, as from the middle of a room.
+    Inside,
+    /// The cameras go along a way.
+    Walk,
+}
+
+/// What the cameras of a scene have in common; lengths in scene units.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// What the photographer did.
+    pub kind: CaptureKind,
+    /// Poses of the cameras that are no strays, in OpenGL axes.
+    pub poses: Vec<DMat4>,
+    /// Mean of their centres.
+    pub center: DVec3,
+    /// Upwards, of unit length: most nearly perpendicular to the cameras' right axes.
+    pub up: DVec3,
+    /// Median of their backwards axes; of unit length, or zero if they cancel out.
+    pub back: DVec3,
+    /// Diameter of the region they stand in.
+    pub extent: f64,
+    /// The place that they look at, if it is in front of most of them.
+    pub focus: Option<DVec3>,
+}
+
+impl Capture {
+    /// Looks at the cameras of a scene; `None` if it has none.
+    pub fn of(scene: &Scene) -> Option<Self> {
+        Self::of_cameras(scene.views.iter().map(|view| &view.camera), f64::from(scene.near))
+    }
+
+    /// Looks at cameras; `near` is the nearest depth of interest.
+    pub fn of_cameras<'a>(cameras: impl IntoIterator<Item = &'a Camera>, near: f64) -> Option<Self> {
+        let all: Vec<DMat4> = cameras.into_iter().map(|camera| opengl_pose(camera.world_from_camera)).collect();
+        let middle = geometric_median(&all.iter().map(center).collect::<Vec<_>>())?;
+        let distances: Vec<f64> = all.iter().map(|pose| center(pose).distance(middle)).collect();
+        let limit = STRAY * median(distances.clone());
+        let keep = |d: f64| d <= limit || limit == 0.0;
+        let poses: Vec<DMat4> = all.iter().zip(&distances).filter(|(_, d)| keep(**d)).map(|(pose, _)| *pose).collect();
+
+        let axis = |column: usize| poses.iter().map(|p| p.col(column).truncate()).collect::<Vec<_>>();
+        let back = geometric_median(&axis(2))?.try_normalize().unwrap_or_default();
+        let count = poses.len() as f64;
+        let mean = poses.iter().map(center).sum::<DVec3>() / count;
+        let far_out = poses.iter().map(|pose| center(pose).distance(mean)).fold(0.0, f64::max);
+        let up = up(&poses, geometric_median(&axis(1))?, back);
+        let (focus, spread) = focus(&poses, near).map_or((None, 0.0), |(point, spread)| (Some(point), spread));
+        let mut capture =
+            Self { kind: CaptureKind::Walk, poses, center: mean, up, back, extent: 2.0 * far_out, focus };
+        capture.kind = capture.kind_for(spread, near);
+        Some(capture)
+    }
+
+    fn kind_for(&self, spread: f64, near: f64) -> CaptureKind {
+        if self.focus.is_some() && spread >= SPREAD_AROUND {
+            return CaptureKind::Around;
+        }
+        let along = |pose: &DMat4| pose.z_axis.truncate().dot(self.back);
+        let same_way = self.poses.iter().filter(|pose| along(pose) >= SAME_WAY).count() as f64;
+        let share = same_way / self.poses.len() as f64;
+        if share < MOST {
+            return if share < 0.5 { CaptureKind::Inside } else { CaptureKind::Walk };
+        }
+        let offsets = || self.poses.iter().map(|pose| center(pose) - self.center);
+        let forwards = median(offsets().map(|o| o.dot(self.back).abs()).collect());
+        let sideways = median(offsets().map(|o| o.reject_from_normalized(self.back).length()).collect());
+        if self.poses.len() > 4 && (forwards > 2.0 * sideways || self.extent > LONG_WALK * near) {
+            return CaptureKind::Walk;
+        }
+        CaptureKind::Forward
+    }
+
+    /// Up for a camera that looks along `-back`: [`Capture::up`], or the cameras' own up axes where that is nearly the
+    /// viewing direction, as for photographs taken from straight above.
+    pub fn up_for(&self, back: DVec3) -> DVec3 {
+        if back.dot(self.up).abs() < 0.9 * back.length() {
+            return self.up;
+        }
+        let ups: Vec<DVec3> = self.poses.iter().map(|pose| pose.y_axis.truncate()).collect();
+        let middle = geometric_median(&ups).unwrap_or_default().reject_from(back);
+        middle.try_normalize().unwrap_or_else(|| ups[0])
+    }
+}
+
+/// The centre of a pose.
+pub(crate) fn center(pose: &DMat4) -> DVec3 {
+    pose.w_axis.truncate()
+}
+
+/// The middle value, the upper one of two; 0 for no values.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// The point with the least sum of distances to `points`, by Weiszfeld's iteration; `None` for no points.
+fn geometric_median(points: &[DVec3]) -> Option<DVec3> {
+    let mut at = points.iter().sum::<DVec3>() / points.len() as f64;
+    let size = points.iter().map(|point| point.distance(at)).fold(0.0, f64::max);
+    for _ in 0..50 {
+        // A floor on distances keeps the iteration going where it comes upon a point.
+        let weight = |point: &DVec3| 1.0 / point.distance(at).max(1e-6 * size + f64::MIN_POSITIVE);
+        let (sum, total) = points.iter().fold((DVec3::ZERO, 0.0), |(sum, total), point| {
+            (sum + *point * weight(point), total + weight(point))
+        });
+        at = sum / total;
+    }
+    (!points.is_empty()).then_some(at)
+}
+
+/// The direction that is most nearly perpendicular to the cameras' right axes.
+///
+/// The cameras' own up axes lean over where they look down, and over a part of a circle that does not average out;
+/// people hold cameras level, so the right axes are the better witness. Where these say nothing, as for cameras that
+/// all face one way, the result stays near the middle of the up axes, or of the backwards axes where those cancel out
+/// as in photographs taken from straight above.
+fn up(poses: &[DMat4], middle_up: DVec3, back: DVec3) -> DVec3 {
+    let start = if middle_up.length() > 0.1 { middle_up } else { back };
+    let tilt = |pose: &DMat4, up: DVec3| pose.x_axis.truncate().dot(up).abs();
+    let mut up = start.try_normalize().unwrap_or(poses[0].y_axis.truncate());
+    let mut limit = f64::INFINITY;
+    for _ in 0..3 {
+        let level: Vec<&DMat4> = poses.iter().filter(|pose| tilt(pose, up) <= limit).collect();
+        up = level_up(&level, up).unwrap_or(up);
+        // Six degrees are an unsteady hand and no stray.
+        limit = (3.0 * median(poses.iter().map(|pose| tilt(pose, up)).collect())).max(0.1);
+    }
+    up
+}
+
+fn level_up(poses: &[&DMat4], start: DVec3) -> Option<DVec3> {
+    // Weight of the start against the right axes: the square of an unsteady hand's 2 degrees.
+    const PRIOR: f64 = 1e-3;
+    let mut matrix = DMat3::IDENTITY * (PRIOR * poses.len().max(1) as f64);
+    for pose in poses {
+        let right = pose.x_axis.truncate();
+        matrix += DMat3::from_cols(right * right.x, right * right.y, right * right.z);
+    }
+    let inverse = matrix.inverse();
+    // Steps of the inverse power iteration; each gains the ratio of the prior to the spread of the right axes.
+    (0..3).try_fold(start, |up, _| (inverse * up).try_normalize())
+}
+
+/// The point where the optical axes meet, without those that miss it by far, and the axes' spread; `None` if they are
+/// nearly parallel, or it is not in front of most cameras and well away from them, or much nearer than `near`, where
+/// nothing is.
+fn focus(poses: &[DMat4], near: f64) -> Option<(DVec3, f64)> {
+    let mut used = poses.to_vec();
+    let mut focus = axes_meet(&used, SPREAD_FOCUS)?;
+    for _ in 0..4 {
+        // The sine of the angle by which a camera looks past the point.
+        let miss = |pose: &DMat4| {
+            let way = (center(pose) - focus).normalize_or_zero();
+            if way.dot(pose.z_axis.truncate()) > 0.0 { way.cross(pose.z_axis.truncate()).length() } else { 1.0 }
+        };
+        let limit = (3.0 * median(poses.iter().map(miss).collect())).max(0.03);
+        let agreeing: Vec<DMat4> = poses.iter().filter(|pose| miss(pose) <= limit).copied().collect();
+        if agreeing.len() < poses.len().div_ceil(2) {
+            break;
+        }
+        focus = axes_meet(&agreeing, SPREAD_FOCUS)?;
+        used = agreeing;
+    }
+    let mut depths: Vec<f64> = poses.iter().map(|p| (center(p) - focus).dot(p.z_axis.truncate())).collect();
+    depths.sort_by(f64::total_cmp);
+    let at = |part: f64| depths[((depths.len() - 1) as f64 * part).round() as usize];
+    // From the inside of a room the axes meet as well, but behind the cameras or amidst them.
+    (at(1.0 - MOST) > 0.1 * at(0.95) && at(0.5) > 0.25 * near).then(|| (focus, axes_spread(&used)))
+}
+
+/// What [`axes_meet`] compares with its bound.
+fn axes_spread(poses: &[DMat4]) -> f64 {
+    let across = |pose: &DMat4| {
+        let axis = pose.z_axis.truncate();
+        DMat3::IDENTITY - DMat3::from_cols(axis * axis.x, axis * axis.y, axis * axis.z)
+    };
+    let sum = poses.iter().map(across).fold(DMat3::ZERO, |sum, m| sum + m);
+    (sum * (1.0 / poses.len().max(1) as f64)).determinant()
+}
+
+#[cfg(test)]
+#[path = "capture_tests.rs"]
+mod tests;

@@ -1,0 +1,169 @@
+//! How much of a frame the source views see.
+//!
+//! Before anything is rendered depths are unknown, so that a pixel is looked at in several depths within the scene's
+//! range, spread evenly in inverse depth. Afterwards the rendered depth tells where a pixel's point is.
+
+use crate::Camera;
+use glam::{Vec2, Vec3};
+
+/// Pixels of the grid along each side of a frame.
+const SIDE: u32 = 7;
+/// Depths of each pixel.
+const DEPTHS: u32 = 4;
+/// Width of the soft edge of what a source sees, as a part of its smaller side.
+const EDGE: f32 = 0.04;
+
+/// How much of a frame is seen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coverage {
+    /// Part of the frame's pixels that one source at least sees in some depth.
+    pub one: f32,
+    /// Part that two sources see in one depth, without which depth cannot be told.
+    pub two: f32,
+}
+
+/// Points in a target camera's field of view, at several depths of each pixel of a coarse grid.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// In world space, `[pixels, DEPTHS]`.
+    points: Vec<Vec3>,
+}
+
+impl Probe {
+    /// Points of `target` between the depths `near` and `far`.
+    pub fn new(target: &Camera, [near, far]: [f32; 2]) -> Self {
+        let size = Vec2::new(target.width as f32, target.height as f32);
+        // In the middle of each cell of the grid and of each part of the range.
+        let middle = |i: u32, count: u32| (i as f32 + 0.5) / count as f32;
+        let depth = |i: u32| 1.0 / ((1.0 - middle(i, DEPTHS)) / near + middle(i, DEPTHS) / far);
+        let pixels = (0..SIDE * SIDE).map(|i| Vec2::new(middle(i % SIDE, SIDE), middle(i / SIDE, SIDE)) * size - 0.5);
+        let points = pixels.flat_map(|pixel| {
+            let ray = target.ray(pixel);
+            (0..DEPTHS).map(move |i| ray.origin + ray.direction * depth(i))
+        });
+        Self { points: points.collect() }
+    }
+
+    /// Part of the points that `source` sees.
+    pub fn overlap(&self, source: &Camera) -> f32 {
+        self.seen_by(source).filter(|seen| *seen).count() as f32 / self.points.len() as f32
+    }
+
+    /// How much of the target `sources` see.
+    pub fn coverage<'a>(&self, sources: impl IntoIterator<Item = &'a Camera>) -> Coverage {
+        let mut counts = vec![0u32; self.points.len()];
+        for source in sources {
+            counts.iter_mut().zip(self.seen_by(source)).for_each(|(count, seen)| *count += u32::from(seen));
+        }
+        let pixels = counts.chunks(DEPTHS as usize).map(|depths| depths.iter().copied().max().unwrap_or(0));
+        let part = |least| pixels.clone().filter(|count| *count >= least).count() as f32 / (SIDE * SIDE) as f32;
+        Coverage { one: part(1), two: part(2) }
+    }
+
+    /// For each point, whether `source` sees it.
+    fn seen_by(&self, source: &Camera) -> impl Iterator<Item = bool> {
+        let view = Sight::of(source);
+        self.points.iter().map(move |point| view.inside(*point) > 0.0)
+    }
+}
+
+/// Where points lie in a camera's picture.
+struct Sight {
+    pixel_from_world: glam::Mat4,
+    size: Vec2,
+}
+
+impl Sight {
+    fn of(camera: &Camera) -> Self {
+        let size = Vec2::new(camera.width as f32, camera.height as f32);
+        Self { pixel_from_world: camera.pixel_from_world(), size }
+    }
+
+    /// Distance of a point's picture from the edge in pixels, positive inside; less than 0 behind the camera.
+    fn inside(&self, point: Vec3) -> f32 {
+        let p = self.pixel_from_world * point.extend(1.0);
+        if p.z.is_nan() || p.z <= 0.0 {
+            return -1.0;
+        }
+        let corner = Vec2::new(p.x, p.y) / p.z + 0.5;
+        corner.min(self.size - corner).min_element()
+    }
+}
+
+/// How far each pixel of a rendered frame is seen by a source at its depth: 1 where one sees it, 0 where none does, with
+/// a soft edge within the sources' pictures.
+///
+/// # Shapes
+/// - `depth`: along the optical axis, `[height, width]` of every `stride`-th pixel of `target` in x and y
+/// - returns weights of the same shape; 0 where the depth is not positive and finite
+///
+/// # Panics
+/// If `depth` is not of that size.
+pub fn weights(target: &Camera, depth: &[f32], stride: u32, sources: &[Camera]) -> Vec<f32> {
+    let (width, height) = (target.width.div_ceil(stride), target.height.div_ceil(stride));
+    assert_eq!(depth.len(), width as usize * height as usize, "depths of {width}x{height} pixels");
+    let sights: Vec<Sight> = sources.iter().map(Sight::of).collect();
+    let weight = |(i, z): (usize, &f32)| {
+        if !(*z > 0.0 && z.is_finite()) {
+            return 0.0;
+        }
+        let pixel = Vec2::new((i as u32 % width * stride) as f32, (i as u32 / width * stride) as f32);
+        let ray = target.ray(pixel);
+        let point = ray.origin + ray.direction * *z;
+        // A source that sees it well settles it.
+        let mut best: f32 = 0.0;
+        for sight in &sights {
+            let t = (sight.inside(point) / (EDGE * sight.size.min_element())).clamp(0.0, 1.0);
+            best = best.max(t * t * (3.0 - 2.0 * t));
+            if best == 1.0 {
+                break;
+            }
+        }
+        best
+    };
+    depth.iter().enumerate().map(weight).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::camera;
+
+    #[test]
+    fn the_same_view_sees_everything_and_one_that_looks_away_nothing() {
+        let target = camera(Vec3::ZERO);
+        let probe = Probe::new(&target, [1.0, 10.0]);
+        assert_eq!(probe.overlap(&target), 1.0);
+        let mut away = target;
+        away.world_from_camera *= glam::Mat4::from_rotation_y(std::f32::consts::PI);
+        assert_eq!(probe.overlap(&away), 0.0);
+        assert_eq!(probe.coverage([&target, &away]), Coverage { one: 1.0, two: 0.0 });
+        assert_eq!(probe.coverage([&target, &target]), Coverage { one: 1.0, two: 1.0 });
+        assert_eq!(probe.coverage([]), Coverage { one: 0.0, two: 0.0 });
+        // Half of the field of view to the right: about half the pixels.
+        let mut turned = target;
+        turned.world_from_camera *= glam::Mat4::from_rotation_y((15.5f32 / 20.0).atan());
+        let part = probe.coverage([&turned]).one;
+        assert!((0.3..0.7).contains(&part), "{part}");
+    }
+
+    #[test]
+    fn pixels_are_weighed_at_their_depth() {
+        let target = camera(Vec3::ZERO);
+        let (w, h) = (target.width, target.height);
+        let depth = vec![4.0; (w * h) as usize];
+        let same = weights(&target, &depth, 1, &[target]);
+        assert!(same.iter().all(|w| *w > 0.0));
+        assert_eq!(same[(8 * w + 15) as usize], 1.0);
+        // Moved by half a picture at this depth.
+        let moved = camera(Vec3::X * (4.0 * 15.5 / 20.0));
+        let half = weights(&target, &depth, 1, &[moved]);
+        let row = &half[(8 * w) as usize..(9 * w) as usize];
+        assert!(row[..15].iter().all(|w| *w == 0.0) && row[18..30].iter().all(|w| *w == 1.0), "{row:?}");
+        // Farther away it is seen.
+        assert_eq!(weights(&target, &vec![400.0; depth.len()], 1, &[moved])[(8 * w + 8) as usize], 1.0);
+        assert!(weights(&target, &vec![f32::NAN; depth.len()], 1, &[moved]).iter().all(|w| *w == 0.0));
+        let sparse = weights(&target, &vec![4.0; 8 * 5], 4, &[moved]);
+        assert_eq!((sparse[2 * 8], sparse[2 * 8 + 6]), (half[(8 * w) as usize], half[(8 * w + 24) as usize]));
+    }
+}
