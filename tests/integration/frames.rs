@@ -16,7 +16,7 @@ fn rendered(report: &serde_json::Value) -> Vec<&str> {
     frames.map(|frame| frame["name"].as_str().unwrap()).collect()
 }
 
-/// The program at work on 40 slow frames, once the second one is there.
+/// The program at work on many slow frames, once the second one is there.
 fn long_run(place: &Place, line: &str) -> Child {
     let mut child = place.command(line).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     let started = Instant::now();
@@ -89,6 +89,10 @@ fn changed_and_missing_frames_are_rendered_again() {
     fs::remove_file(place.path("out/008.png")).unwrap();
     assert_eq!(rendered(&place.json(&format!("{LINE} --json"))), ["000", "008"]);
     assert_eq!(fs::read(place.path("out/000.png")).unwrap(), good);
+    // Neither are paths that nobody recorded.
+    fs::create_dir(place.path("mine")).unwrap();
+    fs::write(place.path("mine/path.json"), "{}").unwrap();
+    place.fails(1, &LINE.replace("-o out", "-o mine"), &["mine/path.json: exists already", "--overwrite"]);
     // Pictures that nobody recorded are nobody's to replace.
     fs::remove_file(place.path("out/frames.jsonl")).unwrap();
     place.fails(1, LINE, &["out/000.png and 1 more: exists already", "--overwrite", "another folder"]);
@@ -163,7 +167,7 @@ fn photographs_and_other_scenes_are_never_written_over() {
 #[test]
 fn two_processes_do_not_share_a_folder() {
     let place = Place::with_scene(5);
-    let line = "render tiny -o out --frames 40 --samples 64 --device cpu";
+    let line = "render tiny -o out --frames 400 --samples 64 --device cpu";
     let mut child = long_run(&place, line);
     for second in [line, "eval tiny --scale 1 --samples 5 --out out"] {
         let output = place.run(second);
@@ -176,7 +180,7 @@ fn two_processes_do_not_share_a_folder() {
     child.wait().unwrap();
     // A killed process holds nothing, and what it left goes.
     fs::write(place.path(&format!("out/.frame_0007.png.{}-3.tmp", child.id())), b"half").unwrap();
-    place.ok(&line.replace("--frames 40", "--frames 1"));
+    place.ok(&line.replace("--frames 400", "--frames 1 --overwrite"));
     place.assert_no_litter();
 }
 

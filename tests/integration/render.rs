@@ -25,7 +25,8 @@ fn test_path_is_compared_with_the_photographs() {
             "008_depth.npy",
             "008_depth.png",
             "008_range.npy",
-            "frames.jsonl"
+            "frames.jsonl",
+            "path.json"
         ]
     );
     for (key, expected) in [("scene", "tiny"), ("model", "gnt-shiftadd"), ("device", "cpu"), ("path", "test")] {
@@ -100,7 +101,7 @@ fn the_other_paths_have_numbered_frames() {
     for (path, rig) in [("spiral", "forward"), ("interpolate", "orbit"), ("orbit", "orbit")] {
         let place = Place::with_rig(5, rig);
         place.ok(&format!("render --scene tiny --out {path} --path {path} --frames 2 --size 13x7 {CHEAP}"));
-        assert_eq!(place.list(path), ["frame_0000.png", "frame_0001.png", "frames.jsonl"]);
+        assert_eq!(place.list(path), ["frame_0000.png", "frame_0001.png", "frames.jsonl", "path.json"]);
         let image = pixels(&place.path(&format!("{path}/frame_0001.png")));
         assert_eq!((image.width, image.height), (13, 7));
     }
@@ -110,7 +111,7 @@ fn the_other_paths_have_numbered_frames() {
         format!(r#"{{"frames": [{{"camera_to_world": {pose}, "name": "front"}}, {{"camera_to_world": {pose}}}]}}"#);
     fs::write(place.path("path.json"), frames).unwrap();
     let text = place.ok(&format!("render --scene scenes/tiny --out file --path path.json --size 9x5 {CHEAP}"));
-    assert_eq!(place.list("file"), ["frame_0001.png", "frames.jsonl", "front.png"]);
+    assert_eq!(place.list("file"), ["frame_0001.png", "frames.jsonl", "front.png", "path.json"]);
     assert!(text.contains("2 frames of 9x5 rendered") && text.contains("rays/s"), "{text}");
 }
 
@@ -153,7 +154,7 @@ fn one_source_view_is_enough() {
     assert_eq!(report["frames"][0]["sources"].as_array().unwrap().len(), 1);
     let alone = Place::with_scene(1);
     alone.ok("render --scene tiny --out out --frames 1 --samples 5 --size 17x9");
-    assert_eq!(alone.list("out"), ["frame_0000.png", "frames.jsonl"]);
+    assert_eq!(alone.list("out"), ["frame_0000.png", "frames.jsonl", "path.json"]);
 }
 
 #[test]

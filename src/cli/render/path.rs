@@ -65,7 +65,7 @@ fn resize(frames: &mut [Frame], scene: &Scene, (width, height): (u32, u32)) {
         worst = if cropped.width + cropped.height > worst.width + worst.height { cropped } else { worst };
     }
     let what = if old == scene.size() { "photographs" } else { "frames" };
-    output::note(format_args!("--size {width}x{height} of {}x{} {what}: {}", old.0, old.1, worst.words()));
+    output::say_once(&format!("--size {width}x{height} of {}x{} {what}: {}", old.0, old.1, worst.words()));
 }
 
 /// How much of each frame its sources see; frames of which they see little are told in one warning.
