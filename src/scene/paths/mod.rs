@@ -246,5 +246,8 @@ mod tests {
 }
 
 #[cfg(test)]
-#[path = "real_tests.rs"]
+mod property_tests;
+#[cfg(test)]
 mod real_tests;
+#[cfg(test)]
+pub(crate) mod rigs;

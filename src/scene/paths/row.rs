@@ -162,6 +162,6 @@ mod tests {
     #[test]
     fn one_camera_is_a_row() {
         let row = Row::new(&[[0.0, 0.4, 1.0]], 0.0);
-        assert_eq!(row.at(0.0), [0.4, 1.0]);
+        assert!((row.at(0.0)[0] - 0.4).abs() < 1e-9 && (row.at(0.0)[1] - 1.0).abs() < 1e-9);
     }
 }
