@@ -141,7 +141,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     files::prepare_folder(&args.out, &scene)?;
     check_video(&args, &frames)?;
     let todo = to_render(&args, &frames, &files)?;
-    path::write(&args.out, &scene, &path, &frames)?;
     let fade = if args.no_fade { None } else { Some(path::Fade::of(&scene)?) };
 
     let mut report = Report {
@@ -172,6 +171,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     let mut renderer = Renderer::new(engine, scene);
     render_all(&mut renderer, &settings, &frames, &files, &todo, fade, &mut report)?;
+    path::write(&args.out, renderer.scene(), &path, &frames)?;
     for (frame, coverage) in report.frames.iter_mut().zip(coverage) {
         (frame.coverage, frame.coverage_two) = (coverage.one, coverage.two);
     }

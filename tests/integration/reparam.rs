@@ -56,7 +56,7 @@ fn a_dense_model_becomes_an_additive_one() {
     assert!(holds(&packed, "0.6000:0.4000"));
 
     place.ok("render --scene tiny --out out --model run/model.safetensors --frames 1 --size 9x7 --device cpu");
-    assert_eq!(place.list("out"), ["frame_0000.png"]);
+    assert_eq!(place.list("out"), ["frame_0000.png", "path.json"]);
 }
 
 #[test]

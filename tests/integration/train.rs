@@ -37,7 +37,7 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
 
     // What was trained renders.
     place.ok("render --scene tiny --out out --model parts/model.safetensors --frames 1 --size 9x7 --device cpu");
-    assert_eq!(place.list("out"), ["frame_0000.png"]);
+    assert_eq!(place.list("out"), ["frame_0000.png", "path.json"]);
     place.fails(1, &start("whole"), &["whole", "--resume"]);
 }
 
