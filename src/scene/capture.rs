@@ -76,8 +76,7 @@ impl Capture {
         let far_out = poses.iter().map(|pose| center(pose).distance(mean)).fold(0.0, f64::max);
         let up = up(&poses, geometric_median(&axis(1))?, back);
         let (focus, spread) = focus(&poses, near).map_or((None, 0.0), |(point, spread)| (Some(point), spread));
-        let mut capture =
-            Self { kind: CaptureKind::Walk, poses, center: mean, up, back, extent: 2.0 * far_out, focus };
+        let mut capture = Self { kind: CaptureKind::Walk, poses, center: mean, up, back, extent: 2.0 * far_out, focus };
         capture.kind = capture.kind_for(spread, near);
         Some(capture)
     }
@@ -133,9 +132,9 @@ fn geometric_median(points: &[DVec3]) -> Option<DVec3> {
     for _ in 0..steps {
         // A floor on distances keeps the iteration going where it comes upon a point.
         let weight = |point: &DVec3| size / point.distance(at).max(1e-6 * size);
-        let (sum, total) = points.iter().fold((DVec3::ZERO, 0.0), |(sum, total), point| {
-            (sum + *point * weight(point), total + weight(point))
-        });
+        let (sum, total) = points
+            .iter()
+            .fold((DVec3::ZERO, 0.0), |(sum, total), point| (sum + *point * weight(point), total + weight(point)));
         at = sum / total;
     }
     (!points.is_empty()).then_some(at)

@@ -177,7 +177,7 @@ mod tests {
         // Farther away it is seen.
         assert_eq!(weights(&target, &vec![400.0; depth.len()], 1, &[moved])[(8 * w + 8) as usize], 1.0);
         assert!(weights(&target, &vec![f32::NAN; depth.len()], 1, &[moved]).iter().all(|w| *w == 0.0));
-        let sparse = weights(&target, &vec![4.0; 8 * 5], 4, &[moved]);
+        let sparse = weights(&target, &[4.0; 8 * 5], 4, &[moved]);
         assert_eq!((sparse[2 * 8], sparse[2 * 8 + 6]), (half[(8 * w) as usize], half[(8 * w + 24) as usize]));
         // A single depth that is off leaves no hole.
         let mut noisy = vec![4.0; 301 * 201];

@@ -145,14 +145,20 @@ fn paths_are_chosen_written_and_read_again() {
         }
         let again = format!("render --scene tiny --path first/path.json {CHEAP}");
         place.ok(&format!("{again} --out again"));
-        let same = |a: &str, b: &str| pixels(&place.path(a)).data.iter().zip(&pixels(&place.path(b)).data).all(|(a, b)| (a - b).abs() < 0.02);
+        let same = |a: &str, b: &str| {
+            pixels(&place.path(a)).data.iter().zip(&pixels(&place.path(b)).data).all(|(a, b)| (a - b).abs() < 0.02)
+        };
         for name in ["frame_0000.png", "frame_0001.png", "frame_0002.png"] {
             assert!(same(&format!("first/{name}"), &format!("again/{name}")), "{name}");
         }
         place.ok(&format!("render --scene tiny --path test --out test {CHEAP}"));
-        let report = place.json(&format!("render --scene tiny --path test/path.json --no-fade --out test2 --json {CHEAP}"));
+        let report =
+            place.json(&format!("render --scene tiny --path test/path.json --no-fade --out test2 --json {CHEAP}"));
         let sources = report["frames"][0]["sources"].to_string();
-        assert!(report["frames"][0]["name"] == "000" && !sources.contains("000") && !sources.contains("008"), "{report}");
+        assert!(
+            report["frames"][0]["name"] == "000" && !sources.contains("000") && !sources.contains("008"),
+            "{report}"
+        );
     }
 }
 
@@ -164,7 +170,8 @@ fn other_shapes_are_cropped_and_poor_coverage_is_told() {
     assert!(errors.contains("height cropped by 50 %"), "{errors}");
     // Turned away from what all photographs see.
     let pose = "[[-1, 0, 0, 0], [0, 1, 0, 0], [0, 0, -1, 0]]";
-    fs::write(place.path("away.json"), format!(r#"{{"frame": "scene", "frames": [{{"camera_to_world": {pose}}}]}}"#)).unwrap();
+    fs::write(place.path("away.json"), format!(r#"{{"frame": "scene", "frames": [{{"camera_to_world": {pose}}}]}}"#))
+        .unwrap();
     let report = place.json(&format!("render --scene tiny --out away --path away.json --json {CHEAP}"));
     assert!(report["warnings"].to_string().contains("frame_0000 (0 %)"), "{report}");
     assert_eq!(report["frames"][0]["coverage"], 0.0);

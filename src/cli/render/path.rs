@@ -146,7 +146,8 @@ fn mean(pixels: &[[f32; 3]], weights: &[f32]) -> [f32; 3] {
 /// The colour of an image's border, if it is the same nearly everywhere.
 fn border(image: &Image) -> Option<[f32; 3]> {
     let (width, height) = (image.width, image.height);
-    let sides = (0..width).flat_map(|x| [(x, 0), (x, height - 1)]).chain((0..height).flat_map(|y| [(0, y), (width - 1, y)]));
+    let sides =
+        (0..width).flat_map(|x| [(x, 0), (x, height - 1)]).chain((0..height).flat_map(|y| [(0, y), (width - 1, y)]));
     let pixels: Vec<[f32; 3]> = sides.map(|(x, y)| image.pixel(x, y)).collect();
     let middle = [0, 1, 2].map(|i| {
         let mut values: Vec<f32> = pixels.iter().map(|pixel| pixel[i]).collect();

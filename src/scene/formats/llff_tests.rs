@@ -88,11 +88,13 @@ fn spiral_is_within_the_official_one() {
     let official = fixture.get("llff.render_poses_3x5");
     let official: Vec<Mat4> = official
         .chunks(15)
-        .map(|rows| Mat4::from_cols_array(&std::array::from_fn(|i| match (i / 4, i % 4) {
-            (3, 3) => 1.0,
-            (_, 3) => 0.0,
-            (column, row) => rows[5 * row + column] as f32 * [1.0, -1.0, -1.0, 1.0][column],
-        })))
+        .map(|rows| {
+            Mat4::from_cols_array(&std::array::from_fn(|i| match (i / 4, i % 4) {
+                (3, 3) => 1.0,
+                (_, 3) => 0.0,
+                (column, row) => rows[5 * row + column] as f32 * [1.0, -1.0, -1.0, 1.0][column],
+            }))
+        })
         .collect();
     let focus = paths::spiral::focus(&scene, &crate::capture::Capture::of(&scene).unwrap()).as_vec3();
     for pose in &official {

@@ -112,13 +112,14 @@ impl Walk {
         };
         let mean = |i: i64| {
             let own = self.points[i as usize];
-            let (mut place, mut log_distance, mut rotation, mut total) = (DVec3::ZERO, 0.0, DQuat::from_array([0.0; 4]), 0.0);
+            let (mut place, mut log_distance, mut rotation, mut total) =
+                (DVec3::ZERO, 0.0, DQuat::from_array([0.0; 4]), 0.0);
             for step in -reach..=reach {
                 let weight = (-0.5 * (step as f64 / width).powi(2)).exp();
                 let point = mirrored(i + step);
                 place += point.place * weight;
                 log_distance += point.log_distance * weight;
-                rotation = rotation + point.rotation * (weight * point.rotation.dot(own.rotation).signum());
+                rotation += point.rotation * (weight * point.rotation.dot(own.rotation).signum());
                 total += weight;
             }
             let place = if self.focus.is_some() { place.normalize_or(own.place) } else { place / total };
@@ -147,7 +148,8 @@ impl Walk {
 
 /// The rotation that looks back from `place`, a unit vector, level.
 fn looking(place: DVec3, up: DVec3) -> DQuat {
-    let pose = look_along(place, up, DVec3::ZERO).or_else(|| look_along(place, up.any_orthonormal_vector(), DVec3::ZERO));
+    let pose =
+        look_along(place, up, DVec3::ZERO).or_else(|| look_along(place, up.any_orthonormal_vector(), DVec3::ZERO));
     pose.map_or(DQuat::IDENTITY, |pose| DQuat::from_mat3(&DMat3::from_mat4(pose)))
 }
 

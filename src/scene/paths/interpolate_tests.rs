@@ -46,7 +46,10 @@ fn leads_around_the_thing_at_the_cameras_distance() {
         // All round but jumbled, and from opposite sides only.
         let jumbled = shuffled(&around(seed, 40, 360.0, place), seed);
         let opposite = testing::scene_of(
-            [0.0f64, 3.1, 0.1, 3.2].iter().map(|a| looking_at(place, place + DVec3::new(a.cos(), a.sin(), 0.3) * 4.0)).collect(),
+            [0.0f64, 3.1, 0.1, 3.2]
+                .iter()
+                .map(|a| looking_at(place, place + DVec3::new(a.cos(), a.sin(), 0.3) * 4.0))
+                .collect(),
         );
         for scene in [jumbled, opposite] {
             let focus = Capture::of(&scene).unwrap().focus.unwrap().as_vec3();
@@ -77,7 +80,8 @@ fn many_views_are_smoothed() {
 #[test]
 fn turns_on_the_spot_take_their_time() {
     // A panorama from one place.
-    let cameras = (0..8).map(|i| looking_at(DVec3::new((0.3 * f64::from(i)).cos(), (0.3 * f64::from(i)).sin(), 0.0), DVec3::ZERO));
+    let cameras = (0..8)
+        .map(|i| looking_at(DVec3::new((0.3 * f64::from(i)).cos(), (0.3 * f64::from(i)).sin(), 0.0), DVec3::ZERO));
     let path = walk(&testing::scene_of(cameras.collect()), 22);
     let turn = |pair: &[Frame]| pair[0].camera.forward().angle_between(pair[1].camera.forward());
     assert!(path.windows(2).all(|pair| (turn(pair) - 0.1).abs() < 0.01));

@@ -85,9 +85,7 @@ fn poses_are_in_the_files_coordinates() {
     let pose = format!("[[1,0,0,{}],[0,1,0,{}],[0,0,1,{}]]", at.x, at.y, at.z);
     let text = |frame: &str| format!(r#"{{{frame} "frames": [{{"camera_to_world": {pose}}}]}}"#);
     let expected = world.point(at);
-    let found = |text: &str, options: &Options| {
-        read_in(text, &scene, options).unwrap().0[0].camera.origin().as_dvec3()
-    };
+    let found = |text: &str, options: &Options| read_in(text, &scene, options).unwrap().0[0].camera.origin().as_dvec3();
     for (frame, asked) in [("", None), (r#""frame": "file","#, None), (r#""frame": "scene","#, Some(PathFrame::File))] {
         let options = Options { frame: asked, dataparser: None };
         let off = found(&text(frame), &options).distance(expected) / world.scale;
@@ -123,7 +121,8 @@ fn what_is_written_is_read_again() {
 
 #[test]
 fn keys_that_mean_nothing_are_told_in_one_warning() {
-    let text = format!(r#"{{"fps": 3, "frames": [{{"camera_to_world": {POSE}, "lens": 1}}, {{"camera_to_world": {POSE}}}]}}"#);
+    let text =
+        format!(r#"{{"fps": 3, "frames": [{{"camera_to_world": {POSE}, "lens": 1}}, {{"camera_to_world": {POSE}}}]}}"#);
     let (_, warnings) = read_in(&text, &testing::scene(&[Vec3::ZERO]), &Options::default()).unwrap();
     assert!(warnings.len() == 1 && warnings[0].contains("fps, lens"), "{warnings:?}");
 }

@@ -34,7 +34,8 @@ fn case(nerf_from_file: &Similarity) -> Case {
 
 /// The transform file's text: `scale · (transform · point)`.
 fn dataparser(nerf_from_original: &Similarity) -> String {
-    let moved = Similarity { translation: nerf_from_original.translation / nerf_from_original.scale, ..*nerf_from_original };
+    let moved =
+        Similarity { translation: nerf_from_original.translation / nerf_from_original.scale, ..*nerf_from_original };
     format!(r#"{{"transform": {}, "scale": {}}}"#, three_rows(&moved), nerf_from_original.scale)
 }
 
@@ -69,10 +70,12 @@ fn what_was_applied_to_the_poses_is_taken_into_account() {
     let applied = Similarity { scale: 1.0, ..moved };
     let mut case = case(&nerf_from_file);
     let file = case.scene.root.join("transforms.json");
-    std::fs::write(&file, format!(r#"{{"applied_transform": {}, "applied_scale": 2.5}}"#, three_rows(&applied))).unwrap();
+    std::fs::write(&file, format!(r#"{{"applied_transform": {}, "applied_scale": 2.5}}"#, three_rows(&applied)))
+        .unwrap();
     case.scene.pose_files = vec![file];
     // As nerfstudio saves it: the transforms are multiplied as matrices of turns and moves, the scales on their own.
-    let rigid = Similarity { scale: 1.0, translation: nerf_from_file.translation / nerf_from_file.scale, ..nerf_from_file };
+    let rigid =
+        Similarity { scale: 1.0, translation: nerf_from_file.translation / nerf_from_file.scale, ..nerf_from_file };
     let transform = super::chained(rigid, applied);
     let text = format!(r#"{{"transform": {}, "scale": {}}}"#, three_rows(&transform), nerf_from_file.scale * 2.5);
     std::fs::write(case.scene.root.join(super::FILE), text).unwrap();

@@ -39,7 +39,8 @@ fn circles_the_place_level_and_at_the_cameras_distance() {
         assert!((to_place - frame.camera.forward()).length() < 1e-4);
         assert!(frame.camera.world_from_camera.x_axis.z.abs() < 1e-5);
     }
-    let steps: Vec<f64> = (0..9).map(|i| (place_of(&path[(i + 1) % 9])[0] - place_of(&path[i])[0]).rem_euclid(360.0)).collect();
+    let steps: Vec<f64> =
+        (0..9).map(|i| (place_of(&path[(i + 1) % 9])[0] - place_of(&path[i])[0]).rem_euclid(360.0)).collect();
     assert!(steps.iter().all(|step| (step - 40.0).abs() < 0.5), "{steps:?}");
 }
 
@@ -75,7 +76,8 @@ fn stays_where_photographs_are() {
             assert!((distance - 3.0 - 0.02 * i).abs() < 0.15, "{i} {distance}");
         }
     }
-    let rounds = (0..72).map(|i| if i % 3 == 0 { [5.0 * f64::from(i), 60.0, 6.0] } else { [5.0 * f64::from(i), 5.0, 4.0] });
+    let rounds =
+        (0..72).map(|i| if i % 3 == 0 { [5.0 * f64::from(i), 60.0, 6.0] } else { [5.0 * f64::from(i), 5.0, 4.0] });
     for frame in orbit(&placed(rounds), 60).unwrap() {
         let [_, elevation, distance] = place_of(&frame);
         assert!((elevation - 5.0).abs() < 2.0 && (distance - 4.0).abs() < 0.1, "{elevation} {distance}");

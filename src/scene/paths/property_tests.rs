@@ -62,7 +62,8 @@ fn paths_do_not_depend_on_the_order_of_views() {
             // A way that begins where it ends may begin anywhere on it.
             let (tolerance, walk) = (0.01 * extent(&scene), here.kind == PathKind::Interpolate);
             for (i, (a, b)) in at.iter().zip(&there).enumerate() {
-                let off = if walk { at.iter().map(|a| a.distance(*b)).fold(f32::MAX, f32::min) } else { a.distance(*b) };
+                let off =
+                    if walk { at.iter().map(|a| a.distance(*b)).fold(f32::MAX, f32::min) } else { a.distance(*b) };
                 assert!(off < if walk { 15.0 * tolerance } else { tolerance }, "seed {seed}, frame {i}: {a} {b}");
             }
         }

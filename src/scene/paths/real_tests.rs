@@ -42,7 +42,12 @@ fn sources_of_real_captures_are_the_nearest() {
             let mut nearest = candidates.clone();
             nearest.sort_by(|a, b| far(*a).total_cmp(&far(*b)));
             nearest.truncate(10);
-            assert_eq!(nearest_sources(&scene, &frame.camera, &candidates, 10).unwrap(), nearest, "{name} {}", frame.name);
+            assert_eq!(
+                nearest_sources(&scene, &frame.camera, &candidates, 10).unwrap(),
+                nearest,
+                "{name} {}",
+                frame.name
+            );
         }
     }
 }

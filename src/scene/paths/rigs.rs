@@ -93,11 +93,7 @@ pub(crate) fn moved_pose(pose: Mat4, by: &Similarity) -> Mat4 {
 pub(crate) fn other_world(seed: u64) -> Similarity {
     let mut noise = Noise::new(seed + 1000);
     let turn = DMat4::from_axis_angle((noise.point() + DVec3::splat(1e-3)).normalize(), 3.0 * noise.next());
-    Similarity {
-        rotation: DMat3::from_mat4(turn),
-        scale: (1.5 * noise.next()).exp(),
-        translation: noise.point() * 5.0,
-    }
+    Similarity { rotation: DMat3::from_mat4(turn), scale: (1.5 * noise.next()).exp(), translation: noise.point() * 5.0 }
 }
 
 /// The scene's views in another order.
