@@ -1,6 +1,6 @@
 //! Scenes and fixtures for tests.
 
-use crate::{Alpha, Camera, Format, Scene, Similarity, SourceOrder, Split, View};
+use crate::{Camera, Format, Scene, Similarity, SourceOrder, Split, View};
 use glam::{Mat4, Vec2, Vec3};
 use safetensors::SafeTensors;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub fn scene_of(cameras: Vec<Camera>) -> Scene {
         near: 1.0,
         far: 10.0,
         distortion: None,
-        alpha: Alpha::Ignore,
+        turn: ::image::metadata::Orientation::NoTransforms,
     });
     Scene {
         name: "test".into(),

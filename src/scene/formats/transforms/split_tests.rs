@@ -1,6 +1,7 @@
 //! Blender scenes: parity with the official loader, whole folders, and files that must be refused.
 
 use super::*;
+use crate::formats::load;
 use crate::testing::{Fixture, assert_close, camera_vector};
 use crate::{FAR_EVAL, nearest_sources};
 use ::image::{Rgba, RgbaImage};
@@ -33,7 +34,7 @@ fn matches_the_official_loader() {
     let rgba = fixture.get("blender.val1.rgba_u8").iter().map(|v| *v as u8).collect();
     RgbaImage::from_raw(20, 20, rgba).unwrap().save(dir.path().join("val/r_8.png")).unwrap();
 
-    let scene = super::super::load(dir.path(), &LoadOptions::default()).unwrap();
+    let scene = load(dir.path(), &LoadOptions::default()).unwrap();
     assert_eq!((scene.source_ids.len(), scene.held_out.len()), (14, 17));
     assert!(scene.warnings[0].contains("transforms_test.json"), "{:?}", scene.warnings);
     // The official validation skips to every 8th frame; its second one is frame 8.
@@ -68,19 +69,19 @@ fn splits_are_asked_for_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let options = |split| LoadOptions { split, ..LoadOptions::default() };
     write_split(dir.path(), "train", 1.0, &[POSE; 3]);
-    assert_eq!(super::super::splits(dir.path()).unwrap(), []);
+    assert_eq!(crate::formats::splits(dir.path()).unwrap(), []);
     assert!(load(dir.path(), &options(Some(Split::Test))).unwrap_err().to_string().contains("found none"));
     assert_eq!(load(dir.path(), &options(None)).unwrap().split, None);
     write_split(dir.path(), "val", 1.0, &[POSE; 17]);
     assert_eq!(load(dir.path(), &options(None)).unwrap().held_out.len(), 17);
     write_split(dir.path(), "test", 1.0, &[POSE; 2]);
-    assert_eq!(super::super::splits(dir.path()).unwrap(), [Split::Test, Split::Val]);
+    assert_eq!(crate::formats::splits(dir.path()).unwrap(), [Split::Test, Split::Val]);
 
     let val = load(dir.path(), &options(Some(Split::Val))).unwrap();
     let names: Vec<_> = val.held_out.iter().map(|&i| val.views[i].name.as_str()).collect();
     assert_eq!((names, val.views.len(), val.split), (vec!["r_0", "r_8", "r_16"], 6, Some(Split::Val)));
     assert!(val.warnings.iter().all(|w| w.contains("degenerate")), "{:?}", val.warnings);
-    let files = super::super::files(&val);
+    let files = crate::formats::files(&val);
     let ends = [(0, "transforms_train.json"), (1, "transforms_val.json"), (2, "train/r_0.png"), (7, "val/r_16.png")];
     assert_eq!(files.len(), 8);
     ends.iter().for_each(|(i, end)| assert_eq!(files[*i], dir.path().join(end)));
@@ -108,7 +109,7 @@ fn masks_belong_to_one_image() {
     let at = |name: &str| Some(dir.path().join(name));
     assert_eq!(masks, [None, at("masks/r_1.png"), at("masks/test/r_0.png")]);
     assert_eq!(scene.views[2].load_mask().unwrap().unwrap(), [true; 400]);
-    assert_eq!(super::super::files(&scene)[5..], [at("masks/r_1.png").unwrap(), at("masks/test/r_0.png").unwrap()]);
+    assert_eq!(crate::formats::files(&scene)[5..], [at("masks/r_1.png").unwrap(), at("masks/test/r_0.png").unwrap()]);
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn no_image_is_its_own_source() {
     let frame = serde_json::json!({"file_path": "train/../train/r_1", "transform_matrix": POSE.as_chunks::<4>().0});
     let test = serde_json::json!({"camera_angle_x": 1.0, "k1": 0.1, "frames": [frame]});
     std::fs::write(dir.path().join("transforms_test.json"), test.to_string()).unwrap();
-    let scene = super::super::load(dir.path(), &LoadOptions::default()).unwrap();
+    let scene = load(dir.path(), &LoadOptions::default()).unwrap();
     assert_eq!((scene.source_ids.as_slice(), scene.held_out.as_slice()), ([0, 2].as_slice(), [3].as_slice()));
     assert!(scene.warnings.iter().any(|w| w.ends_with("no sources: 1")), "{:?}", scene.warnings);
     assert!(scene.warnings.iter().any(|w| w.contains("transforms_test.json: lens")), "{:?}", scene.warnings);
@@ -163,7 +164,7 @@ fn extensions_are_added_only_where_missing() {
 #[ignore = "needs SHIFTRAY_SCENES"]
 fn real_lego_loads() {
     let root = crate::locate("blender/lego", &[]).unwrap();
-    let scene = super::super::load(&root, &LoadOptions::default()).unwrap();
+    let scene = load(&root, &LoadOptions::default()).unwrap();
     assert_eq!((scene.name.as_str(), scene.source_ids.len(), scene.held_out.len()), ("lego", 100, 25));
     assert_eq!((scene.size(), scene.warnings.len()), ((400, 400), 0));
     assert_eq!(scene.views[101].name, "r_8");

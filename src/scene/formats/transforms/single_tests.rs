@@ -1,6 +1,7 @@
 //! nerfstudio scenes: whole folders, intrinsics, splits, bounds, and files that must be refused.
 
 use super::*;
+use crate::formats::load;
 use crate::pose::{look_along, opengl_pose};
 use crate::{FAR_EVAL, FAR_RENDER};
 use ::image::{GrayImage, Luma};
@@ -51,11 +52,11 @@ fn add_image(dir: &tempfile::TempDir, name: &str, (width, height): (u32, u32)) {
 }
 
 fn scene(json: &Value, options: LoadOptions) -> Scene {
-    super::super::load(folder(json).path(), &options).unwrap()
+    load(folder(json).path(), &options).unwrap()
 }
 
 fn error(json: &Value) -> String {
-    super::super::load(folder(json).path(), &LoadOptions::default()).unwrap_err().to_string()
+    load(folder(json).path(), &LoadOptions::default()).unwrap_err().to_string()
 }
 
 /// Scene with one value more or other in the file, and in its second frame.
@@ -195,11 +196,11 @@ fn images_are_found_and_named() {
     for name in ["b/1.5.jpg", "a/0001.jpeg", "a/0002.png", "b/0001.JPG", "m/0002.png"] {
         add_image(&dir, name, (31, 33));
     }
-    let scene = super::super::load(dir.path(), &LoadOptions::default()).unwrap();
+    let scene = load(dir.path(), &LoadOptions::default()).unwrap();
     let names: Vec<_> = scene.views.iter().map(|v| v.name.as_str()).collect();
     assert_eq!(names, ["a_0001", "a_0002", "b_0001", "b_1.5"]);
     let expected = ["transforms.json", "a/0001.jpeg", "a/0002.png", "b/0001.JPG", "b/1.5.jpg", "m/0002.png"];
-    assert_eq!(super::super::files(&scene), expected.map(|name| dir.path().join(name)));
+    assert_eq!(crate::formats::files(&scene), expected.map(|name| dir.path().join(name)));
     // The gradient's darker corner is left out.
     let mask = scene.views[1].load_mask().unwrap().unwrap();
     assert_eq!((mask.len(), mask[0], mask[mask.len() - 1]), (31 * 33, false, true));
@@ -217,7 +218,7 @@ fn lists_in_the_file_are_the_splits() {
     let names = |ids: &[usize]| json!(ids.iter().map(|i| format!("images/{i:02}.png")).collect::<Vec<_>>());
     let lists = [("train_filenames", names(&[0, 2])), ("val_filenames", names(&[4, 1]))];
     let dir = folder(&edited(&[lists.as_slice(), &[("test_filenames", names(&[3]))]].concat(), &[]));
-    assert_eq!(super::super::splits(dir.path()).unwrap(), [Split::Test, Split::Val]);
+    assert_eq!(crate::formats::splits(dir.path()).unwrap(), [Split::Test, Split::Val]);
     let options = |split| LoadOptions { split, ..LoadOptions::default() };
     for (split, held_out) in [(None, [3].as_slice()), (Some(Split::Test), &[3]), (Some(Split::Val), &[1, 4])] {
         let scene = load(dir.path(), &options(split)).unwrap();
@@ -241,20 +242,20 @@ fn lists_in_the_file_are_the_splits() {
     assert!(scene.warnings[0].contains("no view is held out"));
     // What is held out is no source, even if it is listed for training.
     let dir = folder(&edited(&[lists[0].clone(), ("test_filenames", names(&[1, 2]))], &[]));
-    let scene = super::super::load(dir.path(), &options(None)).unwrap();
+    let scene = load(dir.path(), &options(None)).unwrap();
     assert_eq!((scene.source_ids.as_slice(), scene.held_out.as_slice()), ([0].as_slice(), [1, 2].as_slice()));
     assert!(scene.warnings[0].ends_with("no sources: 1"), "{:?}", scene.warnings);
     // Lists without names say nothing.
     let dir = folder(&edited(&[("test_filenames", names(&[])), ("val_filenames", names(&[1]))], &[]));
-    assert_eq!(super::super::splits(dir.path()).unwrap(), [Split::Val]);
+    assert_eq!(crate::formats::splits(dir.path()).unwrap(), [Split::Val]);
     assert_eq!(load(dir.path(), &options(None)).unwrap().held_out, [1]);
     let dir = folder(&edited(&[("test_filenames", names(&[])), ("train_filenames", names(&[]))], &[]));
-    assert_eq!(super::super::splits(dir.path()).unwrap(), [Split::HeldOut]);
+    assert_eq!(crate::formats::splits(dir.path()).unwrap(), [Split::HeldOut]);
     let message = error(&edited(&[("val_filenames", names(&[7]))], &[]));
     assert!(message.contains("val_filenames") && message.contains("07.png"), "{message}");
 
     let dir = folder(&ring(3));
-    assert_eq!(super::super::splits(dir.path()).unwrap(), [Split::HeldOut]);
+    assert_eq!(crate::formats::splits(dir.path()).unwrap(), [Split::HeldOut]);
     assert!(load(dir.path(), &options(Some(Split::HeldOut))).is_ok());
     let none = LoadOptions { hold_every: 0, ..options(Some(Split::HeldOut)) };
     assert!(load(dir.path(), &none).unwrap_err().to_string().contains("found none"));
@@ -335,10 +336,10 @@ fn text_that_is_no_such_json_is_refused() {
 #[ignore = "needs SHIFTRAY_SCENES"]
 fn real_fox_loads() {
     let root = crate::locate("nerfstudio/fox", &[]).unwrap();
-    let scene = super::super::load(&root, &LoadOptions::default()).unwrap();
+    let scene = load(&root, &LoadOptions::default()).unwrap();
     assert_eq!((scene.name.as_str(), scene.views.len(), scene.size()), ("fox", 50, (270, 480)));
     assert_eq!((scene.held_out.as_slice(), scene.warnings.len()), ([0, 8, 16, 24, 32, 40, 48].as_slice(), 0));
-    assert_eq!(super::super::files(&scene).len(), 51);
+    assert_eq!(crate::formats::files(&scene).len(), 51);
     let image = scene.views[49].load_image().unwrap();
     assert_eq!((image.width, image.height), (270, 480));
     let zoom = scene.views[0].distortion.unwrap().zoom();
