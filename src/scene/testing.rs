@@ -89,8 +89,12 @@ pub fn rows(pose: Mat4) -> Vec<f64> {
 }
 
 /// The reference's camera vector: height, width, 4×4 intrinsics, 4×4 camera-to-world.
+///
+/// The reference has the principal point at half the width and height, in coordinates with integers at pixel centres. That
+/// is half a pixel beyond the image's middle, where this crate has it; nothing else differs.
 pub fn camera_vector(c: &Camera) -> Vec<f64> {
-    let [fx, fy, cx, cy] = [c.focal.x, c.focal.y, c.center.x, c.center.y].map(f64::from);
+    let [fx, fy] = [c.focal.x, c.focal.y].map(f64::from);
+    let [cx, cy] = [c.center.x, c.center.y].map(|c| f64::from(c) + 0.5);
     let mut all = vec![f64::from(c.height), f64::from(c.width)];
     all.extend([fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
     all.extend(rows(c.world_from_camera));

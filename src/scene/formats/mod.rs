@@ -211,7 +211,9 @@ mod tests {
     fn only_visible_images_are_listed_in_order_of_name() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str| std::fs::write(dir.path().join(name), b"x").unwrap();
-        ["b.png", "a.JPG", "c.txt", "._b.png", "d.jpeg", "10.png", "9.png", "e.webp", "a.dng"].map(write);
+        for name in ["b.png", "a.JPG", "c.txt", "._b.png", "d.jpeg", "10.png", "9.png", "e.webp", "a.dng"] {
+            write(name);
+        }
         let names: Vec<_> = list_images(dir.path()).unwrap().iter().map(|p| file_name(p)).collect();
         // Beside a photograph, the camera's raw data are no further one.
         assert_eq!(names, ["10.png", "9.png", "a.JPG", "b.png", "d.jpeg", "e.webp"]);

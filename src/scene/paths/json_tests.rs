@@ -28,7 +28,7 @@ fn own_format_takes_what_is_given_and_the_rest_from_the_first_view() {
     assert_eq!(first.forward(), -Vec3::Z);
     let second = frames[1].camera;
     assert_eq!((frames[1].name.as_str(), second.width, second.height), ("left", 62, 51));
-    assert_eq!((second.focal, second.center), (Vec2::splat(33.0), Vec2::new(4.5, 25.5)));
+    assert_eq!((second.focal, second.center), (Vec2::splat(33.0), Vec2::new(4.5, 26.5)));
 }
 
 #[test]

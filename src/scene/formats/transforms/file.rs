@@ -172,12 +172,12 @@ mod tests {
         for (form, found) in [
             (json!(null), "found null"),
             (json!([]), "4 rows of 4 numbers, found 0"),
-            (json!([[0.0; 4]; 5]), "found 5"),
-            (json!([[0.0; 3]; 3]), "found a list of 3"),
-            (json!([0.0; 15]), "found 15 numbers"),
-            (json!(["a"; 16]), "found the text \"a\""),
-            (json!([[1.0; 4]; 4]), "the last row 0 0 0 1"),
-            (json!([[0.0, 0.0, 0.0, 0.99999]; 4]), "the last row 0 0 0 1"),
+            (json!(vec![[0.0; 4]; 5]), "found 5"),
+            (json!(vec![[0.0; 3]; 3]), "found a list of 3"),
+            (json!(vec![0.0; 15]), "found 15 numbers"),
+            (json!(vec!["a"; 16]), "found the text \"a\""),
+            (json!(vec![[1.0; 4]; 4]), "the last row 0 0 0 1"),
+            (json!(vec![[0.0, 0.0, 0.0, 0.99999]; 4]), "the last row 0 0 0 1"),
         ] {
             let message = pose(Some(&form)).unwrap_err();
             assert!(message.contains(found), "{form}: {message}");

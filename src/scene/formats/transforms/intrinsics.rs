@@ -181,7 +181,7 @@ impl Intrinsics {
             let one_axis = self.axes_with_focal() == 1 && shared.axes_with_focal() == 2;
             if one_axis && (all.x / all.y - 1.0).abs() > SQUARE {
                 return Err(format!(
-                    "expected focal lengths for both axes, found one of {}, while the file's pixels are not square: {} \
+                    "expected focal lengths for both axes, found one of {:?}, while the file's pixels are not square: {} \
                      and {}",
                     own.x, all.x, all.y
                 ));
