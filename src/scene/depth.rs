@@ -1,5 +1,6 @@
 //! Depth maps beside procedural scenes.
 
+use crate::files::read_regular;
 use crate::formats::npy;
 use crate::{Error, Result};
 use std::path::Path;
@@ -10,7 +11,9 @@ use std::path::Path;
 /// [`Error::Io`] or [`Error::Format`] if the file is missing, damaged, of another size, or holds a depth that is not
 /// positive and finite.
 pub fn read_npy(path: &Path, (width, height): (usize, usize)) -> Result<Vec<f32>> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    // Double precision, and the longest header that is usual many times over.
+    let limit = (width as u64).saturating_mul(height as u64).saturating_mul(8).saturating_add(64 << 10);
+    let bytes = read_regular(path, limit)?;
     let bad = |problem: String| Error::Format { path: path.to_owned(), problem };
     let table = npy::parse(&bytes).map_err(bad)?;
     if (table.columns, table.rows) != (width, height) {
@@ -37,5 +40,7 @@ mod tests {
         crate::write::write_npy(&path, 1, 1, &[f32::NAN]).unwrap();
         assert!(read_npy(&path, (1, 1)).unwrap_err().to_string().contains("NaN"));
         assert!(read_npy(&dir.path().join("missing.npy"), (1, 1)).is_err());
+        std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert!(read_npy(&path, (2, 3)).unwrap_err().to_string().contains("at most 65584 bytes"));
     }
 }

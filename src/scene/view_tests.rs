@@ -156,3 +156,29 @@ fn turned_pictures_and_their_masks_fit_the_camera() {
         assert_eq!((0..15).filter(|i| counts[*i]).collect::<Vec<_>>(), expected, "{name}");
     }
 }
+
+#[test]
+fn all_pictures_of_a_scene_are_checked_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut scene = crate::testing::scene(&[glam::Vec3::ZERO; 12]);
+    for (i, view) in scene.views.iter_mut().enumerate() {
+        view.path = dir.path().join(format!("{i:02}.jpg"));
+        GrayImage::from_fn(31, 17, |x, y| Luma([(x * y) as u8])).save(&view.path).unwrap();
+    }
+    for threads in [0, 1, 3, 99] {
+        scene.check_images(threads).unwrap();
+    }
+    let cut = |i: usize| {
+        let bytes = std::fs::read(&scene.views[i].path).unwrap();
+        std::fs::write(&scene.views[i].path, &bytes[..bytes.len() - 20]).unwrap();
+    };
+    cut(7);
+    let message = scene.check_images(2).unwrap_err().to_string();
+    assert!(message.contains("07.jpg") && message.contains("ends early"), "{message}");
+    (0..6).chain(8..11).for_each(cut);
+    let message = scene.check_images(2).unwrap_err().to_string();
+    for part in ["10 of 12 photographs", "00.jpg", "05.jpg", "07.jpg", "and 2 more"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert!(!message.contains("06.jpg"), "{message}");
+}

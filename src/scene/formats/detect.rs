@@ -83,7 +83,8 @@ fn images_beside(cameras: &Path) -> &'static str {
 /// Names of the folders in `root` that hold scenes, sorted, and how many there are beside these.
 fn scenes_in(root: &Path) -> (Vec<String>, usize) {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten().take(SEARCHED);
-    let mut scenes: Vec<String> = entries.map(|entry| entry.path()).filter(|p| known(p).is_some()).map(|p| file_name(&p)).collect();
+    let mut scenes: Vec<String> =
+        entries.map(|entry| entry.path()).filter(|p| known(p).is_some()).map(|p| file_name(&p)).collect();
     scenes.sort();
     let more = scenes.len().saturating_sub(LISTED);
     scenes.truncate(LISTED);
@@ -133,7 +134,10 @@ mod tests {
             (vec![], vec!["no known scene", "poses_bounds.npy", "transforms_train.json", "transforms.json"]),
             (vec!["meta_data.json"], vec!["sdfstudio", "transforms.json", "poses_bounds.npy"]),
             (vec!["transforms_test.json"], vec!["transforms_train.json is missing"]),
-            (vec!["sparse/0/cameras.bin", "sparse/0/images.bin", "images/a.jpg"], vec!["COLMAP", "ns-process-data", "sparse/0"]),
+            (
+                vec!["sparse/0/cameras.bin", "sparse/0/images.bin", "images/a.jpg"],
+                vec!["COLMAP", "ns-process-data", "sparse/0"],
+            ),
             (vec!["sparse/cameras.txt", "sparse/images.txt"], vec!["COLMAP", "colmap2nerf"]),
             (vec!["b/transforms.json", "a/poses_bounds.npy", "c/x"], vec!["a folder of scenes: a, b.", "/a"]),
         ] {

@@ -190,12 +190,7 @@ struct Posed {
 }
 
 impl Posed {
-    fn from_rows(
-        file: &Path,
-        rows: &[[f64; COLUMNS]],
-        images: &Images,
-        warnings: &mut Vec<String>,
-    ) -> Result<Self> {
+    fn from_rows(file: &Path, rows: &[[f64; COLUMNS]], images: &Images, warnings: &mut Vec<String>) -> Result<Self> {
         let name = |i: usize| images.names.get(i).map_or("no image", |name| name);
         let what = |i: usize| format!("{}: row {i} ({})", file.display(), name(i));
         let mut poses = Vec::with_capacity(rows.len());

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 
 /// Largest pose file that is read.
 const MAX_POSE_BYTES: u64 = 64 << 20;
-/// Most pixels of a camera's image. Ten sources of this size take 8 GB as colours.
-const MAX_CAMERA_PIXELS: u64 = 1 << 26;
+/// Most pixels of a camera's image. Ten sources of this size take 4 GB as colours.
+const MAX_CAMERA_PIXELS: u64 = 1 << 25;
 /// Largest factor by which images may be reduced.
 const MAX_FACTOR: u32 = 1024;
 
@@ -138,7 +138,9 @@ fn format_error(path: &Path, problem: impl Into<String>) -> Error {
 /// Reads a JSON file of at most [`MAX_POSE_BYTES`].
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = read_regular(path, MAX_POSE_BYTES)?;
-    serde_json::from_slice(&bytes).map_err(|e| format_error(path, format!("not the expected JSON: {e}")))
+    // Editors of Windows put a mark before the text.
+    let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+    serde_json::from_slice(text).map_err(|e| format_error(path, format!("not the expected JSON: {e}")))
 }
 
 /// The image files of a folder, sorted by name as bytes; hidden files and those that are no pictures are left out.

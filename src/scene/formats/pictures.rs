@@ -61,7 +61,8 @@ impl Pictures {
     /// Looks for transparent pixels in the photographs with an alpha channel and warns of them; returns whether all
     /// photographs have some. Pictures that cannot be decoded are left for loading to name.
     pub fn find_transparent(&self, paths: &[PathBuf], warnings: &mut Vec<String>) -> bool {
-        let with_alpha: Vec<&PathBuf> = paths.iter().zip(&self.has_alpha).filter(|(_, has)| **has).map(|p| p.0).collect();
+        let with_alpha: Vec<&PathBuf> =
+            paths.iter().zip(&self.has_alpha).filter(|(_, has)| **has).map(|p| p.0).collect();
         let (next, count) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let work = || {
             while let Some(path) = with_alpha.get(next.fetch_add(1, Ordering::Relaxed)) {

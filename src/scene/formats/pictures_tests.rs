@@ -31,10 +31,22 @@ fn a_tag_counts_only_where_the_shape_says_so() {
         // Upright as they are: no word.
         (vec![((40, 30), 1); 2], vec![wide; 2], (40, 30), vec![NoTransforms; 2], ""),
         // A stale tag.
-        (vec![((40, 30), 6); 2], vec![wide; 2], (40, 30), vec![NoTransforms; 2], "0.jpg and 1 more: EXIF orientation 6 is ignored, since the pixels"),
+        (
+            vec![((40, 30), 6); 2],
+            vec![wide; 2],
+            (40, 30),
+            vec![NoTransforms; 2],
+            "0.jpg and 1 more: EXIF orientation 6 is ignored, since the pixels",
+        ),
         // Pixels lie on their side.
         (vec![((40, 30), 6); 2], vec![tall; 2], (30, 40), vec![Rotate90; 2], "orientation 6 is applied"),
-        (vec![((30, 40), 1), ((40, 30), 6)], vec![tall; 2], (30, 40), vec![NoTransforms, Rotate90], "1.jpg: EXIF orientation 6 is applied"),
+        (
+            vec![((30, 40), 1), ((40, 30), 6)],
+            vec![tall; 2],
+            (30, 40),
+            vec![NoTransforms, Rotate90],
+            "1.jpg: EXIF orientation 6 is applied",
+        ),
         // Sizes do not tell.
         (vec![((40, 30), 3)], vec![wide], (40, 30), vec![NoTransforms], "orientation 3 is ignored, as by structure"),
         (vec![((30, 30), 6)], vec![Some(1.0)], (30, 30), vec![NoTransforms], "do not tell"),

@@ -77,7 +77,8 @@ impl Range {
             }
         }
         let Apart { extent, across, spacing, is_rig } = apart?;
-        let prior = if is_rig { NEAR_OF_RIG * extent } else { (NEAR_OF_EXTENT * across).max(NEAR_OF_SPACING * spacing) };
+        let prior =
+            if is_rig { NEAR_OF_RIG * extent } else { (NEAR_OF_EXTENT * across).max(NEAR_OF_SPACING * spacing) };
         let near = match convergence(poses).filter(|_| !is_rig) {
             Some(depth) => (prior * NEAR_OF_CONVERGENCE * depth).sqrt(),
             None => prior,
@@ -146,7 +147,8 @@ fn convergence(poses: &[DMat4]) -> Option<f64> {
     let views: Vec<(f64, f64)> = poses.iter().map(|pose| depth_and_offset(pose, place)).collect();
     let mean = poses.iter().map(|pose| pose.z_axis.truncate()).sum::<DVec3>().try_normalize()?;
     let middle = poses.iter().map(|pose| pose.w_axis.truncate()).sum::<DVec3>() / poses.len() as f64;
-    let scatter: f64 = poses.iter().map(|pose| (pose.w_axis.truncate() - middle).reject_from(mean).length_squared()).sum();
+    let scatter: f64 =
+        poses.iter().map(|pose| (pose.w_axis.truncate() - middle).reject_from(mean).length_squared()).sum();
     let off: f64 = views.iter().map(|(_, off)| off * off).sum();
     let in_front = views.iter().all(|(depth, _)| *depth > 0.0);
     (in_front && off < 0.2 * scatter).then(|| quantile(&sorted(views.iter().map(|v| v.0)), 0.5))
@@ -293,5 +295,37 @@ mod tests {
         assert_eq!(Range::of(&vec![DMat4::from_translation(DVec3::splat(1e5)); 31]), None);
         let turned: Vec<_> = (0..5).map(|i| DMat4::from_rotation_y(f64::from(i))).collect();
         assert_eq!(Range::of(&turned), None);
+    }
+
+    /// Few photographs of a forward-facing scene, next to each other or from anywhere, tell its near bound to a factor.
+    #[test]
+    #[ignore = "needs SHIFTRAY_SCENES"]
+    fn subsets_of_real_scenes_are_bounded_like_the_whole() {
+        let names = ["fern", "flower", "fortress", "horns", "room", "iconic_apples", "iconic_piano", "pinecone"];
+        let mut ratios = Vec::new();
+        for name in names {
+            let root = crate::locate(&format!("llff/{name}"), &[]).unwrap();
+            let scene = crate::formats::load(&root, &crate::LoadOptions::default()).unwrap();
+            let pose = |id: &usize| crate::pose::opengl_pose(scene.views[*id].camera.world_from_camera);
+            let near_of = |ids: &[usize]| {
+                let truth = ids.iter().map(|id| f64::from(scene.views[*id].near)).fold(f64::INFINITY, f64::min);
+                Range::of(&ids.iter().map(pose).collect::<Vec<_>>()).unwrap().near / truth
+            };
+            for first in 0..scene.views.len() {
+                let place = |id: usize| scene.views[id].camera.origin();
+                let mut nearest: Vec<usize> = (0..scene.views.len()).collect();
+                nearest.sort_by(|a, b| place(*a).distance(place(first)).total_cmp(&place(*b).distance(place(first))));
+                for count in [3, 4, 6] {
+                    ratios.push(near_of(&nearest[..count]));
+                    let step = scene.views.len() / count;
+                    let spread: Vec<usize> = (0..count).map(|i| (first + i * step) % scene.views.len()).collect();
+                    ratios.push(near_of(&spread));
+                }
+            }
+        }
+        let ratios = sorted(ratios.into_iter());
+        let parts = [0.02, 0.1, 0.5, 0.9, 0.98].map(|part| quantile(&ratios, part));
+        eprintln!("near bound by the true one, of {} subsets: {parts:.2?}", ratios.len());
+        assert!(parts[0] > 0.12 && parts[1] > 0.2 && parts[3] < 1.5 && parts[4] < 2.0, "{parts:.2?}");
     }
 }

@@ -145,7 +145,8 @@ fn pose(matrix: Option<&Value>) -> Result<DMat4, String> {
     let last = &mut numbers[12..];
     if values.len() == 16 {
         // NaN is not within the bound.
-        let is_last = last.iter().zip([0.0, 0.0, 0.0, 1.0]).all(|(found, expected)| (found - expected).abs() <= LAST_ROW);
+        let is_last =
+            last.iter().zip([0.0, 0.0, 0.0, 1.0]).all(|(found, expected)| (found - expected).abs() <= LAST_ROW);
         if !is_last {
             return Err(format!("expected the last row 0 0 0 1 of transform_matrix, found {last:?}"));
         }

@@ -46,9 +46,9 @@ impl<'a> Finder<'a> {
             path.map(|path| Found { path, repair: *repair })
         });
         as_written.or_else(|| {
-            texts.iter().find_map(|(text, _, repair)| {
-                self.ignoring_case(text).map(|path| Found { path, repair: Some(repair) })
-            })
+            texts
+                .iter()
+                .find_map(|(text, _, repair)| self.ignoring_case(text).map(|path| Found { path, repair: Some(repair) }))
         })
     }
 

@@ -104,7 +104,9 @@ impl Intrinsics {
         }
         let pair = |keys: [&str; 2]| Ok::<_, String>([number(object, keys[0])?, number(object, keys[1])?]);
         let mut angle = [None; 2];
-        for (axis, [radians, degrees]) in [["camera_angle_x", "x_fov"], ["camera_angle_y", "y_fov"]].into_iter().enumerate() {
+        for (axis, [radians, degrees]) in
+            [["camera_angle_x", "x_fov"], ["camera_angle_y", "y_fov"]].into_iter().enumerate()
+        {
             let in_radians = number(object, radians)?.map(|angle| (angle, radians));
             angle[axis] = in_radians.or(number(object, degrees)?.map(|angle| (angle.to_radians(), degrees)));
         }
@@ -144,7 +146,10 @@ impl Intrinsics {
         let of = |axis: usize| self.size[axis].or(shared.size[axis]);
         let file = DVec2::new(positive("w", of(0).unwrap_or(picture.x))?, positive("h", of(1).unwrap_or(picture.y))?);
         let Some(scale) = pictures::scale(size, file) else {
-            return Err(format!("expected an image in the shape of {}x{}, found {}x{}", file.x, file.y, size.0, size.1));
+            return Err(format!(
+                "expected an image in the shape of {}x{}, found {}x{}",
+                file.x, file.y, size.0, size.1
+            ));
         };
         // Values in pixels that the file gives for all are those of a picture of this size.
         let own_size = (0..2).any(|i| matches!((self.size[i], shared.size[i]), (Some(a), Some(b)) if a != b));
@@ -277,7 +282,8 @@ fn is_other_camera(key: &str) -> bool {
     let key = key.to_lowercase();
     let key = key.strip_prefix("is_").unwrap_or(&key);
     // `k5`, `p3`, `s1`: terms of models with more of them.
-    let is_term = key.strip_prefix(['k', 'p', 's']).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let is_term =
+        key.strip_prefix(['k', 'p', 's']).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     NAMES.contains(&key)
         || key.starts_with("ftheta")
         || key.starts_with("fisheye")

@@ -12,8 +12,7 @@ use std::path::Path;
 /// Largest file that is read; parsed values take up to sixteen times as much memory.
 const MAX_BYTES: u64 = 32 << 20;
 /// Names of what JSON has no number for.
-const NOT_FINITE: [(&str, f64); 3] =
-    [("NaN", f64::NAN), ("-Infinity", f64::NEG_INFINITY), ("Infinity", f64::INFINITY)];
+const NOT_FINITE: [(&str, f64); 3] = [("NaN", f64::NAN), ("-Infinity", f64::NEG_INFINITY), ("Infinity", f64::INFINITY)];
 
 /// The object in a file.
 ///
@@ -149,7 +148,8 @@ mod tests {
 
     #[test]
     fn what_python_and_windows_write_is_read() {
-        let file = parse("\u{feff}{\"a\": [NaN, -Infinity], \"b\": \"NaN of \\\"Infinity\\\"\", \"c\": Infinity}").unwrap();
+        let file =
+            parse("\u{feff}{\"a\": [NaN, -Infinity], \"b\": \"NaN of \\\"Infinity\\\"\", \"c\": Infinity}").unwrap();
         let list: Vec<f64> = file["a"].as_array().unwrap().iter().map(|v| as_number(v).unwrap()).collect();
         assert!(list[0].is_nan() && list[1] == f64::NEG_INFINITY);
         assert_eq!(file["b"], "NaN of \"Infinity\"");

@@ -350,7 +350,10 @@ fn text_that_is_no_such_json_is_refused() {
         (text.replacen("10.0", "NaN", 1), "frame 0 (images/00.png): expected a finite pose, found NaN"),
         (text.replace("40.0", "1e999"), "JSON"),
         (text.replace("40.0", "\"40\""), "fl_x to be a number, found the text \"40\""),
-        (text.replace("\"frames\"", "\"frame\""), "the key frames with a list of photographs, found the keys fl_x, fl_y"),
+        (
+            text.replace("\"frames\"", "\"frame\""),
+            "the key frames with a list of photographs, found the keys fl_x, fl_y",
+        ),
         (text.replace("\"file_path\"", "\"file\""), "frame 0: expected file_path"),
         (text.replace("\"transform_matrix\"", "\"matrix\""), "frame 0 (images/00.png): expected transform_matrix"),
         ("[".repeat(100_000), "JSON"),
@@ -452,7 +455,11 @@ fn a_stray_pose_is_left_out() {
     let stray = scene(&json, LoadOptions::default());
     assert_eq!((stray.views.len(), stray.held_out.as_slice()), (9, [0, 7].as_slice()));
     assert_eq!(stray.views[7].name, "08");
-    assert!(stray.warnings[0].contains("frame 3 (images/03.png): its camera stands absurdly far"), "{:?}", stray.warnings);
+    assert!(
+        stray.warnings[0].contains("frame 3 (images/03.png): its camera stands absurdly far"),
+        "{:?}",
+        stray.warnings
+    );
     assert!((stray.far / good.far - 1.0).abs() < 0.2, "{} {}", stray.far, good.far);
 }
 
@@ -460,7 +467,9 @@ fn a_stray_pose_is_left_out() {
 #[test]
 fn the_worlds_frame_and_the_order_of_frames_do_not_matter() {
     let original = scene(&ring(9), LoadOptions::default());
-    for (scale, offset) in [(1.0, DVec3::new(5.0e5, 4.6e6, 120.0)), (1e4, DVec3::ZERO), (1e-4, DVec3::new(1.0, 2.0, -3.0))] {
+    for (scale, offset) in
+        [(1.0, DVec3::new(5.0e5, 4.6e6, 120.0)), (1e4, DVec3::ZERO), (1e-4, DVec3::new(1.0, 2.0, -3.0))]
+    {
         let turn = glam::DQuat::from_euler(glam::EulerRot::XYZ, 0.3, -1.2, 2.0);
         let to = Similarity { rotation: glam::DMat3::from_quat(turn), scale, translation: offset };
         let mut json = ring(9);

@@ -182,7 +182,11 @@ fn intrinsics_and_names_are_read_as_in_one_file() {
     let camera = scene.views[1].camera;
     assert_eq!((camera.focal, camera.center), (glam::Vec2::splat(30.0), glam::Vec2::new(7.5, 9.5)));
     assert_eq!(scene.views[0].path, dir.path().join("train/r_0.png"));
-    assert!(scene.warnings.iter().any(|w| w.contains("transforms_train.json: frame 0 (train\\r_0)")), "{:?}", scene.warnings);
+    assert!(
+        scene.warnings.iter().any(|w| w.contains("transforms_train.json: frame 0 (train\\r_0)")),
+        "{:?}",
+        scene.warnings
+    );
     write(serde_json::json!({"camera_angle_x": 1.0, "camera_model": "OPENCV_FISHEYE"}));
     assert!(load(dir.path(), &LoadOptions::default()).unwrap_err().to_string().contains("OPENCV_FISHEYE"));
     write(serde_json::json!({"camera_angle_x": 1.0, "w": 20, "h": 30}));

@@ -63,7 +63,8 @@ impl World {
         }
         let kept = (0..all_poses.len()).filter(|i| !strays.contains(i));
         let poses: Vec<DMat4> = kept.map(|i| all_poses[i]).collect();
-        let keys = |get: fn(&CameraFile) -> Option<f64>, best: fn(f64, f64) -> f64| files.iter().filter_map(get).reduce(best);
+        let keys =
+            |get: fn(&CameraFile) -> Option<f64>, best: fn(f64, f64) -> f64| files.iter().filter_map(get).reduce(best);
         let (near, far) = (keys(|file| file.near, f64::min), keys(|file| file.far, f64::max));
 
         let no_keys = near.is_none() && far.is_none();
