@@ -15,8 +15,8 @@ pub(super) struct Found {
 /// Looks for files below one folder. The name as it is goes first, then the name with its extension added, then repairs.
 pub(super) struct Finder<'a> {
     root: &'a Path,
-    /// Names in the folders that were searched without regard to letter case.
-    names: RefCell<HashMap<PathBuf, Vec<String>>>,
+    /// Names in the folders that were searched without regard to letter case: in lower case, and as they are.
+    names: RefCell<HashMap<PathBuf, Vec<(String, String)>>>,
 }
 
 impl<'a> Finder<'a> {
@@ -80,10 +80,11 @@ impl<'a> Finder<'a> {
         let mut all = self.names.borrow_mut();
         let names = all.entry(folder.to_owned()).or_insert_with(|| {
             let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+            names.map(|name| (name.to_lowercase(), name)).collect()
         });
-        let mut wanted = names.iter().filter(|name| is_wanted(&name.to_lowercase()));
-        let first = wanted.next()?;
+        let mut wanted = names.iter().filter(|(lower, _)| is_wanted(lower));
+        let (_, first) = wanted.next()?;
         wanted.next().is_none().then(|| first.clone())
     }
 }

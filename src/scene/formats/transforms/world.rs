@@ -85,8 +85,9 @@ impl World {
             range.and_then(|range| Some((range.focus?, range))).filter(|_| before_nothing && no_keys)
         {
             let scale = SYNTHETIC_DISTANCE / usual;
-            let radius = (SYNTHETIC_DISTANCE - SYNTHETIC_DEPTHS[0]) / SYNTHETIC_DISTANCE * nearest;
-            let bounds = [nearest - radius, farthest + radius].map(|depth| (depth * scale) as f32);
+            // The depths of the synthetic scenes, for objects of their size.
+            let [before, behind] = SYNTHETIC_DEPTHS.map(|depth| depth / SYNTHETIC_DISTANCE - 1.0);
+            let bounds = [nearest * (1.0 + before), farthest + nearest * behind].map(|depth| (depth * scale) as f32);
             let scene_from_file = Similarity::recentre(DMat4::from_translation(focus), scale);
             return Ok(Self { scene_from_file, bounds, order: SourceOrder::Direction, strays });
         }
