@@ -53,7 +53,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     let names: Vec<String> = paths.iter().map(|p| file_name(p)).collect();
     let images = Images { names: &names, stored: found.size, size, folder: &folder };
     let posed = Posed::from_rows(&file, &rows, &images, &mut warnings)?;
-    found.find_transparent(&paths, &mut warnings);
+    pictures::say_transparent(&found.transparent(&paths), &mut warnings);
 
     let masks = masks::folder(&folder.path);
     let views: Vec<View> = paths

@@ -7,6 +7,10 @@ use ::image::metadata::Orientation;
 use glam::DVec2;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Least part of a picture that is transparent where an object stands before nothing.
+const BEFORE_NOTHING: f64 = 0.1;
 
 /// What the headers of a scene's photographs say.
 pub(super) struct Pictures {
@@ -53,22 +57,18 @@ impl Pictures {
         Ok(Self { size: expected, turns, has_alpha: headers.iter().map(|header| header.has_alpha).collect() })
     }
 
-    /// Whether all have an alpha channel, as renderings of an object before nothing do.
-    pub fn all_have_alpha(&self) -> bool {
-        self.has_alpha.iter().all(|has| *has)
-    }
-
-    /// Looks for transparent pixels in the photographs with an alpha channel and warns of them; returns whether all
-    /// photographs have some. Pictures that cannot be decoded are left for loading to name.
-    pub fn find_transparent(&self, paths: &[PathBuf], warnings: &mut Vec<String>) -> bool {
-        let with_alpha: Vec<&PathBuf> =
-            paths.iter().zip(&self.has_alpha).filter(|(_, has)| **has).map(|p| p.0).collect();
-        let (next, count) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    /// Part of the pixels of each photograph that are transparent. Only those with an alpha channel are decoded; pictures
+    /// that cannot be are left for loading to name.
+    pub fn transparent(&self, paths: &[PathBuf]) -> Vec<f64> {
+        let shares = Mutex::new(vec![0.0; paths.len()]);
+        let next = AtomicUsize::new(0);
+        let with_alpha: Vec<usize> = (0..paths.len()).filter(|&i| self.has_alpha[i]).collect();
         let work = || {
-            while let Some(path) = with_alpha.get(next.fetch_add(1, Ordering::Relaxed)) {
+            while let Some(&i) = with_alpha.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let _memory = picture::reserve(self.size);
-                if picture::decode(path).is_ok_and(|decoded| picture::has_transparency(&decoded)) {
-                    count.fetch_add(1, Ordering::Relaxed);
+                if let Ok(decoded) = picture::decode(&paths[i]) {
+                    let share = picture::transparent_share(&decoded);
+                    shares.lock().unwrap_or_else(PoisonError::into_inner)[i] = share;
                 }
             }
         };
@@ -80,14 +80,22 @@ impl Pictures {
             }
             work();
         });
-        let count = count.into_inner();
-        if count > 0 {
-            let all = paths.len();
-            warnings.push(format!(
-                "transparent pixels in {count} of {all} photographs (alpha channel): they are composited on white"
-            ));
-        }
-        count == paths.len()
+        shares.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether photographs with these transparent parts show an object before nothing, and not just lack corners.
+pub(super) fn are_before_nothing(shares: &[f64]) -> bool {
+    shares.iter().all(|share| *share >= BEFORE_NOTHING)
+}
+
+/// Says how many photographs have transparent pixels, if any.
+pub(super) fn say_transparent(shares: &[f64], warnings: &mut Vec<String>) {
+    let (count, all) = (shares.iter().filter(|share| **share > 0.0).count(), shares.len());
+    if count > 0 {
+        warnings.push(format!(
+            "transparent pixels in {count} of {all} photographs (alpha channel): they are composited on white"
+        ));
     }
 }
 

@@ -80,14 +80,14 @@ fn transparent_photographs_are_counted_and_opaque_ones_are_not() {
     }
     let mut warnings = Vec::new();
     let pictures = Pictures::survey(&paths, &[], &mut warnings).unwrap();
-    assert!(pictures.all_have_alpha() && warnings.is_empty());
-    assert!(!pictures.find_transparent(&paths, &mut warnings));
+    let shares = pictures.transparent(&paths);
+    assert_eq!(shares, [0.0, 1.0, 1.0]);
+    say_transparent(&shares[..1], &mut warnings);
+    assert_eq!(warnings.len(), 0);
+    say_transparent(&shares, &mut warnings);
     assert!(warnings[0].contains("2 of 3 photographs"), "{warnings:?}");
-    warnings.clear();
-    let pictures = Pictures::survey(&paths[..1], &[], &mut warnings).unwrap();
-    assert!(!pictures.find_transparent(&paths[..1], &mut warnings) && warnings.is_empty());
-    let pictures = Pictures::survey(&paths[1..], &[], &mut warnings).unwrap();
-    assert!(pictures.find_transparent(&paths[1..], &mut warnings));
+    // Corners that straightening left empty are no background.
+    assert!(are_before_nothing(&shares[1..]) && !are_before_nothing(&shares) && !are_before_nothing(&[0.5, 0.02]));
 }
 
 #[test]

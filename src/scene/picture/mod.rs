@@ -189,14 +189,15 @@ pub(crate) fn colours(decoded: DynamicImage, alpha: Alpha) -> Result<Image> {
     Image::new(width, height, data)
 }
 
-/// Whether any pixel of decoded ones is not opaque.
-pub(crate) fn has_transparency(decoded: &DynamicImage) -> bool {
-    decoded.color().has_alpha()
-        && match decoded {
-            DynamicImage::ImageLumaA8(image) => image.pixels().any(|p| p.0[1] != u8::MAX),
-            DynamicImage::ImageRgba8(image) => image.pixels().any(|p| p.0[3] != u8::MAX),
-            other => other.to_rgba16().pixels().any(|p| p.0[3] != u16::MAX),
-        }
+/// Part of the pixels that are not opaque.
+pub(crate) fn transparent_share(decoded: &DynamicImage) -> f64 {
+    let count = match decoded {
+        image if !image.color().has_alpha() => 0,
+        DynamicImage::ImageLumaA8(image) => image.pixels().filter(|p| p.0[1] != u8::MAX).count(),
+        DynamicImage::ImageRgba8(image) => image.pixels().filter(|p| p.0[3] != u8::MAX).count(),
+        other => other.to_rgba16().pixels().filter(|p| p.0[3] != u16::MAX).count(),
+    };
+    count as f64 / (f64::from(decoded.width()) * f64::from(decoded.height())).max(1.0)
 }
 
 /// RGB values from RGBA values.

@@ -129,7 +129,7 @@ fn transparency_is_told_from_an_alpha_channel() {
     let mut glass = RgbaImage::from_pixel(3, 2, Rgba([1, 2, 3, 255]));
     glass.put_pixel(2, 1, Rgba([1, 2, 3, 254]));
     let glass = DynamicImage::from(glass);
-    assert!(!has_transparency(&opaque) && has_transparency(&glass));
-    assert!(has_transparency(&DynamicImage::from(glass.to_rgba16())));
-    assert!(!has_transparency(&DynamicImage::from(opaque.to_rgb8())));
+    assert_eq!((transparent_share(&opaque), transparent_share(&glass)), (0.0, 1.0 / 6.0));
+    assert_eq!(transparent_share(&DynamicImage::from(glass.to_rgba16())), 1.0 / 6.0);
+    assert_eq!(transparent_share(&DynamicImage::from(glass.to_rgb8())), 0.0);
 }

@@ -21,7 +21,7 @@ mod intrinsics;
 mod json;
 mod world;
 
-use super::pictures::Pictures;
+use super::pictures::{self, Pictures};
 use super::{LoadOptions, Split, format_error, masks, split};
 use crate::pose::flip_axes;
 use crate::{Camera, Error, Format, Result, Scene, View};
@@ -80,18 +80,19 @@ pub fn load(root: &Path, layout: Format, options: &LoadOptions) -> Result<Scene>
     let paths: Vec<PathBuf> = entries.iter().map(|entry| entry.path.clone()).collect();
 
     let aspects: Vec<_> = entries.iter().map(|entry| entry.frame.own.aspect(&entry.file.shared)).collect();
-    let pictures = Pictures::survey(&paths, &aspects, &mut warnings)?;
-    let size = super::reduced_size(root, pictures.size, factor)?;
-    let lenses = lenses(&entries, pictures.size, &mut warnings)?;
-    let (cameras, poses) = cameras(&entries, &lenses, pictures.size, size)?;
+    let found = Pictures::survey(&paths, &aspects, &mut warnings)?;
+    let size = super::reduced_size(root, found.size, factor)?;
+    let lenses = lenses(&entries, found.size, &mut warnings)?;
+    let (cameras, poses) = cameras(&entries, &lenses, found.size, size)?;
 
-    // Renderings of an object before nothing end behind it.
-    let before_nothing = match layout {
-        Format::Blender => pictures.all_have_alpha(),
-        _ => pictures.find_transparent(&paths, &mut warnings),
-    };
+    // Renderings are transparent as a rule, so that they are decoded only where it decides.
+    let shares = std::cell::LazyCell::new(|| found.transparent(&paths));
+    if layout != Format::Blender {
+        pictures::say_transparent(&shares, &mut warnings);
+    }
+    let before_nothing = || pictures::are_before_nothing(&shares);
     let what = |i: usize| entries[i].what();
-    let world = World::new(&files, layout, &poses, before_nothing, &what, &mut warnings)?;
+    let world = World::new(&files, layout, &poses, &before_nothing, &what, &mut warnings)?;
     let masks = match layout {
         Format::Blender => masks::find_all(&root.join("masks"), &paths),
         _ => vec![None; paths.len()],
@@ -109,8 +110,8 @@ pub fn load(root: &Path, layout: Format, options: &LoadOptions) -> Result<Scene>
             camera,
             near: world.bounds[0],
             far: world.bounds[1],
-            stored_size: pictures.size,
-            turn: pictures.turns[i],
+            stored_size: found.size,
+            turn: found.turns[i],
             distortion: lenses[i].distortion,
         });
     }

@@ -5,8 +5,8 @@
 //!
 //! - Split files whose cameras fit NeRF's synthetic scenes (around the origin, at distance 4 of it, looking at it) keep
 //!   their frame and have the depths 2 to 6.
-//! - Photographs around one place that are all transparent in part show an object before nothing: it becomes the origin,
-//!   the cameras get NeRF's distance, and depths end behind the object.
+//! - Photographs around one place, all with a transparent background, show an object before nothing: it becomes the
+//!   origin, the cameras get NeRF's distance, and depths end behind the object.
 //! - In other cases the near bound is scaled to 4/3, as for LLFF. If the cameras look at one place, it becomes the origin
 //!   and the axes stay; otherwise the average camera becomes the origin (x right, y up, z backwards).
 //!
@@ -40,7 +40,8 @@ pub(super) struct World {
 }
 
 impl World {
-    /// The world of poses in OpenGL axes; `before_nothing` if all photographs are transparent in part, `what` names a pose.
+    /// The world of poses in OpenGL axes; `before_nothing` tells whether all photographs show an object
+    /// before a transparent background, `what` names a pose.
     ///
     /// # Errors
     /// [`Error::Format`] if the bounds are not `0 < near < far` or nothing tells them.
@@ -48,7 +49,7 @@ impl World {
         files: &[CameraFile],
         layout: Format,
         all_poses: &[DMat4],
-        before_nothing: bool,
+        before_nothing: &dyn Fn() -> bool,
         what: &dyn Fn(usize) -> String,
         warnings: &mut Vec<String>,
     ) -> Result<Self> {
@@ -82,7 +83,7 @@ impl World {
         }
         let range = Range::of(&poses);
         if let Some((focus, Range { distances: [nearest, usual, farthest], .. })) =
-            range.and_then(|range| Some((range.focus?, range))).filter(|_| before_nothing && no_keys)
+            range.and_then(|range| Some((range.focus?, range))).filter(|_| no_keys && before_nothing())
         {
             let scale = SYNTHETIC_DISTANCE / usual;
             // The depths of the synthetic scenes, for objects of their size.
