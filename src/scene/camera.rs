@@ -1,10 +1,25 @@
 //! Pinhole cameras and rays.
 //!
 //! Axes of a camera: x right, y down, z forward (OpenCV). Pixel coordinates are integers **at pixel centres**, as in
-//! the GNT code: the ray of pixel (0, 0) goes through `u = 0, v = 0`, without a half-pixel offset.
+//! the GNT code: the ray of pixel (0, 0) goes through `u = 0, v = 0`. The image reaches from −½ to `width` − ½, so that its
+//! middle is at (`width` − 1) / 2.
+//!
+//! Files (COLMAP, LLFF, nerfstudio, instant-ngp, Blender) count from the image's corner instead, and have its middle at
+//! `width` / 2. [`center_from_corner`] is the one place where the half pixel is taken off.
 
-use crate::{Error, Result};
-use glam::{Mat3, Mat4, Vec2, Vec3};
+use crate::{Error, Result, pose};
+use glam::{DVec2, Mat3, Mat4, Vec2, Vec3};
+
+/// A principal point in this crate's coordinates, integers at pixel centres, from one that is counted from the image's
+/// corner, both in pixels.
+pub fn center_from_corner(corner: DVec2) -> DVec2 {
+    corner - 0.5
+}
+
+/// The middle of an image in this crate's coordinates.
+pub fn middle(width: u32, height: u32) -> Vec2 {
+    center_from_corner(DVec2::new(width.into(), height.into()) * 0.5).as_vec2()
+}
 
 /// A ray in world space.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,10 +73,10 @@ impl Camera {
         k * self.world_from_camera.inverse()
     }
 
-    /// The same camera with another image size; the field of view in x and y is kept.
+    /// The same camera with another image size; the field of view in x and y is kept, and corners stay corners.
     pub fn resized(&self, width: u32, height: u32) -> Self {
         let scale = Vec2::new(width as f32 / self.width as f32, height as f32 / self.height as f32);
-        Self { width, height, focal: self.focal * scale, center: self.center * scale, ..*self }
+        Self { width, height, focal: self.focal * scale, center: (self.center + 0.5) * scale - 0.5, ..*self }
     }
 
     /// Checks that the camera can be rendered from or to.
@@ -77,17 +92,36 @@ impl Camera {
         if !self.focal.is_finite() || self.focal.x == 0.0 || self.focal.y == 0.0 || !self.center.is_finite() {
             return fail(format!("expected finite intrinsics, found focal {} and centre {}", self.focal, self.center));
         }
-        if !self.world_from_camera.is_finite() {
-            return fail("expected a finite pose, found NaN or infinity".to_owned());
+        pose::check_rigid(self.world_from_camera.as_dmat4()).or_else(fail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rays through an image's corners and its middle do not depend on its size.
+    #[test]
+    fn corners_stay_corners_at_every_size() {
+        let whole = Camera {
+            width: 62,
+            height: 34,
+            focal: Vec2::new(50.0, 52.0),
+            center: middle(62, 34) + Vec2::new(3.0, -2.0),
+            world_from_camera: Mat4::from_rotation_y(0.3),
+        };
+        for (width, height) in [(31, 17), (124, 68), (7, 90), (1, 1)] {
+            let other = whole.resized(width, height);
+            for part in [Vec2::ZERO, Vec2::ONE, Vec2::splat(0.5), Vec2::new(0.2, 0.7)] {
+                let at = |c: &Camera| c.ray(part * Vec2::new(c.width as f32, c.height as f32) - 0.5).direction;
+                assert!((at(&other) - at(&whole)).length() < 1e-5, "{width}x{height} {part}");
+            }
+            let back = other.resized(62, 34);
+            assert!((back.center - whole.center).length() < 1e-4 && (back.focal - whole.focal).length() < 1e-4);
         }
-        let axes = Mat3::from_mat4(self.world_from_camera);
-        let off = (axes.transpose() * axes - Mat3::IDENTITY).to_cols_array().iter().fold(0.0f32, |m, v| m.max(v.abs()));
-        if off > 0.01 || axes.determinant() < 0.0 {
-            return fail(format!(
-                "expected orthonormal right-handed axes, found a deviation of {off:.3} and determinant {:.3}",
-                axes.determinant()
-            ));
-        }
-        Ok(())
+        // One pixel of the small image is four of the large one: its centre is the corner between them.
+        let small = Camera { center: middle(62, 34), ..whole }.resized(31, 17);
+        assert_eq!(small.center, middle(31, 17));
+        assert_eq!(middle(2, 1), Vec2::new(0.5, 0.0));
     }
 }

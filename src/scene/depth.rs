@@ -1,5 +1,6 @@
 //! Depth maps beside procedural scenes.
 
+use crate::file::read_limited;
 use crate::formats::npy;
 use crate::{Error, Result};
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::path::Path;
 /// positive and finite.
 pub fn read_npy(path: &Path, (width, height): (usize, usize)) -> Result<Vec<f32>> {
     // As many f64 as there are pixels, and a header.
-    let bytes = crate::file::read_limited(path, 8 * (width * height) as u64 + (1 << 16))?;
+    let bytes = read_limited(path, 8 * (width * height) as u64 + (1 << 16))?;
     let bad = |problem: String| Error::Format { path: path.to_owned(), problem };
     let table = npy::parse(&bytes).map_err(bad)?;
     if (table.columns, table.rows) != (width, height) {
@@ -38,5 +39,7 @@ mod tests {
         crate::write::write_npy(&path, 1, 1, &[f32::NAN]).unwrap();
         assert!(read_npy(&path, (1, 1)).unwrap_err().to_string().contains("NaN"));
         assert!(read_npy(&dir.path().join("missing.npy"), (1, 1)).is_err());
+        std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert!(read_npy(&path, (2, 3)).unwrap_err().to_string().contains("at most 65584 bytes"));
     }
 }

@@ -11,6 +11,7 @@ pub mod formats;
 pub mod image;
 pub mod locate;
 pub mod paths;
+mod picture;
 mod pose;
 pub mod procedural;
 pub mod resample;
@@ -22,7 +23,7 @@ mod testing;
 pub mod view;
 pub mod write;
 
-pub use camera::{Camera, Ray};
+pub use camera::{Camera, Ray, middle};
 pub use distortion::Distortion;
 pub use error::{Error, Result};
 pub use formats::{LoadOptions, Split};

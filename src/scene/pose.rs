@@ -41,6 +41,26 @@ impl Mean {
     }
 }
 
+/// Checks that a pose is finite and its axes orthonormal and right-handed to within 1 %.
+///
+/// # Errors
+/// Says what was expected and found.
+pub(crate) fn check_rigid(pose: DMat4) -> Result<(), String> {
+    // Beyond single precision nothing could be rendered.
+    if !pose.as_mat4().is_finite() {
+        return Err("expected a finite pose, found NaN or infinity".to_owned());
+    }
+    let axes = DMat3::from_mat4(pose);
+    let off = (axes.transpose() * axes - DMat3::IDENTITY).to_cols_array().iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    if off > 0.01 || axes.determinant() < 0.0 {
+        return Err(format!(
+            "expected orthonormal right-handed axes, found a deviation of {off:.3} and determinant {:.3}",
+            axes.determinant()
+        ));
+    }
+    Ok(())
+}
+
 /// From x right, y up, z backwards to x right, y down, z forward, or back.
 pub(crate) fn flip_axes(pose: DMat4) -> DMat4 {
     DMat4::from_cols(pose.x_axis, -pose.y_axis, -pose.z_axis, pose.w_axis)

@@ -1,7 +1,9 @@
 //! A set of posed photographs and how they may be used.
 
-use crate::{Similarity, Split, View};
+use crate::{Error, Result, Similarity, Split, View};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Far bound multiplier for held-out views and training.
 pub const FAR_EVAL: f32 = 1.6;
@@ -79,6 +81,42 @@ impl Scene {
     /// The factor is [`FAR_EVAL`] for held-out views and [`FAR_RENDER`] for other camera paths.
     pub fn depth_range(&self, far_factor: f32) -> [f32; 2] {
         if self.bounds_are_tight { [0.9 * self.near, far_factor * self.far] } else { [self.near, self.far] }
+    }
+
+    /// Reads all photographs and masks, `threads` at a time, to see before long work whether each can be used. They are
+    /// not kept; pictures in memory together are bounded.
+    ///
+    /// # Errors
+    /// [`Error::Scene`] that counts the views with a fault and says what is wrong with the first of them.
+    pub fn check_images(&self, threads: usize) -> Result<()> {
+        const SHOWN: usize = 8;
+        let next = AtomicUsize::new(0);
+        let faults = Mutex::new(Vec::new());
+        let work = || {
+            while let Some((i, view)) = self.views.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Err(fault) = view.check_files() {
+                    faults.lock().unwrap_or_else(PoisonError::into_inner).push((i, fault));
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..threads.min(self.views.len()) {
+                // The caller's own thread does the work where no other can be started.
+                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
+        let mut faults = faults.into_inner().unwrap_or_else(PoisonError::into_inner);
+        faults.sort_by_key(|(i, _)| *i);
+        let Some((_, first)) = faults.first() else { return Ok(()) };
+        if faults.len() == 1 {
+            return Err(Error::Scene(first.to_string()));
+        }
+        let lines: String = faults.iter().take(SHOWN).map(|(_, fault)| format!("\n  {fault}")).collect();
+        let more = faults.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+        let (count, all) = (faults.len(), self.views.len());
+        Err(Error::Scene(format!("{}: {count} of {all} photographs cannot be used:{lines}{more}", self.root.display())))
     }
 
     /// Width and height that all images share; zero if there are no views.

@@ -1,6 +1,6 @@
 //! Scenes and fixtures for tests.
 
-use crate::{Alpha, Camera, Format, Scene, Similarity, SourceOrder, Split, View};
+use crate::{Camera, Format, Scene, Similarity, SourceOrder, Split, View};
 use glam::{Mat4, Vec2, Vec3};
 use safetensors::SafeTensors;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub fn scene_of(cameras: Vec<Camera>) -> Scene {
         near: 1.0,
         far: 10.0,
         distortion: None,
-        alpha: Alpha::Ignore,
+        turn: ::image::metadata::Orientation::NoTransforms,
     });
     Scene {
         name: "test".into(),
@@ -89,8 +89,12 @@ pub fn rows(pose: Mat4) -> Vec<f64> {
 }
 
 /// The reference's camera vector: height, width, 4×4 intrinsics, 4×4 camera-to-world.
+///
+/// The reference has the principal point at half the width and height, in coordinates with integers at pixel centres. That
+/// is half a pixel beyond the image's middle, where this crate has it; nothing else differs.
 pub fn camera_vector(c: &Camera) -> Vec<f64> {
-    let [fx, fy, cx, cy] = [c.focal.x, c.focal.y, c.center.x, c.center.y].map(f64::from);
+    let [fx, fy] = [c.focal.x, c.focal.y].map(f64::from);
+    let [cx, cy] = [c.center.x, c.center.y].map(|c| f64::from(c) + 0.5);
     let mut all = vec![f64::from(c.height), f64::from(c.width)];
     all.extend([fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
     all.extend(rows(c.world_from_camera));

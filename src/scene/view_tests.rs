@@ -1,8 +1,8 @@
-//! Images and masks: decoding, alpha, sizes, distortion, and files that must be refused.
+//! Photographs and masks as the camera sees them: sizes, turning, distortion, and files that must be refused.
 
 use super::*;
 use crate::distortion::Coefficients;
-use ::image::{GrayImage, ImageBuffer, Luma, Rgba, RgbaImage};
+use ::image::{GrayImage, ImageBuffer, Luma};
 use glam::{DVec2, Mat4, Vec2};
 
 fn view(path: PathBuf, size: (u32, u32), stored_size: (u32, u32)) -> View {
@@ -22,31 +22,8 @@ fn view(path: PathBuf, size: (u32, u32), stored_size: (u32, u32)) -> View {
         far: 2.0,
         stored_size,
         distortion: None,
-        alpha: Alpha::Ignore,
+        turn: Orientation::NoTransforms,
     }
-}
-
-#[test]
-fn alpha_is_composited_on_white_or_ignored() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("a.png");
-    RgbaImage::from_fn(3, 1, |x, _| Rgba([51, 102, 255, [0, 51, 255][x as usize]])).save(&path).unwrap();
-    let white = read_image(&path, Alpha::White).unwrap();
-    assert_eq!(white.pixel(0, 0), [1.0, 1.0, 1.0]);
-    assert!((white.pixel(1, 0)[0] - (0.2 * 0.2 + 0.8)).abs() < 1e-6);
-    assert_eq!(white.pixel(2, 0), [51.0 / 255.0, 102.0 / 255.0, 1.0]);
-    assert_eq!(read_image(&path, Alpha::Ignore).unwrap().pixel(0, 0), [51.0 / 255.0, 102.0 / 255.0, 1.0]);
-}
-
-#[test]
-fn gray_and_16_bit_images_are_read() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("gray.png");
-    GrayImage::from_fn(5, 3, |x, _| Luma([x as u8 * 10])).save(&path).unwrap();
-    assert_eq!(read_image(&path, Alpha::Ignore).unwrap().pixel(3, 2), [30.0 / 255.0; 3]);
-    let path = dir.path().join("deep.png");
-    ImageBuffer::from_fn(3, 1, |x, _| Luma([x as u16 * 257 + 1])).save(&path).unwrap();
-    assert_eq!(read_image(&path, Alpha::Ignore).unwrap().pixel(1, 0), [258.0 / 65_535.0; 3]);
 }
 
 #[test]
@@ -59,25 +36,6 @@ fn size_is_checked_and_larger_files_are_reduced() {
     assert!(image.data.iter().all(|v| (v - 0.5).abs() < 1e-6));
     let message = view(path, (5, 4), (5, 4)).load_image().unwrap_err().to_string();
     assert!(message.contains("5x4") && message.contains("6x4"), "{message}");
-}
-
-#[test]
-fn broken_files_give_errors() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("a.png");
-    assert!(matches!(read_image(&path, Alpha::Ignore), Err(Error::Io { .. })));
-    GrayImage::new(31, 33).save(&path).unwrap();
-    let bytes = std::fs::read(&path).unwrap();
-    for length in 0..bytes.len() - 13 {
-        std::fs::write(&path, &bytes[..length]).unwrap();
-        let message = read_image(&path, Alpha::Ignore).expect_err("truncated").to_string();
-        assert!(message.contains("a.png"), "{message}");
-    }
-    // A header that promises 2^31 x 2^31 pixels must not be believed.
-    let mut huge = bytes;
-    huge[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
-    std::fs::write(&path, &huge).unwrap();
-    assert!(read_image(&path, Alpha::Ignore).is_err());
 }
 
 /// A lens for images of 31×33 pixels.
@@ -174,4 +132,53 @@ fn bad_masks_are_refused() {
     (view.camera.width, view.camera.height) = (2, 1);
     let message = view.load_mask().unwrap_err().to_string();
     assert!(message.contains("mask.png") && message.contains("2x1"), "{message}");
+}
+
+#[test]
+fn turned_pictures_and_their_masks_fit_the_camera() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.png");
+    // Lies on its side: viewers turn it by a quarter, clockwise.
+    GrayImage::from_fn(5, 3, |x, y| Luma([(10 * x + y) as u8])).save(&path).unwrap();
+    let mut view = view(path, (3, 5), (3, 5));
+    assert!(view.load_image().unwrap_err().to_string().contains("expected an image of 3x5, found 5x3"));
+    view.turn = Orientation::Rotate90;
+    let image = view.load_image().unwrap();
+    // The stored picture's lower left corner is up left.
+    assert_eq!((image.pixel(0, 0)[0] * 255.0).round(), 2.0);
+    assert_eq!((image.pixel(2, 4)[0] * 255.0).round(), 40.0);
+    for (name, width, height) in [("turned.png", 3, 5), ("stored.png", 5, 3)] {
+        let mask = dir.path().join(name);
+        GrayImage::from_fn(width, height, |x, _| Luma([if x == 0 { 255 } else { 0 }])).save(&mask).unwrap();
+        view.mask = Some(mask);
+        let counts = view.load_mask().unwrap().unwrap();
+        let expected: Vec<usize> = if width == 3 { vec![0, 3, 6, 9, 12] } else { vec![0, 1, 2] };
+        assert_eq!((0..15).filter(|i| counts[*i]).collect::<Vec<_>>(), expected, "{name}");
+    }
+}
+
+#[test]
+fn all_pictures_of_a_scene_are_checked_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut scene = crate::testing::scene(&[glam::Vec3::ZERO; 12]);
+    for (i, view) in scene.views.iter_mut().enumerate() {
+        view.path = dir.path().join(format!("{i:02}.jpg"));
+        GrayImage::from_fn(31, 17, |x, y| Luma([(x * y) as u8])).save(&view.path).unwrap();
+    }
+    for threads in [0, 1, 3, 99] {
+        scene.check_images(threads).unwrap();
+    }
+    let cut = |i: usize| {
+        let bytes = std::fs::read(&scene.views[i].path).unwrap();
+        std::fs::write(&scene.views[i].path, &bytes[..bytes.len() - 20]).unwrap();
+    };
+    cut(7);
+    let message = scene.check_images(2).unwrap_err().to_string();
+    assert!(message.contains("07.jpg") && message.contains("ends early"), "{message}");
+    (0..6).chain(8..11).for_each(cut);
+    let message = scene.check_images(2).unwrap_err().to_string();
+    for part in ["10 of 12 photographs", "00.jpg", "05.jpg", "07.jpg", "and 2 more"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert!(!message.contains("06.jpg"), "{message}");
 }

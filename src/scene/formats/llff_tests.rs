@@ -209,8 +209,11 @@ fn bad_rows_are_named() {
     }
     let mut tiny = line(3);
     tiny[1][15] = 1e-44;
-    let dir = folder(&tiny, "images_8", (7, 5));
-    assert!(error(&dir, LoadOptions::default()).contains("row"));
+    // A bound far from the others is no fault of the rest.
+    let scene = load(folder(&tiny, "images_8", (7, 5)).path(), &LoadOptions::default()).unwrap();
+    assert!(scene.warnings[0].contains("row 1 (image001.png): its near bound"), "{:?}", scene.warnings);
+    let plain = load(folder(&line(3), "images_8", (7, 5)).path(), &LoadOptions::default()).unwrap();
+    assert_eq!((scene.near, scene.far, scene.views[1].near), (plain.near, plain.far, plain.views[1].near));
 }
 
 #[test]
@@ -239,6 +242,65 @@ fn real_fern_loads() {
     assert_eq!((reduced.size(), reduced.warnings.len()), ((252, 189), 1));
 }
 
+#[test]
+fn rows_are_compared_with_the_photographs() {
+    let mut swapped = line(3);
+    swapped.iter_mut().for_each(|row| row.swap(4, 9));
+    for (rows, size, expected) in [
+        (swapped, (64, 48), ["48x64", "64x48", "row 0"]),
+        (line(3), (64, 40), ["64x48", "64x40", "image000.png"]),
+        (line(3), (48, 64), ["64x48", "48x64", "turned"]),
+    ] {
+        let message = error(&folder(&rows, "images", size), LoadOptions::default());
+        expected.iter().for_each(|part| assert!(message.contains(part), "{message}"));
+    }
+    // One size for poses and another for pictures is fine, and is said.
+    let scene = load(folder(&line(3), "images_4", (64, 48)).path(), &LoadOptions::default()).unwrap();
+    assert_eq!(scene.views[0].camera.focal, Vec2::splat(50.0));
+    assert!(scene.warnings[0].contains("row 0") && scene.warnings[0].contains("64x48"), "{:?}", scene.warnings);
+}
+
+#[test]
+fn stray_poses_and_bounds_do_not_decide() {
+    let good = load(folder(&line(10), "images_8", (8, 6)).path(), &LoadOptions::default()).unwrap();
+    let mut rows = line(10);
+    (rows[4][3], rows[6][15], rows[7][16]) = (4000.0, 0.002, 1e6);
+    let scene = load(folder(&rows, "images_8", (8, 6)).path(), &LoadOptions::default()).unwrap();
+    assert_eq!((scene.near, scene.far, scene.views.len()), (good.near, good.far, 9));
+    assert_eq!((scene.held_out.as_slice(), scene.views[7].name.as_str()), ([0, 7].as_slice(), "image008"));
+    for (row, what) in [(4, "absurdly far"), (6, "near bound of 0.002"), (7, "far bound of 1000000")] {
+        let said = scene.warnings.iter().any(|w| w.contains(&format!("row {row} ")) && w.contains(what));
+        assert!(said, "{row}: {:?}", scene.warnings);
+    }
+}
+
+#[test]
+fn map_coordinates_keep_their_precision() {
+    let near = load(folder(&line(9), "images_8", (8, 6)).path(), &LoadOptions::default()).unwrap();
+    let mut rows = line(9);
+    for row in &mut rows {
+        (row[3], row[8], row[13]) = (row[3] + 5.0e5, row[8] + 4.6e6, row[13] + 120.0);
+    }
+    let far = load(folder(&rows, "images_8", (8, 6)).path(), &LoadOptions::default()).unwrap();
+    for (a, b) in near.views.iter().zip(&far.views) {
+        assert!(a.camera.world_from_camera.abs_diff_eq(b.camera.world_from_camera, 1e-6), "{}", a.name);
+    }
+}
+
+#[test]
+fn other_layouts_and_folders_say_what_to_do() {
+    let dir = folder(&line(3), "images_2", (32, 24));
+    let message = error(&dir, LoadOptions::default());
+    assert!(message.contains("images_8, images_4 or images, found images_2; --factor 2 reads images_2"), "{message}");
+    let narrow: Vec<u8> = vec![0; 3 * 14 * 8];
+    let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 14), }\n";
+    std::fs::write(dir.path().join("poses_bounds.npy"), npy::tests::file(header, &narrow)).unwrap();
+    assert!(error(&dir, LoadOptions::default()).contains("found 3 x 14"));
+    std::fs::write(dir.path().join("hwf_cxcy.npy"), b"x").unwrap();
+    let message = error(&dir, LoadOptions::default());
+    assert!(message.contains("3 x 14") && message.contains("hwf_cxcy.npy") && message.contains("NeX"), "{message}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -252,7 +314,9 @@ proptest! {
             }
         }
         let names = ["a.png".to_owned(), "b.png".to_owned()];
-        let posed = Posed::from_rows(Path::new("p"), &rows, &names, (7, 5), 8, &mut Vec::new());
+        let folder = ImageFolder { path: PathBuf::from("images_8"), stored_factor: 8, factor: 8 };
+        let images = Images { names: &names, stored: (8, 6), size: (8, 6), folder: &folder };
+        let posed = Posed::from_rows(Path::new("p"), &rows, &images, &mut Vec::new());
         if let Ok(posed) = posed {
             prop_assert!(posed.cameras.iter().all(|c| c.validate("read").is_ok()));
         }

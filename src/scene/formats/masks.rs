@@ -1,20 +1,8 @@
 //! Masks beside the photographs.
 
+use crate::picture::with_extension;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-
-/// Extensions that are looked for, in this order.
-const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "PNG", "JPG", "JPEG"];
-
-/// `path` with the first extension under which there is a file; appended, since a stem may have a point of its own.
-pub(super) fn with_extension(path: &Path) -> Option<PathBuf> {
-    EXTENSIONS.iter().find_map(|extension| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".");
-        name.push(extension);
-        Some(PathBuf::from(name)).filter(|path| path.is_file())
-    })
-}
 
 /// The folder of masks beside a folder of photographs: `masks` beside `images`, `masks_8` beside `images_8`.
 pub(super) fn folder(images: &Path) -> PathBuf {

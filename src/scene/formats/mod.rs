@@ -1,23 +1,25 @@
 //! Dataset formats: what a folder holds decides which loader reads it.
 
-pub mod blender;
+mod detect;
 pub mod llff;
 mod masks;
-pub mod nerfstudio;
 pub(crate) mod npy;
+mod pictures;
 mod range;
 mod split;
+pub mod transforms;
 
 pub use split::Split;
 
-use crate::{Error, Format, Result, Scene, View, view};
+use crate::file::read_limited;
+use crate::{Error, Format, Result, Scene, View, picture};
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Largest pose file that is read.
 const MAX_POSE_BYTES: u64 = 64 << 20;
+/// Most pixels of a camera's image. Ten sources of this size take 4 GB as colours.
+const MAX_CAMERA_PIXELS: u64 = 1 << 25;
 /// Largest factor by which images may be reduced.
 const MAX_FACTOR: u32 = 1024;
 
@@ -44,12 +46,11 @@ impl Default for LoadOptions {
 ///
 /// # Errors
 /// [`Error::Scene`] if the folder holds no known format or not the split that is asked for; otherwise as
-/// [`llff::load`], [`blender::load`] and [`nerfstudio::load`].
+/// [`llff::load`] and [`transforms::load`].
 pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
-    let mut scene = match format(root)? {
+    let mut scene = match detect::format(root)? {
         Format::Llff => llff::load(root, options),
-        Format::Blender => blender::load(root, options),
-        Format::Nerfstudio => nerfstudio::load(root, options),
+        layout @ (Format::Blender | Format::Nerfstudio) => transforms::load(root, layout, options),
     }?;
     keep_apart(&mut scene);
     Ok(scene)
@@ -78,10 +79,9 @@ fn keep_apart(scene: &mut Scene) {
 /// [`Error::Scene`] if the folder holds no known format; [`Error::Io`] or [`Error::Format`] if the split is in a file
 /// that cannot be read.
 pub fn splits(root: &Path) -> Result<Vec<Split>> {
-    match format(root)? {
+    match detect::format(root)? {
         Format::Llff => Ok(vec![Split::HeldOut]),
-        Format::Blender => Ok(blender::splits(root)),
-        Format::Nerfstudio => nerfstudio::splits(root),
+        layout @ (Format::Blender | Format::Nerfstudio) => transforms::splits(root, layout),
     }
 }
 
@@ -92,22 +92,18 @@ pub fn files(scene: &Scene) -> Vec<PathBuf> {
     scene.pose_files.iter().chain(photographs).chain(masks).cloned().collect()
 }
 
-/// Which format the folder holds.
-fn format(root: &Path) -> Result<Format> {
-    const FILES: [(&str, Format); 3] = [
-        (llff::POSE_FILE, Format::Llff),
-        (blender::TRAIN_FILE, Format::Blender),
-        (nerfstudio::POSE_FILE, Format::Nerfstudio),
-    ];
-    if let Some((_, format)) = FILES.into_iter().find(|(file, _)| root.join(file).exists()) {
-        return Ok(format);
+/// Takes views out of a scene; the others keep their parts.
+fn leave_out(scene: &mut Scene, ids: &[usize]) {
+    if ids.is_empty() {
+        return;
     }
-    let problem = if root.is_dir() { "no known scene" } else { "no folder" };
-    Err(Error::Scene(format!(
-        "{}: {problem}: expected poses_bounds.npy (LLFF), transforms_train.json (Blender) or transforms.json (nerfstudio, \
-         instant-ngp)",
-        root.display()
-    )))
+    let mut new_ids = vec![None; scene.views.len()];
+    (0..scene.views.len()).filter(|i| !ids.contains(i)).enumerate().for_each(|(new, old)| new_ids[old] = Some(new));
+    let mut old = 0..;
+    scene.views.retain(|_| old.next().is_some_and(|i| new_ids[i].is_some()));
+    for part in [&mut scene.source_ids, &mut scene.held_out] {
+        *part = part.iter().filter_map(|&id| new_ids[id]).collect();
+    }
 }
 
 /// Splits by position, for [`Split::HeldOut`].
@@ -139,64 +135,54 @@ fn format_error(path: &Path, problem: impl Into<String>) -> Error {
     Error::Format { path: path.to_owned(), problem: problem.into() }
 }
 
-/// Reads a whole file of at most `limit` bytes.
-fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    File::open(path).map_err(io)?.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > limit {
-        return Err(format_error(path, format!("expected at most {limit} bytes, found more")));
-    }
-    Ok(bytes)
-}
-
 /// Reads a JSON file of at most [`MAX_POSE_BYTES`].
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = read_limited(path, MAX_POSE_BYTES)?;
-    serde_json::from_slice(&bytes).map_err(|e| format_error(path, format!("not the expected JSON: {e}")))
+    // Editors of Windows put a mark before the text.
+    let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+    serde_json::from_slice(text).map_err(|e| format_error(path, format!("not the expected JSON: {e}")))
 }
 
-/// The image files of a folder, sorted by name as bytes; hidden files and other extensions are left out.
+/// The image files of a folder, sorted by name as bytes; hidden files and those that are no pictures are left out.
+///
+/// # Errors
+/// [`Error::Io`] if the folder cannot be read; [`Error::Format`] for a picture in a format that is not read, unless there
+/// is one of the same stem that is.
 fn list_images(folder: &Path) -> Result<Vec<PathBuf>> {
     let io = |source| Error::Io { path: folder.to_owned(), source };
-    let mut paths = Vec::new();
+    let (mut paths, mut unread) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let path = entry.map_err(io)?.path();
-        if is_image_name(&path) && !file_name(&path).starts_with('.') && path.is_file() {
+        if file_name(&path).starts_with('.') || !path.is_file() {
+            continue;
+        }
+        if picture::is_read(&path) {
             paths.push(path);
+        } else if picture::is_unread(&path) {
+            unread.push(path);
         }
     }
     paths.sort();
-    Ok(paths)
-}
-
-/// Whether the extension is that of an image format that is read.
-fn is_image_name(path: &Path) -> bool {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"))
-}
-
-/// The size that all images share.
-fn shared_size(paths: &[PathBuf]) -> Result<(u32, u32)> {
-    let Some(first) = paths.first() else {
-        return Err(Error::Scene("expected at least one image, found none".into()));
-    };
-    let size = view::image_size(first)?;
-    for path in paths {
-        let found = view::image_size(path)?;
-        if found != size {
-            let (w, h) = size;
-            let problem = format!("expected {w}x{h} like {}, found {}x{}", file_name(first), found.0, found.1);
-            return Err(format_error(path, problem));
-        }
+    unread.sort();
+    let stems: HashSet<String> = paths.iter().map(|path| stem(path)).collect();
+    match unread.into_iter().find(|path| !stems.contains(&stem(path))) {
+        Some(path) => Err(picture::unread(&path)),
+        None => Ok(paths),
     }
-    Ok(size)
 }
 
 /// Size after a reduction, rounded down.
 fn reduced_size(folder: &Path, (width, height): (u32, u32), by: u32) -> Result<(u32, u32)> {
     if by == 0 || width / by == 0 || height / by == 0 {
         return Err(format_error(folder, format!("images of {width}x{height} cannot be reduced by a factor of {by}")));
+    }
+    if u64::from(width / by) * u64::from(height / by) > MAX_CAMERA_PIXELS {
+        let problem = format!(
+            "expected images of at most {MAX_CAMERA_PIXELS} pixels to render with, found {}x{}: --factor reduces them",
+            width / by,
+            height / by
+        );
+        return Err(format_error(folder, problem));
     }
     Ok((width / by, height / by))
 }
@@ -224,24 +210,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_folders_say_what_was_looked_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let message = load(dir.path(), &LoadOptions::default()).unwrap_err().to_string();
-        for file in ["poses_bounds.npy", "transforms_train.json", "transforms.json"] {
-            assert!(message.contains(file), "{message}");
-        }
-        assert_eq!(splits(dir.path()).unwrap_err().to_string(), message);
-        let message = load(&dir.path().join("none"), &LoadOptions::default()).unwrap_err().to_string();
-        assert!(message.contains("no folder"), "{message}");
-    }
-
-    #[test]
     fn only_visible_images_are_listed_in_order_of_name() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["b.png", "a.JPG", "c.txt", "._b.png", "d.jpeg", "10.png", "9.png"] {
-            std::fs::write(dir.path().join(name), b"x").unwrap();
+        let write = |name: &str| std::fs::write(dir.path().join(name), b"x").unwrap();
+        for name in ["b.png", "a.JPG", "c.txt", "._b.png", "d.jpeg", "10.png", "9.png", "e.webp", "a.dng"] {
+            write(name);
         }
         let names: Vec<_> = list_images(dir.path()).unwrap().iter().map(|p| file_name(p)).collect();
-        assert_eq!(names, ["10.png", "9.png", "a.JPG", "b.png", "d.jpeg"]);
+        // Beside a photograph, the camera's raw data are no further one.
+        assert_eq!(names, ["10.png", "9.png", "a.JPG", "b.png", "d.jpeg", "e.webp"]);
+        write("f.HEIC");
+        let message = list_images(dir.path()).unwrap_err().to_string();
+        assert!(message.contains("f.HEIC: HEIC pictures are not read"), "{message}");
     }
 }

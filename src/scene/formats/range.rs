@@ -1,10 +1,12 @@
-//! Depth bounds for scenes whose files have none.
+//! Depth bounds for scenes whose files have none, and values that are not to decide.
 //!
-//! The rule looks at the cameras only. If they look at one place, the bounds are multiples of their distances to it.
-//! Otherwise, as for photographs taken all in one direction, they are multiples of the size of the region the cameras
-//! stand in, since depth is seen by moving and people move about as far as suits the scene. Samples are spread evenly in
-//! inverse depth, so that a far bound that is too far costs little; a near bound that is too near costs more, one that
-//! is too far loses what is in front of it.
+//! The rule for bounds looks at the cameras only. If they stand around one place that they look at, the bounds are
+//! multiples of their distances to it. Otherwise, as for photographs taken all in one direction, they are multiples of
+//! how far the cameras stand apart across their view, since depth is seen by moving and people move about as far as suits
+//! the scene. Few photographs of a scene stand closer together, so that their spacing counts besides their extent, and the
+//! depth where their axes converge does: the LLFF captures converge at 1.4 to 4.5 times their near bound, with three
+//! photographs as with all. Samples are spread evenly in inverse depth, so that a far bound that is too far costs little;
+//! a near bound that is too near costs more, one that is too far loses what is in front of it.
 
 use crate::pose::axes_meet;
 use glam::{DMat4, DVec3};
@@ -12,16 +14,34 @@ use glam::{DMat4, DVec3};
 /// Least spread of the optical axes of cameras around a place, for [`axes_meet`]: they turn by about 13 degrees from
 /// their mean. The LLFF scenes, which are forward-facing, have 0.001 to 0.02; captures around an object 0.2 and more.
 const SPREAD: f64 = 0.05;
+/// Least spread for axes to meet anywhere that can be computed.
+const CONVERGING: f64 = 1e-7;
 /// Near bound of a place that is looked at, by the distance of the nearest camera. The object reaches half-way.
 const NEAR_OF_NEAREST: f64 = 0.5;
 /// Far bound of a place that is looked at, by the distance of the farthest camera.
 const FAR_OF_FARTHEST: f64 = 8.0;
 /// Near bound by the extent of the cameras. The LLFF scenes' own bounds are at 0.8 to 1.9.
 const NEAR_OF_EXTENT: f64 = 0.75;
-/// Far bound by the extent of the cameras. The LLFF scenes' own bounds are at 7 to 19.
-const FAR_OF_EXTENT: f64 = 20.0;
-/// Part of the cameras that may be anywhere: strays are not to decide.
+/// Near bound by the spacing of the cameras. Three to twelve neighbours of an LLFF scene have their near bound at 7 to 20,
+/// as many taken from anywhere in it at 3 to 12.
+const NEAR_OF_SPACING: f64 = 4.0;
+/// Near bound by the depth where axes converge that do not surround a place.
+const NEAR_OF_CONVERGENCE: f64 = 0.35;
+/// Near bound by the extent of rigs that look several ways from each place: they are carried through the scene.
+const NEAR_OF_RIG: f64 = 0.25;
+/// Far bound by the near bound where that is no multiple of a distance. The LLFF scenes' own are at 5 to 21.
+const FAR_OF_NEAR: f64 = 80.0 / 3.0;
+/// Least extent across the view by the whole extent, for cameras that move along it.
+const LEAST_ACROSS: f64 = 0.2;
+/// Part of the cameras or values that may be anywhere: strays are not to decide. At least one may.
 const STRAY: f64 = 0.05;
+/// How many times farther than all others a stray camera is; of few cameras it has to be plainer.
+const STRAY_DISTANCE: f64 = 10.0;
+const STRAY_OF_FEW: f64 = 30.0;
+/// Fewer cameras than these are few.
+const FEW: usize = 8;
+/// How many times smaller or larger than all others a stray bound is.
+const STRAY_BOUND: f64 = 5.0;
 
 /// What the cameras tell about a scene; lengths in the units of the poses.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,28 +52,139 @@ pub(super) struct Range {
     pub near: f64,
     /// Far bound.
     pub far: f64,
+    /// Smallest, median and largest distance of the place that is looked at, strays apart; zero without one.
+    pub distances: [f64; 3],
 }
 
 impl Range {
     /// Bounds from poses in OpenGL axes; `None` if all cameras stand in one place and look at none.
     pub fn of(poses: &[DMat4]) -> Option<Self> {
+        let apart = Apart::of(poses);
         if let Some(focus) = axes_meet(poses, SPREAD) {
-            let depth = |pose: &DMat4| (pose.w_axis.truncate() - focus).dot(pose.z_axis.truncate());
-            let depths = sorted(poses.iter().map(depth));
-            let (nearest, farthest) = (quantile(&depths, STRAY), quantile(&depths, 1.0 - STRAY));
+            let views: Vec<(f64, f64)> = poses.iter().map(|pose| depth_and_offset(pose, focus)).collect();
             // From the inside of a room the axes meet as well, but behind the cameras or amidst them.
-            if nearest > 0.1 * farthest {
-                let (near, far) = (NEAR_OF_NEAREST * nearest, FAR_OF_FARTHEST * farthest);
-                return Some(Self { focus: Some(focus), near, far });
+            let depths = sorted(views.iter().filter(|(depth, off)| *depth > 0.0 && *off < 0.5 * depth).map(|v| v.0));
+            let (nearest, farthest) = (quantile(&depths, STRAY), quantile(&depths, 1.0 - STRAY));
+            let share = depths.len() as f64 / poses.len() as f64;
+            // Of a rig that looks both ways, half look at the place.
+            if share >= 0.9 && nearest > 0.1 * farthest || share >= 0.4 && nearest > 0.3 * farthest {
+                return Some(Self {
+                    focus: Some(focus),
+                    near: NEAR_OF_NEAREST * nearest,
+                    far: FAR_OF_FARTHEST * farthest,
+                    distances: [nearest, quantile(&depths, 0.5), farthest],
+                });
             }
         }
-        let center = poses.iter().map(|pose| pose.w_axis.truncate()).sum::<DVec3>() / poses.len().max(1) as f64;
-        let offsets = sorted(poses.iter().map(|pose| pose.w_axis.truncate().distance(center)));
-        let extent = 2.0 * quantile(&offsets, 1.0 - STRAY);
-        // Below this the distances are rounding of the coordinates.
-        let apart = extent > 1e-6 * center.length() && extent > 0.0 && extent.is_finite();
-        apart.then_some(Self { focus: None, near: NEAR_OF_EXTENT * extent, far: FAR_OF_EXTENT * extent })
+        let Apart { extent, across, spacing, is_rig } = apart?;
+        let prior =
+            if is_rig { NEAR_OF_RIG * extent } else { (NEAR_OF_EXTENT * across).max(NEAR_OF_SPACING * spacing) };
+        let near = match convergence(poses).filter(|_| !is_rig) {
+            Some(depth) => (prior * NEAR_OF_CONVERGENCE * depth).sqrt(),
+            None => prior,
+        };
+        Some(Self { focus: None, near, far: FAR_OF_NEAR * near, distances: [0.0; 3] })
     }
+}
+
+/// Depth of a place along a camera's axis, and its distance from the axis.
+fn depth_and_offset(pose: &DMat4, place: DVec3) -> (f64, f64) {
+    let (back, to_camera) = (pose.z_axis.truncate(), pose.w_axis.truncate() - place);
+    let depth = to_camera.dot(back);
+    (depth, (to_camera - back * depth).length())
+}
+
+/// How far cameras stand apart.
+struct Apart {
+    /// Diameter of the region in which all but strays stand.
+    extent: f64,
+    /// The same across their mean view.
+    across: f64,
+    /// Median distance to the nearest other camera.
+    spacing: f64,
+    /// Whether most cameras share their place with one that looks elsewhere.
+    is_rig: bool,
+}
+
+impl Apart {
+    /// `None` if all cameras stand in one place.
+    fn of(poses: &[DMat4]) -> Option<Self> {
+        let centers: Vec<DVec3> = poses.iter().map(|pose| pose.w_axis.truncate()).collect();
+        let middle = centers.iter().sum::<DVec3>() / centers.len().max(1) as f64;
+        let diameter = |offset: &dyn Fn(DVec3) -> f64| {
+            2.0 * quantile(&sorted(centers.iter().map(|center| offset(*center - middle))), 1.0 - STRAY)
+        };
+        let extent = diameter(&DVec3::length);
+        // Below this the distances are rounding of the coordinates.
+        if !(extent > 1e-12 * middle.length() && extent > 0.0 && extent.is_finite()) {
+            return None;
+        }
+        let mean = poses.iter().map(|pose| pose.z_axis.truncate()).sum::<DVec3>() / poses.len() as f64;
+        let across = if mean.length() > 0.5 {
+            let axis = mean.normalize();
+            diameter(&|offset| (offset - axis * axis.dot(offset)).length()).max(LEAST_ACROSS * extent)
+        } else {
+            extent
+        };
+        // Of many cameras every n-th is enough.
+        let some: Vec<usize> = (0..poses.len()).step_by(poses.len().div_ceil(500)).collect();
+        let others = |i: usize| (0..poses.len()).filter(move |&j| j != i);
+        let nearest = |&i: &usize| others(i).map(|j| centers[i].distance(centers[j])).fold(f64::INFINITY, f64::min);
+        let spacing = quantile(&sorted(some.iter().map(nearest)), 0.5);
+        let shares = |&&i: &&usize| {
+            let elsewhere = |j: usize| poses[i].z_axis.dot(poses[j].z_axis) < 0.7;
+            others(i).any(|j| centers[i].distance(centers[j]) < 1e-2 * extent && elsewhere(j))
+        };
+        let is_rig = 2 * some.iter().filter(shares).count() > some.len();
+        Some(Self { extent, across, spacing, is_rig })
+    }
+}
+
+/// Depth where the axes of cameras come close to each other, if they plainly do: in front of all, and at a fifth of the
+/// cameras' own scatter, by squares.
+fn convergence(poses: &[DMat4]) -> Option<f64> {
+    let place = axes_meet(poses, CONVERGING).filter(|place| poses.len() > 2 && place.is_finite())?;
+    let views: Vec<(f64, f64)> = poses.iter().map(|pose| depth_and_offset(pose, place)).collect();
+    let mean = poses.iter().map(|pose| pose.z_axis.truncate()).sum::<DVec3>().try_normalize()?;
+    let middle = poses.iter().map(|pose| pose.w_axis.truncate()).sum::<DVec3>() / poses.len() as f64;
+    let scatter: f64 =
+        poses.iter().map(|pose| (pose.w_axis.truncate() - middle).reject_from(mean).length_squared()).sum();
+    let off: f64 = views.iter().map(|(_, off)| off * off).sum();
+    let in_front = views.iter().all(|(depth, _)| *depth > 0.0);
+    (in_front && off < 0.2 * scatter).then(|| quantile(&sorted(views.iter().map(|v| v.0)), 0.5))
+}
+
+/// Places that are absurdly far from all others: at most one of twenty, but one of four at least.
+pub(super) fn stray_places(places: &[DVec3]) -> Vec<usize> {
+    let count = places.len();
+    if count < 4 {
+        return Vec::new();
+    }
+    let median = |axis: usize| quantile(&sorted(places.iter().map(|place| place[axis])), 0.5);
+    let middle = DVec3::new(median(0), median(1), median(2));
+    let distances: Vec<f64> = places.iter().map(|place| place.distance(middle)).collect();
+    let others = sorted(distances.iter().copied())[count - 1 - allowed_strays(count)];
+    let farther = if count < FEW { STRAY_OF_FEW } else { STRAY_DISTANCE };
+    (0..count).filter(|&i| others > 0.0 && distances[i] > farther * others).collect()
+}
+
+/// The smallest and largest of positive values that are not strays: at most one of twenty, but one of three at least, is
+/// one if it is a fifth or five times of what the others reach to. Without strays these are the smallest and largest.
+pub(super) fn without_strays(values: impl Iterator<Item = f64>) -> [f64; 2] {
+    let values = sorted(values);
+    let (Some(&first), Some(&last)) = (values.first(), values.last()) else { return [0.0; 2] };
+    if values.len() < 3 {
+        return [first, last];
+    }
+    let skip = allowed_strays(values.len());
+    let (low, high) = (values[skip], values[values.len() - 1 - skip]);
+    let smallest = values.iter().find(|value| **value * STRAY_BOUND >= low).copied();
+    let largest = values.iter().rev().find(|value| **value <= high * STRAY_BOUND).copied();
+    [smallest.unwrap_or(first), largest.unwrap_or(last)]
+}
+
+fn allowed_strays(count: usize) -> usize {
+    ((STRAY * count as f64) as usize).max(1)
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
@@ -99,10 +230,62 @@ mod tests {
     #[test]
     fn others_are_bounded_by_their_extent() {
         let line: Vec<_> = (0..3).map(|i| DMat4::from_translation(DVec3::X * f64::from(i))).collect();
-        assert_eq!(Range::of(&line).unwrap(), Range { focus: None, near: 1.5, far: 40.0 });
+        // Their spacing says more than their extent, as they are few.
+        let range = Range::of(&line).unwrap();
+        assert!((range.focus, range.near) == (None, 4.0) && (range.far - 4.0 * FAR_OF_NEAR).abs() < 1e-9, "{range:?}");
+        let line: Vec<_> = (0..31).map(|i| DMat4::from_translation(DVec3::X * f64::from(i))).collect();
+        assert!((Range::of(&line).unwrap().near - 0.75 * 30.0).abs() < 1e-9);
+        // Forwards through a scene, most of the way is not across the view.
+        let walk: Vec<_> = (0..31).map(|i| DMat4::from_translation(DVec3::Z * f64::from(i))).collect();
+        assert!((Range::of(&walk).unwrap().near - 0.15 * 30.0).abs() < 1e-9);
         // Outwards from the middle of a room.
         let room = Range::of(&ring(33, DVec3::ZERO, 1.0, -1.0)).unwrap();
         assert!(room.focus.is_none() && (room.near - 1.5).abs() < 0.01, "{room:?}");
+    }
+
+    #[test]
+    fn few_cameras_are_bounded_by_where_their_axes_converge() {
+        let at = |x: f64, y: f64| {
+            let center = DVec3::new(x, y, 0.0);
+            look_along(center - DVec3::new(0.3, 0.2, -20.0), DVec3::Y, center).unwrap()
+        };
+        let range = Range::of(&[at(0.0, 0.0), at(1.0, 0.0), at(0.0, 1.0)]).unwrap();
+        let expected = (4.0 * 0.35 * 20.0f64).sqrt();
+        assert!(range.focus.is_none() && (range.near / expected - 1.0).abs() < 0.02, "{range:?} {expected}");
+    }
+
+    #[test]
+    fn rigs_that_look_both_ways_are_bounded_by_what_half_of_them_see() {
+        let front = ring(20, DVec3::ZERO, 4.0, 1.0);
+        let back = front.iter().map(|pose| *pose * DMat4::from_rotation_y(std::f64::consts::PI));
+        let both: Vec<_> = front.iter().copied().chain(back).collect();
+        let (one, two) = (Range::of(&front).unwrap(), Range::of(&both).unwrap());
+        assert!((two.near / one.near - 1.0).abs() < 1e-6 && two.focus.is_some(), "{one:?} {two:?}");
+        // Six faces of panoramas along a way.
+        let faces = (0..9).flat_map(|i| {
+            let place = DMat4::from_translation(DVec3::new(f64::from(i), 0.0, 0.1 * f64::from(i % 2)));
+            (0..6).map(move |face| place * DMat4::from_rotation_y(f64::from(face) * std::f64::consts::FRAC_PI_3))
+        });
+        let range = Range::of(&faces.collect::<Vec<_>>()).unwrap();
+        assert!(range.focus.is_none() && (1.5..2.1).contains(&range.near), "{range:?}");
+    }
+
+    #[test]
+    fn strays_are_found_and_others_are_not() {
+        let mut places: Vec<DVec3> = (0..10).map(|i| DVec3::new(f64::from(i), f64::from(i % 3), 50.0)).collect();
+        assert_eq!(stray_places(&places), [0; 0]);
+        places[4] = DVec3::new(900.0, -900.0, 50.0);
+        assert_eq!(stray_places(&places), [4]);
+        places[5] = -places[4];
+        // Two of ten are a second group.
+        assert_eq!(stray_places(&places), [0; 0]);
+        assert_eq!(stray_places(&places[3..6]), [0; 0]);
+        assert_eq!(stray_places(&[DVec3::ZERO; 9]), [0; 0]);
+
+        assert_eq!(without_strays([3.0, 0.001, 2.0, 5.0].into_iter()), [2.0, 5.0]);
+        assert_eq!(without_strays([3.0, 1e6, 2.0].into_iter()), [2.0, 3.0]);
+        assert_eq!(without_strays([1.0, 3.0, 2.0].into_iter()), [1.0, 3.0]);
+        assert_eq!(without_strays([1.0, 3e9].into_iter()), [1.0, 3e9]);
     }
 
     #[test]
@@ -112,5 +295,37 @@ mod tests {
         assert_eq!(Range::of(&vec![DMat4::from_translation(DVec3::splat(1e5)); 31]), None);
         let turned: Vec<_> = (0..5).map(|i| DMat4::from_rotation_y(f64::from(i))).collect();
         assert_eq!(Range::of(&turned), None);
+    }
+
+    /// Few photographs of a forward-facing scene, next to each other or from anywhere, tell its near bound to a factor.
+    #[test]
+    #[ignore = "needs SHIFTRAY_SCENES"]
+    fn subsets_of_real_scenes_are_bounded_like_the_whole() {
+        let names = ["fern", "flower", "fortress", "horns", "room", "iconic_apples", "iconic_piano", "pinecone"];
+        let mut ratios = Vec::new();
+        for name in names {
+            let root = crate::locate(&format!("llff/{name}"), &[]).unwrap();
+            let scene = crate::formats::load(&root, &crate::LoadOptions::default()).unwrap();
+            let pose = |id: &usize| crate::pose::opengl_pose(scene.views[*id].camera.world_from_camera);
+            let near_of = |ids: &[usize]| {
+                let truth = ids.iter().map(|id| f64::from(scene.views[*id].near)).fold(f64::INFINITY, f64::min);
+                Range::of(&ids.iter().map(pose).collect::<Vec<_>>()).unwrap().near / truth
+            };
+            for first in 0..scene.views.len() {
+                let place = |id: usize| scene.views[id].camera.origin();
+                let mut nearest: Vec<usize> = (0..scene.views.len()).collect();
+                nearest.sort_by(|a, b| place(*a).distance(place(first)).total_cmp(&place(*b).distance(place(first))));
+                for count in [3, 4, 6] {
+                    ratios.push(near_of(&nearest[..count]));
+                    let step = scene.views.len() / count;
+                    let spread: Vec<usize> = (0..count).map(|i| (first + i * step) % scene.views.len()).collect();
+                    ratios.push(near_of(&spread));
+                }
+            }
+        }
+        let ratios = sorted(ratios.into_iter());
+        let parts = [0.02, 0.1, 0.5, 0.9, 0.98].map(|part| quantile(&ratios, part));
+        eprintln!("near bound by the true one, of {} subsets: {parts:.2?}", ratios.len());
+        assert!(parts[0] > 0.12 && parts[1] > 0.2 && parts[3] < 1.5 && parts[4] < 2.0, "{parts:.2?}");
     }
 }

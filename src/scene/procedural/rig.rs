@@ -34,7 +34,7 @@ pub struct Rig {
 pub(super) const REACH: f32 = 0.45;
 
 /// The cameras of `rig` in `world`, differing by `seed`. They follow the kind that the world was composed for, with
-/// pixels that are square and the principal point at (width / 2, height / 2).
+/// pixels that are square and the principal point in the middle of the image.
 pub fn cameras(world: &World, rig: &Rig, seed: u64) -> Vec<Camera> {
     let mut rng = Rng::new(seed, 2);
     let poses = match world.stage.kind {
@@ -56,8 +56,7 @@ pub(super) fn middle(world: &World, width: u32, height: u32) -> Camera {
 
 fn camera(world: &World, width: u32, height: u32, world_from_camera: Mat4) -> Camera {
     let focal = 0.5 * width as f32 / (0.5 * world.stage.fov_rad).tan();
-    let center = Vec2::new(width as f32, height as f32) * 0.5;
-    Camera { width, height, focal: Vec2::splat(focal), center, world_from_camera }
+    Camera { width, height, focal: Vec2::splat(focal), center: crate::middle(width, height), world_from_camera }
 }
 
 /// Direction from the centre; azimuth 0 is towards -z, elevations are towards -y (up).

@@ -1,6 +1,7 @@
 //! Blender scenes: parity with the official loader, whole folders, and files that must be refused.
 
 use super::*;
+use crate::formats::load;
 use crate::testing::{Fixture, assert_close, camera_vector};
 use crate::{FAR_EVAL, nearest_sources};
 use ::image::{Rgba, RgbaImage};
@@ -33,7 +34,7 @@ fn matches_the_official_loader() {
     let rgba = fixture.get("blender.val1.rgba_u8").iter().map(|v| *v as u8).collect();
     RgbaImage::from_raw(20, 20, rgba).unwrap().save(dir.path().join("val/r_8.png")).unwrap();
 
-    let scene = super::super::load(dir.path(), &LoadOptions::default()).unwrap();
+    let scene = load(dir.path(), &LoadOptions::default()).unwrap();
     assert_eq!((scene.source_ids.len(), scene.held_out.len()), (14, 17));
     assert!(scene.warnings[0].contains("transforms_test.json"), "{:?}", scene.warnings);
     // The official validation skips to every 8th frame; its second one is frame 8.
@@ -68,19 +69,19 @@ fn splits_are_asked_for_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let options = |split| LoadOptions { split, ..LoadOptions::default() };
     write_split(dir.path(), "train", 1.0, &[POSE; 3]);
-    assert_eq!(super::super::splits(dir.path()).unwrap(), []);
+    assert_eq!(crate::formats::splits(dir.path()).unwrap(), []);
     assert!(load(dir.path(), &options(Some(Split::Test))).unwrap_err().to_string().contains("found none"));
     assert_eq!(load(dir.path(), &options(None)).unwrap().split, None);
     write_split(dir.path(), "val", 1.0, &[POSE; 17]);
     assert_eq!(load(dir.path(), &options(None)).unwrap().held_out.len(), 17);
     write_split(dir.path(), "test", 1.0, &[POSE; 2]);
-    assert_eq!(super::super::splits(dir.path()).unwrap(), [Split::Test, Split::Val]);
+    assert_eq!(crate::formats::splits(dir.path()).unwrap(), [Split::Test, Split::Val]);
 
     let val = load(dir.path(), &options(Some(Split::Val))).unwrap();
     let names: Vec<_> = val.held_out.iter().map(|&i| val.views[i].name.as_str()).collect();
     assert_eq!((names, val.views.len(), val.split), (vec!["r_0", "r_8", "r_16"], 6, Some(Split::Val)));
     assert!(val.warnings.iter().all(|w| w.contains("degenerate")), "{:?}", val.warnings);
-    let files = super::super::files(&val);
+    let files = crate::formats::files(&val);
     let ends = [(0, "transforms_train.json"), (1, "transforms_val.json"), (2, "train/r_0.png"), (7, "val/r_16.png")];
     assert_eq!(files.len(), 8);
     ends.iter().for_each(|(i, end)| assert_eq!(files[*i], dir.path().join(end)));
@@ -108,7 +109,7 @@ fn masks_belong_to_one_image() {
     let at = |name: &str| Some(dir.path().join(name));
     assert_eq!(masks, [None, at("masks/r_1.png"), at("masks/test/r_0.png")]);
     assert_eq!(scene.views[2].load_mask().unwrap().unwrap(), [true; 400]);
-    assert_eq!(super::super::files(&scene)[5..], [at("masks/r_1.png").unwrap(), at("masks/test/r_0.png").unwrap()]);
+    assert_eq!(crate::formats::files(&scene)[5..], [at("masks/r_1.png").unwrap(), at("masks/test/r_0.png").unwrap()]);
 }
 
 #[test]
@@ -145,25 +146,18 @@ fn no_image_is_its_own_source() {
     let frame = serde_json::json!({"file_path": "train/../train/r_1", "transform_matrix": POSE.as_chunks::<4>().0});
     let test = serde_json::json!({"camera_angle_x": 1.0, "k1": 0.1, "frames": [frame]});
     std::fs::write(dir.path().join("transforms_test.json"), test.to_string()).unwrap();
-    let scene = super::super::load(dir.path(), &LoadOptions::default()).unwrap();
+    let scene = load(dir.path(), &LoadOptions::default()).unwrap();
     assert_eq!((scene.source_ids.as_slice(), scene.held_out.as_slice()), ([0, 2].as_slice(), [3].as_slice()));
     assert!(scene.warnings.iter().any(|w| w.ends_with("no sources: 1")), "{:?}", scene.warnings);
-    assert!(scene.warnings.iter().any(|w| w.contains("transforms_test.json: lens")), "{:?}", scene.warnings);
-}
-
-#[test]
-fn extensions_are_added_only_where_missing() {
-    let root = Path::new("root");
-    for (from, to) in [("./train/r_0", "root/train/r_0.png"), ("a.JPG", "root/a.JPG"), ("r_0.5", "root/r_0.5.png")] {
-        assert_eq!(image_path(root, from), Path::new(to));
-    }
+    // Each file has its own lens.
+    assert!(scene.views[3].distortion.is_some() && scene.views[0].distortion.is_none());
 }
 
 #[test]
 #[ignore = "needs SHIFTRAY_SCENES"]
 fn real_lego_loads() {
     let root = crate::locate("blender/lego", &[]).unwrap();
-    let scene = super::super::load(&root, &LoadOptions::default()).unwrap();
+    let scene = load(&root, &LoadOptions::default()).unwrap();
     assert_eq!((scene.name.as_str(), scene.source_ids.len(), scene.held_out.len()), ("lego", 100, 25));
     assert_eq!((scene.size(), scene.warnings.len()), ((400, 400), 0));
     assert_eq!(scene.views[101].name, "r_8");
@@ -171,6 +165,87 @@ fn real_lego_loads() {
     let orbit = crate::paths::frames(&scene, &crate::PathKind::Orbit, Some(5)).unwrap();
     let distance = orbit[0].camera.origin().length();
     assert!((3.0..5.0).contains(&distance), "{distance}");
+}
+
+#[test]
+fn intrinsics_and_names_are_read_as_in_one_file() {
+    let dir = tempfile::tempdir().unwrap();
+    write_split(dir.path(), "train", 1.0, &[POSE; 2]);
+    let frame = |name: &str| serde_json::json!({"file_path": name, "transform_matrix": POSE});
+    let write = |more: serde_json::Value| {
+        let mut json = serde_json::json!({"frames": [frame("train\\r_0"), frame("./train/R_1.PNG")]});
+        json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        std::fs::write(dir.path().join("transforms_train.json"), json.to_string()).unwrap();
+    };
+    write(serde_json::json!({"fl_x": 30.0, "cx": 8.0, "cy": 10.0, "w": 20, "h": 20}));
+    let scene = load(dir.path(), &LoadOptions::default()).unwrap();
+    let camera = scene.views[1].camera;
+    assert_eq!((camera.focal, camera.center), (glam::Vec2::splat(30.0), glam::Vec2::new(7.5, 9.5)));
+    assert_eq!(scene.views[0].path, dir.path().join("train/r_0.png"));
+    assert!(
+        scene.warnings.iter().any(|w| w.contains("transforms_train.json: frame 0 (train\\r_0)")),
+        "{:?}",
+        scene.warnings
+    );
+    write(serde_json::json!({"camera_angle_x": 1.0, "camera_model": "OPENCV_FISHEYE"}));
+    assert!(load(dir.path(), &LoadOptions::default()).unwrap_err().to_string().contains("OPENCV_FISHEYE"));
+    write(serde_json::json!({"camera_angle_x": 1.0, "w": 20, "h": 30}));
+    let message = load(dir.path(), &LoadOptions::default()).unwrap_err().to_string();
+    assert!(message.contains("20x30") && message.contains("20x20"), "{message}");
+}
+
+/// Cameras around a place, at a distance and looking at it.
+fn around(place: glam::DVec3, distance: f64) -> Vec<[f64; 16]> {
+    let pose = |i: usize| {
+        let angle = i as f64 * 0.7;
+        let offset = glam::DVec3::new(0.8 * angle.cos(), 0.8 * angle.sin(), 0.6) * distance;
+        crate::pose::look_along(offset, glam::DVec3::Z, place + offset).unwrap().transpose().to_cols_array()
+    };
+    (0..9).map(pose).collect()
+}
+
+#[test]
+fn depths_2_to_6_are_for_cameras_that_fit() {
+    let load = |poses: &[[f64; 16]], opaque: bool| {
+        let dir = tempfile::tempdir().unwrap();
+        write_split(dir.path(), "train", 1.0, poses);
+        if opaque {
+            let paths = (0..poses.len()).map(|i| dir.path().join(format!("train/r_{i}.png")));
+            paths.for_each(|path| ::image::RgbImage::new(20, 20).save(path).unwrap());
+        }
+        load(dir.path(), &LoadOptions::default()).unwrap()
+    };
+    let synthetic = load(&around(glam::DVec3::ZERO, 4.031_128_874), false);
+    assert_eq!((synthetic.near, synthetic.far, synthetic.scene_from_file), (2.0, 6.0, crate::Similarity::IDENTITY));
+    assert_eq!(synthetic.warnings.len(), 1, "{:?}", synthetic.warnings);
+    // Smaller, larger and elsewhere: the same scene.
+    for (place, distance) in [(glam::DVec3::ZERO, 1.6), (glam::DVec3::ZERO, 12.0), (glam::DVec3::X * 40.0, 4.0)] {
+        let other = load(&around(place, distance), false);
+        assert!((other.near - 2.0).abs() < 1e-3 && (other.far - 6.0).abs() < 1e-3, "{} {}", other.near, other.far);
+        assert!(other.warnings.iter().any(|w| w.contains("depths are 2 to 6")), "{:?}", other.warnings);
+        for (a, b) in synthetic.views.iter().zip(&other.views) {
+            assert!(a.camera.world_from_camera.abs_diff_eq(b.camera.world_from_camera, 1e-4));
+        }
+        assert!(other.scene_from_file.point(place).length() < 1e-9);
+    }
+    // Photographs have a background, as with one file.
+    let photographs = load(&around(glam::DVec3::ZERO, 1.6), true);
+    assert!((photographs.near - 4.0 / 3.0).abs() < 1e-6 && (photographs.far / photographs.near - 16.0).abs() < 1e-3);
+}
+
+#[test]
+fn missing_test_pictures_stop_only_the_test() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, count) in [("train", 5), ("test", 3)] {
+        write_split(dir.path(), name, 1.0, &around(glam::DVec3::ZERO, 4.0)[..count]);
+    }
+    std::fs::remove_file(dir.path().join("test/r_1.png")).unwrap();
+    let scene = load(dir.path(), &LoadOptions::default()).unwrap();
+    assert_eq!((scene.source_ids.len(), scene.held_out.len(), scene.split), (5, 0, None));
+    assert!(scene.warnings[0].contains("1 of 8 missing") && scene.warnings[0].contains("no view is held out"));
+    let options = LoadOptions { split: Some(Split::Test), ..LoadOptions::default() };
+    let message = load(dir.path(), &options).unwrap_err().to_string();
+    assert!(message.contains("transforms_test.json") && message.contains("test/r_1.png"), "{message}");
 }
 
 proptest! {

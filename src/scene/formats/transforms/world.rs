@@ -1,0 +1,148 @@
+//! Depth bounds and the scene's frame.
+//!
+//! The files have depth bounds only as the keys `near` and `far` (depths along the optical axis, in the units of the
+//! poses), which are an addition of this program; otherwise they follow from the cameras, see [`range`](super::super::range).
+//!
+//! - Split files whose cameras fit NeRF's synthetic scenes (around the origin, at distance 4 of it, looking at it) keep
+//!   their frame and have the depths 2 to 6.
+//! - Photographs around one place, all with a transparent background, show an object before nothing: it becomes the
+//!   origin, the cameras get NeRF's distance, and depths end behind the object.
+//! - In other cases the near bound is scaled to 4/3, as for LLFF. If the cameras look at one place, it becomes the origin
+//!   and the axes stay; otherwise the average camera becomes the origin (x right, y up, z backwards).
+//!
+//! Poses absurdly far from all others take no part, and are left out of the scene.
+
+use super::super::range::{self, Range};
+use super::CameraFile;
+use crate::pose::Mean;
+use crate::{Error, Format, Result, Similarity, SourceOrder};
+use glam::{DMat4, DVec3};
+
+/// Near bound in scene units.
+const NEAR: f64 = 4.0 / 3.0;
+/// Depth range of NeRF's synthetic scenes.
+const SYNTHETIC_DEPTHS: [f64; 2] = [2.0, 6.0];
+/// Distance of their cameras from the origin.
+const SYNTHETIC_DISTANCE: f64 = 4.031_128_874;
+/// How far that distance may be off for the cameras to be such, as a ratio.
+const SYNTHETIC_TOLERANCE: f64 = 0.1;
+/// How far past the origin such cameras may look, by their distance.
+const SYNTHETIC_MISS: f64 = 0.15;
+
+/// The scene's frame and bounds.
+pub(super) struct World {
+    pub scene_from_file: Similarity,
+    /// Near and far bound in scene units.
+    pub bounds: [f32; 2],
+    pub order: SourceOrder,
+    /// Poses that are not to be used, by their position among all.
+    pub strays: Vec<usize>,
+}
+
+impl World {
+    /// The world of poses in OpenGL axes; `before_nothing` tells whether all photographs show an object
+    /// before a transparent background, `what` names a pose.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the bounds are not `0 < near < far` or nothing tells them.
+    pub fn new(
+        files: &[CameraFile],
+        layout: Format,
+        all_poses: &[DMat4],
+        before_nothing: &dyn Fn() -> bool,
+        what: &dyn Fn(usize) -> String,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self> {
+        let places: Vec<DVec3> = all_poses.iter().map(|pose| pose.w_axis.truncate()).collect();
+        let strays = range::stray_places(&places);
+        for &i in &strays {
+            warnings.push(format!(
+                "{}: its camera stands absurdly far from all others, at {}: the view is left out",
+                what(i),
+                places[i]
+            ));
+        }
+        let kept = (0..all_poses.len()).filter(|i| !strays.contains(i));
+        let poses: Vec<DMat4> = kept.map(|i| all_poses[i]).collect();
+        let keys =
+            |get: fn(&CameraFile) -> Option<f64>, best: fn(f64, f64) -> f64| files.iter().filter_map(get).reduce(best);
+        let (near, far) = (keys(|file| file.near, f64::min), keys(|file| file.far, f64::max));
+
+        let no_keys = near.is_none() && far.is_none();
+        if layout == Format::Blender && no_keys {
+            if is_synthetic(&poses) {
+                let [near, far] = SYNTHETIC_DEPTHS.map(|depth| depth as f32);
+                let (scene_from_file, order) = (Similarity::IDENTITY, SourceOrder::Direction);
+                return Ok(Self { scene_from_file, bounds: [near, far], order, strays });
+            }
+            warnings.push(format!(
+                "{}: the cameras are not those of NeRF's synthetic scenes, whose depths are 2 to 6 around the origin: \
+                 depth bounds follow from the cameras, unless the file has the keys near and far",
+                files[0].path.display()
+            ));
+        }
+        let range = Range::of(&poses);
+        if let Some((focus, Range { distances: [nearest, usual, farthest], .. })) =
+            range.and_then(|range| Some((range.focus?, range))).filter(|_| no_keys && before_nothing())
+        {
+            let scale = SYNTHETIC_DISTANCE / usual;
+            // The depths of the synthetic scenes, for objects of their size.
+            let [before, behind] = SYNTHETIC_DEPTHS.map(|depth| depth / SYNTHETIC_DISTANCE - 1.0);
+            let bounds = [nearest * (1.0 + before), farthest + nearest * behind].map(|depth| (depth * scale) as f32);
+            let scene_from_file = Similarity::recentre(DMat4::from_translation(focus), scale);
+            return Ok(Self { scene_from_file, bounds, order: SourceOrder::Direction, strays });
+        }
+        Self::scaled(&files[0], [near, far], range, &poses, strays, warnings)
+    }
+
+    /// The world whose near bound is [`NEAR`]; `keys` are the bounds in the file.
+    fn scaled(
+        file: &CameraFile,
+        keys: [Option<f64>; 2],
+        range: Option<Range>,
+        poses: &[DMat4],
+        strays: Vec<usize>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self> {
+        let fail = |problem: String| Err(Error::Format { path: file.path.clone(), problem });
+        let near = keys[0].or(range.map(|r| r.near));
+        let far = keys[1].or(range.map(|r| r.far));
+        let (Some(near), Some(far)) = (near, far) else {
+            return fail(
+                "expected cameras in different places or the keys near and far, found all cameras in one place".into(),
+            );
+        };
+        let scale = NEAR / near;
+        let scaled = (far * scale) as f32;
+        if !(near > 0.0 && near < far && scale.is_finite() && scaled.is_finite() && scaled > NEAR as f32) {
+            let from = |key: Option<f64>| if key.is_some() { "in the file" } else { "from the cameras" };
+            return fail(format!(
+                "expected bounds 0 < near < far of one magnitude, found near {near} ({}) and far {far} ({})",
+                from(keys[0]),
+                from(keys[1])
+            ));
+        }
+        let origin = match range.and_then(|r| r.focus) {
+            Some(focus) => DMat4::from_translation(focus),
+            None => {
+                let mean = Mean::of(poses);
+                mean.pose().unwrap_or_else(|| {
+                    warnings.push("the cameras look all ways, so the axes stay as they are in the file".to_owned());
+                    DMat4::from_translation(mean.center)
+                })
+            }
+        };
+        let scene_from_file = Similarity::recentre(origin, scale);
+        Ok(Self { scene_from_file, bounds: [NEAR as f32, scaled], order: SourceOrder::Distance, strays })
+    }
+}
+
+/// Whether cameras stand around the origin at the distance of NeRF's synthetic scenes and look at it.
+fn is_synthetic(poses: &[DMat4]) -> bool {
+    poses.iter().all(|pose| {
+        let center = pose.w_axis.truncate();
+        let depth = center.dot(pose.z_axis.truncate());
+        let miss = (center - pose.z_axis.truncate() * depth).length();
+        (center.length() / SYNTHETIC_DISTANCE - 1.0).abs() < SYNTHETIC_TOLERANCE && miss < SYNTHETIC_MISS * depth
+    })
+}

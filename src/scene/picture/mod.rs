@@ -1,0 +1,284 @@
+//! Picture files: what their headers say, and decoding them within bounds.
+//!
+//! The format comes from a file's first bytes, since extensions are often wrong. A header is not believed blindly: a few
+//! hundred bytes may claim any size.
+
+mod budget;
+mod jpeg;
+
+pub(crate) use budget::reserve;
+
+use crate::file::{open_regular, read_limited};
+use crate::{Error, Image, Result};
+use ::image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
+use ::image::metadata::Orientation;
+use ::image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::fs::File;
+use std::io::{BufReader, Cursor};
+use std::path::{Path, PathBuf};
+
+/// Longest side of an image that is read; larger ones are refused before anything is allocated.
+const MAX_SIDE: u32 = 32_768;
+/// Most pixels of an image that is read: 1.6 GB as `f32` colours.
+const MAX_PIXELS: u64 = 1 << 27;
+/// Largest image file that is read: [`MAX_PIXELS`] in four channels of 16 bits, and as much again for what else is in it.
+const MAX_BYTES: u64 = 2 << 30;
+/// Pixels that a file may claim whatever its size.
+const FREE_PIXELS: u64 = 1 << 20;
+
+/// Extensions of the files that are taken for pictures, in the order in which a missing one is looked for.
+pub(crate) const EXTENSIONS: [&str; 9] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "gif", "jpe"];
+/// Extensions of pictures that are not read.
+const UNREAD: [&str; 29] = [
+    "heic", "heif", "hif", "avif", "jxl", "jp2", "j2k", "exr", "hdr", "tga", "psd", "ppm", "pgm", "pnm", "dng", "cr2",
+    "cr3", "crw", "nef", "nrw", "arw", "sr2", "raf", "orf", "rw2", "pef", "srw", "x3f", "raw",
+];
+/// What is read, for messages.
+const READ: &str = "PNG, JPEG, WebP, TIFF, BMP or GIF";
+
+/// What becomes of an image's alpha channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alpha {
+    /// Colours are taken as they are stored (masks, and pictures that this program wrote).
+    Ignore,
+    /// Straight alpha is composited on white, `rgb·a + (1 − a)` (photographs and renderings).
+    White,
+}
+
+/// Whether the extension is that of a picture that is read.
+pub(crate) fn is_read(path: &Path) -> bool {
+    has_extension(path, &EXTENSIONS)
+}
+
+/// Whether the extension is that of a picture that is not read.
+pub(crate) fn is_unread(path: &Path) -> bool {
+    has_extension(path, &UNREAD)
+}
+
+fn has_extension(path: &Path, known: &[&str]) -> bool {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| known.contains(&extension.as_str()))
+}
+
+/// `path` with the first extension of a picture under which there is a file; appended, since a stem may have a point of
+/// its own.
+pub(crate) fn with_extension(path: &Path) -> Option<PathBuf> {
+    with_any(path, &EXTENSIONS)
+}
+
+/// `path` with the first of some extensions, in lower or upper case, under which there is a file.
+fn with_any(path: &Path, extensions: &[&str]) -> Option<PathBuf> {
+    let upper = extensions.iter().map(|extension| extension.to_uppercase());
+    extensions.iter().map(|extension| (*extension).to_owned()).chain(upper).find_map(|extension| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".");
+        name.push(extension);
+        Some(PathBuf::from(name)).filter(|path| path.is_file())
+    })
+}
+
+/// A file of this path's stem in a format that is not read.
+pub(crate) fn unread_sibling(path: &Path) -> Option<PathBuf> {
+    let stem = if is_read(path) || is_unread(path) { path.with_extension("") } else { path.to_owned() };
+    with_any(&stem, &UNREAD)
+}
+
+/// Error for a picture in a format that is not read.
+pub(crate) fn unread(path: &Path) -> Error {
+    let kind = path.extension().unwrap_or_default().to_string_lossy().to_uppercase();
+    let problem = format!(
+        "{kind} pictures are not read: convert them to JPEG or PNG first, at the same size and without turning them \
+         (for instance `magick mogrify -format jpg *.{}`, which keeps the file names)",
+        path.extension().unwrap_or_default().to_string_lossy()
+    );
+    Error::Format { path: path.to_owned(), problem }
+}
+
+/// What the header of a picture says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// Width and height of the pixels as stored.
+    pub size: (u32, u32),
+    /// How viewers turn the picture, after its EXIF data.
+    pub orientation: Orientation,
+    /// Whether there is an alpha channel.
+    pub has_alpha: bool,
+}
+
+impl Header {
+    /// Width and height after the picture is turned as its tag says.
+    pub fn turned_size(&self) -> (u32, u32) {
+        let (width, height) = self.size;
+        if swaps_sides(self.orientation) { (height, width) } else { (width, height) }
+    }
+}
+
+/// Whether a picture's width becomes its height.
+pub(crate) fn swaps_sides(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+}
+
+/// Reads the header of a picture.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be read, [`Error::Format`] if it is no picture that is read, too large, or claims
+/// more pixels than its bytes can hold.
+pub(crate) fn header(path: &Path) -> Result<Header> {
+    let bytes = open_regular(path)?.metadata().map_err(|source| Error::Io { path: path.to_owned(), source })?.len();
+    let reader = open(path)?;
+    let format = reader.format();
+    let mut decoder = reader.into_decoder().map_err(|e| decode_error(path, e))?;
+    let size = decoder.dimensions();
+    check_claim(path, size, format, bytes)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    Ok(Header { size, orientation, has_alpha: decoder.color_type().has_alpha() })
+}
+
+/// Width and height from the header of an image file.
+///
+/// # Errors
+/// As for [`read_image`], but for what only decoding shows.
+pub fn image_size(path: &Path) -> Result<(u32, u32)> {
+    Ok(header(path)?.size)
+}
+
+/// Reads a still PNG, JPEG, WebP, TIFF, BMP or GIF of 8 or 16 bits, gray or colour, as its pixels are stored.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be read, [`Error::Format`] if it is no such picture, too large, an animation, ends
+/// early or cannot be decoded.
+pub fn read_image(path: &Path, alpha: Alpha) -> Result<Image> {
+    colours(decode(path)?, alpha)
+}
+
+/// The pixels of a picture as they are stored.
+///
+/// # Errors
+/// As [`read_image`].
+pub(crate) fn decode(path: &Path) -> Result<DynamicImage> {
+    header(path)?;
+    let bytes = read_limited(path, MAX_BYTES)?;
+    let fail = |problem: &str| Err(Error::Format { path: path.to_owned(), problem: problem.to_owned() });
+    let mut reader = ImageReader::new(Cursor::new(&bytes))
+        .with_guessed_format()
+        .map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    reader.limits(limits());
+    let format = reader.format();
+    if format == Some(ImageFormat::Jpeg) && !jpeg::is_whole(&bytes) {
+        return fail("expected a whole JPEG picture, found that the file ends early");
+    }
+    if is_animated(&bytes, format) {
+        return fail("expected a still picture, found an animation: save the frame that is meant as a picture");
+    }
+    reader.decode().map_err(|e| decode_error(path, e))
+}
+
+/// RGB colours of decoded pixels.
+pub(crate) fn colours(decoded: DynamicImage, alpha: Alpha) -> Result<Image> {
+    let (width, height) = (decoded.width(), decoded.height());
+    let data = match decoded {
+        DynamicImage::ImageLuma8(_)
+        | DynamicImage::ImageLumaA8(_)
+        | DynamicImage::ImageRgb8(_)
+        | DynamicImage::ImageRgba8(_) => {
+            blend(decoded.into_rgba8().as_raw().iter().map(|v| f32::from(*v) / 255.0), alpha)
+        }
+        _ => blend(decoded.into_rgba16().as_raw().iter().map(|v| f32::from(*v) / 65_535.0), alpha),
+    };
+    Image::new(width, height, data)
+}
+
+/// Part of the pixels that are not opaque.
+pub(crate) fn transparent_share(decoded: &DynamicImage) -> f64 {
+    let count = match decoded {
+        image if !image.color().has_alpha() => 0,
+        DynamicImage::ImageLumaA8(image) => image.pixels().filter(|p| p.0[1] != u8::MAX).count(),
+        DynamicImage::ImageRgba8(image) => image.pixels().filter(|p| p.0[3] != u8::MAX).count(),
+        other => other.to_rgba16().pixels().filter(|p| p.0[3] != u16::MAX).count(),
+    };
+    count as f64 / (f64::from(decoded.width()) * f64::from(decoded.height())).max(1.0)
+}
+
+/// RGB values from RGBA values.
+fn blend(rgba: impl ExactSizeIterator<Item = f32>, alpha: Alpha) -> Vec<f32> {
+    let mut rgb = Vec::with_capacity(rgba.len() / 4 * 3);
+    let mut pixel = [0.0; 4];
+    for (i, value) in rgba.enumerate() {
+        pixel[i % 4] = value;
+        if i % 4 == 3 {
+            let [r, g, b, a] = pixel;
+            match alpha {
+                Alpha::Ignore => rgb.extend([r, g, b]),
+                Alpha::White => rgb.extend([r, g, b].map(|c| c * a + (1.0 - a))),
+            }
+        }
+    }
+    rgb
+}
+
+/// Whether a file has more than one frame; damage is left for decoding to find.
+fn is_animated(bytes: &[u8], format: Option<ImageFormat>) -> bool {
+    match format {
+        Some(ImageFormat::Png) => {
+            PngDecoder::new(Cursor::new(bytes)).and_then(|decoder| decoder.is_apng()).unwrap_or(false)
+        }
+        Some(ImageFormat::WebP) => WebPDecoder::new(Cursor::new(bytes)).is_ok_and(|decoder| decoder.has_animation()),
+        Some(ImageFormat::Gif) => {
+            GifDecoder::new(Cursor::new(bytes)).is_ok_and(|d| d.into_frames().take(2).filter(|f| f.is_ok()).count() > 1)
+        }
+        _ => false,
+    }
+}
+
+/// Checks the size that a header claims against what is read at all, and against the file's bytes.
+fn check_claim(path: &Path, (width, height): (u32, u32), format: Option<ImageFormat>, bytes: u64) -> Result<()> {
+    let fail = |problem: String| Err(Error::Format { path: path.to_owned(), problem });
+    let pixels = u64::from(width) * u64::from(height);
+    if width == 0 || height == 0 || width.max(height) > MAX_SIDE || pixels > MAX_PIXELS {
+        return fail(format!(
+            "expected an image of 1x1 to {MAX_PIXELS} pixels with sides up to {MAX_SIDE}, found {width}x{height}"
+        ));
+    }
+    // A JPEG has at least one bit for each block of 8x8 pixels. The best that deflate does is 1032 to 1, on eight
+    // pixels a byte; nothing that was photographed or rendered comes near to that in other formats either.
+    let densest = if format == Some(ImageFormat::Jpeg) { 512 } else { 8 * 1032 };
+    if pixels > FREE_PIXELS.max(densest * bytes) {
+        return fail(format!("expected a picture, found a file of {bytes} bytes that claims {width}x{height} pixels"));
+    }
+    Ok(())
+}
+
+/// Opens an image; the format comes from its first bytes.
+fn open(path: &Path) -> Result<ImageReader<BufReader<File>>> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    let mut reader = ImageReader::new(BufReader::new(open_regular(path)?)).with_guessed_format().map_err(io)?;
+    reader.limits(limits());
+    Ok(reader)
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    // Room for the largest allowed image with four 16-bit channels.
+    limits.max_alloc = Some(MAX_PIXELS * 8);
+    limits
+}
+
+fn decode_error(path: &Path, error: ::image::ImageError) -> Error {
+    if is_unread(path) {
+        return unread(path);
+    }
+    match error {
+        ::image::ImageError::IoError(source) => Error::Io { path: path.to_owned(), source },
+        other => Error::Format {
+            path: path.to_owned(),
+            problem: format!("expected a {READ} image that can be decoded, found: {other}"),
+        },
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
