@@ -4,6 +4,7 @@ mod bench;
 mod eval;
 mod failures;
 mod info;
+mod kill;
 mod real;
 mod render;
 mod reparam;
