@@ -64,6 +64,8 @@ pub fn memory(kind: Kind) -> usize {
     match kind {
         // The layout of the largest network that a file may claim.
         Kind::Model | Kind::PackedModel | Kind::State | Kind::Config => 64 << 20,
+        // A frame may claim to be larger than its picture; the limit of all decoders holds for it.
+        Kind::Gif => 1040 << 20,
         _ => 16 << 20,
     }
 }
@@ -178,9 +180,7 @@ pub fn prepare(kind: Kind, folder: &Path) -> PathBuf {
         Kind::Mask => {
             let root = llff(folder);
             fs::create_dir_all(root.join("masks")).unwrap();
-            for i in 0..4 {
-                fs::copy(root.join(format!("images/{i:03}.png")), root.join(format!("masks/{i:03}.png"))).unwrap();
-            }
+            (0..4).for_each(|i| picture(&root.join(format!("masks/{i:03}.png"))));
             root.join("masks/001.png")
         }
         Kind::Png => encoded("a.png"),
@@ -214,7 +214,9 @@ pub fn prepare(kind: Kind, folder: &Path) -> PathBuf {
             llff(folder);
             let file = model(tiny(), Precision::F32);
             let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_shiftray"));
-            command.current_dir(folder).args(["eval", "--scene", "tiny", "--device", "cpu", "--out", "out", "--model"]);
+            command
+                .current_dir(folder)
+                .args(["eval", "--scene", "tiny", "--scale", "1", "--device", "cpu", "--out", "out", "--model"]);
             let output = command.arg(file).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             folder.join("out/metrics.json")
@@ -222,25 +224,36 @@ pub fn prepare(kind: Kind, folder: &Path) -> PathBuf {
     }
 }
 
-/// Reads a file of the kind as the program does; tells whether it is accepted.
-pub fn read(kind: Kind, path: &Path) -> bool {
+/// The scene that the files of a kind belong to, where they do not make one.
+pub fn scene(kind: Kind, path: &Path) -> Option<Scene> {
+    let root = match kind {
+        Kind::Path | Kind::ViewerPath => path.parent()?.join("tiny"),
+        Kind::Mask => path.parent()?.parent()?.to_owned(),
+        _ => return None,
+    };
+    Some(load(&root, &LoadOptions::default()).unwrap())
+}
+
+/// Reads a file of the kind as the program does, for its [`scene`]; tells whether it is accepted.
+pub fn read(kind: Kind, path: &Path, scene: Option<&Scene>) -> bool {
     let root = path.parent().unwrap();
-    let scene = |root: &Path| load(root, &LoadOptions::default());
     let image = |path: &Path| {
         let size = scene::view::image_size(path).ok()?;
         (u64::from(size.0) * u64::from(size.1) <= DECODED).then(|| read_image(path, Alpha::White).ok()).flatten()
     };
     match kind {
-        Kind::Llff | Kind::Nerfstudio | Kind::Blender => scene(root).is_ok_and(|scene| use_scene(&scene)),
+        Kind::Llff | Kind::Nerfstudio | Kind::Blender => {
+            load(root, &LoadOptions::default()).is_ok_and(|scene| use_scene(&scene))
+        }
         Kind::Path | Kind::ViewerPath => {
-            let scene = scene(&root.join("tiny")).unwrap();
-            frames_of(&scene, &PathKind::File(path.to_owned()), None)
+            let scene = scene.expect("a path has a scene");
+            frames_of(scene, &PathKind::File(path.to_owned()), None)
                 .is_ok_and(|frames| frames.iter().all(|frame| frame.camera.validate(&frame.name).is_ok()))
         }
         Kind::Depth => scene::depth::read_npy(path, (SIZE.0 as usize, SIZE.1 as usize)).is_ok(),
         Kind::Mask => match image(path) {
             None => false,
-            Some(_) => scene(root.parent().unwrap()).is_ok_and(|scene| scene.views[1].load_mask().is_ok()),
+            Some(_) => scene.is_some_and(|scene| scene.views[1].load_mask().is_ok()),
         },
         Kind::Png | Kind::Jpeg | Kind::Gif => image(path).is_some(),
         Kind::Model | Kind::PackedModel => Checkpoint::read(path).is_ok_and(|checkpoint| {

@@ -30,7 +30,8 @@ fn attack(kind: Kind) {
     let folder = tempfile::tempdir().unwrap();
     let seed = kinds::prepare(kind, folder.path());
     let good = std::fs::read(&seed).unwrap();
-    assert!(kinds::read(kind, &seed), "{kind:?}: the file that is changed is none");
+    let scene = kinds::scene(kind, &seed);
+    assert!(kinds::read(kind, &seed, scene.as_ref()), "{kind:?}: the file that is changed is none");
     let times: u64 = std::env::var(VARIABLE).ok().map_or(1, |text| text.parse().expect("SHIFTRAY_ATTACKS is a number"));
     let mut refused = 0;
     for number in 0..times * CHANGES {
@@ -38,7 +39,7 @@ fn attack(kind: Kind) {
         let bytes = mutate::mutate(&good, kind.is_json(), &mut rng);
         std::fs::write(&seed, &bytes).unwrap();
         let (started, before) = (Instant::now(), heap::start());
-        let read = catch_unwind(AssertUnwindSafe(|| kinds::read(kind, &seed)));
+        let read = catch_unwind(AssertUnwindSafe(|| kinds::read(kind, &seed, scene.as_ref())));
         let (peak, took) = (heap::peak() - before, started.elapsed());
         let Ok(read) = read else { panic!("{kind:?}: change {number} made its reader panic, see above") };
         refused += u64::from(!read);
