@@ -123,7 +123,7 @@ def prepare(args, setting):
     lens = {"w": width, "h": height, "fl_x": focal, "fl_y": focal, "cx": width / 2, "cy": height / 2}
     target = {"name": "target", "camera_to_world": opengl((0, 0, 0)), **lens}
     with open(os.path.join(args.work, "path.json"), "w", encoding="utf-8") as file:
-        json.dump({"frames": [target]}, file)
+        json.dump({"frame": "scene", "frames": [target]}, file)
 
 
 class Renderer:

@@ -3,11 +3,11 @@
 //! Everything here is robust, since structure from motion leaves strays behind: medians instead of means, and cameras
 //! far from all others are left out. Nothing depends on the world's axes, origin and unit, nor on the cameras' order.
 
-use crate::pose::{axes_meet, opengl_pose};
+use crate::pose::{axes_point, opengl_pose};
 use crate::{Camera, Scene};
 use glam::{DMat3, DMat4, DVec3};
 
-/// Least spread of the optical axes for a place that is looked at, for [`axes_meet`]: about half a degree, below which
+/// Least spread of the optical axes for a place that is looked at, for [`axes_point`]: about half a degree, below which
 /// the point of closest approach is noise.
 const SPREAD_FOCUS: f64 = 1e-4;
 /// Least spread of the optical axes of cameras around a place: they turn by about 13 degrees from their mean. The
@@ -76,8 +76,7 @@ impl Capture {
         let far_out = poses.iter().map(|pose| center(pose).distance(mean)).fold(0.0, f64::max);
         let up = up(&poses, geometric_median(&axis(1))?, back);
         let (focus, spread) = focus(&poses, near).map_or((None, 0.0), |(point, spread)| (Some(point), spread));
-        let mut capture =
-            Self { kind: CaptureKind::Walk, poses, center: mean, up, back, extent: 2.0 * far_out, focus };
+        let mut capture = Self { kind: CaptureKind::Walk, poses, center: mean, up, back, extent: 2.0 * far_out, focus };
         capture.kind = capture.kind_for(spread, near);
         Some(capture)
     }
@@ -128,12 +127,14 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 fn geometric_median(points: &[DVec3]) -> Option<DVec3> {
     let mut at = points.iter().sum::<DVec3>() / points.len() as f64;
     let size = points.iter().map(|point| point.distance(at)).fold(0.0, f64::max);
-    for _ in 0..50 {
+    // Where all points are one there is nothing to weigh.
+    let steps = if size > 0.0 { 50 } else { 0 };
+    for _ in 0..steps {
         // A floor on distances keeps the iteration going where it comes upon a point.
-        let weight = |point: &DVec3| 1.0 / point.distance(at).max(1e-6 * size + f64::MIN_POSITIVE);
-        let (sum, total) = points.iter().fold((DVec3::ZERO, 0.0), |(sum, total), point| {
-            (sum + *point * weight(point), total + weight(point))
-        });
+        let weight = |point: &DVec3| size / point.distance(at).max(1e-6 * size);
+        let (sum, total) = points
+            .iter()
+            .fold((DVec3::ZERO, 0.0), |(sum, total), point| (sum + *point * weight(point), total + weight(point)));
         at = sum / total;
     }
     (!points.is_empty()).then_some(at)
@@ -146,17 +147,20 @@ fn geometric_median(points: &[DVec3]) -> Option<DVec3> {
 /// all face one way, the result stays near the middle of the up axes, or of the backwards axes where those cancel out
 /// as in photographs taken from straight above.
 fn up(poses: &[DMat4], middle_up: DVec3, back: DVec3) -> DVec3 {
-    let start = if middle_up.length() > 0.1 { middle_up } else { back };
     let tilt = |pose: &DMat4, up: DVec3| pose.x_axis.truncate().dot(up).abs();
-    let mut up = start.try_normalize().unwrap_or(poses[0].y_axis.truncate());
-    let mut limit = f64::INFINITY;
-    for _ in 0..3 {
-        let level: Vec<&DMat4> = poses.iter().filter(|pose| tilt(pose, up) <= limit).collect();
-        up = level_up(&level, up).unwrap_or(up);
-        // Six degrees are an unsteady hand and no stray.
-        limit = (3.0 * median(poses.iter().map(|pose| tilt(pose, up)).collect())).max(0.1);
-    }
-    up
+    let typical = |up: DVec3| median(poses.iter().map(|pose| tilt(pose, up)).collect());
+    let from = |start: DVec3| {
+        let mut up = start.try_normalize()?;
+        for _ in 0..3 {
+            // Six degrees are an unsteady hand and no stray.
+            let limit = (3.0 * typical(up)).max(0.1);
+            let level: Vec<&DMat4> = poses.iter().filter(|pose| tilt(pose, up) <= limit).collect();
+            up = level_up(&level, up)?;
+        }
+        Some(up)
+    };
+    let found = from(middle_up).filter(|up| typical(*up) < 0.5).or_else(|| from(back));
+    found.unwrap_or(poses[0].y_axis.truncate())
 }
 
 fn level_up(poses: &[&DMat4], start: DVec3) -> Option<DVec3> {
@@ -176,8 +180,8 @@ fn level_up(poses: &[&DMat4], start: DVec3) -> Option<DVec3> {
 /// nearly parallel, or it is not in front of most cameras and well away from them, or much nearer than `near`, where
 /// nothing is.
 fn focus(poses: &[DMat4], near: f64) -> Option<(DVec3, f64)> {
-    let mut used = poses.to_vec();
-    let mut focus = axes_meet(&used, SPREAD_FOCUS)?;
+    let meet = |poses: &[DMat4]| axes_point(poses).filter(|(_, spread)| *spread > SPREAD_FOCUS);
+    let (mut focus, mut spread) = meet(poses)?;
     for _ in 0..4 {
         // The sine of the angle by which a camera looks past the point.
         let miss = |pose: &DMat4| {
@@ -189,24 +193,18 @@ fn focus(poses: &[DMat4], near: f64) -> Option<(DVec3, f64)> {
         if agreeing.len() < poses.len().div_ceil(2) {
             break;
         }
-        focus = axes_meet(&agreeing, SPREAD_FOCUS)?;
-        used = agreeing;
+        (focus, spread) = meet(&agreeing)?;
+    }
+    let miss = |pose: &DMat4| (center(pose) - focus).normalize_or_zero().cross(pose.z_axis.truncate()).length();
+    // Axes that look anywhere have such a point, too, but miss it by as much as they turn.
+    if median(poses.iter().map(miss).collect()) > 0.5 * spread.sqrt() {
+        return None;
     }
     let mut depths: Vec<f64> = poses.iter().map(|p| (center(p) - focus).dot(p.z_axis.truncate())).collect();
     depths.sort_by(f64::total_cmp);
     let at = |part: f64| depths[((depths.len() - 1) as f64 * part).round() as usize];
     // From the inside of a room the axes meet as well, but behind the cameras or amidst them.
-    (at(1.0 - MOST) > 0.1 * at(0.95) && at(0.5) > 0.25 * near).then(|| (focus, axes_spread(&used)))
-}
-
-/// What [`axes_meet`] compares with its bound.
-fn axes_spread(poses: &[DMat4]) -> f64 {
-    let across = |pose: &DMat4| {
-        let axis = pose.z_axis.truncate();
-        DMat3::IDENTITY - DMat3::from_cols(axis * axis.x, axis * axis.y, axis * axis.z)
-    };
-    let sum = poses.iter().map(across).fold(DMat3::ZERO, |sum, m| sum + m);
-    (sum * (1.0 / poses.len().max(1) as f64)).determinant()
+    (at(1.0 - MOST) > 0.1 * at(0.95) && at(0.5) > 0.25 * near).then_some((focus, spread))
 }
 
 #[cfg(test)]

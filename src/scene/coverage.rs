@@ -10,8 +10,10 @@ use glam::{Vec2, Vec3};
 const SIDE: u32 = 7;
 /// Depths of each pixel.
 const DEPTHS: u32 = 4;
-/// Width of the soft edge of what a source sees, as a part of its smaller side.
+/// Width of the soft edge around what a source sees, as a part of its picture's smaller side.
 const EDGE: f32 = 0.04;
+/// Width over which weights are evened out, as a part of a frame's smaller side: rendered depths are noisy.
+const EVEN: f32 = 0.02;
 
 /// How much of a frame is seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,11 +81,11 @@ impl Sight {
         Self { pixel_from_world: camera.pixel_from_world(), size }
     }
 
-    /// Distance of a point's picture from the edge in pixels, positive inside; less than 0 behind the camera.
+    /// Distance of a point's picture from the edge in pixels, positive inside; far outside behind the camera.
     fn inside(&self, point: Vec3) -> f32 {
         let p = self.pixel_from_world * point.extend(1.0);
         if p.z.is_nan() || p.z <= 0.0 {
-            return -1.0;
+            return f32::NEG_INFINITY;
         }
         let corner = Vec2::new(p.x, p.y) / p.z + 0.5;
         corner.min(self.size - corner).min_element()
@@ -91,7 +93,7 @@ impl Sight {
 }
 
 /// How far each pixel of a rendered frame is seen by a source at its depth: 1 where one sees it, 0 where none does, with
-/// a soft edge within the sources' pictures.
+/// a soft edge around the sources' pictures.
 ///
 /// # Shapes
 /// - `depth`: along the optical axis, `[height, width]` of every `stride`-th pixel of `target` in x and y
@@ -110,18 +112,31 @@ pub fn weights(target: &Camera, depth: &[f32], stride: u32, sources: &[Camera]) 
         let pixel = Vec2::new((i as u32 % width * stride) as f32, (i as u32 / width * stride) as f32);
         let ray = target.ray(pixel);
         let point = ray.origin + ray.direction * *z;
-        // A source that sees it well settles it.
         let mut best: f32 = 0.0;
         for sight in &sights {
-            let t = (sight.inside(point) / (EDGE * sight.size.min_element())).clamp(0.0, 1.0);
+            let t = (1.0 + sight.inside(point) / (EDGE * sight.size.min_element())).clamp(0.0, 1.0);
             best = best.max(t * t * (3.0 - 2.0 * t));
             if best == 1.0 {
-                break;
+                break; // No other can see it better.
             }
         }
         best
     };
-    depth.iter().enumerate().map(weight).collect()
+    let weights: Vec<f32> = depth.iter().enumerate().map(weight).collect();
+    let reach = (EVEN * width.min(height) as f32).round() as usize;
+    // Twice, so that there is no edge at the reach either.
+    evened(&evened(&weights, width as usize, reach), width as usize, reach)
+}
+
+/// The mean over a square of `2·reach + 1` pixels around each, of rows of `width` pixels; less where the frame ends.
+fn evened(values: &[f32], width: usize, reach: usize) -> Vec<f32> {
+    let height = values.len() / width;
+    let mean = |at: usize, count: usize, value: &dyn Fn(usize) -> f32| {
+        let (from, to) = (at.saturating_sub(reach), (at + reach + 1).min(count));
+        (from..to).map(value).sum::<f32>() / (to - from) as f32
+    };
+    let across: Vec<f32> = (0..values.len()).map(|i| mean(i % width, width, &|x| values[i - i % width + x])).collect();
+    (0..values.len()).map(|i| mean(i / width, height, &|y| across[y * width + i % width])).collect()
 }
 
 #[cfg(test)]
@@ -153,17 +168,21 @@ mod tests {
         let (w, h) = (target.width, target.height);
         let depth = vec![4.0; (w * h) as usize];
         let same = weights(&target, &depth, 1, &[target]);
-        assert!(same.iter().all(|w| *w > 0.0));
-        assert_eq!(same[(8 * w + 15) as usize], 1.0);
+        assert!(same.iter().all(|w| *w == 1.0));
         // Moved by half a picture at this depth.
         let moved = camera(Vec3::X * (4.0 * 15.5 / 20.0));
         let half = weights(&target, &depth, 1, &[moved]);
         let row = &half[(8 * w) as usize..(9 * w) as usize];
-        assert!(row[..15].iter().all(|w| *w == 0.0) && row[18..30].iter().all(|w| *w == 1.0), "{row:?}");
+        assert!(row[..14].iter().all(|w| *w == 0.0) && row[17..].iter().all(|w| *w == 1.0), "{row:?}");
         // Farther away it is seen.
         assert_eq!(weights(&target, &vec![400.0; depth.len()], 1, &[moved])[(8 * w + 8) as usize], 1.0);
         assert!(weights(&target, &vec![f32::NAN; depth.len()], 1, &[moved]).iter().all(|w| *w == 0.0));
-        let sparse = weights(&target, &vec![4.0; 8 * 5], 4, &[moved]);
+        let sparse = weights(&target, &[4.0; 8 * 5], 4, &[moved]);
         assert_eq!((sparse[2 * 8], sparse[2 * 8 + 6]), (half[(8 * w) as usize], half[(8 * w + 24) as usize]));
+        // A single depth that is off leaves no hole.
+        let mut noisy = vec![4.0; 301 * 201];
+        noisy[100 * 301 + 150] = f32::NAN;
+        let large = Camera { width: 301, height: 201, center: glam::Vec2::new(150.0, 100.0), ..target };
+        assert!(weights(&large, &noisy, 1, &[large]).iter().all(|w| *w > 0.9));
     }
 }

@@ -52,11 +52,17 @@ pub(crate) fn opengl_pose(world_from_camera: Mat4) -> DMat4 {
 }
 
 /// Point with the least sum of squared distances to all optical axes; `None` if their directions spread by less than
-/// `spread`.
+/// `spread`, which is as [`axes_point`] tells it.
+pub(crate) fn axes_meet(poses: &[DMat4], spread: f64) -> Option<DVec3> {
+    axes_point(poses).filter(|(_, found)| *found > spread).map(|(point, _)| point)
+}
+
+/// Point with the least sum of squared distances to all optical axes, and the spread of their directions; `None` if they
+/// are parallel.
 ///
 /// The spread is the determinant of the mean projection across the axes: 0 if they are parallel, about the mean
 /// squared sine of their angle to the mean axis if they are nearly so, and 8/27 if they point all ways.
-pub(crate) fn axes_meet(poses: &[DMat4], spread: f64) -> Option<DVec3> {
+pub(crate) fn axes_point(poses: &[DMat4]) -> Option<(DVec3, f64)> {
     let (mut matrix, mut right) = (DMat3::ZERO, DVec3::ZERO);
     for pose in poses {
         let axis = pose.z_axis.truncate().try_normalize()?;
@@ -65,6 +71,6 @@ pub(crate) fn axes_meet(poses: &[DMat4], spread: f64) -> Option<DVec3> {
         right += across * pose.w_axis.truncate();
     }
     // The determinant of a sum of n projections grows with n³.
-    let count = poses.len() as f64;
-    (matrix.determinant() > spread * count.powi(3)).then(|| matrix.inverse() * right)
+    let spread = matrix.determinant() / (poses.len() as f64).powi(3);
+    (spread > 0.0).then(|| (matrix.inverse() * right, spread))
 }

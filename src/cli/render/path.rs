@@ -110,30 +110,38 @@ pub fn coverage(
 /// What becomes of pixels that no source sees.
 #[derive(Clone, Copy, Debug)]
 pub struct Fade {
-    background: [f32; 3],
+    background: Option<[f32; 3]>,
 }
 
 impl Fade {
     /// To the photographs' background if the first one's border has a single colour, as those of objects on white have;
-    /// else to black, which is the same in all frames and plainly nothing.
+    /// else to the mean colour of what is seen of the frame, which stands out less than black.
     ///
     /// # Errors
     /// If the first photograph cannot be read.
     pub fn of(scene: &Scene) -> anyhow::Result<Self> {
         let image = scene.views.first().map(scene::View::load_image).transpose()?;
-        Ok(Self { background: image.and_then(|image| border(&image)).unwrap_or_default() })
+        Ok(Self { background: image.and_then(|image| border(&image)) })
     }
 
     /// Fades the pixels of a frame that no source sees at their depth.
     pub fn apply(self, rendered: &mut Rendered, scene: &Scene, frame: &Frame, stride: u32) {
         let sources: Vec<Camera> = rendered.sources.iter().map(|id| scene.views[*id].camera).collect();
         let weights = coverage::weights(&frame.camera, &rendered.depth, stride, &sources);
+        let pixels = rendered.image.data.as_chunks::<3>().0;
+        let background = self.background.unwrap_or_else(|| mean(pixels, &weights));
         for (pixel, weight) in rendered.image.data.as_chunks_mut::<3>().0.iter_mut().zip(weights) {
-            for (value, background) in pixel.iter_mut().zip(self.background) {
+            for (value, background) in pixel.iter_mut().zip(background) {
                 *value = background + (*value - background) * weight;
             }
         }
     }
+}
+
+/// The mean colour by weights; black if all are 0.
+fn mean(pixels: &[[f32; 3]], weights: &[f32]) -> [f32; 3] {
+    let total = weights.iter().sum::<f32>().max(f32::MIN_POSITIVE);
+    [0, 1, 2].map(|i| pixels.iter().zip(weights).map(|(pixel, weight)| pixel[i] * weight).sum::<f32>() / total)
 }
 
 /// The colour of an image's border, if it is the same nearly everywhere.

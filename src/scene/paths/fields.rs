@@ -52,7 +52,9 @@ impl<'a> Fields<'a> {
         if last.iter().zip([0.0, 0.0, 0.0, 1.0]).any(|(found, expected)| (found - expected).abs() > 1e-4) {
             let column = [3, 7, 11].iter().all(|i| numbers[*i].abs() < 1e-9);
             let hint = if column { " (the matrix seems to be written column by column)" } else { "" };
-            return Err(self.fail(format!("expected camera_to_world to end with the row 0 0 0 1, found {last:?}{hint}")));
+            return Err(
+                self.fail(format!("expected camera_to_world to end with the row 0 0 0 1, found {last:?}{hint}"))
+            );
         }
         let row = |r: usize| std::array::from_fn(|c| numbers[4 * r + c]);
         Ok(DMat4::from_cols_array_2d(&[row(0), row(1), row(2), [0.0, 0.0, 0.0, 1.0]]).transpose())
@@ -63,7 +65,9 @@ impl<'a> Fields<'a> {
         for key in ["camera_type", "camera_model"] {
             let Some(found) = self.text(key)? else { continue };
             if !["perspective", "pinhole", "simple_pinhole", "opencv"].contains(&found.to_lowercase().as_str()) {
-                return Err(self.fail(format!("{key} {found:?} is not supported: only perspective pictures are rendered")));
+                return Err(
+                    self.fail(format!("{key} {found:?} is not supported: only perspective pictures are rendered"))
+                );
             }
         }
         for key in ["k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2", "distortion_params"] {

@@ -59,7 +59,7 @@ fn level(rotation: DQuat, point: DVec3, up: DVec3) -> DMat4 {
 }
 
 /// A waypoint: a place and a rotation. Around a focus the place is a unit vector from it and the logarithm of the
-/// distance, else the point and 0.
+/// distance, and the rotation is against looking at it; else they are the camera's own, and 0.
 #[derive(Clone, Copy, Debug)]
 struct Waypoint {
     place: DVec3,
@@ -70,6 +70,7 @@ struct Waypoint {
 /// Waypoints in the order of the walk.
 struct Walk {
     focus: Option<DVec3>,
+    up: DVec3,
     points: Vec<Waypoint>,
     /// Least and greatest logarithm of a distance.
     distances: [f64; 2],
@@ -80,11 +81,10 @@ impl Walk {
         let focus = capture.focus.filter(|_| capture.kind == CaptureKind::Around);
         let waypoint = |pose: &DMat4| {
             let rotation = DQuat::from_mat3(&DMat3::from_mat4(*pose)).normalize();
-            let (place, log_distance) = match focus {
-                Some(focus) => ((center(pose) - focus).normalize_or(capture.up), center(pose).distance(focus).ln()),
-                None => (center(pose), 0.0),
-            };
-            Waypoint { place, log_distance, rotation }
+            let Some(focus) = focus else { return Waypoint { place: center(pose), log_distance: 0.0, rotation } };
+            let place = (center(pose) - focus).normalize_or(capture.up);
+            let log_distance = center(pose).distance(focus).ln();
+            Waypoint { place, log_distance, rotation: looking(place, capture.up).inverse() * rotation }
         };
         let order = tour::order(capture);
         let mut points: Vec<Waypoint> = order.into_iter().map(|i| waypoint(&capture.poses[i])).collect();
@@ -93,7 +93,7 @@ impl Walk {
         if focus.is_some() {
             points = subdivided(&points, capture.up);
         }
-        let mut walk = Self { focus, points, distances };
+        let mut walk = Self { focus, up: capture.up, points, distances };
         walk.smooth((walk.points.len() as f64 / WAYPOINTS).max(0.0));
         walk
     }
@@ -112,13 +112,14 @@ impl Walk {
         };
         let mean = |i: i64| {
             let own = self.points[i as usize];
-            let (mut place, mut log_distance, mut rotation, mut total) = (DVec3::ZERO, 0.0, DQuat::from_array([0.0; 4]), 0.0);
+            let (mut place, mut log_distance, mut rotation, mut total) =
+                (DVec3::ZERO, 0.0, DQuat::from_array([0.0; 4]), 0.0);
             for step in -reach..=reach {
                 let weight = (-0.5 * (step as f64 / width).powi(2)).exp();
                 let point = mirrored(i + step);
                 place += point.place * weight;
                 log_distance += point.log_distance * weight;
-                rotation = rotation + point.rotation * (weight * point.rotation.dot(own.rotation).signum());
+                rotation += point.rotation * (weight * point.rotation.dot(own.rotation).signum());
                 total += weight;
             }
             let place = if self.focus.is_some() { place.normalize_or(own.place) } else { place / total };
@@ -140,22 +141,27 @@ impl Walk {
         let Some(focus) = self.focus else { return (place, rotation) };
         let log_distance = catmull_rom(four.map(|point| DVec3::X * point.log_distance), t).x;
         let distance = log_distance.clamp(self.distances[0], self.distances[1]).exp();
-        (focus + place.normalize_or(four[1].place) * distance, rotation)
+        let place = place.normalize_or(four[1].place);
+        (focus + place * distance, looking(place, self.up) * rotation)
     }
+}
+
+/// The rotation that looks back from `place`, a unit vector, level.
+fn looking(place: DVec3, up: DVec3) -> DQuat {
+    let pose =
+        look_along(place, up, DVec3::ZERO).or_else(|| look_along(place, up.any_orthonormal_vector(), DVec3::ZERO));
+    pose.map_or(DQuat::IDENTITY, |pose| DQuat::from_mat3(&DMat3::from_mat4(pose)))
 }
 
 /// Waypoints around a place with more of them put in where it is a long way round from one to the next.
 fn subdivided(points: &[Waypoint], up: DVec3) -> Vec<Waypoint> {
     let mut all = vec![points[0]];
     for pair in points.windows(2) {
-        let angle = pair[0].place.angle_between(pair[1].place);
-        // Opposite directions are joined level.
-        let axis = pair[0].place.cross(pair[1].place).try_normalize().unwrap_or(up);
-        let parts = (angle / TURN).ceil().max(1.0);
+        let parts = (pair[0].place.angle_between(pair[1].place) / TURN).ceil().max(1.0);
         for i in 1..parts as usize {
             let t = i as f64 / parts;
             all.push(Waypoint {
-                place: DQuat::from_axis_angle(axis, angle * t) * pair[0].place,
+                place: between(pair[0].place, pair[1].place, up, t),
                 log_distance: pair[0].log_distance + (pair[1].log_distance - pair[0].log_distance) * t,
                 rotation: pair[0].rotation.slerp(pair[1].rotation, t),
             });
@@ -163,6 +169,20 @@ fn subdivided(points: &[Waypoint], up: DVec3) -> Vec<Waypoint> {
         all.push(pair[1]);
     }
     all
+}
+
+/// The direction on the level way from `a` to `b`, over even azimuths and elevations; across the pole if one is near it.
+fn between(a: DVec3, b: DVec3, up: DVec3, t: f64) -> DVec3 {
+    let elevation = |v: DVec3| v.dot(up).clamp(-1.0, 1.0).asin();
+    let (from, to) = (elevation(a), elevation(b));
+    let level = [a, b].map(|v| v.reject_from_normalized(up).normalize_or_zero());
+    if from.abs().max(to.abs()) > 1.3 {
+        let axis = a.cross(b).try_normalize().unwrap_or(up);
+        return DQuat::from_axis_angle(axis, a.angle_between(b) * t) * a;
+    }
+    let turn = level[0].cross(level[1]).dot(up).atan2(level[0].dot(level[1]));
+    let elevation = from + (to - from) * t;
+    DQuat::from_axis_angle(up, turn * t) * level[0] * elevation.cos() + up * elevation.sin()
 }
 
 /// Uniform Catmull-Rom spline from the second to the third point.

@@ -57,7 +57,8 @@ pub struct Options {
 pub fn load(path: &Path, scene: &Scene, options: &Options) -> Result<(Vec<Frame>, Vec<String>)> {
     let file: Value = crate::formats::read_json(path)?;
     let fail = |problem: String| Error::Format { path: path.to_owned(), problem };
-    const EXPECTED: &str = "expected an object with \"frames\" (our own format) or \"camera_path\" (nerfstudio's viewer)";
+    const EXPECTED: &str =
+        "expected an object with \"frames\" (our own format) or \"camera_path\" (nerfstudio's viewer)";
     if !file.is_object() {
         return Err(fail(format!("{EXPECTED}, found {}", shown(&file))));
     }
@@ -69,7 +70,8 @@ pub fn load(path: &Path, scene: &Scene, options: &Options) -> Result<(Vec<Frame>
         (Some(list), None) | (None, Some(list)) => list,
         (Some(_), Some(_)) => return Err(fail(format!("{EXPECTED}, found both"))),
         (None, None) if root.get("keyframes").is_some() => {
-            let problem = "found keyframes only; export the path again in the viewer, which writes the frames between them";
+            let problem =
+                "found keyframes only; export the path again in the viewer, which writes the frames between them";
             return Err(fail(format!("{EXPECTED}, {problem}")));
         }
         (None, None) => return Err(fail(format!("{EXPECTED}, found neither"))),
@@ -78,7 +80,8 @@ pub fn load(path: &Path, scene: &Scene, options: &Options) -> Result<(Vec<Frame>
         return Err(fail(format!("expected 1 to {MAX_FRAMES} frames, found {}", list.len())));
     }
 
-    let mut reading = Reading { scene, template: super::template(scene)?, warnings: Vec::new(), unknown: BTreeSet::new() };
+    let mut reading =
+        Reading { scene, template: super::template(scene)?, warnings: Vec::new(), unknown: BTreeSet::new() };
     let what = |i: usize| format!("{}: frame {i}", path.display());
     let mut frames = Vec::with_capacity(list.len());
     let mut names = HashSet::new();
@@ -86,18 +89,24 @@ pub fn load(path: &Path, scene: &Scene, options: &Options) -> Result<(Vec<Frame>
         (Some(_), asked) => {
             reading.note_unknown(&root, &["frames", "frame", "path", "scene"]);
             if options.dataparser.is_some() {
-                reading.warnings.push(format!("{}: --dataparser is for paths of nerfstudio's viewer; ignored", root.what));
+                reading
+                    .warnings
+                    .push(format!("{}: --dataparser is for paths of nerfstudio's viewer; ignored", root.what));
             }
             let written = match root.text("frame")? {
                 None | Some("file") => PathFrame::File,
                 Some("scene") => PathFrame::Scene,
-                Some(other) => return Err(fail(format!("expected \"frame\" to be \"file\" or \"scene\", found {other:?}"))),
+                Some(other) => {
+                    return Err(fail(format!("expected \"frame\" to be \"file\" or \"scene\", found {other:?}")));
+                }
             };
             (asked.unwrap_or(written) == PathFrame::File).then_some(scene.scene_from_file)
         }
         (None, Some(PathFrame::Scene)) => None,
         (None, Some(PathFrame::File)) => Some(scene.scene_from_file),
-        (None, None) => Some(nerfstudio::scene_from_path(path, scene, options.dataparser.as_deref(), &mut reading.warnings)?),
+        (None, None) => {
+            Some(nerfstudio::scene_from_path(path, scene, options.dataparser.as_deref(), &mut reading.warnings)?)
+        }
     };
     for (i, value) in list.iter().enumerate() {
         let fields = Fields::of(value, what(i))?;
@@ -143,7 +152,18 @@ impl Reading<'_> {
     fn own(&mut self, fields: &Fields) -> Result<Camera> {
         const KNOWN: [&str; 10] = ["name", "camera_to_world", "w", "h", "fl_x", "fl_y", "cx", "cy", "fov", "exclude"];
         const HARMLESS: [&str; 13] = [
-            "camera_type", "camera_model", "k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2", "crop", "distortion_params",
+            "camera_type",
+            "camera_model",
+            "k1",
+            "k2",
+            "k3",
+            "k4",
+            "k5",
+            "k6",
+            "p1",
+            "p2",
+            "crop",
+            "distortion_params",
             "file_path",
         ];
         self.note_unknown(fields, &[KNOWN.as_slice(), &HARMLESS].concat());
@@ -175,7 +195,8 @@ impl Reading<'_> {
         let rendered = f64::from(camera.width) / f64::from(camera.height);
         if let Some(aspect) = fields.number("aspect")?.filter(|aspect| (aspect / rendered - 1.0).abs() > 0.02) {
             let (w, h) = (camera.width, camera.height);
-            let warning = format!("expected an aspect of {rendered:.3} as {w}x{h} pixels have, found {aspect:.3}: ignored");
+            let warning =
+                format!("expected an aspect of {rendered:.3} as {w}x{h} pixels have, found {aspect:.3}: ignored");
             // One frame stands for all.
             if !self.warnings.iter().any(|known| known.ends_with(&warning)) {
                 self.warnings.push(format!("{}: {warning}", fields.what));
@@ -241,8 +262,13 @@ pub fn write(path: &Path, scene: &Scene, frames: &[Frame]) -> Result<()> {
         let Camera { width, height, focal, center, world_from_camera } = frame.camera;
         let pose: DMat4 = file_from_scene.pose(opengl_pose(world_from_camera));
         let candidates: HashSet<usize> = source_candidates(scene, frame).into_iter().collect();
-        let excluded: Vec<&String> =
-            scene.views.iter().enumerate().filter(|(id, _)| !candidates.contains(id)).map(|(_, view)| &view.name).collect();
+        let excluded: Vec<&String> = scene
+            .views
+            .iter()
+            .enumerate()
+            .filter(|(id, _)| !candidates.contains(id))
+            .map(|(_, view)| &view.name)
+            .collect();
         let mut all = json!({
             "name": frame.name, "camera_to_world": pose.transpose().to_cols_array_2d(), "w": width, "h": height,
             "fl_x": focal.x, "fl_y": focal.y, "cx": center.x, "cy": center.y,

@@ -97,9 +97,8 @@ pub fn plan(scene: &Scene, kind: &PathKind, count: Option<usize>, options: &json
     if num_frames == 0 || num_frames > MAX_FRAMES {
         return Err(Error::Scene(format!("expected 1 to {MAX_FRAMES} frames, found {num_frames}")));
     }
-    let capture = || {
-        Capture::of(scene).ok_or_else(|| Error::Scene(format!("{}: expected views, found none", scene.name)))
-    };
+    let capture =
+        || Capture::of(scene).ok_or_else(|| Error::Scene(format!("{}: expected views, found none", scene.name)));
     let (kind, reason) = match kind {
         PathKind::Auto => choose(scene, &capture()?),
         other => (other.clone(), None),
@@ -246,5 +245,8 @@ mod tests {
 }
 
 #[cfg(test)]
-#[path = "real_tests.rs"]
+mod property_tests;
+#[cfg(test)]
 mod real_tests;
+#[cfg(test)]
+pub(crate) mod rigs;

@@ -70,7 +70,10 @@ impl Orbit {
         const REASON: &str = "the photographs look at one place from";
         match self.is_ring() {
             true => format!("an orbit all round: {REASON} all sides"),
-            false => format!("an arc of {0:.0} degrees there and back: {REASON} {0:.0} degrees around it", self.span.to_degrees()),
+            false => format!(
+                "an arc of {0:.0} degrees there and back: {REASON} {0:.0} degrees around it",
+                self.span.to_degrees()
+            ),
         }
     }
 

@@ -38,10 +38,7 @@ pub fn fitted(camera: &Camera, width: u32, height: u32) -> (Camera, Cropped) {
     let center = (camera.center.as_dvec2() + 0.5) * scale - 0.5 - 0.5 * cut;
     let focal: Vec2 = (camera.focal.as_dvec2() * scale).as_vec2();
     let part = cut / (old * scale);
-    (
-        Camera { width, height, focal, center: center.as_vec2(), ..*camera },
-        Cropped { width: part.x, height: part.y },
-    )
+    (Camera { width, height, focal, center: center.as_vec2(), ..*camera }, Cropped { width: part.x, height: part.y })
 }
 
 /// The principal point at the middle of a picture.

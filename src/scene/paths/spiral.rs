@@ -9,8 +9,9 @@ use std::f64::consts::TAU;
 
 /// Points of the curve from which frames are taken.
 const POINTS: usize = 720;
-/// Largest extent of the curve in standard deviations of the cameras; 1.7 would be the edge of evenly spread ones.
-const EXTENT: f64 = 1.4;
+/// Largest extent of the curve in standard deviations of the cameras: gentle, with photographs on all sides of each
+/// frame; 1.7 would be the edge of evenly spread ones.
+const EXTENT: f64 = 1.0;
 /// Least extent of the curve in near bounds, for captures from one place: a few pixels of parallax.
 const LEAST: f64 = 0.03;
 /// Part of the cameras that may stand farther out on each side than the region which frames keep to.
