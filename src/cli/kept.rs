@@ -37,16 +37,30 @@ pub fn write(folder: &Path, options: &impl Serialize) -> anyhow::Result<()> {
     Ok(scene::write::write_bytes(&folder.join(FILE), &text)?)
 }
 
-/// Checks that the options in `given` are those of `kept`; what is not given contradicts nothing.
+/// Checks that `given` are the options in `kept`, of the same form.
 ///
 /// # Errors
 /// One line for each option that differs, with both values.
 pub fn expect_same(folder: &Path, kept: &impl Serialize, given: &impl Serialize) -> anyhow::Result<()> {
-    let object = |options: Value| match options {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    };
-    let [kept, given] = [serde_json::to_value(kept)?, serde_json::to_value(given)?].map(object);
+    compare(folder, &object(kept)?, &object(given)?)
+}
+
+/// As [`expect_same`]; what is not given contradicts nothing.
+///
+/// # Errors
+/// As [`expect_same`].
+pub fn expect_no_other(folder: &Path, kept: &impl Serialize, given: &impl Serialize) -> anyhow::Result<()> {
+    let mut given = object(given)?;
+    given.retain(|_, value| !value.is_null());
+    compare(folder, &object(kept)?, &given)
+}
+
+/// Options by name, as a file has them.
+fn object(options: &impl Serialize) -> anyhow::Result<Map<String, Value>> {
+    Ok(serde_json::from_slice(&serde_json::to_vec(options)?)?)
+}
+
+fn compare(folder: &Path, kept: &Map<String, Value>, given: &Map<String, Value>) -> anyhow::Result<()> {
     let word = |value: &Value| match value {
         Value::Null => "none".to_owned(),
         Value::String(text) => text.clone(),
@@ -55,7 +69,6 @@ pub fn expect_same(folder: &Path, kept: &impl Serialize, given: &impl Serialize)
     };
     let differences: Vec<String> = given
         .iter()
-        .filter(|(_, value)| !value.is_null())
         .filter_map(|(name, value)| {
             let before = kept.get(name).unwrap_or(&Value::Null);
             let option = format!("--{}", name.replace('_', "-"));
@@ -120,8 +133,11 @@ mod tests {
         write(dir.path(), &kept).unwrap();
         assert_eq!(read(dir.path()).unwrap(), Some(Options { ..kept }));
         let kept = read::<Options>(dir.path()).unwrap().unwrap();
+        expect_same(dir.path(), &kept, &kept).unwrap();
         for same in [Options::default(), Options { depth_weight: Some(0.1), ..Options::default() }] {
-            expect_same(dir.path(), &kept, &same).unwrap();
+            expect_no_other(dir.path(), &kept, &same).unwrap();
+            let message = expect_same(dir.path(), &kept, &same).unwrap_err().to_string();
+            assert!(message.contains("--seed: expected 7, found none"), "{message}");
         }
         let other = Options { seed: Some(8), depth_weight: Some(0.1), views: Some(vec![1, 4]) };
         let message = expect_same(dir.path(), &kept, &other).unwrap_err().to_string();

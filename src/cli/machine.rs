@@ -6,8 +6,18 @@ use eval::power::Meter;
 use eval::power::gpu::Gpu;
 use eval::report::data::{Run, Shard};
 use std::sync::LazyLock;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
+
+/// Last second of the year 9999, counted from 1970.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// A date as it is recorded; a clock that is set to before 1970 or after 9999 counts as that, since such dates have no form.
+fn date(time: SystemTime) -> String {
+    let first = SystemTime::UNIX_EPOCH;
+    let time = time.clamp(first, first + Duration::from_secs(LAST_SECOND));
+    humantime::format_rfc3339_seconds(time).to_string()
+}
 
 /// A run that has begun.
 pub struct Started {
@@ -18,7 +28,7 @@ pub struct Started {
 impl Started {
     /// Now.
     pub fn now() -> Self {
-        Self { at: Instant::now(), date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string() }
+        Self { at: Instant::now(), date: date(SystemTime::now()) }
     }
 
     /// What is recorded of a run that ends now.
@@ -117,4 +127,17 @@ pub fn details(device: &Chosen) -> Option<String> {
     let reading = gpu.reading();
     let clock = |name: &str, mhz: Option<u32>| mhz.map(|mhz| format!(", {name} {mhz} MHz")).unwrap_or_default();
     Some(format!("{}{}{}", gpu.describe(), clock("SM", reading.sm_mhz), clock("memory", reading.memory_mhz)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_are_wrong_have_dates() {
+        let first = SystemTime::UNIX_EPOCH;
+        assert_eq!(date(first - Duration::from_secs(1 << 33)), "1970-01-01T00:00:00Z");
+        assert_eq!(date(first + Duration::from_secs(1 << 30)), "2004-01-10T13:37:04Z");
+        assert_eq!(date(first + Duration::from_secs(1 << 40)), "9999-12-31T23:59:59Z");
+    }
 }

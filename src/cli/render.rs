@@ -182,9 +182,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let fade = if args.no_fade { None } else { Some(path::Fade::of(&scene)?) };
     let made = made.with("size", format!("{}x{}", size[0], size[1])).with("fade", fade.is_some());
     let now = record::Settings { id: made.id()?, path: format!("{}, {} frames", path_name(&path), frames.len()), made };
-    path::expect_free(&out, &args)?;
     let wanted: Vec<Wanted> = frames.iter().zip(files).map(|(frame, files)| Wanted::new(frame, files)).collect();
     let resumed = resume::resume(&out, &now, &wanted, args.overwrite)?;
+    path::expect_free(&out, &args)?;
     resumed.warnings.iter().for_each(|warning| output::warn(warning));
     warnings.extend(resumed.warnings);
 

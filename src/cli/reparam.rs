@@ -44,7 +44,7 @@ pub struct Args {
     save_every: u64,
 }
 
-/// What shapes the result; the run's folder keeps it.
+// What shapes the result; the run's folder keeps it. No doc comment: it would be taken for the help of the command.
 #[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
 struct Shape {
     /// Dense model: a built-in name or a file

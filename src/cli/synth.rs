@@ -29,7 +29,7 @@ pub struct Args {
 /// Most scenes of a set.
 pub const MOST_SCENES: i64 = 100_000;
 
-/// What shapes the scenes; their folder keeps it.
+// What shapes the scenes; their folder keeps it. No doc comment: it would be taken for the help of the command.
 #[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
 struct Shape {
     /// Seed of the first scene; scene i has seed + i
@@ -105,7 +105,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return showcase(&out, &shape);
     }
     let lock = FolderLock::take(&out, "synth")?;
-    expect_own(&out, &shape, || Ok(Dataset::folders(&out)?.first().cloned()))?;
+    let ours = |folder: &PathBuf| {
+        *folder == out || folder.file_name().is_some_and(|name| is_scene_name(&name.to_string_lossy()))
+    };
+    expect_own(&out, &shape, || Ok(Dataset::folders(&out)?.into_iter().find(ours)))?;
     kept::write(&out, &shape)?;
     let views = u64::from(shape.views);
     let bar = super::progress(u64::from(scenes) * views, "views");
@@ -121,6 +124,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     bar.finish_and_clear();
     drop(lock);
     Ok(())
+}
+
+/// Whether a folder is called as the scenes of a set are.
+fn is_scene_name(name: &str) -> bool {
+    name.strip_prefix("scene_").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Renders the demonstration scene; its folder is there only once it is complete.

@@ -51,7 +51,7 @@ pub struct Args {
     log_every: u64,
 }
 
-/// What shapes the result; the run's folder keeps it.
+// What shapes the result; the run's folder keeps it. No doc comment: it would be taken for the help of the command.
 #[derive(Clone, Debug, Default, clap::Args, Serialize, Deserialize)]
 struct Shape {
     /// Folder of scenes, or `synth` to generate procedural scenes first
@@ -119,7 +119,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
 /// Starts a run; what can be checked is checked before the folder is made.
 fn begin(args: &Args, folder: &Path, threads: usize) -> anyhow::Result<()> {
     let free = || match folder.join(STATE_FILE).exists() {
-        true => bail!("{0}: holds a run already; go on with --resume {0}", folder.display()),
+        true => bail!("{0}: holds a run already ({STATE_FILE}); go on with --resume {0}", folder.display()),
         false => Ok(()),
     };
     free()?;
@@ -163,9 +163,9 @@ fn resume(args: &Args, folder: &Path, threads: usize) -> anyhow::Result<()> {
     let Some(mut shape) = kept::read::<Shape>(folder)? else {
         bail!("--resume {}: expected the folder of a run, found no {} in it", folder.display(), kept::FILE);
     };
-    let mut given = args.shape.clone();
+    let (mut given, before) = (args.shape.clone(), shape.data.clone());
     // Scenes may have been moved; the folder that is given is taken if the one that is kept is gone.
-    if let (Some(data), Some(before)) = (&given.data, &shape.data)
+    if let (Some(data), Some(before)) = (&given.data, &before)
         && data != SYNTH
         && before != SYNTH
         && !Path::new(before).exists()
@@ -173,8 +173,11 @@ fn resume(args: &Args, folder: &Path, threads: usize) -> anyhow::Result<()> {
         output::warn(&format!("{before} is gone; the run goes on with the scenes in {data}"));
         shape.data = given.data.take();
     }
-    kept::expect_same(folder, &shape, &given)?;
+    kept::expect_no_other(folder, &shape, &given)?;
     let run = Run::resume(folder)?;
+    if shape.data != before {
+        kept::write(folder, &shape)?;
+    }
     let mut run = args.device.train_on(run, threads)?;
     let side = run.model().features.min_size();
     let validation = args.validate.as_deref().map(|name| validation_scene(name, side)).transpose()?;

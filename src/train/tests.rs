@@ -2,7 +2,8 @@
 
 use crate::adam::Adam;
 use crate::data::{Dataset, Draw};
-use crate::run::{LOG_FILE, Plan, Run, STATE_FILE};
+use crate::run::{LOG_FILE, Options, Plan, Run, STATE_FILE};
+use crate::schedule::Schedule;
 use crate::state::State;
 use crate::testing::{config, dataset, options, plan};
 use gnt::testing::{fixture, small_model};
@@ -114,4 +115,82 @@ fn adam_takes_the_official_step() {
         }
     }
     assert!(compared >= 80, "{compared}");
+}
+
+/// A rate that drives the weights out of all bounds: the run stops, and its folder keeps weights that are numbers.
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(&dir.path().join("data"));
+    let wild = Options { schedule: Schedule { peak: 1e6, ..options().schedule }, ..options() };
+    let out = dir.path().join("run");
+    let plan = Plan { save_every: 1, ..plan(&out, 40, 2) };
+    let message = Run::start(config(), wild, None).unwrap().train(&data, &plan, |_| {}).unwrap_err().to_string();
+    assert!(message.starts_with("step ") && message.contains("finite"), "{message}");
+    let state = State::read(&out.join(STATE_FILE)).unwrap();
+    assert!(state.is_finite() && state.step < 40, "{}", state.step);
+}
+
+#[test]
+fn options_that_cannot_be_used_are_refused() {
+    let good = options();
+    let rate = |peak| Options { schedule: Schedule { peak, ..good.schedule }, ..good.clone() };
+    for (wrong, wanted) in [
+        (Options { rays: 0, ..good.clone() }, "rays"),
+        (Options { rays: usize::MAX, ..good.clone() }, "rays"),
+        (Options { samples: 1, ..good.clone() }, "samples"),
+        (Options { views: (0, 3), ..good.clone() }, "views"),
+        (Options { views: (3, 2), ..good.clone() }, "views"),
+        (Options { depth_weight: f32::NAN, ..good.clone() }, "depth weight"),
+        (rate(f32::INFINITY), "rate"),
+        (rate(-1.0), "rate"),
+        (Options { balance: Some(([f32::NAN, 1.0], 1.0)), ..good.clone() }, "latency share"),
+    ] {
+        let message = Run::start(config(), wrong, None).unwrap_err().to_string();
+        assert!(message.contains(wanted) && message.contains("expected"), "{message}");
+    }
+}
+
+#[test]
+fn images_too_small_for_the_feature_network_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path());
+    data.expect_sides(47).unwrap();
+    let message = data.expect_sides(48).unwrap_err().to_string();
+    for part in ["scene_0", "000", "48 pixels", "65x47"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+/// Only what the network needs is read of a state, and what is not a number is refused.
+#[test]
+fn states_are_bounded_by_their_networks() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(STATE_FILE);
+    Run::start(config(), options(), None).unwrap().save(dir.path()).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    // A terabyte that takes no room.
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+    assert!(State::read(&path).unwrap_err().to_string().contains("bytes for its network"));
+    let mut bytes = whole.clone();
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(State::read(&path).unwrap_err().to_string().contains("expected numbers, found NaN"));
+    let rays = b"\\\"rays\\\":37";
+    let at = whole.windows(rays.len()).position(|w| w == rays).expect("the options are in the header");
+    let mut bytes = whole;
+    bytes[at + rays.len() - 2..at + rays.len()].copy_from_slice(b" 0");
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(State::read(&path).unwrap_err().to_string().contains("rays: expected 1 to"));
+    assert!(State::read(dir.path()).unwrap_err().to_string().contains("found a folder"));
+}
+
+/// A hidden folder is a scene that is being made.
+#[test]
+fn hidden_folders_are_no_scenes() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(dataset(dir.path()).len(), 2);
+    std::fs::rename(dir.path().join("scene_1"), dir.path().join(".scene_1.4294967295")).unwrap();
+    assert_eq!(Dataset::open(dir.path()).unwrap().len(), 1);
 }

@@ -152,3 +152,34 @@ fn wrong_usage_has_its_own_exit_code() {
     place.fails(2, "render --out out", &["--scene"]);
     assert!(!place.path("out").exists());
 }
+
+#[test]
+fn misspelt_instruction_sets_are_refused() {
+    let place = Place::new();
+    let output = place.command("info").env("SHIFTRAY_SIMD", "avx-2").output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("SHIFTRAY_SIMD") && errors.contains("portable, avx2, avx512"), "{errors}");
+    for name in ["", "portable", "avx2", "avx512"] {
+        assert!(place.command("info").env("SHIFTRAY_SIMD", name).output().unwrap().status.success(), "{name}");
+    }
+}
+
+/// A rename over a device would take the device away.
+#[cfg(unix)]
+#[test]
+fn models_are_not_written_over_devices_and_links() {
+    let place = Place::new();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/torch_zip.pth");
+    let status = std::process::Command::new("mkfifo").arg(place.path("pipe")).status().unwrap();
+    assert!(status.success());
+    std::os::unix::fs::symlink("/dev/null", place.path("link")).unwrap();
+    for (out, found) in
+        [("/dev/null", "device"), ("/dev/stdout", ""), ("pipe", "pipe"), ("link", "symbolic link"), (".", "folder")]
+    {
+        place.fails(1, &format!("import {fixture} --out {out}"), &["--out", "expected a regular file", found]);
+    }
+    use std::os::unix::fs::FileTypeExt;
+    assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+    assert!(fs::symlink_metadata(place.path("link")).unwrap().is_symlink());
+}

@@ -32,9 +32,8 @@ fn long_run(place: &Place, line: &str) -> Child {
 #[test]
 fn another_command_says_what_differs_and_stops() {
     let place = Place::with_scene(9);
-    fs::create_dir(place.path("made")).ok();
-    place.ok("synth --out made --scenes 1 --spp 1 --views 9 --size 64x48 --rig forward --seed 7");
-    fs::rename(place.path("made/scene_00000"), place.path("scenes/other")).unwrap();
+    place.ok("synth --out more --scenes 1 --spp 1 --views 9 --size 64x48 --rig forward --seed 7");
+    fs::rename(place.path("more/scene_00000"), place.path("scenes/other")).unwrap();
     let report = place.json(&format!("{LINE} --json"));
     assert_eq!(report["record"], "out/frames.jsonl");
     let before = fs::read(place.path("out/000.png")).unwrap();

@@ -5,6 +5,7 @@ mod eval;
 mod failures;
 mod frames;
 mod info;
+mod kill;
 mod real;
 mod render;
 mod reparam;

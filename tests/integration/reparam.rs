@@ -23,7 +23,7 @@ fn line(out: &str) -> String {
 fn a_dense_model_becomes_an_additive_one() {
     let place = place();
     place.ok(&line("run"));
-    assert_eq!(place.list("run"), ["1-ray+view", "2-shift+experts", "model.safetensors"]);
+    assert_eq!(place.list("run"), ["1-ray+view", "2-shift+experts", "model.safetensors", "options.json"]);
     for stage in ["1-ray+view", "2-shift+experts"] {
         assert_eq!(place.list(&format!("run/{stage}")), ["model.safetensors", "state.safetensors"]);
     }
@@ -71,8 +71,20 @@ fn the_same_command_again_does_nothing() {
     place.ok(&line("run"));
     assert!(read() == before, "a finished run was changed");
     assert_eq!(written().collect::<Vec<_>>(), times, "a finished stage was written again");
-    // The folder is not taken for another network's.
-    place.fails(1, &format!("{} --bits 5", line("run")), &["2-shift+experts", "another network", "--out"]);
+    // The folder is not taken for another command's.
+    for (option, wanted) in [
+        ("--bits 5", "--bits: expected 4, found 5"),
+        ("--distil 0.5", "--distil: expected 0.02, found 0.5"),
+        ("--balance 0.5", "--balance: expected 0.01, found 0.5"),
+        ("--rate 0.5", "--rate: expected 0.001, found 0.5"),
+        ("--train-features", "--train-features: expected false, found true"),
+    ] {
+        place.fails(1, &format!("{} {option}", line("run")), &["run", wanted]);
+    }
+    let other = line("run").replace("--seed 5", "--seed 6").replace("--steps 3", "--steps 4");
+    place.fails(1, &other, &["--seed: expected 5, found 6", "--steps: expected 3, found 4"]);
+    place.ok("train --data scenes --out other --config tiny.json --steps 3 --rays 31 --views 1 3");
+    place.fails(1, &line("run").replace("dense/", "other/"), &["--model: expected model.safetensors (", "found"]);
     assert!(read()[1..] == before[1..]);
 }
 
@@ -89,7 +101,7 @@ fn an_interrupted_run_equals_an_uninterrupted_one() {
     };
     let errors = brief(0.0);
     assert!(errors.contains("stopped at step 0 of stage ray+view; the same command goes on"), "{errors}");
-    assert_eq!(place.list("parts"), ["1-ray+view"]);
+    assert_eq!(place.list("parts"), ["1-ray+view", "options.json"]);
     // A little more time with each try, so that a slow machine gets there too.
     let mut minutes = 2e-5;
     while !brief(minutes).contains("model in parts/model.safetensors") {
@@ -141,16 +153,37 @@ fn bad_requests_are_refused() {
         place.fails(1, &format!("{base} --samples {samples}"), &["--samples", "2 to 4096", &wanted]);
     }
     place.fails(1, &base.replace("--views 1 3", "--views 3 1"), &["MIN"]);
-    assert!(!place.path("run/model.safetensors").exists());
+    for option in ["--rate nan", "--distil -1", "--balance inf", "--depth-weight nan", "--scenes 0", "--minutes nan"] {
+        let name = option.split(' ').next().unwrap();
+        place.fails(2, &format!("{base} {}", option.replace(" -", "=-")), &[name]);
+    }
+    // Later stages are checked before the first is trained.
+    place.fails(1, &format!("{base} --stages ray,experts,ray-linear"), &["--stages: ray-linear", "turned back"]);
+    assert!(!place.path("run").exists());
 }
 
-/// What has been replaced cannot be had back by another reparameterisation.
+/// What has been replaced cannot be replaced again: the model must be dense, or what it is is said.
 #[test]
-fn pieces_are_not_turned_back() {
+fn models_that_are_not_dense_are_refused() {
     let place = place();
     place.ok(&format!("reparam --model dense/model.safetensors --out run {CHEAP} --stages ray+experts --alpha 6:4"));
-    for (piece, wanted) in [("ray-linear", "the ray attention"), ("mlp-shift", "the experts")] {
-        let line = format!("reparam --model run/model.safetensors --out again-{piece} {CHEAP} --stages {piece}");
-        place.fails(1, &line, &[wanted, "cannot be turned back"]);
+    let line = |model: &str| format!("reparam --model {model} --out again {CHEAP} --stages view");
+    let wanted = ["run/model.safetensors", "expected a dense model", "along rays on binary codes", "experts"];
+    place.fails(1, &line("run/model.safetensors"), &wanted);
+    place.fails(1, &line("gnt-shiftadd"), &["gnt-shiftadd", "dense", "shift layers", "experts"]);
+    assert!(!place.path("again").exists());
+}
+
+/// A stage whose first step fails leaves nothing, also where the folder was there.
+#[test]
+fn a_failed_run_leaves_nothing() {
+    let place = place();
+    for i in 0..4 {
+        fs::write(place.path(&format!("scenes/tiny/depth/{i:03}.npy")), b"not an array").unwrap();
     }
+    place.fails(1, &line("run"), &["npy"]);
+    assert!(!place.path("run").exists());
+    fs::create_dir(place.path("run")).unwrap();
+    place.fails(1, &line("run"), &["npy"]);
+    assert!(place.list("run").is_empty());
 }

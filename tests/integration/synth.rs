@@ -24,6 +24,8 @@ fn a_set_can_be_made_larger_but_not_another() {
     ] {
         place.fails(1, &LINE.replace(before, option), &["set", wanted]);
     }
+    place.ok("synth --out jpeg --views 3 --size 24x18 --spp 1 --jpeg");
+    place.fails(1, "synth --out jpeg --views 3 --size 24x18 --spp 1", &["--jpeg: expected 94, found none"]);
     assert_eq!(place.list("set"), ["options.json", "scene_00000", "scene_00001"]);
     assert_eq!(fs::read(place.path("set/scene_00000/images/000.png")).unwrap(), first);
     // Scenes that nobody says the options of are another set's, too.

@@ -55,3 +55,225 @@ fn damaged_runs_are_refused() {
     place.fails(1, "train --resume none", &["none"]);
     place.fails(1, "train --data empty --out new --steps 1", &["empty"]);
 }
+
+/// A place with a scene and a network, and the options of a short run on them.
+fn cheap() -> (Place, String) {
+    let place = Place::with_scene(4);
+    fs::write(place.path("tiny.json"), TINY).unwrap();
+    (place, "train --data scenes --config tiny.json --steps 2 --rays 3 --views 1 2 --device cpu".to_owned())
+}
+
+/// What shapes a run is kept with it; what is given again must be the same.
+#[test]
+fn a_run_keeps_its_options() {
+    let (place, line) = cheap();
+    place.ok(&format!("{line} --out run --stop-at 1 --seed 7 --rate 0.002 --depth-weight 0.01"));
+    assert_eq!(place.list("run"), ["model.safetensors", "options.json", "state.safetensors"]);
+    for (option, wanted) in [
+        ("--steps 3", "--steps: expected 2, found 3"),
+        ("--rays 4", "--rays: expected 3, found 4"),
+        ("--seed 8", "--seed: expected 7, found 8"),
+        ("--views 1 3", "--views: expected 1 2, found 1 3"),
+        ("--rate 0.001", "--rate: expected 0.002, found 0.001"),
+        ("--depth-weight 0.02", "--depth-weight: expected 0.01, found 0.02"),
+        ("--samples 9", "--samples: expected 8, found 9"),
+        ("--config compact", "--config: expected tiny.json, found compact"),
+        ("--data synth", "--data: expected"),
+        ("--scenes 300", "--scenes: expected none, found 300"),
+    ] {
+        place.fails(1, &format!("train --resume run {option}"), &["run", wanted]);
+    }
+    place.fails(2, "train --resume run --out other", &["--out"]);
+    let again = "train --resume run --steps 2 --rays 3 --seed 7 --data scenes --rate 0.002 --device cpu";
+    place.ok(again);
+    // From elsewhere, and with the scenes moved.
+    fs::rename(place.path("scenes"), place.path("moved")).unwrap();
+    place.fails(1, "train --resume run", &["scenes"]);
+    let output = place.run("train --resume run --data moved --device cpu");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.contains("warning") && errors.contains("moved"), "{errors}");
+}
+
+/// Procedural scenes of a run that is stopped while they are made are those that it was started with.
+#[test]
+fn a_run_keeps_the_number_of_its_scenes() {
+    let (place, line) = cheap();
+    let line = line.replace("--data scenes", "--data synth --scenes 1");
+    place.ok(&format!("{line} --out run --stop-at 1 --seed 3"));
+    assert_eq!(place.list("run/scenes"), ["options.json", "scene_00000"]);
+    place.ok("train --resume run --device cpu");
+    assert_eq!(place.list("run/scenes"), ["options.json", "scene_00000"]);
+    place.fails(1, "train --resume run --scenes 2", &["--scenes: expected 1, found 2"]);
+}
+
+#[test]
+fn a_failed_run_leaves_nothing() {
+    let (place, line) = cheap();
+    let base = format!("{line} --out a/run");
+    for (before, after, wanted) in [
+        ("--data scenes", "--data none", "none"),
+        ("tiny.json", "none.json", "none.json"),
+        ("tiny.json", ".", "found a folder"),
+        ("--views 1 2", "--views 3 2", "MIN"),
+        ("--device cpu", "--device cuda:9", "cuda:9"),
+        ("--config tiny.json", "--from none", "none"),
+        ("--device cpu", "--validate none", "none"),
+        ("--device cpu", "--scenes 3", "--scenes"),
+    ] {
+        place.fails(1, &base.replace(before, after), &[wanted]);
+        assert!(!place.path("a").exists(), "{after}");
+    }
+    // An image that cannot be read is found in the first step.
+    for i in 0..4 {
+        let file = place.path(&format!("scenes/tiny/images/{i:03}.png"));
+        let bytes = fs::read(&file).unwrap();
+        fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    }
+    place.fails(1, &base, &[".png"]);
+    assert!(!place.path("a").exists());
+    fs::create_dir(place.path("mine")).unwrap();
+    fs::write(place.path("mine/notes.txt"), b"mine").unwrap();
+    place.fails(1, &base.replace("a/run", "mine"), &[".png"]);
+    assert_eq!(place.list("mine"), ["notes.txt"]);
+}
+
+#[test]
+fn images_too_small_for_the_network_are_refused_at_the_start() {
+    let place = Place::with_synth("--views 4 --size 40x16");
+    fs::write(place.path("tiny.json"), TINY).unwrap();
+    let wanted = ["tiny", "000", "at least 17 pixels", "40x16"];
+    place.fails(1, "train --data scenes --out run --config tiny.json --steps 2 --rays 3 --views 1 2", &wanted);
+    place.fails(1, "reparam --model gnt-dense --data scenes --out run --steps 2 --rays 3 --views 1 2", &wanted);
+    assert!(!place.path("run").exists());
+}
+
+#[test]
+fn numbers_are_checked() {
+    let (place, line) = cheap();
+    for option in [
+        "--depth-weight nan",
+        "--depth-weight -1",
+        "--depth-weight inf",
+        "--rate nan",
+        "--rate 0",
+        "--rate inf",
+        "--rays 0",
+        "--rays 99999999999999",
+        "--samples 1",
+        "--samples 5000",
+        "--steps 0",
+        "--minutes nan",
+        "--minutes -1",
+        "--save-every 0",
+        "--log-every 0",
+        "--threads 0",
+    ] {
+        let name = option.split(' ').next().unwrap();
+        // Options that the line has already are replaced.
+        let words: Vec<&str> = line.split(' ').collect();
+        let line = match words.iter().position(|word| *word == name) {
+            Some(at) => [&words[..at], &words[at + 2..]].concat().join(" "),
+            None => line.clone(),
+        };
+        place.fails(2, &format!("{line} --out run {}", option.replace(" -", "=-")), &[name]);
+    }
+    // Depth is learned by a head that blends colours alone.
+    fs::write(place.path("mean.json"), TINY.replace("blend", "mean")).unwrap();
+    let mean = line.replace("tiny.json", "mean.json");
+    place.fails(1, &format!("{mean} --out run --depth-weight 0.1"), &["--depth-weight", "blends", "mean.json"]);
+    assert!(!place.path("run").exists());
+    place.ok(&format!("{mean} --out run"));
+}
+
+/// Heads of more channels than a code has bits would train, and could not be rendered.
+#[test]
+fn networks_that_could_not_be_rendered_are_not_trained() {
+    let (place, line) = cheap();
+    let wide = TINY.replace("\"width\": 16", "\"width\": 128").replace("\"heads\": 2", "\"heads\": 1");
+    let coded = wide.replace("\"head\"", "\"ray_attention\": \"hamming\", \"head\"");
+    fs::write(place.path("wide.json"), coded).unwrap();
+    place.fails(1, &format!("{} --out run", line.replace("tiny", "wide")), &["wide.json", "heads", "at most 64"]);
+    fs::write(place.path("wide.json"), wide).unwrap();
+    place.ok(&format!("{} --out dense", line.replace("tiny", "wide")));
+    let reparam = "reparam --model dense/model.safetensors --out run --data scenes --steps 1 --rays 3 --views 1 2";
+    place.fails(1, &format!("{reparam} --stages shift,ray"), &["--stages: ray", "at most 64"]);
+    assert!(!place.path("run").exists(), "nothing is trained before all stages are known to fit");
+}
+
+#[test]
+fn a_run_starts_from_a_built_in_model() {
+    let place = Place::with_scene(4);
+    let line = "train --data scenes --out run --from gnt-dense --steps 1 --rays 3 --views 1 2 --samples 4 --device cpu";
+    place.ok(line);
+    place.fails(1, &line.replace("gnt-dense", "gnt-dens").replace("--out run", "--out b"), &["gnt-dens", "gnt-dense"]);
+}
+
+/// A rate that drives the weights out of all bounds stops the run, with the last weights that were numbers in its folder.
+#[test]
+fn a_loss_that_is_no_number_stops_the_run() {
+    let (place, line) = cheap();
+    let line = line.replace("--steps 2", "--steps 40 --rate 1 --depth-weight 1000 --save-every 1");
+    let output = place.run(&format!("{line} --out run"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        assert!(errors.contains("error: step ") && errors.contains("finite"), "{errors}");
+    }
+    place.ok("info --model run/model.safetensors");
+    place.assert_no_litter();
+}
+
+#[cfg(unix)]
+#[test]
+fn links_and_devices_in_a_run_are_not_written_to() {
+    use std::os::unix::fs::symlink;
+    let (place, line) = cheap();
+    for file in ["state.safetensors", "model.safetensors", "log.jsonl", "options.json"] {
+        fs::create_dir(place.path("run")).unwrap();
+        fs::write(place.path("mine"), b"mine").unwrap();
+        symlink(place.path("mine"), place.path("run").join(file)).unwrap();
+        let output = place.run(&format!("{line} --out run --log-every 1"));
+        assert!(!output.status.success(), "{file}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(file), "{file}");
+        assert_eq!(fs::read(place.path("mine")).unwrap(), b"mine", "{file}");
+        fs::remove_dir_all(place.path("run")).unwrap();
+    }
+    place.ok(&format!("{line} --out run --stop-at 1"));
+    for file in ["state.safetensors", "options.json"] {
+        let path = place.path("run").join(file);
+        let good = fs::read(&path).unwrap();
+        for device in ["/dev/zero", "/dev/full"] {
+            fs::remove_file(&path).unwrap();
+            symlink(device, &path).unwrap();
+            place.fails(1, "train --resume run", &[file, "device"]);
+        }
+        fs::remove_file(&path).unwrap();
+        // A file of a terabyte that takes no room.
+        fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        place.fails(1, "train --resume run", &[file]);
+        fs::write(&path, good).unwrap();
+    }
+    for config in ["/dev/zero", "/dev/stdin"] {
+        place.fails(1, &format!("{} --out other", line.replace("tiny.json", config)), &["--config", config]);
+    }
+    place.ok("train --resume run --device cpu");
+}
+
+#[test]
+fn one_training_at_a_time_in_a_folder() {
+    let (place, line) = cheap();
+    let long = line.replace("--steps 2", "--steps 1000000");
+    let mut first = place.command(&format!("{long} --out run")).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let started = std::time::Instant::now();
+    while !place.path("run/state.safetensors").exists() {
+        assert!(started.elapsed().as_secs() < 60, "no state");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let output = place.run("train --resume run");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("run") && errors.contains("shiftray train"), "{errors}");
+    // The lock of a killed run is no obstacle.
+    place.ok("train --resume run --stop-at 1 --device cpu");
+}
