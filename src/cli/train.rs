@@ -9,8 +9,8 @@ use gnt::{Config, Head};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use train::data::Dataset;
-use train::run::{LOG_FILE, LogLine, MODEL_FILE, MOST_RAYS, Options, Plan, Run, STATE_FILE, expect_replaceable};
 use train::guided::Guided;
+use train::run::{LOG_FILE, LogLine, MODEL_FILE, MOST_RAYS, Options, Plan, Run, STATE_FILE, expect_replaceable};
 use train::schedule::Schedule;
 
 /// Train a dense model on scenes in LLFF layout.

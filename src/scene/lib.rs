@@ -1,8 +1,8 @@
 //! Scenes: cameras, images, dataset formats, camera paths and procedural scenes. No tensors.
 pub mod camera;
-pub mod demo;
 pub mod capture;
 pub mod coverage;
+pub mod demo;
 pub mod depth;
 pub mod distortion;
 pub mod error;
