@@ -278,7 +278,7 @@ pub fn read(kind: Kind, path: &Path, scene: Option<&Scene>) -> bool {
 }
 
 fn frames_of(scene: &Scene, kind: &PathKind, count: Option<usize>) -> scene::Result<Vec<scene::Frame>> {
-    scene::paths::frames(scene, kind, count, 1.0)
+    scene::paths::frames(scene, kind, count)
 }
 
 /// What commands do with a scene before they render: whatever loads must be fit for it.
