@@ -19,7 +19,7 @@ fn main() -> ExitCode {
             ExitCode::from(u8::try_from(wrong.exit_code()).unwrap_or(1))
         }
         Err(error) => {
-            output::note(format_args!("error: {}", message(&error)));
+            output::note(&format!("error: {}", message(&error)));
             ExitCode::FAILURE
         }
     }

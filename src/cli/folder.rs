@@ -82,7 +82,7 @@ fn lock(folder: &Path, what: &str) -> anyhow::Result<Option<File>> {
             }
             Err(TryLockError::Error(problem)) => {
                 let folder = folder.display();
-                output::warn(format_args!("{folder}: cannot be locked, so keep other runs out of it: {problem}"));
+                output::warn(&format!("{folder}: cannot be locked, so keep other runs out of it: {problem}"));
                 return Ok(None);
             }
         }

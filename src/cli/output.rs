@@ -1,7 +1,6 @@
 //! What goes to stdout and stderr. A reader that went away or a full disk never makes the program panic.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -22,13 +21,13 @@ pub fn line(text: &str) -> anyhow::Result<()> {
 
 /// Writes `text` and a line break to stderr in one piece, or nothing where it cannot be written: there is no other place
 /// to say so.
-pub fn note(text: impl Display) {
+pub fn note(text: &str) {
     let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
 /// As [`note`], for what looks odd.
-pub fn warn(text: impl Display) {
-    note(format_args!("warning: {text}"));
+pub fn warn(text: &str) {
+    note(&format!("warning: {text}"));
 }
 
 /// Whether [`say_once`] is silent.

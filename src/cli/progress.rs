@@ -1,7 +1,8 @@
 //! How far a job of many images is: a bar on a terminal, plain lines elsewhere, nothing where it is not wanted.
 
 use super::output;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,9 +35,14 @@ impl Progress {
     pub fn new(rays: u64, quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let target = if terminal && !quiet { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let style = "{msg} {bar:24} {percent} %, {per_sec}, {elapsed} of about {duration}";
+        let style = "{msg} {bar:24} {percent} %, {rate}, {elapsed} of about {duration}";
+        let rate = |state: &ProgressState, out: &mut dyn Write| {
+            // A bar that lacks a figure is no harm.
+            let _ = write!(out, "{:.0} rays/s", state.per_sec());
+        };
         // The template is fixed; without it there would still be a bar.
-        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style =
+            ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate);
         let bar = ProgressBar::with_draw_target(Some(rays), target).with_style(style);
         let started = Instant::now();
         let lines = (!terminal && !quiet).then(|| Mutex::new(Lines { image: String::new(), last: started }));
@@ -78,7 +84,7 @@ impl Progress {
         let (elapsed, since) = (self.started.elapsed(), lines.last.elapsed());
         if elapsed > SHORT && since > pause {
             lines.last = Instant::now();
-            output::note(line(&lines.image, self.bar.position(), self.bar.length().unwrap_or(0), elapsed));
+            output::note(&line(&lines.image, self.bar.position(), self.bar.length().unwrap_or(0), elapsed));
         }
     }
 }

@@ -101,7 +101,7 @@ pub fn run(args: &Args, metrics: &Metrics, baseline: &Metrics) -> anyhow::Result
     let Tolerance { psnr, likeness, .. } = tolerance;
     if found.failures.is_empty() {
         let text = format!("no difference past {psnr} dB and {likeness} in {} cases", found.compared);
-        crate::cli::output::note(text);
+        crate::cli::output::note(&text);
         return Ok(());
     }
     let list: String = found.failures.iter().map(|failure| format!("\n  {failure}")).collect();

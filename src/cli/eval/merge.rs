@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<(Metrics, FolderLock)> {
         absent += usize::from(!copy(&from, &to)?);
     }
     if absent > 0 {
-        crate::cli::output::warn(format_args!(
+        crate::cli::output::warn(&format!(
             "{absent} images and sheets are not beside the parts' metrics.json: the report lacks them"
         ));
     }

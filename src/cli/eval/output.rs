@@ -148,7 +148,7 @@ fn sheets(out: &Path, metrics: &Metrics, count: usize) -> Vec<Sheet> {
                 .and_then(|panels| Sheet::new(case.key.clone(), image.name.clone(), &panels, case.depth_range));
             match sheet {
                 Ok(sheet) => sheets.push(sheet),
-                Err(problem) => crate::cli::output::warn(format_args!("{}: {problem}", file.display())),
+                Err(problem) => crate::cli::output::warn(&format!("{}: {problem}", file.display())),
             }
         }
     }

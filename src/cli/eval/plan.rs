@@ -260,7 +260,7 @@ fn scene_info(given: &str, name: &str, targets: &[Target]) -> anyhow::Result<Sce
     let mut warnings: Vec<String> = targets.iter().flat_map(|t| t.scene.warnings.clone()).collect();
     warnings.sort();
     warnings.dedup();
-    warnings.iter().for_each(|warning| output::warn(format_args!("{name}: {warning}")));
+    warnings.iter().for_each(|warning| output::warn(&format!("{name}: {warning}")));
     let photographs: HashSet<&Path> =
         targets.iter().flat_map(|t| t.scene.views.iter().map(|view| view.path.as_path())).collect();
     Ok(SceneInfo {

@@ -110,7 +110,7 @@ impl Report {
             Live::No => {}
             // A reader who has gone shows at the verdict.
             Live::Stdout => drop(crate::cli::output::line(&line(&row))),
-            Live::Stderr => crate::cli::output::note(line(&row)),
+            Live::Stderr => crate::cli::output::note(&line(&row)),
         }
         self.rows.push(row);
     }
