@@ -37,7 +37,7 @@ impl Format {
 pub enum SourceOrder {
     /// Distance between camera centres.
     Distance,
-    /// Angle between the camera centres as seen from the origin.
+    /// Angle between the camera centres as seen from the place that the cameras look at.
     Direction,
 }
 

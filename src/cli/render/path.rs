@@ -41,6 +41,9 @@ pub fn plan(args: &Args, scene: &Scene, warnings: &mut Vec<String>) -> anyhow::R
         output::say_once(&format!("path: {reason}"));
     }
     warnings.append(&mut plan.warnings);
+    if !matches!(args.path, PathKind::File(_)) && (args.path_frame.is_some() || args.dataparser.is_some()) {
+        warnings.push("--path-frame and --dataparser are for path files: ignored".into());
+    }
     if let Some((width, height)) = args.size {
         resize(&mut plan.frames, scene, (width, height));
     }
