@@ -266,6 +266,7 @@ impl Job<'_> {
         let (mut model, mut params) = (dense.clone(), dense_params.clone());
         for (i, (stage, pieces)) in args.shape.stages.0.iter().enumerate() {
             let folder = self.folder(i);
+            scene::file::remove_leftovers(&folder);
             let config = self.config(model.config, pieces);
             let run = if folder.join(STATE_FILE).exists() {
                 let run = Run::resume(&folder)?;
@@ -359,7 +360,6 @@ impl Job<'_> {
         let parameters = run.model().layout.len();
         let scenes = dataset.len();
         output::note(&format!("stage {stage}: {parameters} parameters, {scenes} scenes, {threads} threads"));
-        scene::file::remove_leftovers(folder);
         let mut made = [STATE_FILE, MODEL_FILE, LOG_FILE].map(|file| folder.join(file)).to_vec();
         made.push(folder.to_owned());
         let made = kept::absent(made.iter().map(PathBuf::as_path));

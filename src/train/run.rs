@@ -410,9 +410,9 @@ impl Run {
             let step = self.state.step;
             return Err(Error::Run(format!("step {step}: expected finite weights; what was saved before stays")));
         }
-        self.state.write(&folder.join(STATE_FILE))?;
+        // The state last: a run that is killed between the two goes on from the one before, and writes both again.
         self.checkpoint().write(&folder.join(MODEL_FILE), Precision::F32)?;
-        Ok(())
+        self.state.write(&folder.join(STATE_FILE))
     }
 
     /// The averaged weights as a model.

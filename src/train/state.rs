@@ -104,11 +104,11 @@ impl State {
         header.options.validate().map_err(|e| bad(e.to_string()))?;
         let model = gnt::Model::new(header.config).map_err(|e| bad(e.to_string()))?;
         let with_ps = header.options.form == ShiftForm::Ps;
-        // What follows the header is as long as the network says; nothing else is read.
+        // What follows the header is no longer than the network says; what is missing is named below.
         let values = NAMES.len() * model.layout.len() + if with_ps { PS_NAMES.len() * Ps::len(&model.net) } else { 0 };
         let expected = 8 + claimed + 4 * values as u64;
-        if length != expected {
-            return Err(bad(format!("expected {expected} bytes for its network, found {length}")));
+        if length > expected {
+            return Err(bad(format!("expected at most {expected} bytes for its network, found {length}")));
         }
         file.take(4 * values as u64).read_to_end(&mut bytes).map_err(io)?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| bad(e.to_string()))?;
