@@ -7,6 +7,7 @@ pub mod files;
 pub mod formats;
 pub mod image;
 pub mod locate;
+mod parallel;
 pub mod paths;
 mod picture;
 mod pose;

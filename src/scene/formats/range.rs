@@ -154,8 +154,20 @@ fn convergence(poses: &[DMat4]) -> Option<f64> {
     (in_front && off < 0.2 * scatter).then(|| quantile(&sorted(views.iter().map(|v| v.0)), 0.5))
 }
 
+/// Poses absurdly far from all others, which are left out and said so; `what` names a pose.
+pub(super) fn stray_poses(poses: &[DMat4], what: &dyn Fn(usize) -> String, warnings: &mut Vec<String>) -> Vec<usize> {
+    let places: Vec<DVec3> = poses.iter().map(|pose| pose.w_axis.truncate()).collect();
+    let strays = stray_places(&places);
+    let say = |&i: &usize| {
+        let (what, place) = (what(i), places[i]);
+        format!("{what}: its camera stands absurdly far from all others, at {place:.3}: the view is left out")
+    };
+    warnings.extend(strays.iter().map(say));
+    strays
+}
+
 /// Places that are absurdly far from all others: at most one of twenty, but one of four at least.
-pub(super) fn stray_places(places: &[DVec3]) -> Vec<usize> {
+fn stray_places(places: &[DVec3]) -> Vec<usize> {
     let count = places.len();
     if count < 4 {
         return Vec::new();
