@@ -10,6 +10,7 @@ pub mod file;
 pub mod formats;
 pub mod image;
 pub mod locate;
+mod parallel;
 pub mod paths;
 mod picture;
 mod pose;

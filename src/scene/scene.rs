@@ -1,9 +1,7 @@
 //! A set of posed photographs and how they may be used.
 
-use crate::{Error, Result, Similarity, Split, View};
+use crate::{Error, Result, Similarity, Split, View, parallel};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// Far bound multiplier for held-out views and training.
 pub const FAR_EVAL: f32 = 1.6;
@@ -90,29 +88,13 @@ impl Scene {
     /// [`Error::Scene`] that counts the views with a fault and says what is wrong with the first of them.
     pub fn check_images(&self, threads: usize) -> Result<()> {
         const SHOWN: usize = 8;
-        let next = AtomicUsize::new(0);
-        let faults = Mutex::new(Vec::new());
-        let work = || {
-            while let Some((i, view)) = self.views.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed)) {
-                if let Err(fault) = view.check_files() {
-                    faults.lock().unwrap_or_else(PoisonError::into_inner).push((i, fault));
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..threads.min(self.views.len()) {
-                // The caller's own thread does the work where no other can be started.
-                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
-            }
-            work();
-        });
-        let mut faults = faults.into_inner().unwrap_or_else(PoisonError::into_inner);
-        faults.sort_by_key(|(i, _)| *i);
-        let Some((_, first)) = faults.first() else { return Ok(()) };
+        let checked = parallel::map(self.views.len(), threads, |i| self.views[i].check_files());
+        let faults: Vec<Error> = checked.into_iter().filter_map(Result::err).collect();
+        let Some(first) = faults.first() else { return Ok(()) };
         if faults.len() == 1 {
             return Err(Error::Scene(first.to_string()));
         }
-        let lines: String = faults.iter().take(SHOWN).map(|(_, fault)| format!("\n  {fault}")).collect();
+        let lines: String = faults.iter().take(SHOWN).map(|fault| format!("\n  {fault}")).collect();
         let more = faults.len().saturating_sub(SHOWN);
         let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
         let (count, all) = (faults.len(), self.views.len());

@@ -7,7 +7,7 @@
 //! `masks_8` beside `images_8`, under the photographs' stems.
 
 use super::pictures::{self, Pictures};
-use super::range::{stray_places, without_strays};
+use super::range::{stray_poses, without_strays};
 use super::{LoadOptions, file_name, format_error, masks, npy};
 use crate::file::read_limited;
 use crate::pose::{Mean, check_rigid, flip_axes};
@@ -207,15 +207,7 @@ impl Posed {
         }
         let focals = focals(rows, images, &what, warnings)?;
 
-        let places: Vec<DVec3> = poses.iter().map(|pose| pose.w_axis.truncate()).collect();
-        let strays = stray_places(&places);
-        for &i in &strays {
-            let place = places[i];
-            warnings.push(format!(
-                "{}: its camera stands absurdly far from all others, at {place}: the view is left out",
-                what(i)
-            ));
-        }
+        let strays = stray_poses(&poses, &what, warnings);
         let kept: Vec<usize> = (0..rows.len()).filter(|i| !strays.contains(i)).collect();
         let limits = [15, 16].map(|column| without_strays(kept.iter().map(|&i| rows[i][column])));
         let nearest = limits[0][0] as f32;

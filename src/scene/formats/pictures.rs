@@ -2,12 +2,10 @@
 
 use super::{file_name, format_error};
 use crate::picture::{self, Header};
-use crate::{Error, Result};
+use crate::{Error, Result, parallel};
 use ::image::metadata::Orientation;
 use glam::DVec2;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// Least part of a picture that is transparent where an object stands before nothing.
 const BEFORE_NOTHING: f64 = 0.1;
@@ -60,27 +58,14 @@ impl Pictures {
     /// Part of the pixels of each photograph that are transparent. Only those with an alpha channel are decoded; pictures
     /// that cannot be are left for loading to name.
     pub fn transparent(&self, paths: &[PathBuf]) -> Vec<f64> {
-        let shares = Mutex::new(vec![0.0; paths.len()]);
-        let next = AtomicUsize::new(0);
-        let with_alpha: Vec<usize> = (0..paths.len()).filter(|&i| self.has_alpha[i]).collect();
-        let work = || {
-            while let Some(&i) = with_alpha.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let _memory = picture::reserve(self.size);
-                if let Ok(decoded) = picture::decode(&paths[i]) {
-                    let share = picture::transparent_share(&decoded);
-                    shares.lock().unwrap_or_else(PoisonError::into_inner)[i] = share;
-                }
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        parallel::map(paths.len(), threads, |i| {
+            if !self.has_alpha[i] {
+                return 0.0;
             }
-        };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(with_alpha.len());
-        std::thread::scope(|scope| {
-            for _ in 1..threads {
-                // Where no thread can be started, this one does the work.
-                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
-            }
-            work();
-        });
-        shares.into_inner().unwrap_or_else(PoisonError::into_inner)
+            let _memory = picture::reserve(self.size);
+            picture::decode(&paths[i]).map_or(0.0, |decoded| picture::transparent_share(&decoded))
+        })
     }
 }
 

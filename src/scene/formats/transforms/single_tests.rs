@@ -101,10 +101,10 @@ fn cameras_that_face_one_way_are_recentred_as_llff() {
     json["frames"] = (0..5).map(frame).collect();
     let scene = scene(&json, LoadOptions { hold_every: 0, ..LoadOptions::default() });
     assert_eq!((scene.source_ids.len(), scene.held_out.len(), scene.split), (5, 0, None));
-    // The spacing is 1, so that near is 4.
+    // The extent is 4, so that near is 3.
     for (i, view) in scene.views.iter().enumerate() {
         let pose = opengl_pose(view.camera.world_from_camera);
-        let expected = DMat4::from_translation(DVec3::X * (i as f64 - 2.0) / 3.0);
+        let expected = DMat4::from_translation(DVec3::X * (i as f64 - 2.0) * 4.0 / 9.0);
         assert!(pose.abs_diff_eq(expected, 1e-5), "{i}: {pose}");
     }
     assert!((scene.far - 80.0 * 4.0 / 9.0).abs() < TOLERANCE, "{}", scene.far);
