@@ -141,7 +141,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let threads = args.threads.map_or_else(tensor::parallel::available, usize::from).max(1);
     let root = scene::locate(name, &args.scenes)?;
     let scene = scene::formats::load(&root, &LoadOptions { factor: args.factor, ..LoadOptions::default() })?;
-    let mut warnings = scene.warnings.clone();
+    // At once: what was guessed may be why a step below cannot go on.
+    scene.warnings.iter().for_each(|warning| output::warn(warning));
+    let mut warnings = Vec::new();
     let (path, frames) = path::plan(&args, &scene, &mut warnings)?;
 
     let (model, params, model_name) = gnt::builtin::load(&args.model)?;
@@ -161,6 +163,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     settings.validate()?;
     let coverage = path::coverage(&scene, &frames, settings.views, [near, far], &mut warnings)?;
     warnings.iter().for_each(|warning| output::warn(warning));
+    warnings.splice(0..0, scene.warnings.iter().cloned());
     let model_hash = hash::model(&model.config, &params)?;
     let (engine, device) = args.precision.engine(args.device, threads, model, &params)?;
     let files = files::name_all(&out, &frames, args.depth)?;
@@ -221,6 +224,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let (width, height) = image_size(frame, args.stride);
         if finished.is_none() { u64::from(width) * u64::from(height) } else { 0 }
     };
+    if resumed.finished.contains(&None) {
+        scene.check_images(threads)?;
+    }
     let progress = Progress::new(frames.iter().zip(&resumed.finished).map(rays).sum(), args.quiet);
     let renderer = Renderer::new(engine, scene);
     let mut work = Work { renderer, settings, fade, id: now.id, journal: resumed.journal, progress };
@@ -282,8 +288,7 @@ struct Work {
 }
 
 impl Work {
-    /// Reads the photographs and masks that frames are compared with, so that one that cannot be used is told before the rays
-    /// are cast.
+    /// Reads the photographs and masks that frames are compared with: whether a mask leaves a pixel depends on the stride.
     fn check_photographs(&self, frames: &[Frame], finished: &[Option<Entry>]) -> anyhow::Result<()> {
         for (frame, finished) in frames.iter().zip(finished) {
             if let (Some(view), None) = (photograph(self.renderer.scene(), frame), finished) {

@@ -18,26 +18,26 @@ macro_rules! files {
 
 /// Path below the scene's folder and content of each file.
 const FILES: &[(&str, &[u8])] = files![
-    "images/000.png",
-    "images/001.png",
-    "images/002.png",
-    "images/003.png",
-    "images/004.png",
-    "images/005.png",
-    "images/006.png",
-    "images/007.png",
-    "images/008.png",
-    "images/009.png",
-    "images/010.png",
-    "images/011.png",
-    "images/012.png",
-    "images/013.png",
-    "images/014.png",
-    "images/015.png",
-    "images/016.png",
-    "images/017.png",
-    "images/018.png",
-    "images/019.png",
+    "images/000.jpg",
+    "images/001.jpg",
+    "images/002.jpg",
+    "images/003.jpg",
+    "images/004.jpg",
+    "images/005.jpg",
+    "images/006.jpg",
+    "images/007.jpg",
+    "images/008.jpg",
+    "images/009.jpg",
+    "images/010.jpg",
+    "images/011.jpg",
+    "images/012.jpg",
+    "images/013.jpg",
+    "images/014.jpg",
+    "images/015.jpg",
+    "images/016.jpg",
+    "images/017.jpg",
+    "images/018.jpg",
+    "images/019.jpg",
     "poses_bounds.npy",
 ];
 
@@ -111,9 +111,9 @@ mod tests {
         let written = folder.join("poses_bounds.npy").metadata().unwrap().modified().unwrap();
         assert_eq!(unpack_below(dir.path()).unwrap(), folder);
         assert_eq!(folder.join("poses_bounds.npy").metadata().unwrap().modified().unwrap(), written);
-        std::fs::remove_file(folder.join("images/007.png")).unwrap();
+        std::fs::remove_file(folder.join("images/007.jpg")).unwrap();
         assert_eq!(unpack_below(dir.path()).unwrap(), folder);
-        assert!(folder.join("images/007.png").is_file());
+        assert!(folder.join("images/007.jpg").is_file());
         // Nothing else is left.
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }

@@ -37,6 +37,9 @@ pub fn evaluate(args: &Args) -> anyhow::Result<(Metrics, FolderLock)> {
     let jobs = plan.jobs(args.shard);
     // A photograph or mask that cannot be used is told before the rays are cast.
     let held_out: BTreeSet<(usize, usize)> = jobs.iter().map(|job| (plan.cases[job.case].1, job.image)).collect();
+    for target in held_out.iter().map(|(target, _)| *target).collect::<BTreeSet<_>>() {
+        plan.targets[target].scene.check_images(args.threads())?;
+    }
     for (target, image) in held_out {
         let target = &plan.targets[target];
         truth(target, &target.frames[image])?;

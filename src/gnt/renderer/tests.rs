@@ -137,7 +137,7 @@ fn renderers_tell_where_time_and_memory_go() {
             let (seconds, prepared) = renderer.prepare_sources(&frame, &Settings { views: 2, ..settings }).unwrap();
             assert!(seconds > 0.0 && prepared == 2, "{prepared} sources in {seconds} s");
             let warm = renderer.warm_up(&frame, &settings).unwrap();
-            assert_eq!((warm.image.width, warm.image.height, warm.prepared), (46, 35, 1));
+            assert_eq!((warm.image.width, warm.image.height, warm.prepared), (48, 36, 1));
             check_profile(&mut renderer, &frame, &settings);
             let few = Settings { stride: 100, importance: 3, ..settings };
             let rendered = renderer.render(&frame, &few, &|_| {}).unwrap();
