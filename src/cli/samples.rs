@@ -17,15 +17,20 @@ pub enum Samples {
     Guided(Guided, usize),
 }
 
+/// Largest stride with which guided samples are fewer than even ones.
+const MOST_STRIDE: u32 = 2;
 /// Fewest and most samples of a ray.
 const RANGE: std::ops::RangeInclusive<usize> = 2..=4096;
 
 impl Samples {
-    /// Samples a ray and how they are guided, for a network.
-    pub fn of(self, config: &Config) -> (usize, Option<Guided>) {
+    /// Samples a ray and how they are guided, for a network that renders every `stride`-th pixel, with `importance` samples
+    /// of a second pass.
+    pub fn of(self, config: &Config, stride: u32, importance: usize) -> (usize, Option<Guided>) {
+        // The mean over a ray's samples has no depth to tell; with few pixels the coarse rays would be the most of the work;
+        // and a second pass finds its own places.
+        let guided = config.head != Head::Mean && stride <= MOST_STRIDE && importance == 0;
         match self {
-            // The mean over a ray's samples has no depth to tell.
-            Self::Auto if config.head == Head::Mean => (config.samples, None),
+            Self::Auto if !guided => (config.samples, None),
             Self::Auto => (Guided::AUTO_SAMPLES, Some(Guided::AUTO)),
             Self::Even(samples) => (samples, None),
             Self::Guided(how, samples) => (samples, Some(how)),
@@ -87,7 +92,10 @@ mod tests {
 
     #[test]
     fn networks_without_depth_are_not_guided() {
-        assert_eq!(Samples::Auto.of(&Config::official(8)), (192, None));
-        assert_eq!(Samples::Auto.of(&Config::compact()), (Guided::AUTO_SAMPLES, Some(Guided::AUTO)));
+        let auto = |config: &Config, stride, importance| Samples::Auto.of(config, stride, importance);
+        assert_eq!(auto(&Config::official(8), 1, 0), (192, None));
+        let compact = Config::compact();
+        assert_eq!(auto(&compact, 2, 0), (Guided::AUTO_SAMPLES, Some(Guided::AUTO)));
+        assert_eq!([auto(&compact, 3, 0), auto(&compact, 1, 8)], [(compact.samples, None); 2]);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Loaders read folders, so the files are unpacked once into the user's cache, under a name that holds their hash.
 
+use crate::file::read_limited;
 use crate::{Error, Result};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -46,7 +47,8 @@ const FILES: &[(&str, &[u8])] = files![
 /// # Errors
 /// [`Error::Io`] if the files cannot be written.
 pub(crate) fn folder() -> Result<PathBuf> {
-    unpack_below(&cache().join("shiftray"))
+    // A cache that cannot be written is no reason to go without.
+    unpack_below(&cache().join("shiftray")).or_else(|_| unpack_below(&std::env::temp_dir().join("shiftray")))
 }
 
 /// The user's folder for files that can be made again.
@@ -69,8 +71,10 @@ fn unpack_below(parent: &Path) -> Result<PathBuf> {
     let whole = parent.join(format!("demo-{:016x}", hasher.finish()));
     let folder = whole.join(NAME);
     let complete = |folder: &Path| {
-        let length = |name: &str| folder.join(name).metadata().map(|found| found.len()).ok();
-        FILES.iter().all(|(name, bytes)| length(name) == Some(bytes.len() as u64))
+        let same = |name: &str, bytes: &[u8]| {
+            read_limited(&folder.join(name), bytes.len() as u64).is_ok_and(|found| found == bytes)
+        };
+        FILES.iter().all(|(name, bytes)| same(name, bytes))
     };
     if complete(&folder) {
         return Ok(folder);
@@ -86,11 +90,14 @@ fn unpack_below(parent: &Path) -> Result<PathBuf> {
         std::fs::create_dir_all(above).map_err(io(above))?;
         std::fs::write(&path, bytes).map_err(io(&path))?;
     }
-    // An incomplete folder gives way; a complete one may have been put there meanwhile, and is as good.
-    let _ = std::fs::remove_dir_all(&whole);
-    let renamed = std::fs::rename(&new, &whole);
+    // A complete folder may have been put there meanwhile, and is as good; an incomplete one gives way.
+    let mut renamed = std::fs::rename(&new, &whole);
+    if renamed.is_err() && !complete(&folder) {
+        let _ = std::fs::remove_dir_all(&whole);
+        renamed = std::fs::rename(&new, &whole);
+    }
+    let _ = std::fs::remove_dir_all(&new);
     if complete(&folder) {
-        let _ = std::fs::remove_dir_all(&new);
         return Ok(folder);
     }
     renamed.map_err(io(&whole))?;

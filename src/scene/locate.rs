@@ -15,6 +15,7 @@ const MOST_ENTRIES: usize = 1000;
 
 /// Folder of a scene: `name` itself if it is a folder, else `name` in each of the `extra` folders, then in the folders
 /// of [`SCENES_VARIABLE`], then in `scenes/` of the current directory; last the scene that the program carries.
+/// A folder without a scene is taken only if there is no scene of the name.
 ///
 /// # Errors
 /// [`Error::Scene`] that lists where it was looked for and names the scenes that are called nearly so, or says what is
@@ -41,11 +42,15 @@ fn locate_in(name: &str, extra: &[PathBuf], variable: Option<&OsStr>, last: &Pat
         folders.retain(|folder| !folder.as_os_str().is_empty());
         places.extend(folders.iter().map(|folder| folder.join(name)));
     }
-    if let Some(found) = places.iter().find(|place| place.is_dir()) {
+    // A folder without a scene, such as that of the frames, does not hide a scene of its name.
+    if let Some(found) = places.iter().find(|place| is_scene(place)) {
         return Ok(Some(found.clone()));
     }
     if name == demo::NAME {
         return Ok(None);
+    }
+    if let Some(found) = places.iter().find(|place| place.is_dir()) {
+        return Ok(Some(found.clone()));
     }
     if let Some(file) = places.iter().find(|place| place.exists()) {
         return Err(Error::Scene(not_a_folder(file)));
@@ -105,9 +110,13 @@ fn suggestion(name: &str, folders: &[PathBuf]) -> String {
     }
 }
 
+/// Whether a folder holds a file of poses.
+fn is_scene(folder: &Path) -> bool {
+    POSE_FILES.iter().any(|file| folder.join(file).is_file())
+}
+
 /// Scenes in a folder and in the folders in it, by the names that find them: `fern` or `llff/fern`.
 pub(crate) fn scenes_below(folder: &Path) -> Vec<String> {
-    let is_scene = |path: &Path| POSE_FILES.iter().any(|file| path.join(file).is_file());
     let entries = |folder: &Path| -> Vec<(PathBuf, String)> {
         let read = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MOST_ENTRIES);
         let mut all: Vec<_> = read
@@ -210,6 +219,9 @@ mod tests {
         let find = || locate_in(demo::NAME, &[dir.path().to_owned()], None, Path::new("none")).unwrap();
         assert_eq!(find(), None);
         std::fs::create_dir(dir.path().join(demo::NAME)).unwrap();
+        // Frames may lie there.
+        assert_eq!(find(), None);
+        make_scene(&dir.path().join(demo::NAME));
         assert_eq!(find(), Some(dir.path().join(demo::NAME)));
     }
 }

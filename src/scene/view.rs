@@ -105,6 +105,16 @@ impl View {
 
     /// Decodes an image that has the stored size before or after it is turned; a mask may be made of either.
     fn decode_stored(&self, path: &Path) -> Result<DynamicImage> {
+        let expected = |found: (u32, u32)| {
+            let (width, height) = self.stored_size;
+            let problem = format!("expected an image of {width}x{height}, found {}x{}", found.0, found.1);
+            Error::Format { path: path.to_owned(), problem }
+        };
+        // Before it is decoded: memory was counted for the stored size.
+        let (width, height) = image_size(path)?;
+        if ![(width, height), (height, width)].contains(&self.stored_size) {
+            return Err(expected((width, height)));
+        }
         let mut image = picture::decode(path)?;
         let size = |image: &DynamicImage| (image.width(), image.height());
         let found = size(&image);
@@ -112,9 +122,7 @@ impl View {
             image.apply_orientation(self.turn);
         }
         if size(&image) != self.stored_size {
-            let (width, height) = self.stored_size;
-            let problem = format!("expected an image of {width}x{height}, found {}x{}", found.0, found.1);
-            return Err(Error::Format { path: path.to_owned(), problem });
+            return Err(expected(found));
         }
         Ok(image)
     }

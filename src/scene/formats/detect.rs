@@ -20,13 +20,21 @@ pub(super) fn format(root: &Path) -> Result<Format> {
     Err(Error::Scene(format!("{}: {}", root.display(), instead(root))))
 }
 
+/// The files that stand for formats, the one that is read first.
+const FILES: [(&str, Format); 3] = [
+    (llff::POSE_FILE, Format::Llff),
+    (transforms::TRAIN_FILE, Format::Blender),
+    (transforms::SINGLE_FILE, Format::Nerfstudio),
+];
+
+/// Files of other formats that lie in a folder as well.
+pub(super) fn others(root: &Path, read: Format) -> impl Iterator<Item = &'static str> {
+    let others = FILES.into_iter().filter(move |(_, format)| *format != read);
+    others.map(|(file, _)| file).filter(|file| root.join(file).exists())
+}
+
 /// The format by the file that stands for it.
 fn known(root: &Path) -> Option<Format> {
-    const FILES: [(&str, Format); 3] = [
-        (llff::POSE_FILE, Format::Llff),
-        (transforms::TRAIN_FILE, Format::Blender),
-        (transforms::SINGLE_FILE, Format::Nerfstudio),
-    ];
     FILES.into_iter().find(|(file, _)| root.join(file).exists()).map(|(_, format)| format)
 }
 
@@ -49,7 +57,7 @@ fn instead(root: &Path) -> String {
         return format!(
             "a COLMAP reconstruction ({}), which is not read yet. Convert it first: nerfstudio's `ns-process-data images \
              --skip-colmap --colmap-model-path {} --data IMAGES --output-dir OUT` and instant-ngp's colmap2nerf.py write \
-             transforms.json, LLFF's imgs2poses.py writes poses_bounds.npy. {EXPECTED}",
+             transforms.json, LLFF's imgs2poses.py writes poses_bounds.npy. Then a folder is {EXPECTED}",
             model.display(),
             model.parent().unwrap_or(root).display()
         );
@@ -62,7 +70,12 @@ fn instead(root: &Path) -> String {
     }
     match other_data(root) {
         Some(kind) => format!("{kind}, which is not read: {EXPECTED}"),
-        None => format!("no known scene: {EXPECTED}"),
+        None => match root.canonicalize().ok().and_then(|whole| whole.parent().map(Path::to_owned)) {
+            Some(above) if known(&above).is_some() => {
+                format!("no scene, but a part of one; the scene is the folder above, {}", above.display())
+            }
+            _ => format!("no known scene: {EXPECTED}"),
+        },
     }
 }
 
@@ -126,6 +139,20 @@ mod tests {
         let message = format(dir.path()).unwrap_err().to_string();
         assert!(message.starts_with(dir.path().to_str().unwrap()), "{message}");
         message
+    }
+
+    #[test]
+    fn what_is_not_read_beside_the_scene_is_named() {
+        let dir = folder(&["poses_bounds.npy", "transforms.json"]);
+        assert_eq!(format(dir.path()).unwrap(), Format::Llff);
+        assert_eq!(others(dir.path(), Format::Llff).collect::<Vec<_>>(), ["transforms.json"]);
+    }
+
+    #[test]
+    fn a_part_of_a_scene_points_to_the_whole() {
+        let dir = folder(&["poses_bounds.npy", "images_8/a.png"]);
+        let message = format(&dir.path().join("images_8")).unwrap_err().to_string();
+        assert!(message.contains("the folder above"), "{message}");
     }
 
     #[test]

@@ -108,8 +108,8 @@ fn read_rows(file: &Path) -> Result<Vec<[f64; COLUMNS]>> {
     if table.columns == SHINY_COLUMNS && shiny.exists() {
         let problem = format!(
             "expected N x {COLUMNS} numbers, found {} x {SHINY_COLUMNS} beside {SHINY_FILE}: the Shiny layout of NeX, which is \
-             not read. Its poses have no height, width and focal length: insert these from {SHINY_FILE} as a fifth \
-             column of each 3x4 matrix, or write a transforms.json with fl_x, fl_y, cx and cy",
+             not read. Write its poses and the numbers of {SHINY_FILE} as a transforms.json, which has room for fl_x, \
+             fl_y, cx and cy",
             table.rows
         );
         return Err(format_error(file, problem));

@@ -11,7 +11,6 @@ pub mod transforms;
 
 pub use split::Split;
 
-use crate::file::read_limited;
 use crate::{Error, Format, Result, Scene, View, picture};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -52,6 +51,10 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         Format::Llff => llff::load(root, options),
         layout @ (Format::Blender | Format::Nerfstudio) => transforms::load(root, layout, options),
     }?;
+    for other in detect::others(root, scene.format) {
+        let read = scene.pose_files.first().map_or_else(String::new, |file| file_name(file));
+        scene.warnings.push(format!("{}: {other} beside {read} is ignored", root.display()));
+    }
     keep_apart(&mut scene);
     Ok(scene)
 }
@@ -133,14 +136,6 @@ fn stem(path: &Path) -> String {
 
 fn format_error(path: &Path, problem: impl Into<String>) -> Error {
     Error::Format { path: path.to_owned(), problem: problem.into() }
-}
-
-/// Reads a JSON file of at most [`MAX_POSE_BYTES`].
-pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes = read_limited(path, MAX_POSE_BYTES)?;
-    // Editors of Windows put a mark before the text.
-    let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
-    serde_json::from_slice(text).map_err(|e| format_error(path, format!("not the expected JSON: {e}")))
 }
 
 /// The image files of a folder, sorted by name as bytes; hidden files and those that are no pictures are left out.

@@ -25,7 +25,7 @@ use crate::pose::{flip_axes, opengl_pose};
 use crate::{Camera, Error, Result, Scene, write};
 use glam::{DMat4, Vec2};
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Longest side of a frame.
@@ -55,13 +55,10 @@ pub struct Options {
 /// [`Error::Io`] or [`Error::Format`] if the file cannot be read or has no frames, [`Error::Camera`] naming the frame
 /// if its pose or intrinsics cannot be rendered.
 pub fn load(path: &Path, scene: &Scene, options: &Options) -> Result<(Vec<Frame>, Vec<String>)> {
-    let file: Value = crate::formats::read_json(path)?;
+    let file = Value::Object(crate::formats::transforms::json::read(path)?);
     let fail = |problem: String| Error::Format { path: path.to_owned(), problem };
     const EXPECTED: &str =
         "expected an object with \"frames\" (our own format) or \"camera_path\" (nerfstudio's viewer)";
-    if !file.is_object() {
-        return Err(fail(format!("{EXPECTED}, found {}", shown(&file))));
-    }
     let root = Fields::of(&file, path.display().to_string())?;
     root.refuse_other_cameras()?;
     let own = root.list("frames")?;
@@ -216,21 +213,36 @@ impl Reading<'_> {
         Ok(size::fitted(&self.template, width, height))
     }
 
-    /// The views that a frame excludes by name.
+    /// The views that a frame excludes, by their names or files.
     fn excluded(&self, fields: &Fields) -> Result<Vec<usize>> {
         let mut ids = Vec::new();
         for value in fields.list("exclude")?.unwrap_or_default() {
             let of_name = |name: &str| {
-                let views = self.scene.views.iter().enumerate();
-                views.filter(|(_, view)| view.name == name).map(|(id, _)| id).collect::<Vec<_>>()
+                let views = &self.scene.views;
+                let called = |id: &usize| views[*id].name == name || file_below(self.scene, *id) == name;
+                (0..views.len()).filter(called).collect::<Vec<_>>()
             };
-            match value.as_str().map(of_name) {
-                Some(found) if !found.is_empty() => ids.extend(found),
+            match value.as_str().map(of_name).as_deref() {
+                Some([id]) => ids.push(*id),
+                Some([first, second, ..]) => {
+                    let [first, second] = [first, second].map(|id| file_below(self.scene, *id));
+                    let problem = format!(
+                        "expected exclude to name one photograph, found {}, which is {first} and {second}",
+                        shown(value)
+                    );
+                    return Err(fields.fail(problem));
+                }
                 _ => return Err(fields.fail(format!("expected exclude to name photographs, found {}", shown(value)))),
             }
         }
         Ok(ids)
     }
+}
+
+/// A view's photograph as it is called from the scene's folder, such as `test/r_0.png`.
+fn file_below(scene: &Scene, id: usize) -> String {
+    let path = &scene.views[id].path;
+    path.strip_prefix(&scene.root).unwrap_or(path).to_string_lossy().replace('\\', "/")
 }
 
 /// Focal length in pixels of a vertical field of view in degrees.
@@ -258,17 +270,18 @@ fn checked_name(name: &str, fields: &Fields) -> Result<String> {
 /// [`Error::Io`] if the file cannot be written.
 pub fn write(path: &Path, scene: &Scene, frames: &[Frame]) -> Result<()> {
     let file_from_scene = scene.scene_from_file.inverse();
+    let mut called: HashMap<&str, usize> = HashMap::new();
+    scene.views.iter().for_each(|view| *called.entry(&view.name).or_default() += 1);
+    let name = |id: usize| match scene.views[id].name.as_str() {
+        name if called[name] == 1 => name.to_owned(),
+        // Training and test views of one scene may share their names.
+        _ => file_below(scene, id),
+    };
     let frame = |frame: &Frame| {
         let Camera { width, height, focal, center, world_from_camera } = frame.camera;
         let pose: DMat4 = file_from_scene.pose(opengl_pose(world_from_camera));
         let candidates: HashSet<usize> = source_candidates(scene, frame).into_iter().collect();
-        let excluded: Vec<&String> = scene
-            .views
-            .iter()
-            .enumerate()
-            .filter(|(id, _)| !candidates.contains(id))
-            .map(|(_, view)| &view.name)
-            .collect();
+        let excluded: Vec<String> = (0..scene.views.len()).filter(|id| !candidates.contains(id)).map(name).collect();
         let mut all = json!({
             "name": frame.name, "camera_to_world": pose.transpose().to_cols_array_2d(), "w": width, "h": height,
             "fl_x": focal.x, "fl_y": focal.y, "cx": center.x, "cy": center.y,

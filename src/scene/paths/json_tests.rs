@@ -41,6 +41,30 @@ fn own_format_takes_what_is_given_and_the_rest_from_the_photographs() {
     assert!((frames[3].camera.focal - 50.0).length() < 1e-4);
 }
 
+/// Training and test views may share their names; their files differ.
+#[test]
+fn photographs_of_one_name_are_excluded_by_their_files() {
+    let mut scene = testing::scene(&[Vec3::ZERO, Vec3::X, Vec3::Y]);
+    scene.root = "scene".into();
+    for (view, file) in scene.views.iter_mut().zip(["train/r_0.png", "test/r_0.png", "train/r_1.png"]) {
+        view.path = scene.root.join(file);
+        view.name = view.path.file_stem().unwrap().to_string_lossy().into_owned();
+    }
+    let text = |name: &str| format!(r#"{{"frames": [{{"camera_to_world": {POSE}, "exclude": ["{name}"]}}]}}"#);
+    let excluded = |name: &str| read_in(&text(name), &scene, &Options::default()).map(|(f, _)| f[0].excluded.clone());
+    assert_eq!(excluded("test/r_0.png").unwrap(), [1]);
+    assert_eq!(excluded("r_1").unwrap(), [2]);
+    let message = excluded("r_0").unwrap_err().to_string();
+    assert!(message.contains("train/r_0.png and test/r_0.png"), "{message}");
+    // What is written says it in the way that is read.
+    let mut frame = crate::paths::numbered([scene.views[0].camera]).remove(0);
+    frame.excluded = vec![1];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("path.json");
+    write(&path, &scene, std::slice::from_ref(&frame)).unwrap();
+    assert_eq!(load(&path, &scene, &Options::default()).unwrap().0[0].excluded, [1]);
+}
+
 #[test]
 fn nerfstudio_paths_are_read() {
     let text = r#"{"camera_type": "perspective", "render_height": 100.0, "render_width": 151, "seconds": 4, "crop": null,

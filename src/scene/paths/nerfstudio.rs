@@ -5,6 +5,7 @@
 //! transform to it is in the `dataparser_transforms.json` of the training run.
 
 use super::fields::{Fields, numbers};
+use crate::formats::transforms;
 use crate::{Error, Result, Scene, Similarity};
 use glam::{DMat3, DVec3};
 use serde_json::Value;
@@ -52,7 +53,7 @@ fn chained(outer: Similarity, inner: Similarity) -> Similarity {
 
 /// From the coordinates of the scene's files to nerfstudio's: `scale · (transform · point)`.
 fn read(file: &Path, scene: &Scene) -> Result<Similarity> {
-    let value: Value = crate::formats::read_json(file)?;
+    let value = Value::Object(transforms::json::read(file)?);
     let bad = |problem: &str| Error::Format { path: file.to_owned(), problem: problem.to_owned() };
     let fields = Fields::of(&value, file.display().to_string())?;
     let (rotation, translation) = fields
@@ -62,7 +63,7 @@ fn read(file: &Path, scene: &Scene) -> Result<Similarity> {
     let scale = fields.number("scale")?.filter(|scale| *scale > 0.0 && scale.is_finite());
     let scale = scale.ok_or_else(|| bad("expected \"scale\" to be a positive number"))?;
     // nerfstudio's transform begins at the poses before what the `transforms.json` says was applied to them.
-    let applied = Applied::of(scene);
+    let applied = Applied::of(scene)?;
     let scale = scale / applied.scale;
     let from_original = Similarity { rotation, scale, translation: translation * scale };
     Ok(chained(from_original, applied.file_from_original.inverse()))
@@ -75,14 +76,27 @@ struct Applied {
 }
 
 impl Applied {
-    fn of(scene: &Scene) -> Self {
+    fn of(scene: &Scene) -> Result<Self> {
         let is_transforms = |path: &&PathBuf| path.file_name().is_some_and(|name| name == "transforms.json");
-        let transforms = scene.pose_files.iter().find(is_transforms);
-        let value = transforms.and_then(|path| crate::formats::read_json::<Value>(path).ok()).unwrap_or_default();
-        let scale = value.get("applied_scale").and_then(Value::as_f64).filter(|scale| *scale > 0.0).unwrap_or(1.0);
-        let moved = value.get("applied_transform").and_then(rigid);
-        let (rotation, translation) = moved.unwrap_or((DMat3::IDENTITY, DVec3::ZERO));
-        Self { file_from_original: Similarity { rotation, scale: 1.0, translation }, scale }
+        let Some(path) = scene.pose_files.iter().find(is_transforms) else {
+            return Ok(Self { file_from_original: Similarity::IDENTITY, scale: 1.0 });
+        };
+        let value = Value::Object(transforms::json::read(path)?);
+        let fields = Fields::of(&value, path.display().to_string())?;
+        let scale = match fields.number("applied_scale")? {
+            None => 1.0,
+            Some(scale) if scale > 0.0 && scale.is_finite() => scale,
+            Some(scale) => {
+                return Err(fields.fail(format!("expected \"applied_scale\" to be a positive number, found {scale}")));
+            }
+        };
+        let (rotation, translation) = match fields.get("applied_transform") {
+            None => (DMat3::IDENTITY, DVec3::ZERO),
+            Some(matrix) => rigid(matrix).ok_or_else(|| {
+                fields.fail("expected \"applied_transform\" to be a 3x4 matrix that turns and moves, found another")
+            })?,
+        };
+        Ok(Self { file_from_original: Similarity { rotation, scale: 1.0, translation }, scale })
     }
 }
 

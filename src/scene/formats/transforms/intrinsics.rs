@@ -131,6 +131,7 @@ impl Intrinsics {
         of(self.size, shared.size)
             .or_else(|| of(self.center, shared.center))
             .or_else(|| of(tangents(self), tangents(shared)))
+            .filter(|aspect| aspect.is_finite() && *aspect > 0.0)
     }
 
     /// Intrinsics of a frame with these own values, for its stored image.

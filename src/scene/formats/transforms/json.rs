@@ -14,11 +14,11 @@ const MAX_BYTES: u64 = 32 << 20;
 /// Names of what JSON has no number for.
 const NOT_FINITE: [(&str, f64); 3] = [("NaN", f64::NAN), ("-Infinity", f64::NEG_INFINITY), ("Infinity", f64::INFINITY)];
 
-/// The object in a file.
+/// The object in a file; poses of a scene and camera paths are read alike.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be read, [`Error::Format`] with line and column if it is no JSON, or no object.
-pub(super) fn read(path: &Path) -> Result<Map<String, Value>> {
+pub(crate) fn read(path: &Path) -> Result<Map<String, Value>> {
     let bytes = read_limited(path, MAX_BYTES)?;
     let bad = |problem: String| Error::Format { path: path.to_owned(), problem };
     // Editors of Windows put a mark before the text.

@@ -19,7 +19,7 @@ mod entries;
 mod file;
 mod find;
 mod intrinsics;
-mod json;
+pub(crate) mod json;
 mod world;
 
 use super::pictures::{self, Pictures};

@@ -100,9 +100,11 @@ impl World {
         let near = keys[0].or(range.map(|r| r.near));
         let far = keys[1].or(range.map(|r| r.far));
         let (Some(near), Some(far)) = (near, far) else {
-            return fail(
-                "expected cameras in different places or the keys near and far, found all cameras in one place".into(),
-            );
+            let found = match poses.len() {
+                1 => "one photograph",
+                _ => "all cameras in one place",
+            };
+            return fail(format!("expected cameras in different places or the keys near and far, found {found}"));
         };
         let scale = NEAR / near;
         let scaled = (far * scale) as f32;
