@@ -4,6 +4,7 @@ use crate::{Error, Result};
 use gnt::Axes;
 use layers::params::SplitMix;
 use scene::{Camera, Image, Ray, Scene};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -54,6 +55,9 @@ pub struct Draw {
     /// The frame of the network's directions, in which cameras and rays are given.
     pub axes: Axes,
 }
+
+/// From this number of scenes on, photographs are not read before the first step; see [`Dataset::check_files`].
+pub const MOST_CHECKED: usize = 50;
 
 /// Pixels between the corners of [`Batch::corners`], at most.
 const MAX_CELL: usize = 8;
@@ -122,6 +126,49 @@ impl Dataset {
             }
         }
         Ok(())
+    }
+
+    /// Checks the files of the scenes before long work: photographs and depth maps whole where there are fewer than
+    /// [`MOST_CHECKED`] scenes, `threads` at a time; otherwise only that depth maps are as large as the photographs, by
+    /// their headers, since reading all photographs of a large set takes longer than most runs can wait.
+    ///
+    /// # Errors
+    /// If a file cannot be used; it is named.
+    pub fn check_files(&self, threads: usize) -> Result<()> {
+        let few = self.scenes.len() < MOST_CHECKED;
+        for scene in &self.scenes {
+            if few {
+                scene.scene.check_images(threads)?;
+            }
+            for view in 0..scene.views.len() {
+                if few {
+                    scene.depth(view)?;
+                } else {
+                    scene.check_depth(view)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What looked odd while the scenes were loaded, each with the scene's name.
+    pub fn warnings(&self) -> Vec<String> {
+        let of = |scene: &TrainingScene| {
+            let named = |warning: &String| format!("{}: {warning}", scene.scene.name);
+            scene.scene.warnings.iter().map(named).collect::<Vec<_>>()
+        };
+        self.scenes.iter().flat_map(of).collect()
+    }
+
+    /// Whether any scene has exact depth.
+    pub fn has_depth(&self) -> bool {
+        self.scenes.iter().any(|scene| (0..scene.views.len()).any(|view| scene.depth_file(view).is_some()))
+    }
+
+    /// The scene with the fewest views: its name and their number.
+    pub fn fewest_views(&self) -> Option<(&str, usize)> {
+        let counts = self.scenes.iter().map(|scene| (scene.scene.name.as_str(), scene.views.len()));
+        counts.min_by_key(|(_, views)| *views)
     }
 
     /// Number of scenes.
@@ -204,15 +251,70 @@ impl TrainingScene {
         Ok(Image::new(camera.width, camera.height, data)?)
     }
 
-    /// Exact depth beside procedural scenes, `depth/NAME.npy`, brought to the loader's units.
+    /// The file of a view's exact depth beside procedural scenes, `depth/NAME.npy`, if there is one.
+    fn depth_file(&self, view: usize) -> Option<PathBuf> {
+        let path = self.scene.root.join("depth").join(format!("{}.npy", self.scene.views[view].name));
+        path.is_file().then_some(path)
+    }
+
+    /// Width and height of a view.
+    fn size(&self, view: usize) -> (usize, usize) {
+        let camera = &self.scene.views[view].camera;
+        (camera.width as usize, camera.height as usize)
+    }
+
+    /// Exact depth of a view, brought to the loader's units.
     fn depth(&self, view: usize) -> Result<Option<Vec<f32>>> {
-        let view = &self.scene.views[view];
-        let path = self.scene.root.join("depth").join(format!("{}.npy", view.name));
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let (w, h) = (view.camera.width as usize, view.camera.height as usize);
-        let depth = scene::depth::read_npy(&path, (w, h))?;
+        let Some(path) = self.depth_file(view) else { return Ok(None) };
+        let depth = scene::depth::read_npy(&path, self.size(view))?;
         Ok(Some(depth.into_iter().map(|z| z * self.scene.scene_from_file.scale as f32).collect()))
+    }
+
+    /// Checks a depth map by its header. One whose header is not understood is read whole, which says what is wrong.
+    fn check_depth(&self, view: usize) -> Result<()> {
+        let Some(path) = self.depth_file(view) else { return Ok(()) };
+        if npy_size(&path) != Some(self.size(view)) {
+            scene::depth::read_npy(&path, self.size(view))?;
+        }
+        Ok(())
+    }
+}
+
+/// Width and height of the table in a `.npy` file, by its header; none where that is not understood, or the file is too
+/// short for it.
+fn npy_size(path: &Path) -> Option<(usize, usize)> {
+    // Headers are padded to a multiple of 64 bytes, and those of a table take one or two of them.
+    const HEADER: u64 = 512;
+    let mut start = Vec::new();
+    let file = scene::file::open_regular(path).ok()?;
+    let bytes = file.metadata().ok()?.len();
+    file.take(HEADER).read_to_end(&mut start).ok()?;
+    let [1, _, low, high, text @ ..] = start.strip_prefix(b"\x93NUMPY")? else { return None };
+    let length = u16::from_le_bytes([*low, *high]);
+    let text = std::str::from_utf8(text.get(..length.into())?).ok()?;
+    let shape = text.split_once("shape")?.1.split_once('(')?.1.split_once(')')?.0;
+    let (rows, columns) = shape.split_once(',')?;
+    let (rows, columns): (usize, usize) = (rows.trim().parse().ok()?, columns.trim().parse().ok()?);
+    // Numbers take four bytes at least.
+    let least = (rows.checked_mul(columns)?.checked_mul(4)? as u64).checked_add(10 + u64::from(length))?;
+    (bytes >= least).then_some((columns, rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_tell_the_size_of_a_depth_map() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.npy");
+        scene::write::write_npy(&path, 3, 2, &[1.0; 6]).unwrap();
+        assert_eq!(npy_size(&path), Some((3, 2)));
+        let bytes = std::fs::read(&path).unwrap();
+        for wrong in [&bytes[..bytes.len() - 24], &bytes[..20], b"not an array".as_slice(), b""] {
+            std::fs::write(&path, wrong).unwrap();
+            assert_eq!(npy_size(&path), None);
+        }
+        assert_eq!(npy_size(dir.path()), None);
     }
 }

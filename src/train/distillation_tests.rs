@@ -248,6 +248,7 @@ fn teachers_of_another_outline_are_refused() {
     for pupil in [
         gnt::Config { depth: 1, ..config() },
         gnt::Config { width: 32, ..config() },
+        gnt::Config { axes: gnt::Axes::World, ..config() },
         gnt::Config { features: gnt::FeatureConfig { stem_stride: 1, ..config().features }, ..config() },
     ] {
         let message = refusal(pupil, options(), Teacher::new(dense.clone(), &params));

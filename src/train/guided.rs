@@ -6,6 +6,10 @@
 use gnt::encoding::nearness;
 use layers::params::SplitMix;
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
+
+/// Numbers of samples a ray that [`Guided`] takes.
+pub const GUIDED_SAMPLES: RangeInclusive<usize> = 4..=256;
 
 /// Steps whose samples are placed so.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

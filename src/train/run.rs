@@ -4,7 +4,7 @@ use crate::adam::{Adam, average_weights};
 use crate::cuda::CudaStepper;
 use crate::data::{Batch, Dataset, Draw};
 use crate::distillation::{Distillation, Teacher};
-use crate::guided::Guided;
+use crate::guided::{GUIDED_SAMPLES, Guided};
 use crate::ps::{Ps, ShiftForm};
 use crate::schedule::Schedule;
 use crate::state::State;
@@ -74,6 +74,16 @@ impl Options {
         if least < 1 || least > most || most > MOST_VIEWS {
             let expected = format!("a least number from 1 on and a most up to {MOST_VIEWS}");
             return wrong("views", &expected, format!("{least} and {most}"));
+        }
+        if let Some(Guided { samples, share }) = self.guided {
+            if !GUIDED_SAMPLES.contains(&samples) {
+                let expected = format!("{} to {}", GUIDED_SAMPLES.start(), GUIDED_SAMPLES.end());
+                return wrong("guided samples", &expected, samples.to_string());
+            }
+            // What is not a number is in no range.
+            if !(0.0..=1.0).contains(&share) {
+                return wrong("share of guided steps", "a number from 0 to 1", share.to_string());
+            }
         }
         let Distillation { features, states, colour, weights } = self.distillation;
         let (alpha, balance) = self.balance.unwrap_or_default();
@@ -214,10 +224,10 @@ impl Run {
     /// teacher reads the pupil's tokens.
     ///
     /// # Errors
-    /// If pupil and teacher differ in depth, width, position encoding, start, head or feature network, or the teacher
-    /// would read keys that the pupil does not make.
+    /// If pupil and teacher differ in depth, width, position encoding, axes, start, head or feature network, or the
+    /// teacher would read keys that the pupil does not make.
     pub fn with_teacher(mut self, teacher: Teacher) -> Result<Self> {
-        let key = |c: &Config| (c.depth, c.width, c.position, c.head, c.start, c.features);
+        let key = |c: &Config| (c.depth, c.width, c.position, c.axes, c.head, c.start, c.features);
         let (own, other) = (key(&self.model.config), key(&teacher.model().config));
         if own != other {
             return Err(Error::Run(format!("teacher: expected the pupil's outline {own:?}, found {other:?}")));

@@ -2,6 +2,7 @@
 
 use crate::adam::Adam;
 use crate::data::{Dataset, Draw};
+use crate::guided::Guided;
 use crate::run::{LOG_FILE, Options, Plan, Run, STATE_FILE};
 use crate::schedule::Schedule;
 use crate::state::State;
@@ -151,6 +152,11 @@ fn options_that_cannot_be_used_are_refused() {
         (Options { depth_weight: f32::NAN, ..good.clone() }, "depth weight"),
         (rate(f32::INFINITY), "rate"),
         (rate(-1.0), "rate"),
+        (Options { guided: Some(Guided { samples: 3, share: 0.5 }), ..good.clone() }, "guided samples"),
+        (Options { guided: Some(Guided { samples: 257, share: 0.5 }), ..good.clone() }, "guided samples"),
+        (Options { guided: Some(Guided { samples: 16, share: 1.01 }), ..good.clone() }, "share of guided steps"),
+        (Options { guided: Some(Guided { samples: 16, share: -0.1 }), ..good.clone() }, "share of guided steps"),
+        (Options { guided: Some(Guided { samples: 16, share: f32::NAN }), ..good.clone() }, "share of guided steps"),
         (Options { balance: Some(([f32::NAN, 1.0], 1.0)), ..good.clone() }, "latency share"),
     ] {
         let message = Run::start(config(), wrong, None).unwrap_err().to_string();
@@ -200,4 +206,44 @@ fn hidden_folders_are_no_scenes() {
     assert_eq!(dataset(dir.path()).len(), 2);
     std::fs::rename(dir.path().join("scene_1"), dir.path().join(".scene_1.4294967295")).unwrap();
     assert_eq!(Dataset::open(dir.path()).unwrap().len(), 1);
+}
+
+/// What cannot be read in the middle of a run stops it, and the steps that were done are in its folder.
+#[test]
+fn a_photograph_that_breaks_during_a_run_loses_no_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("data");
+    let data = dataset(&root);
+    let out = dir.path().join("run");
+    let mut run = Run::start(config(), options(), None).unwrap();
+    let once = Plan { log_every: 1, ..plan(&out, 40, 2) };
+    // The first step has read photographs of one scene; those of the other one are broken by then.
+    let break_all = |_: &crate::run::LogLine| {
+        for scene in ["scene_0", "scene_1"] {
+            for view in 0..5 {
+                std::fs::write(root.join(scene).join(format!("images/{view:03}.png")), b"broken").unwrap();
+            }
+        }
+    };
+    let message = run.train(&data, &once, break_all).unwrap_err().to_string();
+    assert!(message.contains(".png"), "{message}");
+    assert!(run.state().step > 0);
+    assert_eq!(State::read(&out.join(STATE_FILE)).unwrap(), *run.state());
+}
+
+#[test]
+fn files_are_checked_before_the_first_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path());
+    data.check_files(2).unwrap();
+    assert!(data.has_depth() && data.fewest_views().unwrap().1 == 5);
+    let depth = dir.path().join("scene_1/depth/003.npy");
+    scene::write::write_npy(&depth, 47, 65, &[1.0; 47 * 65]).unwrap();
+    let message = data.check_files(2).unwrap_err().to_string();
+    assert!(message.contains("003.npy") && message.contains("65x47"), "{message}");
+    std::fs::remove_dir_all(dir.path().join("scene_1/depth")).unwrap();
+    data.check_files(2).unwrap();
+    std::fs::write(dir.path().join("scene_1/images/002.png"), b"broken").unwrap();
+    let message = data.check_files(2).unwrap_err().to_string();
+    assert!(message.contains("002.png"), "{message}");
 }
