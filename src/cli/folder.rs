@@ -1,6 +1,6 @@
 //! A folder that a command writes to: one process at a time, and what killed runs left in it is removed.
 
-use super::output;
+use super::{kept, output};
 use anyhow::{Context, bail};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -15,19 +15,24 @@ pub struct FolderLock {
     folder: PathBuf,
     /// None where the file system knows no locks.
     file: Option<File>,
+    /// Folders that were not there before, from the innermost one.
+    made: Vec<PathBuf>,
 }
 
 impl FolderLock {
     /// Creates the folder where it is missing, locks it, and removes the temporary files of killed runs that lie in it.
-    /// `what` is the command at work, such as `render`; another process is told.
+    /// `what` is the command at work, such as `render`; another process is told. Folders that were created here and are
+    /// empty in the end, since the run failed, are removed again.
     ///
     /// # Errors
     /// If another process has the lock, which is named, or the folder cannot be created or written to.
     pub fn take(folder: &Path, what: &str) -> anyhow::Result<Self> {
+        let made = kept::absent(folder.ancestors());
+        let mut taken = Self { folder: folder.to_owned(), file: None, made };
         fs::create_dir_all(folder).with_context(|| format!("{}: cannot be created", folder.display()))?;
-        let lock = Self { folder: folder.to_owned(), file: lock(folder, what)? };
+        taken.file = lock(folder, what)?;
         remove_leftovers(folder);
-        Ok(lock)
+        Ok(taken)
     }
 
     /// Removes the temporary files of killed runs in the folder `below` and in the folders in it; links are not followed.
@@ -48,6 +53,7 @@ impl Drop for FolderLock {
         if self.file.is_some() && cfg!(unix) {
             let _ = fs::remove_file(self.folder.join(LOCK));
         }
+        kept::take_back(&self.made);
     }
 }
 
@@ -132,9 +138,12 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether another process of this number runs. One of our own number is gone: this one writes nothing yet.
+/// Whether another process of this number runs, or may run where the system does not tell. One of our own number is gone:
+/// this one writes nothing yet.
 fn is_alive(process: &str) -> bool {
-    process != std::process::id().to_string() && Path::new("/proc").join(process).exists()
+    let processes = Path::new("/proc");
+    let known = processes.join("self").exists();
+    process != std::process::id().to_string() && (!known || processes.join(process).exists())
 }
 
 #[cfg(test)]
@@ -151,10 +160,20 @@ mod tests {
             assert!(message.contains(part), "{message}");
         }
         drop(held);
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        // Nothing came of it, so that neither the folder nor the one above it stays.
+        assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
+        let held = FolderLock::take(&folder, "eval").unwrap();
+        fs::write(folder.join("mine"), b"x").unwrap();
+        drop(held);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        // A folder that was there before stays, empty as it is.
+        fs::remove_file(folder.join("mine")).unwrap();
         drop(FolderLock::take(&folder, "eval").unwrap());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     }
 
+    /// Elsewhere than on Linux nobody tells which processes run.
+    #[cfg(target_os = "linux")]
     #[test]
     fn what_a_killed_run_left_is_removed() {
         let dir = tempfile::tempdir().unwrap();

@@ -30,7 +30,7 @@ pub struct Rendering<'a> {
 
 /// One part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a setting, which is a text, or a content, which has a name and a sha256")]
 enum Part {
     /// A setting; equal if it is written the same.
     Setting(String),
@@ -150,5 +150,9 @@ mod tests {
         assert_ne!(made.id().unwrap(), other.id().unwrap());
         let json = serde_json::to_string(&made).unwrap();
         assert_eq!(serde_json::from_str::<Made>(&json).unwrap(), made);
+        for damaged in [r#"{"samples": 64}"#, r#"{"scene": {"name": "fern"}}"#] {
+            let message = serde_json::from_str::<Made>(damaged).unwrap_err().to_string();
+            assert!(message.contains("name and a sha256") && !message.contains("untagged"), "{message}");
+        }
     }
 }
