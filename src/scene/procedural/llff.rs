@@ -50,6 +50,21 @@ pub fn write_llff(
     options: &WriteOptions,
     progress: &dyn Fn(usize),
 ) -> Result<()> {
+    write_llff_with(dir, world, cameras, options, &[], progress)
+}
+
+/// As [`write_llff`], with further `files` (name and content) in the folder from the moment on that it is there.
+///
+/// # Errors
+/// As [`write_llff`].
+pub fn write_llff_with(
+    dir: &Path,
+    world: &World,
+    cameras: &[Camera],
+    options: &WriteOptions,
+    files: &[(&str, &[u8])],
+    progress: &dyn Fn(usize),
+) -> Result<()> {
     if is_complete(dir) {
         progress(cameras.len());
         return Ok(());
@@ -71,6 +86,10 @@ pub fn write_llff(
     remove_leftovers(dir, &prefix);
     let building = dir.with_file_name(format!("{prefix}{}", std::process::id()));
     let written = write_all(&building, world, cameras, options, progress).and_then(|()| {
+        for (name, content) in files {
+            let path = building.join(name);
+            fs::write(&path, content).map_err(io(&path))?;
+        }
         // An empty folder may be there already; renaming onto it is not portable.
         let _ = fs::remove_dir(dir);
         fs::rename(&building, dir).map_err(io(dir))

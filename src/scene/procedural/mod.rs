@@ -19,7 +19,7 @@ mod tests;
 mod texture;
 mod tracer;
 
-pub use llff::{WriteOptions, is_complete, write_llff};
+pub use llff::{WriteOptions, is_complete, write_llff, write_llff_with};
 pub use rig::{Rig, RigKind, cameras};
 pub use tracer::{render, render_with_threads};
 

@@ -290,3 +290,72 @@ fn noise_gradients_match_differences() {
         assert!((noise::noise_gradient(p, 5) - expected).length() < 0.03, "{p}");
     }
 }
+
+/// Pixel coordinates are integers at pixel centres in rig and tracer alike: the middle pixel of three by three in a picture
+/// of three times the size is the same ray, and a pixel's colour is the mean of those nine, not of nine beside them.
+#[test]
+fn pixels_are_about_their_centres() {
+    for (seed, kind) in [(3, RigKind::Forward), (4, RigKind::Orbit)] {
+        let world = World::random(seed, kind);
+        let (width, height) = (33usize, 25usize);
+        let of = |scale: u32, samples| {
+            let rig = Rig { width: 33 * scale, height: 25 * scale, views: 2, kind, samples_per_pixel: 1 };
+            let camera = cameras(&world, &rig, seed)[1];
+            let middle = (Vec2::new(rig.width as f32, rig.height as f32) - 1.0) / 2.0;
+            assert_eq!(camera.center, middle);
+            render(&world, &camera, samples)
+        };
+        let ((small, depth), (large, fine)) = (of(1, 9), of(3, 4));
+        let mut same = 0;
+        for (i, z) in depth.iter().enumerate() {
+            let (x, y) = (i % width, i / width);
+            let other = fine[(3 * y + 1) * 3 * width + 3 * x + 1];
+            same += usize::from((z - other).abs() < 2e-3 * z);
+        }
+        // Rays through a silhouette may fall on either side of it by rounding.
+        assert!(same * 100 >= 98 * depth.len(), "seed {seed}: {same} of {} depths agree", depth.len());
+        let error = |dx: i32, dy: i32| -> f64 {
+            let mut sum = 0.0;
+            for (x, y) in (1..height as i32 - 1).flat_map(|y| (1..width as i32 - 1).map(move |x| (x, y))) {
+                let mut mean = [0.0f32; 3];
+                for (i, j) in (0..9).map(|k| (k % 3, k / 3)) {
+                    let part = large.pixel((3 * x + i + dx) as u32, (3 * y + j + dy) as u32);
+                    mean.iter_mut().zip(part).for_each(|(mean, part)| *mean += part / 9.0);
+                }
+                let colour = small.pixel(x as u32, y as u32);
+                sum += colour.iter().zip(mean).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+            }
+            sum
+        };
+        let centred = error(0, 0);
+        for (dx, dy) in [(-1, 0), (1, 0), (0, -1), (0, 1)] {
+            assert!(centred < error(dx, dy), "seed {seed}: {centred}, and {} by {dx}, {dy}", error(dx, dy));
+        }
+    }
+}
+
+/// The grid of rays that the exposure is measured with lies in the picture, whatever its size.
+#[test]
+fn exposure_does_not_depend_on_the_size() {
+    let close = |seed: &u64| {
+        let world = World::random(*seed, RigKind::Forward);
+        let [large, small] = [(320, 240), (24, 18)].map(|(w, h)| world.brightness(&rig::middle(&world, w, h)));
+        (large / small - 1.0).abs() < 1e-3
+    };
+    // Now and then a ray through a silhouette falls on the other side of it by rounding.
+    let same = (0..16).filter(close).count();
+    assert!(same >= 12, "{same} of 16");
+}
+
+/// Further files are there as soon as the scene is.
+#[test]
+fn further_files_come_with_the_folder() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("scene");
+    let world = World::random(5, RigKind::Forward);
+    let views = cameras(&world, &rig(RigKind::Forward, 1), 5);
+    let options = WriteOptions { samples_per_pixel: 1, ..WriteOptions::default() };
+    write_llff_with(&dir, &world, &views, &options, &[("note.txt", b"made")], &|_| ()).unwrap();
+    assert!(is_complete(&dir));
+    assert_eq!(std::fs::read(dir.join("note.txt")).unwrap(), b"made");
+}

@@ -4,10 +4,8 @@ use super::noise::noise_gradient;
 use super::shape::face_of;
 use super::texture::Spot;
 use super::{Enclosure, Light, Material, World};
-use crate::{Camera, Image};
+use crate::{Camera, Image, parallel};
 use glam::{Vec2, Vec3};
-use std::sync::Mutex;
-use std::thread::Builder;
 
 /// A surface seen by a ray.
 struct Hit {
@@ -45,30 +43,18 @@ pub fn render_with_threads(
         return (image, depth);
     }
     // Rows are taken one at a time: the cost differs between the top and the bottom of a picture.
-    let rows = Mutex::new(image.data.chunks_mut(width * 3).zip(depth.chunks_mut(width)).enumerate());
-    let worker = || {
-        loop {
-            let row = rows.lock().expect("no worker panics while it holds the rows").next();
-            let Some((y, (colours, depths))) = row else { break };
-            for x in 0..width {
-                let (colour, z) = pixel(world, camera, x, y, samples_per_pixel.max(1));
-                colours[x * 3..x * 3 + 3].copy_from_slice(&colour.to_array());
-                depths[x] = z;
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        // The calling thread is one of them; where the system starts no more, those that run do the work.
-        for _ in 1..threads.clamp(1, height) {
-            if Builder::new().spawn_scoped(scope, worker).is_err() {
-                break;
-            }
-        }
-        worker();
+    let rows = parallel::map(height, threads, |y| {
+        let row = (0..width).map(|x| pixel(world, camera, x, y, samples_per_pixel.max(1)));
+        row.collect::<Vec<(Vec3, f32)>>()
     });
+    let colours = image.data.as_chunks_mut::<3>().0;
+    for ((colour, depth), (seen, z)) in colours.iter_mut().zip(&mut depth).zip(rows.into_iter().flatten()) {
+        (*colour, *depth) = (seen.to_array(), z);
+    }
     (image, depth)
 }
 
+/// Colour of a pixel, the mean over all of its area (half a pixel to each side of its centre), and depth at its centre.
 fn pixel(world: &World, camera: &Camera, x: usize, y: usize, samples: u32) -> (Vec3, f32) {
     let centre = Vec2::new(x as f32, y as f32);
     let spread = 1.0 / camera.focal.x.abs();
@@ -108,7 +94,8 @@ impl World {
         for j in 0..18 {
             for i in 0..24 {
                 let at = Vec2::new((i as f32 + 0.5) / 24.0, (j as f32 + 0.5) / 18.0);
-                let ray = camera.ray(at * Vec2::new(camera.width as f32, camera.height as f32));
+                // From the image's corner; pixel coordinates are integers at pixel centres.
+                let ray = camera.ray(at * Vec2::new(camera.width as f32, camera.height as f32) - 0.5);
                 let hit = self.hit(ray.origin, ray.direction, 0.0);
                 let colour = self.colour(&hit, ray.direction, 0.01, Vec2::splat(0.5), 0);
                 sum += colour.min(Vec3::splat(3.0)).dot(Vec3::new(0.2126, 0.7152, 0.0722));
