@@ -4,8 +4,9 @@ use anyhow::bail;
 use scene::Scene;
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Files that make a folder a scene, of this program's formats and of those that others make scenes from.
 const POSES: [&str; 14] = [
@@ -28,6 +29,8 @@ const POSES: [&str; 14] = [
 const PICTURES: [&str; 12] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "gif", "bmp", "heic", "exr", "npy", "npz"];
 /// Files by which this program knows a folder that it wrote itself.
 const OURS: [&str; 2] = [super::render::record::FILE, super::eval::METRICS];
+/// Beginnings of the names of folders below a scene's in which photographs, masks and depths are looked for.
+const READ: [&str; 6] = ["images", "masks", "depth", "train", "test", "val"];
 /// How many folders below a scene's are searched, how many above a folder for a scene.
 const DEPTH: usize = 3;
 /// Most files of a scene that are looked at.
@@ -38,6 +41,8 @@ const MOST: usize = 200_000;
 pub struct Inputs {
     files: HashSet<PathBuf>,
     folders: HashSet<PathBuf>,
+    /// Folders of scenes.
+    roots: Vec<PathBuf>,
 }
 
 impl Inputs {
@@ -60,6 +65,7 @@ impl Inputs {
     }
 
     fn add_below(&mut self, root: &Path) {
+        self.roots.extend(root.canonicalize());
         let mut folders = vec![(root.to_owned(), 0)];
         let mut seen = 0;
         while let Some((folder, depth)) = folders.pop() {
@@ -82,12 +88,12 @@ impl Inputs {
     }
 
     /// Checks that `folder`, which `option` names, may be written to: it holds no files of the scene, is no scene itself, and
-    /// holds no pictures of another one.
+    /// neither holds pictures of another one nor is a place where such are looked for. The folder need not be there yet.
     ///
     /// # Errors
     /// If it may not.
     pub fn expect_other_folder(&self, option: &str, folder: &Path) -> anyhow::Result<()> {
-        let Ok(real) = folder.canonicalize() else { return Ok(()) };
+        let real = real(folder);
         let shown = folder.display();
         if self.folders.contains(&real) {
             bail!(
@@ -97,8 +103,8 @@ impl Inputs {
         if let Some(file) = pose_file(&real) {
             bail!("{option} {shown}: expected a folder that is no scene, found {file} in it");
         }
-        let of_scene = real.ancestors().skip(1).take(DEPTH).find(|above| pose_file(above).is_some());
-        if let Some(above) = of_scene
+        self.expect_not_read(option, &real, &shown)?;
+        if let Some(above) = self.scenes_above(&real).next()
             && !is_ours(&real)
             && holds_pictures(&real)
         {
@@ -108,6 +114,39 @@ impl Inputs {
             );
         }
         Ok(())
+    }
+
+    /// Folders of scenes that the real folder `folder` lies in.
+    fn scenes_above<'a>(&self, folder: &'a Path) -> impl Iterator<Item = &'a Path> {
+        let is_scene = |(depth, above): &(usize, &Path)| {
+            self.roots.iter().any(|root| root == above) || (*depth < DEPTH && pose_file(above).is_some())
+        };
+        folder.ancestors().skip(1).enumerate().filter(is_scene).map(|(_, above)| above)
+    }
+
+    /// Checks that no scene looks for pictures in the real folder `folder`, by the names of folders.
+    fn expect_not_read(&self, option: &str, folder: &Path, shown: &dyn Display) -> anyhow::Result<()> {
+        for above in self.scenes_above(folder) {
+            let below = folder.strip_prefix(above).ok().and_then(|below| below.components().next());
+            let name = below.map_or_else(String::new, |name| name.as_os_str().to_string_lossy().to_lowercase());
+            if let Some(beginning) = READ.into_iter().find(|beginning| name.starts_with(beginning)) {
+                bail!(
+                    "{option} {shown}: expected a folder in which no photographs are looked for, found one of the scene {} \
+                     that begins with {beginning:?}",
+                    above.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that `file`, which `option` names, does not lie where a scene looks for pictures.
+    ///
+    /// # Errors
+    /// If it does.
+    pub fn expect_unread_file(&self, option: &str, file: &Path) -> anyhow::Result<()> {
+        let folder = real(file.parent().unwrap_or(Path::new("")));
+        self.expect_not_read(option, &folder, &file.display())
     }
 
     /// Checks that `file`, which `option` names, is none of the scene's.
@@ -127,6 +166,22 @@ impl Inputs {
 fn location(file: &Path) -> Option<PathBuf> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Some(folder.canonicalize().ok()?.join(file.file_name()?))
+}
+
+/// Where a folder is or would be: of what is there the links are resolved, and the rest is taken as it is written.
+fn real(folder: &Path) -> PathBuf {
+    let mut real = std::env::current_dir().unwrap_or_default();
+    for component in folder.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => drop(real.pop()),
+            name => real.push(name),
+        }
+        if let Ok(resolved) = real.canonicalize() {
+            real = resolved;
+        }
+    }
+    real
 }
 
 fn pose_file(folder: &Path) -> Option<&'static str> {
@@ -183,6 +238,16 @@ mod tests {
         check(root.join("renders")).unwrap();
         check(root.join("none yet")).unwrap();
         check(dir.path().join("elsewhere")).unwrap();
+        // Folders that are not there yet, and that a loader would read if they were.
+        for folder in ["images_4", "none/../images_4", "Images_8/deep", "masks_2", "depths", "train", "test", "val/a"] {
+            let message = check(root.join(folder)).unwrap_err().to_string();
+            assert!(message.contains("photographs") && message.contains("--out"), "{folder}: {message}");
+            let message = inputs.expect_unread_file("--video", &root.join(folder).join("fly.gif")).unwrap_err();
+            assert!(message.to_string().contains("--video"), "{folder}: {message}");
+        }
+        check(dir.path().join("images_4")).unwrap();
+        inputs.expect_unread_file("--video", &root.join("fly.gif")).unwrap();
+        inputs.expect_unread_file("--video", &root.join("renders/test/fly.gif")).unwrap();
         // What this program wrote below a scene stays its own.
         fs::write(root.join("renders/a.png"), b"x").unwrap();
         assert!(check(root.join("renders")).is_err());
@@ -195,6 +260,7 @@ mod tests {
         fs::write(other.join("train/a.png"), b"x").unwrap();
         assert!(check(other.clone()).unwrap_err().to_string().contains("transforms_train.json"));
         assert!(check(other.join("train")).unwrap_err().to_string().contains("other"));
+        assert!(check(other.join("val")).unwrap_err().to_string().contains("other"));
         let colmap = dir.path().join("colmap");
         fs::create_dir_all(colmap.join("sparse/0")).unwrap();
         fs::create_dir_all(colmap.join("images/left")).unwrap();

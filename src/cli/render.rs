@@ -17,7 +17,7 @@ use super::{hash, output, usage};
 use anyhow::{Context, bail};
 use clap::value_parser;
 use gnt::renderer::{Renderer, Settings};
-use record::{Entry, Journal};
+use record::{Entry, Journal, Record};
 use report::{FrameReport, Quality, Report};
 use resume::Wanted;
 use scene::coverage::Coverage;
@@ -87,11 +87,11 @@ pub struct Args {
     /// How products are computed
     #[arg(long, default_value = "auto", help_heading = "Quality")]
     precision: super::device::PrecisionArg,
-    /// Also make an animation of all frames
+    /// Also make an animation of all frames; another file of this name is replaced only with --overwrite
     #[arg(long, value_parser = parse_video, value_name = "FILE.gif", help_heading = "Output")]
     video: Option<PathBuf>,
     /// Frames a second of the animation, 0.1 to 50
-    #[arg(long, default_value_t = 25.0, value_parser = parse_rate, help_heading = "Output")]
+    #[arg(long, default_value_t = 25.0, value_parser = parse_rate, requires = "video", help_heading = "Output")]
     fps: f32,
     /// Also write depth: NAME_depth.npy (along the optical axis), NAME_range.npy (along the ray), NAME_depth.png
     #[arg(long, help_heading = "Output")]
@@ -143,13 +143,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let scene = scene::formats::load(&root, &LoadOptions { factor: args.factor, ..LoadOptions::default() })?;
     // At once: what was guessed may be why a step below cannot go on.
     scene.warnings.iter().for_each(|warning| output::warn(warning));
-    let mut warnings = Vec::new();
-    let (path, frames) = path::plan(&args, &scene, &mut warnings)?;
+    let mut warnings = scene.warnings.clone();
+    let path::Planned { kind: path, frames, reason, size_note } = path::plan(&args, &scene, &mut warnings)?;
 
     let (model, params, model_name) = gnt::builtin::load(&args.model)?;
     let far = if path == PathKind::Test { FAR_EVAL } else { FAR_RENDER };
     let [near, far] = scene.depth_range(far);
-    let (samples, guided) = args.samples.of(&model.config);
+    let (samples, guided) = args.samples.of(&model.config, args.stride, usize::from(args.importance));
     let settings = Settings {
         samples,
         guided,
@@ -162,8 +162,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     settings.validate()?;
     let coverage = path::coverage(&scene, &frames, settings.views, [near, far], &mut warnings)?;
-    warnings.iter().for_each(|warning| output::warn(warning));
-    warnings.splice(0..0, scene.warnings.iter().cloned());
+    let fades = path::Fade::is_applied(args.no_fade, model.config.head, &frames);
     let model_hash = hash::model(&model.config, &params)?;
     let (engine, device) = args.precision.engine(args.device, threads, model, &params)?;
     let files = files::name_all(&out, &frames, args.depth)?;
@@ -172,7 +171,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let lock = FolderLock::take(&out, "render").map_err(|problem| problem.context("--out"))?;
     // Once more, now that the folder is there: its name may lead through links.
     inputs.expect_other_folder("--out", &out)?;
-    check_video(&args, &frames, &inputs)?;
+    check_video(&args, &out, &frames, &inputs)?;
     let size = frames.first().map_or([0; 2], |frame| image_size(frame, args.stride).into());
     let made = Made::rendering(&Rendering {
         scene: (&scene.name, &hash::files(&scene.root, &scene::formats::files(&scene))?),
@@ -182,12 +181,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         precision: engine.precision(),
         settings: &settings,
     });
-    let fade = if args.no_fade { None } else { Some(path::Fade::of(&scene)?) };
-    let made = made.with("size", format!("{}x{}", size[0], size[1])).with("fade", fade.is_some());
+    let fade = fades.then(|| path::Fade::of(&scene)).transpose()?;
+    let made = made.with("size", format!("{}x{}", size[0], size[1])).with("fade", fades);
     let now = record::Settings { id: made.id()?, path: format!("{}, {} frames", path_name(&path), frames.len()), made };
     let wanted: Vec<Wanted> = frames.iter().zip(files).map(|(frame, files)| Wanted::new(frame, files)).collect();
     let resumed = resume::resume(&out, &now, &wanted, args.overwrite)?;
     path::expect_free(&out, &args)?;
+    scene::file::check_replaceable(&resumed.journal.path)?;
+    for (frame, _) in wanted.iter().zip(&resumed.finished).filter(|(_, finished)| finished.is_none()) {
+        frame.files.expect_replaceable()?;
+    }
     resumed.warnings.iter().for_each(|warning| output::warn(warning));
     warnings.extend(resumed.warnings);
 
@@ -205,6 +208,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         guided: settings.guided.map(|_| Samples::from(settings).to_string()),
         importance: settings.importance,
         path: path_name(&path),
+        path_reason: reason,
+        size_note,
         depth_range: [near, far],
         scene_scale: scene.scene_from_file.scale as f32,
         scene_from_file: scene.scene_from_file.rows(),
@@ -241,7 +246,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     work.progress.finish();
     if let Some(video) = &args.video {
         let images = wanted.iter().map(|frame| read_image(&frame.files.image, Alpha::Ignore));
+        work.journal.add_video(video, "")?;
         scene::write::write_gif(video, args.fps, images)?;
+        work.journal.add_video(video, &hash::file(video)?)?;
         report.video = Some(video.clone());
     }
     drop(lock);
@@ -262,16 +269,29 @@ fn image_size(frame: &Frame, stride: u32) -> (u32, u32) {
     (frame.camera.width.div_ceil(stride), frame.camera.height.div_ceil(stride))
 }
 
-/// Checks that the animation can be made, before the time for its frames is spent.
-fn check_video(args: &Args, frames: &[Frame], inputs: &Inputs) -> anyhow::Result<()> {
+/// Checks that the animation can be made, before the time for its frames is spent, and that it takes the place of nothing but
+/// an earlier one of the frames in `out`.
+fn check_video(args: &Args, out: &Path, frames: &[Frame], inputs: &Inputs) -> anyhow::Result<()> {
     let Some(video) = &args.video else { return Ok(()) };
     let size = |frame: &Frame| (frame.camera.width, frame.camera.height);
     if let Some(pair) = frames.windows(2).find(|pair| size(&pair[0]) != size(&pair[1])) {
         let (a, b) = (size(&pair[0]), size(&pair[1]));
         bail!("--video: expected frames of one size, found {}x{} and {}x{}; see --size", a.0, a.1, b.0, b.1);
     }
-    inputs.expect_other_file("--video", video)?;
+    inputs.expect_unread_file("--video", video)?;
     scene::file::check_replaceable(video).context("--video")?;
+    // A record that cannot be read is told where the frames are looked for.
+    let own = video.exists() && Record::read(out).unwrap_or_default().is_own_video(video);
+    if !own {
+        inputs.expect_other_file("--video", video)?;
+    }
+    if video.exists() && !own && !args.overwrite {
+        bail!(
+            "--video {}: exists already, and the record of these frames does not say that it was made of them; choose \
+             another name, or --overwrite replaces it",
+            video.display()
+        );
+    }
     let beside = video.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     folder::probe(beside).with_context(|| format!("--video {}: cannot be written", video.display()))
 }

@@ -53,6 +53,14 @@ impl FrameFiles {
         self.all().map(name)
     }
 
+    /// Checks that each file can be written, so that it does not show only when its frame is rendered.
+    ///
+    /// # Errors
+    /// If something else than a file, or nothing, has its name.
+    pub fn expect_replaceable(&self) -> anyhow::Result<()> {
+        Ok(self.all().try_for_each(scene::file::check_replaceable)?)
+    }
+
     /// Writes a frame and records it as `entry`. The image comes last and after its record: where it is, the others are, and
     /// what made it is known. Depths are scaled by `depth_scale` for their image.
     ///

@@ -3,6 +3,7 @@
 use super::{Args, record};
 use crate::cli::output;
 use anyhow::{Context, bail};
+use gnt::Head;
 use gnt::renderer::Rendered;
 use scene::coverage::{self, Coverage, Probe};
 use scene::paths::{self, Frame, PathKind, json, size};
@@ -16,6 +17,19 @@ const POOR: f32 = 0.8;
 /// Frames named in that warning.
 const NAMED: usize = 3;
 
+/// A path that is ready to be rendered.
+#[derive(Debug)]
+pub struct Planned {
+    /// The path; of [`PathKind::Auto`] the one that was chosen.
+    pub kind: PathKind,
+    /// Its frames, at the size that is asked for.
+    pub frames: Vec<Frame>,
+    /// Why it was chosen; none if it was asked for.
+    pub reason: Option<String>,
+    /// What `--size` did to the field of view.
+    pub size_note: Option<String>,
+}
+
 /// The coordinates of a path file's poses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum PathFrame {
@@ -25,11 +39,17 @@ pub enum PathFrame {
     Scene,
 }
 
+/// Says a warning at once, since a later step may fail because of it, and keeps it for the report.
+fn warn(warnings: &mut Vec<String>, warning: String) {
+    output::warn(&warning);
+    warnings.push(warning);
+}
+
 /// The path at the size that is asked for, each frame with at least one source view. What was chosen is said.
 ///
 /// # Errors
 /// If the path does not suit the scene, its file cannot be used, or a frame has no source.
-pub fn plan(args: &Args, scene: &Scene, warnings: &mut Vec<String>) -> anyhow::Result<(PathKind, Vec<Frame>)> {
+pub fn plan(args: &Args, scene: &Scene, warnings: &mut Vec<String>) -> anyhow::Result<Planned> {
     let count = args.frames.map(|n| n as usize);
     let frame = args.path_frame.map(|frame| match frame {
         PathFrame::File => json::PathFrame::File,
@@ -40,26 +60,25 @@ pub fn plan(args: &Args, scene: &Scene, warnings: &mut Vec<String>) -> anyhow::R
     if let Some(reason) = &plan.reason {
         output::say_once(&format!("path: {reason}"));
     }
-    warnings.append(&mut plan.warnings);
+    plan.warnings.drain(..).for_each(|warning| warn(warnings, warning));
     if !matches!(args.path, PathKind::File(_)) && (args.path_frame.is_some() || args.dataparser.is_some()) {
-        warnings.push("--path-frame and --dataparser are for path files: ignored".into());
+        warn(warnings, "--path-frame and --dataparser are for path files: ignored".into());
     }
-    if let Some((width, height)) = args.size {
-        resize(&mut plan.frames, scene, (width, height));
-    }
+    let size_note = args.size.map(|size| resize(&mut plan.frames, scene, size));
+    size_note.iter().for_each(|note| output::say_once(note));
     for frame in &plan.frames {
         let candidates = paths::source_candidates(scene, frame);
         scene::nearest_sources(scene, &frame.camera, &candidates, 1)
             .with_context(|| format!("frame {} cannot be rendered", frame.name))?;
     }
     if plan.frames.iter().any(|frame| frame.truth.is_some() && super::photograph(scene, frame).is_none()) {
-        warnings.push("--size differs from that of the photographs: PSNR and SSIM are left out".into());
+        warn(warnings, "--size differs from that of the photographs: PSNR and SSIM are left out".into());
     }
-    Ok((plan.kind, plan.frames))
+    Ok(Planned { kind: plan.kind, frames: plan.frames, reason: plan.reason, size_note })
 }
 
-/// Gives all frames a size and says what became of the field of view.
-fn resize(frames: &mut [Frame], scene: &Scene, (width, height): (u32, u32)) {
+/// Gives all frames a size and tells what became of the field of view.
+fn resize(frames: &mut [Frame], scene: &Scene, (width, height): (u32, u32)) -> String {
     let mut worst = size::Cropped::default();
     let old = frames.first().map_or((0, 0), |frame| (frame.camera.width, frame.camera.height));
     for frame in frames {
@@ -68,7 +87,7 @@ fn resize(frames: &mut [Frame], scene: &Scene, (width, height): (u32, u32)) {
         worst = if cropped.width + cropped.height > worst.width + worst.height { cropped } else { worst };
     }
     let what = if old == scene.size() { "photographs" } else { "frames" };
-    output::say_once(&format!("--size {width}x{height} of {}x{} {what}: {}", old.0, old.1, worst.words()));
+    format!("--size {width}x{height} of {}x{} {what}: {}", old.0, old.1, worst.words())
 }
 
 /// How much of each frame its sources see; frames of which they see little are told in one warning.
@@ -99,13 +118,14 @@ pub fn coverage(
         poor.sort_by(|a, b| a.0.total_cmp(&b.0));
         let named = |(share, name): &(f32, &String)| format!("{name} ({:.0} %)", 100.0 * share);
         let names: Vec<String> = poor.iter().take(NAMED).map(named).collect();
-        warnings.push(format!(
+        let warning = format!(
             "poor coverage in {} of {} frames: less than {:.0} % of their pixels are seen by two photographs, worst in {}",
             poor.len(),
             frames.len(),
             100.0 * POOR,
             names.join(", ")
-        ));
+        );
+        warn(warnings, warning);
     }
     Ok(all)
 }
@@ -117,6 +137,12 @@ pub struct Fade {
 }
 
 impl Fade {
+    /// Whether any frame is faded: photographs are compared with what comes out, and the mean over a ray's samples has no
+    /// depth at which a pixel could be seen or not.
+    pub fn is_applied(no_fade: bool, head: Head, frames: &[Frame]) -> bool {
+        !no_fade && head != Head::Mean && frames.iter().any(|frame| frame.truth.is_none())
+    }
+
     /// To the photographs' background if the first one's border has a single colour, as those of objects on white have;
     /// else to the mean colour of what is seen of the frame, which stands out less than black.
     ///
@@ -165,10 +191,13 @@ fn border(image: &Image) -> Option<[f32; 3]> {
 /// Checks that the path may be written beside the frames: no file that this program did not write has its name.
 ///
 /// # Errors
-/// If there is one, and `--overwrite` is not given.
+/// If there is one, and `--overwrite` is not given; if something else than a file is there.
 pub fn expect_free(folder: &Path, args: &Args) -> anyhow::Result<()> {
     let file = folder.join(FILE);
     let read = matches!(&args.path, PathKind::File(read) if read.canonicalize().ok() == file.canonicalize().ok());
+    if !read {
+        scene::file::check_replaceable(&file)?;
+    }
     if file.exists() && !read && !args.overwrite && !folder.join(record::FILE).exists() {
         let file = file.display();
         bail!(
@@ -193,7 +222,19 @@ pub fn write(folder: &Path, scene: &Scene, kind: &PathKind, frames: &[Frame]) ->
 
 #[cfg(test)]
 mod tests {
+    use super::super::files::tests::frame;
     use super::*;
+
+    /// The same command with and without `--no-fade`, where nothing is faded.
+    #[test]
+    fn only_frames_with_depth_and_without_photograph_are_faded() {
+        let (free, held_out) = (frame("a"), Frame { truth: Some(0), ..frame("b") });
+        assert!(Fade::is_applied(false, Head::Blend, std::slice::from_ref(&free)));
+        assert!(Fade::is_applied(false, Head::Blend, &[held_out.clone(), free.clone()]));
+        assert!(!Fade::is_applied(true, Head::Blend, std::slice::from_ref(&free)));
+        assert!(!Fade::is_applied(false, Head::Mean, &[free]));
+        assert!(!Fade::is_applied(false, Head::Blend, &[held_out]));
+    }
 
     #[test]
     fn borders_of_one_colour_are_told() {

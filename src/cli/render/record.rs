@@ -4,6 +4,7 @@
 //! that nobody knows. Of several lines on a frame the last one counts; a last line that was cut off does not.
 
 use super::report::Quality;
+use crate::cli::hash;
 use crate::cli::made::Made;
 use anyhow::{Context, bail};
 use scene::file::read_limited;
@@ -28,6 +29,8 @@ pub struct Record {
     pub settings: Vec<Settings>,
     /// The frames by name.
     pub frames: BTreeMap<String, Entry>,
+    /// SHA-256 of the animations by their paths as they were given; empty for those that are about to be written.
+    pub videos: BTreeMap<String, String>,
 }
 
 /// What frames follow from, but for their cameras.
@@ -60,6 +63,15 @@ pub struct Entry {
     pub quality: Option<Quality>,
 }
 
+/// A finished animation, or one that is about to be written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Video {
+    /// Its path as it was given.
+    file: String,
+    /// Its SHA-256; empty before it is written.
+    sha256: String,
+}
+
 /// A line of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,6 +79,7 @@ enum Line {
     Format(String),
     Settings(Settings),
     Frame(Entry),
+    Video(Video),
 }
 
 impl Line {
@@ -105,6 +118,7 @@ impl Record {
                     record.settings.push(settings);
                 }
                 Line::Frame(entry) => drop(record.frames.insert(entry.name.clone(), entry)),
+                Line::Video(video) => drop(record.videos.insert(video.file, video.sha256)),
             }
         }
         Ok(record)
@@ -113,6 +127,12 @@ impl Record {
     /// The settings that a frame was made with.
     pub fn settings_of(&self, entry: &Entry) -> Option<&Settings> {
         self.settings.iter().find(|settings| settings.id == entry.settings)
+    }
+
+    /// Whether the frames of this record were made into the animation that is at `file`, or were about to be.
+    pub fn is_own_video(&self, file: &Path) -> bool {
+        let unfinished = self.videos.get(&file.display().to_string()).is_some_and(String::is_empty);
+        unfinished || hash::file(file).is_ok_and(|found| self.videos.values().any(|known| *known == found))
     }
 
     /// The record for frames of `now` to be added; the file is written anew with the first of them.
@@ -127,7 +147,8 @@ impl Record {
         let settings = self.settings.into_iter().map(Line::Settings);
         let frames = self.frames.into_values().map(Line::Frame);
         let mut bytes = Line::Format(FORMAT.into()).bytes()?;
-        for line in settings.chain(frames) {
+        let videos = self.videos.into_iter().map(|(file, sha256)| Line::Video(Video { file, sha256 }));
+        for line in settings.chain(frames).chain(videos) {
             bytes.extend(line.bytes()?);
         }
         Ok(Journal { path: folder.join(FILE), known: bytes, file: None })
@@ -150,6 +171,18 @@ impl Journal {
     /// # Errors
     /// If the file cannot be written.
     pub fn add(&mut self, entry: &Entry) -> anyhow::Result<()> {
+        self.append(&Line::Frame(entry.clone()))
+    }
+
+    /// Adds an animation with its hash, or with an empty one before it is written.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn add_video(&mut self, file: &Path, sha256: &str) -> anyhow::Result<()> {
+        self.append(&Line::Video(Video { file: file.display().to_string(), sha256: sha256.to_owned() }))
+    }
+
+    fn append(&mut self, line: &Line) -> anyhow::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             None => {
@@ -158,7 +191,7 @@ impl Journal {
                 self.file.insert(file.with_context(|| self.path.display().to_string())?)
             }
         };
-        let bytes = Line::Frame(entry.clone()).bytes()?;
+        let bytes = line.bytes()?;
         let written = file.write_all(&bytes).and_then(|()| file.sync_data());
         written.with_context(|| format!("{}: cannot be written to", self.path.display()))
     }
@@ -178,8 +211,11 @@ mod tests {
         assert_eq!(Record::read(dir.path()).unwrap(), Record::default());
         let now = Settings { id: "i".into(), path: "spiral".into(), made: Made::default().with("samples", 3) };
         let old = Settings { id: "o".into(), ..now.clone() };
-        let record =
-            Record { settings: vec![old.clone(), now.clone()], frames: [("c".into(), entry("c", "o"))].into() };
+        let record = Record {
+            settings: vec![old.clone(), now.clone()],
+            frames: [("c".into(), entry("c", "o"))].into(),
+            ..Record::default()
+        };
         let mut journal = record.begin(dir.path(), &now).unwrap();
         journal.add(&entry("a", "i")).unwrap();
         journal.add(&entry("b", "i")).unwrap();
@@ -197,6 +233,27 @@ mod tests {
         let read = Record::read(dir.path()).unwrap();
         assert_eq!((read.settings.len(), read.frames.len()), (1, 2));
         assert_eq!(read.settings_of(&read.frames["a"]), Some(&now));
+    }
+
+    #[test]
+    fn animations_are_known_by_their_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, other) = (dir.path().join("a.gif"), dir.path().join("b.gif"));
+        std::fs::write(&file, b"moving").unwrap();
+        let now = Settings { id: "i".into(), path: "spiral".into(), made: Made::default() };
+        let mut journal = Record::default().begin(dir.path(), &now).unwrap();
+        journal.add(&entry("a", "i")).unwrap();
+        journal.add_video(&file, "").unwrap();
+        // A run that was killed may have written it.
+        assert!(Record::read(dir.path()).unwrap().is_own_video(&file));
+        journal.add_video(&file, &hash::file(&file).unwrap()).unwrap();
+        let record = Record::read(dir.path()).unwrap();
+        assert!(record.is_own_video(&file) && !record.is_own_video(&other));
+        record.begin(dir.path(), &now).unwrap().add(&entry("b", "i")).unwrap();
+        let record = Record::read(dir.path()).unwrap();
+        assert!(record.is_own_video(&file) && record.frames.len() == 2);
+        std::fs::write(&file, b"somebody else's").unwrap();
+        assert!(!record.is_own_video(&file));
     }
 
     #[test]

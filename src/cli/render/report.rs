@@ -36,6 +36,12 @@ pub struct Report {
     pub importance: usize,
     /// The camera path.
     pub path: String,
+    /// Why this path was chosen; none if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_reason: Option<String>,
+    /// What became of the field of view at the size that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_note: Option<String>,
     /// Near and far bound of the samples in scene units.
     pub depth_range: [f32; 2],
     /// Scene units per unit of the scene's files; divide depths by it.
@@ -151,9 +157,10 @@ impl Report {
             self.scene, self.path
         ));
         if let (Some(seconds), Some(rate)) = (self.seconds_per_frame, self.rays_per_second) {
+            let samples = self.guided.clone().unwrap_or_else(|| self.samples.to_string());
             lines.push(format!(
-                "{seconds:.2} s a frame and {:.2} s for features; {rate:.0} rays/s at {} samples with {}, {} threads",
-                self.seconds_features, self.samples, self.model, self.threads
+                "{seconds:.2} s a frame and {:.2} s for features; {rate:.0} rays/s at {samples} samples with {}, {} threads",
+                self.seconds_features, self.model, self.threads
             ));
         }
         lines.extend(self.video.iter().map(|video| format!("video {}", video.display())));
