@@ -155,12 +155,53 @@ fn photographs_and_other_scenes_are_never_written_over() {
         }
         place.fails(1, &format!("eval tiny --scale 1 --samples 5 --out {folder}"), &["--out", "expected"]);
     }
+    // Folders that are not there yet, and that would be read as photographs, masks or a split once they are.
+    for folder in ["images_8", "images_new/deep", "masks_4", "test", "none/../train", "val"] {
+        let out = format!("-o scenes/tiny/{folder} --factor 1 --overwrite");
+        place.fails(1, &LINE.replace("-o out", &out), &["--out", "no photographs"]);
+        place.fails(1, &format!("eval tiny --scale 1 --samples 5 --out scenes/tiny/{folder}"), &["--out"]);
+        let video = format!("{LINE} --factor 1 --video scenes/tiny/{folder}/fly.gif");
+        place.fails(1, &video, &["--video", "no photographs"]);
+        assert!(!place.path(&format!("scenes/tiny/{folder}")).exists(), "{folder}");
+    }
+    assert!(!place.path("out").exists());
     assert!(hashes() == before, "a photograph was changed");
     place.ok(&LINE.replace("-o out", "-o scenes/tiny/frames --factor 1"));
     assert!(rendered(&place.json(&LINE.replace("-o out", "-o scenes/tiny/frames --factor 1 --json"))).is_empty());
     // A picture that is called as an animation.
     fs::copy(place.path("scenes/tiny/images/000.png"), place.path("scenes/tiny/images/fly.gif")).unwrap();
     place.fails(1, &format!("{LINE} --factor 1 --video scenes/tiny/images/fly.gif"), &["--video", "photographs"]);
+}
+
+/// What is in the way of a late frame or of the path is told before the first frame is rendered.
+#[cfg(unix)]
+#[test]
+fn obstacles_are_found_first() {
+    let place = Place::with_scene(9);
+    fs::create_dir_all(place.path("out/008.png")).unwrap();
+    let fails = |file: &str| {
+        place.fails(1, &format!("{LINE} --overwrite"), &[file, "expected a regular file"]);
+        assert!(!place.path("out/000.png").exists(), "a frame was rendered before");
+    };
+    fails("out/008.png");
+    fs::remove_dir(place.path("out/008.png")).unwrap();
+    for file in ["out/008.png", "out/path.json", "out/frames.jsonl"] {
+        std::os::unix::fs::symlink(place.path("nowhere"), place.path(file)).unwrap();
+        fails(file);
+        fs::remove_file(place.path(file)).unwrap();
+    }
+    place.ok(LINE);
+}
+
+/// Photographs are compared with what comes out, so that nothing is faded and the option changes nothing.
+#[test]
+fn no_fade_is_the_same_command_on_the_test_path() {
+    let place = Place::with_scene(9);
+    place.ok(LINE);
+    assert!(rendered(&place.json(&format!("{LINE} --no-fade --json"))).is_empty());
+    let free = format!("render tiny -o free --frames 1 --size 9x7 {CHEAP}");
+    place.ok(&free);
+    place.fails(1, &format!("{free} --no-fade"), &["fade: expected false, found true"]);
 }
 
 #[test]
@@ -249,7 +290,7 @@ fn weights_that_overflow_are_an_error() {
         let line = format!("{line} --model huge.safetensors {CHEAP}");
         for _ in 0..2 {
             place.fails(1, &line, &[&["frame "][..], &wanted].concat());
-            assert!(place.list("out").is_empty(), "nothing is written of such a frame");
+            assert!(!place.path("out").exists(), "nothing is written of such a frame, and no folder is left");
         }
     }
     place.fails(
@@ -257,7 +298,7 @@ fn weights_that_overflow_are_an_error() {
         &format!("eval tiny --scale 1 --out report --model huge.safetensors {CHEAP}"),
         &["huge on tiny, image 000", "numbers", "pixel"],
     );
-    assert!(!place.path("report/metrics.json").exists());
+    assert!(!place.path("report").exists());
     place.fails(1, "bench --model huge.safetensors --size 64x48 --seconds 0.1 --repeat 1 --device cpu", &wanted[..2]);
 }
 

@@ -148,9 +148,16 @@ fn paths_are_chosen_written_and_read_again() {
         assert!(errors.contains("--size 32x24 of 64x48 photographs: same field of view"), "{errors}");
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(report["path"], chosen);
+        assert!(report["path_reason"].as_str().unwrap().starts_with('a'), "{report}");
+        assert!(report["size_note"].as_str().unwrap().contains("32x24 of 64x48"), "{report}");
         for frame in report["frames"].as_array().unwrap() {
             assert!((0.5..=1.0).contains(&frame["coverage"].as_f64().unwrap()), "{frame}");
         }
+        // Where nothing is said, the report has it.
+        let quiet = place.run(&format!("{line} --out first --json --quiet"));
+        let told: serde_json::Value = serde_json::from_slice(&quiet.stdout).unwrap();
+        assert!(!String::from_utf8_lossy(&quiet.stderr).contains("path: "), "{told}");
+        assert_eq!(told["path_reason"], report["path_reason"]);
         let again = format!("render --scene tiny --path first/path.json {CHEAP}");
         place.ok(&format!("{again} --out again"));
         let same = |a: &str, b: &str| {
@@ -197,6 +204,33 @@ fn videos_hold_all_frames() {
     assert_eq!(frames.len(), 3);
     assert!(frames.iter().all(|f| f.buffer().dimensions() == (16, 12)));
     place.assert_no_litter();
+    place.fails(2, &format!("render --scene tiny --out out --frames 3 --fps 10 {CHEAP}"), &["--video"]);
+}
+
+/// An animation takes the place of an earlier one of the same frames only.
+#[test]
+fn animations_of_others_are_not_replaced() {
+    let place = Place::with_scene(3);
+    let line = format!("render tiny --out out --frames 2 --size 16x12 --video scenes/tiny/fly.gif {CHEAP}");
+    place.ok(&line);
+    let first = fs::read(place.path("scenes/tiny/fly.gif")).unwrap();
+    place.ok(&format!("{line} --fps 10"));
+    let second = fs::read(place.path("scenes/tiny/fly.gif")).unwrap();
+    assert!(first != second, "the rate is another one");
+    // Of other frames, and of nobody knows what.
+    let other = line.replace("--out out", "--out other");
+    let fails = |line: &str| place.fails(1, line, &["--video scenes/tiny/fly.gif", "expected another file"]);
+    fails(&other);
+    let elsewhere = line.replace("scenes/tiny/fly.gif", "fly.gif");
+    fs::write(place.path("fly.gif"), b"mine").unwrap();
+    place.fails(1, &elsewhere, &["--video fly.gif: exists already", "--overwrite"]);
+    assert_eq!(fs::read(place.path("fly.gif")).unwrap(), b"mine");
+    assert_eq!(fs::read(place.path("scenes/tiny/fly.gif")).unwrap(), second);
+    assert!(!place.path("other").exists(), "the run has made nothing");
+    place.ok(&format!("{elsewhere} --overwrite"));
+    place.ok(&elsewhere);
+    fs::write(place.path("fly.gif"), b"changed").unwrap();
+    place.fails(1, &elsewhere, &["--video fly.gif: exists already"]);
 }
 
 #[test]
@@ -215,6 +249,18 @@ fn auto_says_what_it_chose() {
     let output = place.run("render --scene tiny --out out --frames 1 --samples 3 --size 5x3");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && errors.contains("CPU"), "{errors}");
+    let text = place.ok("render --scene tiny --out guided --frames 1 --size 5x3");
+    assert!(text.contains(" rays/s at 4:48+16 samples with "), "{text}");
+}
+
+/// What was guessed is told though a later step fails.
+#[test]
+fn warnings_come_before_the_error_that_follows() {
+    let place = Place::with_scene(5);
+    let line = "render tiny --out out --path spiral --path-frame scene --frames 2 --model nothing";
+    let errors = place.fails(1, line, &["nothing"]);
+    assert!(errors.contains("warning: --path-frame and --dataparser are for path files"), "{errors}");
+    assert!(!place.path("out").exists());
 }
 
 /// Killed at any moment, the program leaves whole frames only, and the same command finishes the job.
