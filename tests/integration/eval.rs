@@ -228,10 +228,17 @@ fn parts_merge_into_the_whole() {
     place.fails(1, "eval --merge part-1 part-3 --out less", &["expected all images", "2/3"]);
     assert!(!place.path("less/metrics.json").exists());
 
-    // Parts may also share a folder; a run of the whole then has nothing left to render.
-    for part in 1..=2 {
-        place.ok(&format!("{line} --shard {part}/2 --out shared"));
-    }
+    // Parts may also share a folder, if the figures of one may take the place of another's; a run of the whole then has
+    // nothing left to render.
+    place.ok(&format!("{line} --shard 1/2 --out shared"));
+    place.ok(&format!("{line} --shard 1/2 --out shared"));
+    let figures = fs::read(place.path("shared/metrics.json")).unwrap();
+    let lost = "part: expected 2 of 2, found 1 of 2, with figures of 3 images";
+    place.fails(1, &format!("{line} --shard 2/2 --out shared"), &["shared/metrics.json", "--overwrite", lost]);
+    assert_eq!(fs::read(place.path("shared/metrics.json")).unwrap(), figures);
+    place.ok(&format!("{line} --shard 2/2 --out shared --overwrite"));
+    let lost = "part: expected 1 of 8, found the whole, with figures of ";
+    place.fails(1, &format!("{line} --shard 1/8 --out whole"), &["whole/metrics.json", lost]);
     let image = place.path("shared/images/gnt-dense/tiny/held-out/3-views/016.png");
     let at = fs::metadata(&image).unwrap().modified().unwrap();
     place.ok(&format!("{line} --out shared"));

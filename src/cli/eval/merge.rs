@@ -24,7 +24,7 @@ pub fn run(args: &Args) -> anyhow::Result<(Metrics, FolderLock)> {
     costs::fill(&mut metrics)?;
     let lock = args.take_out(&[Inputs::default()])?;
     let out = args.out();
-    output::earlier(args, &metrics)?;
+    output::earlier(args, &metrics, &output::images(&metrics))?;
     // All images are checked before the first one is copied.
     let mut absent = 0;
     let mut copies = Vec::new();

@@ -5,14 +5,14 @@ use super::record::Files;
 use crate::cli::machine;
 use crate::cli::made::{Made, difference, listed};
 use anyhow::{Context, bail};
-use eval::report::data::{Case, FORMAT, Metrics};
+use eval::report::data::{Case, CaseKey, FORMAT, Metrics, Shard};
 use eval::report::html;
 use eval::report::sheet::{Sheet, split};
 use scene::file::read_limited;
 use scene::view::{Alpha, read_image};
 use scene::write::write_bytes;
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 /// All figures.
@@ -55,12 +55,22 @@ pub fn read(path: &Path) -> anyhow::Result<Metrics> {
     serde_json::from_slice(&bytes).with_context(|| format!("{name}: not the expected JSON"))
 }
 
+/// An image of an evaluation: its case, and its number in the split.
+pub type ImageKey = (CaseKey, u32);
+
+/// The images that figures are of.
+pub fn images(metrics: &Metrics) -> HashSet<ImageKey> {
+    let of = |case: &Case| case.images.iter().map(|image| (case.key.clone(), image.index)).collect::<Vec<_>>();
+    metrics.cases.iter().flat_map(of).collect()
+}
+
 /// The figures that an earlier run of the same evaluation, or of a part of it, left in the report's folder; `now` has what is
-/// to be evaluated.
+/// to be evaluated, and `images` those of the new figures.
 ///
 /// # Errors
-/// If there are figures of another evaluation, or a file that cannot be read, and `--overwrite` is not given.
-pub fn earlier(args: &Args, now: &Metrics) -> anyhow::Result<Option<Metrics>> {
+/// If there are figures of another evaluation, or of images that the new ones lack, or a file that cannot be read, and
+/// `--overwrite` is not given.
+pub fn earlier(args: &Args, now: &Metrics, images: &HashSet<ImageKey>) -> anyhow::Result<Option<Metrics>> {
     const HINT: &str = "choose another folder with --out, or --overwrite replaces them";
     let file = args.out().join(METRICS);
     if !file.exists() {
@@ -82,6 +92,12 @@ pub fn earlier(args: &Args, now: &Metrics) -> anyhow::Result<Option<Metrics>> {
         } else if before == "cpu" && run.instructions != instructions {
             differences.push(difference("instructions", instructions, &run.instructions));
         }
+    }
+    let lost = self::images(&earlier).difference(images).count();
+    if lost > 0 && differences.is_empty() {
+        let part = |shard: Option<Shard>| shard.map_or("the whole".into(), |s| format!("{} of {}", s.index, s.count));
+        let before = format!("{}, with figures of {lost} images that would be lost", part(earlier.shard));
+        differences.push(difference("part", part(now.shard), before));
     }
     if !args.overwrite && !differences.is_empty() {
         bail!("{}: figures of another run; {HINT}. What differs:{}", file.display(), listed(&differences));

@@ -91,7 +91,7 @@ impl Plan {
         let scene_names = names(&roots);
         let folders = file_names::for_files(scene_names.iter().map(String::as_str));
         for (((given, root), name), folder) in args.scene.iter().zip(&roots).zip(scene_names).zip(&folders) {
-            let of_scene = Target::all(args, root, (&name, folder))?;
+            let of_scene = Target::all(args, root, (&name, folder), &mut HashSet::new())?;
             ensure!(
                 !of_scene.is_empty(),
                 "{}: expected photographs that are held out, such as transforms_test.json, found only those for training",
@@ -209,8 +209,8 @@ impl Plan {
 }
 
 impl Target {
-    /// The splits of a scene that are evaluated.
-    fn all(args: &Args, root: &Path, names: (&str, &str)) -> anyhow::Result<Vec<Self>> {
+    /// The splits of a scene that are evaluated. Warnings that are not in `told` are said.
+    fn all(args: &Args, root: &Path, names: (&str, &str), told: &mut HashSet<String>) -> anyhow::Result<Vec<Self>> {
         let present = scene::formats::splits(root)?;
         let wanted: Vec<Split> = if args.split.is_empty() || present.contains(&Split::HeldOut) {
             present
@@ -218,10 +218,16 @@ impl Target {
             // A split that is missing is the loader's to tell.
             args.split.iter().map(|split| if split == "val" { Split::Val } else { Split::Test }).collect()
         };
-        wanted.into_iter().map(|split| Self::one(args, root, names, split)).collect()
+        wanted.into_iter().map(|split| Self::one(args, root, names, split, told)).collect()
     }
 
-    fn one(args: &Args, root: &Path, (name, folder): (&str, &str), split: Split) -> anyhow::Result<Self> {
+    fn one(
+        args: &Args,
+        root: &Path,
+        (name, folder): (&str, &str),
+        split: Split,
+        told: &mut HashSet<String>,
+    ) -> anyhow::Result<Self> {
         let by_protocol = if root.join("poses_bounds.npy").exists() {
             // The published protocol where images of its size exist or can be made.
             let large = ["images_4", "images_2", "images"].iter().any(|folder| root.join(folder).is_dir());
@@ -232,6 +238,10 @@ impl Target {
         let scale = args.scale.unwrap_or(by_protocol.0);
         let options = LoadOptions { factor: Some(scale), split: Some(split), ..LoadOptions::default() };
         let scene = scene::formats::load(root, &options)?;
+        // At once: what was guessed may be why a step below cannot go on. Splits often share a warning.
+        for warning in scene.warnings.iter().filter(|warning| told.insert((*warning).clone())) {
+            output::warn(&format!("{name}: {warning}"));
+        }
         let stride = match (args.stride, args.scale, by_protocol.1) {
             (Some(stride), ..) => stride,
             (None, Some(_), _) => 1,
@@ -260,7 +270,6 @@ fn scene_info(given: &str, name: &str, targets: &[Target]) -> anyhow::Result<Sce
     let mut warnings: Vec<String> = targets.iter().flat_map(|t| t.scene.warnings.clone()).collect();
     warnings.sort();
     warnings.dedup();
-    warnings.iter().for_each(|warning| output::warn(&format!("{name}: {warning}")));
     let photographs: HashSet<&Path> =
         targets.iter().flat_map(|t| t.scene.views.iter().map(|view| view.path.as_path())).collect();
     Ok(SceneInfo {

@@ -33,8 +33,9 @@ pub fn evaluate(args: &Args) -> anyhow::Result<(Metrics, FolderLock)> {
     let out = args.out();
     let inputs: Vec<Inputs> = plan.targets.iter().map(|target| Inputs::of(&target.scene)).collect();
     let lock = args.take_out(&inputs)?;
-    let earlier = output::earlier(args, &plan.metrics)?;
     let jobs = plan.jobs(args.shard);
+    let images = jobs.iter().map(|job| (plan.cases[job.case].0.key.clone(), job.image as u32)).collect();
+    let earlier = output::earlier(args, &plan.metrics, &images)?;
     // A photograph or mask that cannot be used is told before the rays are cast.
     let held_out: BTreeSet<(usize, usize)> = jobs.iter().map(|job| (plan.cases[job.case].1, job.image)).collect();
     for target in held_out.iter().map(|(target, _)| *target).collect::<BTreeSet<_>>() {
