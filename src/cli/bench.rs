@@ -5,6 +5,7 @@ mod on_cuda;
 use super::compared::expect_numbers;
 use super::device::{AnyEngine, Device};
 use super::output;
+use super::samples::Samples;
 use glam::{Mat4, Vec2, Vec3};
 use gnt::engine::{Engine, PreparedSource, RayOutput, RayScratch, Stage};
 use gnt::renderer::{Settings, render_rays};
@@ -20,6 +21,7 @@ use std::time::Instant;
 /// The scene is made so that every sample is seen by every source view: the most work that a ray can be, and the same
 /// for every machine. Figures are medians over repetitions after a warm-up.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "shiftray bench [OPTIONS]")]
 pub struct Args {
     /// Model: a built-in name or a file [default: gnt-shiftadd]
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "random", help_heading = "Model")]
@@ -30,9 +32,10 @@ pub struct Args {
     /// Source views; by default the model's
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Work")]
     views: Option<u16>,
-    /// Samples a ray; by default the model's
-    #[arg(long, value_parser = clap::value_parser!(u16).range(2..=4096), help_heading = "Work")]
-    samples: Option<u16>,
+    /// Samples a ray: N (even in inverse depth), CELL:COARSE+SAMPLES (guided by a coarse grid of rays) or auto (as render
+    /// takes them); by default N of the model. Guided ones are measured on whole frames
+    #[arg(long, value_name = "SAMPLES", help_heading = "Work")]
+    samples: Option<Samples>,
     /// Frame size that seconds a frame are stated for, and size of the sources
     #[arg(long, default_value = "504x378", value_parser = super::synth::parse_size, value_name = "WxH", help_heading = "Work")]
     size: (u32, u32),
@@ -98,13 +101,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     let threads = args.threads.map_or_else(tensor::parallel::available, usize::from).max(1);
     let views = args.views.map_or(model.config.views, usize::from);
-    let samples = args.samples.map_or(model.config.samples, usize::from);
+    let (samples, guided) = args.samples.unwrap_or(Samples::Even(model.config.samples)).of(&model.config, 1, 0);
     let (engine, device) = args.precision.engine(args.device, threads, model, &params)?;
     let (width, height) = args.size;
     let engine = match engine {
         AnyEngine::Cpu(engine) => engine,
         AnyEngine::Cuda(engine) => {
-            let work = on_cuda::Work { name, device: device.to_string(), views, samples, threads };
+            let work = on_cuda::Work { name, device: device.to_string(), views, samples, guided, threads };
             return on_cuda::run(*engine, &device, work, &args);
         }
     };
@@ -123,16 +126,21 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let measure = |rays: usize| -> anyhow::Result<(usize, f64)> {
         let stride = ((f64::from(width) * f64::from(height) / rays as f64).sqrt().ceil() as u32).max(1);
         let depth_range = DEPTH_RANGE;
-        let settings =
-            Settings { samples, guided: None, importance: 0, views, threads, stride, depth_range, routing: false };
+        let settings = Settings { samples, guided, importance: 0, views, threads, stride, depth_range, routing: false };
         let started = Instant::now();
         let rendered = render_rays(&engine, &sources, &target, &settings, &|_| {});
         let seconds = started.elapsed().as_secs_f64();
         expect_numbers(&rendered, &format!("the benchmark's frame by {name}"))?;
         Ok((rendered.rays, seconds))
     };
-    let (rays, seconds) = measure(64 * threads)?;
-    let wanted = (rays as f64 / seconds * args.seconds).max(64.0 * threads as f64) as usize;
+    // The coarse grid is that of the whole frame, so that fewer rays would not tell what a frame takes.
+    let whole = width as usize * height as usize;
+    let (rays, seconds) = measure(if guided.is_some() { whole } else { 64 * threads })?;
+    let wanted = if guided.is_some() {
+        whole
+    } else {
+        (rays as f64 / seconds * args.seconds).max(64.0 * threads as f64) as usize
+    };
     let mut rates: Vec<f64> = (0..args.repeat)
         .map(|_| {
             let (rays, seconds) = measure(wanted)?;
@@ -145,6 +153,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let frame = f64::from(width) * f64::from(height) / median;
     let memory = peak_memory_mib();
 
+    let placed = guided.map(|how| Samples::Guided(how, samples).to_string());
     let latencies = engine.expert_latencies().map(|s| s * 1e9);
 
     if args.json {
@@ -152,7 +161,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             stages.iter().map(|(name, share)| ((*name).to_owned(), json!(share))).collect();
         let report = json!({
             "model": name, "device": device.to_string(), "instructions": engine.level().name(), "threads": threads,
-            "views": views, "samples": samples, "size": [width, height],
+            "views": views, "samples": samples, "guided": placed, "size": [width, height],
             "rays_per_second": median, "rays_per_second_min": rates[0], "rays_per_second_max": rates[rates.len() - 1],
             "seconds_per_frame": frame, "seconds_features": seconds_features, "ray_stage_shares": stages,
             "repetitions": rates.len(), "peak_memory_mib": memory, "precision": engine.precision().name(),
@@ -161,9 +170,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return output::line(&report.to_string());
     }
     let mut text = format!(
-        "{name}, {views} views, {samples} samples, {threads} threads, {}, {}\n\
+        "{name}, {views} views, {} samples, {threads} threads, {}, {}\n\
          {median:.1} rays/s (from {:.1} to {:.1}), {frame:.1} s a frame of {width}x{height}\n\
          features of all sources, once a scene: {seconds_features:.2} s",
+        placed.unwrap_or_else(|| samples.to_string()),
         engine.level().name(),
         engine.precision().name(),
         rates[0],
@@ -228,7 +238,7 @@ fn camera(width: u32, height: u32, v: usize, count: usize) -> Camera {
         width,
         height,
         focal: Vec2::splat(width as f32 * 0.8),
-        center: Vec2::new(width as f32 / 2.0, height as f32 / 2.0),
+        center: scene::middle(width, height),
         world_from_camera: Mat4::from_translation(Vec3::new(radius * angle.cos(), radius * angle.sin(), 0.0)),
     }
 }

@@ -34,6 +34,20 @@ fn a_dense_network_has_no_experts() {
 }
 
 #[test]
+fn guided_samples_are_measured_on_whole_frames() {
+    let place = Place::new();
+    let brief = BRIEF.replace("--samples 8", "");
+    let report = place.json(&format!("bench --random compact {brief} --samples 4:7+5 --device cpu"));
+    assert_eq!((&report["samples"], &report["guided"]), (&5.into(), &"4:7+5".into()));
+    let frame = report["seconds_per_frame"].as_f64().unwrap();
+    assert!((frame * report["rays_per_second"].as_f64().unwrap() - 64.0 * 48.0).abs() < 1e-3, "{report}");
+    let report = place.json(&format!("bench --random compact {brief} --samples auto --device cpu"));
+    assert_eq!((&report["samples"], &report["guided"]), (&16.into(), &"4:48+16".into()));
+    assert!(place.json(&format!("bench --random compact {BRIEF}"))["guided"].is_null());
+    place.fails(2, "bench --samples many", &["--samples", "auto", "CELL:COARSE+SAMPLES"]);
+}
+
+#[test]
 fn the_default_model_is_measured() {
     let place = Place::new();
     assert_eq!(place.json(&format!("bench {BRIEF}"))["model"], "gnt-shiftadd");

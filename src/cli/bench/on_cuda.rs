@@ -4,6 +4,8 @@ use super::{Args, DEPTH_RANGE, camera, noise, peak_memory_mib, target};
 use crate::cli::compared::expect_numbers;
 use crate::cli::device::Chosen;
 use crate::cli::output;
+use crate::cli::samples::Samples;
+use gnt::Guided;
 use gnt::cuda::{CudaEngine, CudaSource};
 use gnt::engine::Stage;
 use gnt::renderer::Settings;
@@ -20,6 +22,8 @@ pub struct Work {
     pub views: usize,
     /// Samples a ray.
     pub samples: usize,
+    /// How they are guided; none where they are spread evenly.
+    pub guided: Option<Guided>,
     /// Threads of the host.
     pub threads: usize,
 }
@@ -42,7 +46,7 @@ pub fn run(mut engine: CudaEngine, device: &Chosen, work: Work, args: &Args) -> 
     let sources: Vec<&CudaSource> = sources.iter().collect();
     let settings = Settings {
         samples: work.samples,
-        guided: None,
+        guided: work.guided,
         importance: 0,
         views: work.views,
         threads: work.threads,
@@ -80,12 +84,13 @@ pub fn run(mut engine: CudaEngine, device: &Chosen, work: Work, args: &Args) -> 
     let at = |part: f64| seconds[((seconds.len() - 1) as f64 * part).round() as usize];
     let (median, p95) = (at(0.5), at(0.95));
     let meter = energy.describe();
+    let placed = work.guided.map(|how| Samples::Guided(how, work.samples).to_string());
     if args.json {
         let stages: serde_json::Map<String, serde_json::Value> =
             shares.iter().map(|(name, share)| ((*name).to_owned(), json!(share))).collect();
         let report = json!({
             "model": work.name, "device": work.device, "precision": engine.precision().name(),
-            "views": work.views, "samples": work.samples, "size": [width, height], "frames": frames,
+            "views": work.views, "samples": work.samples, "guided": placed, "size": [width, height], "frames": frames,
             "seconds_per_frame": median, "seconds_per_frame_p95": p95, "seconds_per_frame_min": seconds[0],
             "rays_per_second": rays / median, "seconds_features": seconds_features, "ray_stage_shares": stages,
             "joules_per_frame": joules, "watts": joules.map(|j| j * frames as f64 / total), "meter": meter,
@@ -100,7 +105,7 @@ pub fn run(mut engine: CudaEngine, device: &Chosen, work: Work, args: &Args) -> 
          features of all sources, once a scene: {seconds_features:.3} s",
         work.name,
         work.views,
-        work.samples,
+        placed.unwrap_or_else(|| work.samples.to_string()),
         work.device,
         engine.precision().name(),
         rays / median
