@@ -4,17 +4,17 @@ use anyhow::{Context, Result, bail};
 use gnt::checkpoint::{Precision, torch};
 use std::path::PathBuf;
 
-/// Converts an official PyTorch checkpoint into a model file.
+/// Convert an official PyTorch checkpoint into a model file.
 ///
 /// Only the weights are kept; nothing in the checkpoint is executed. The sizes of the network are found from the weights.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The checkpoint, such as `model_720000.pth`, as `torch.save` of PyTorch 1.6 or later writes it.
+    /// The checkpoint, such as `model_720000.pth`, as `torch.save` of PyTorch 1.6 or later writes it
     pub checkpoint: PathBuf,
-    /// The model file to write, such as `gnt.safetensors`.
-    #[arg(long)]
+    /// The model file to write, such as `gnt.safetensors`
+    #[arg(short, long)]
     pub out: PathBuf,
-    /// Store 16-bit floats: half the size, rounded to 11 significant bits.
+    /// Store 16-bit floats: half the size, rounded to 11 significant bits
     #[arg(long)]
     pub half: bool,
 }
