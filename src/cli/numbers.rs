@@ -31,6 +31,15 @@ pub fn parse_share(text: &str) -> Result<f32, String> {
     number(text, 0.0..=1.0, "a number from 0 to 1").map(|number| number as f32)
 }
 
+/// A number of steps.
+///
+/// # Errors
+/// What was expected, if it is anything else.
+pub fn parse_steps(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("expected a number of steps from 1 on, found {text:?}"))
+}
+
 /// A time in minutes.
 ///
 /// # Errors
@@ -50,6 +59,10 @@ mod tests {
         for wrong in ["nan", "inf", "-1", "1e9", "1e999", "", "x"] {
             assert!(parse_weight(wrong).unwrap_err().contains("0 to 1000"), "{wrong}");
             assert!(parse_rate(wrong).is_err() && (wrong == "1e9" || parse_minutes(wrong).is_err()), "{wrong}");
+        }
+        assert_eq!(parse_steps("1"), Ok(1));
+        for wrong in ["0", "-1", "1.5", "", "99999999999999999999"] {
+            assert!(parse_steps(wrong).unwrap_err().contains("steps from 1 on"), "{wrong}");
         }
         assert!(parse_share("1.01").is_err() && parse_share("0.5") == Ok(0.5));
         assert!(parse_rate("0").is_err() && parse_minutes("1e9").is_err());

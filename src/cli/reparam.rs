@@ -1,8 +1,8 @@
 //! `shiftray reparam`: from a trained dense model to additive attention, shift layers and experts.
 
 use super::folder::FolderLock;
-use super::train::{SYNTH, generate, open, whole_path};
-use super::{hash, kept, numbers, output};
+use super::train::{SYNTH, generate, open, warn_of, whole_path};
+use super::{Steps, hash, kept, numbers, output};
 use anyhow::{Context, bail};
 use clap::value_parser;
 use gnt::checkpoint::{Checkpoint, Precision};
@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Steps between checkpoints
-    #[arg(long, default_value_t = 250, value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 250, value_parser = numbers::parse_steps)]
     save_every: u64,
 }
 
@@ -58,7 +58,7 @@ struct Shape {
     #[arg(long, default_value = "ray+view,shift+experts", value_parser = parse_stages)]
     stages: Stages,
     /// Steps of each stage
-    #[arg(long, default_value_t = 3000, value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 3000, value_parser = numbers::parse_steps)]
     steps: u64,
     /// Bits of a shift layer's weights: 4 or 5
     #[arg(long, default_value_t = 4, value_parser = value_parser!(u8).range(4..=5))]
@@ -185,7 +185,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let side = dense.features.min_size();
     let dataset = match args.shape.data.as_str() {
         SYNTH => None,
-        data => Some(open(Path::new(data), side)?),
+        data => Some(open(Path::new(data), side, threads)?),
     };
     args.device.choose(threads)?;
     let shape = Shape {
@@ -197,15 +197,21 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let folders = kept::absent(args.out.ancestors());
     let lock = FolderLock::take(&args.out, "reparam")?;
     let files = kept::absent([args.out.join(kept::FILE).as_path()]);
+    kept::expect_maker(&args.out, "shiftray reparam")?;
     match kept::read::<Shape>(&args.out)? {
         Some(before) => kept::expect_same(&args.out, &before, &shape)?,
-        None if args.out.join(MODEL_FILE).symlink_metadata().is_ok() => {
-            bail!("--out {}: expected a folder for a new run, found a {MODEL_FILE} in it", args.out.display())
+        None => {
+            if let Some(found) = earlier_run(&args.out)? {
+                let (out, file, hint) = (args.out.display(), kept::FILE, kept::HINT);
+                bail!("--out {out}: expected a folder for a new run, found {found} and no {file} in it; {hint}");
+            }
+            kept::write(&args.out, &shape)?;
         }
-        None => kept::write(&args.out, &shape)?,
     }
     let done = scene::file::check_replaceable(&args.out.join(MODEL_FILE)).map_err(Into::into).and_then(|()| {
         let dataset = dataset.map_or_else(|| generate(&args.out, args.shape.scenes, args.shape.seed), Ok)?;
+        let [least, most] = [0, 1].map(|i| usize::from(args.shape.views[i]));
+        warn_of(&dataset, None, (least, most), false);
         job.run(&dataset, dense, dense_params)
     });
     if done.is_err() && !job.folder(0).exists() {
@@ -215,6 +221,24 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         kept::take_back(&folders);
     }
     done
+}
+
+/// The model, state or folder of a stage that a run left in `out`: what is gone on with has options of its own, and without
+/// its file nobody knows which.
+fn earlier_run(out: &Path) -> anyhow::Result<Option<String>> {
+    for file in [MODEL_FILE, STATE_FILE] {
+        if out.join(file).symlink_metadata().is_ok() {
+            return Ok(Some(file.to_owned()));
+        }
+    }
+    let entries = std::fs::read_dir(out).with_context(|| out.display().to_string())?;
+    let mut stages: Vec<String> = entries
+        .flatten()
+        .filter(|entry| entry.path().join(STATE_FILE).exists())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    stages.sort();
+    Ok(stages.into_iter().next())
 }
 
 /// Samples a ray, as they are given or the model has them.
@@ -355,8 +379,7 @@ impl Job<'_> {
         seconds: Option<f64>,
     ) -> anyhow::Result<()> {
         let (args, threads) = (self.args, self.threads);
-        let bar = super::progress(args.shape.steps, "steps");
-        bar.set_position(run.state().step);
+        let bar = Steps::new(args.shape.steps, run.state().step, "steps");
         let parameters = run.model().layout.len();
         let scenes = dataset.len();
         output::note(&format!("stage {stage}: {parameters} parameters, {scenes} scenes, {threads} threads"));
@@ -379,11 +402,11 @@ impl Job<'_> {
             validation: None,
         };
         let done = run.train(dataset, &plan, |line: &LogLine| {
-            bar.set_position(line.step);
-            bar.set_message(format!(
+            let about = format!(
                 "PSNR {:.2} from teacher {:.4} multiply {:.2} {:.3} s/step",
                 line.psnr, line.distillation, line.multiply_share, line.seconds
-            ));
+            );
+            bar.set(line.step, about);
         });
         if done.is_err() && run.state().step == 0 {
             kept::take_back(&made);

@@ -1,10 +1,10 @@
 //! `shiftray synth`: procedural scenes in the LLFF layout.
 
 use super::folder::FolderLock;
-use super::kept;
+use super::{Steps, kept, output};
 use anyhow::{Context, bail};
 use clap::value_parser;
-use scene::procedural::{Rig, RigKind, World, WriteOptions, cameras, is_complete, write_llff};
+use scene::procedural::{Rig, RigKind, World, WriteOptions, cameras, is_complete, write_llff_with};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use train::data::Dataset;
@@ -111,19 +111,24 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     expect_own(&out, &shape, || Ok(Dataset::folders(&out)?.into_iter().find(ours)))?;
     kept::write(&out, &shape)?;
     let views = u64::from(shape.views);
-    let bar = super::progress(u64::from(scenes) * views, "views");
+    let bar = Steps::new(u64::from(scenes) * views, 0, "views");
     for index in 0..u64::from(scenes) {
         let kind = shape.rig.kind(index);
         let seed = shape.seed.wrapping_add(index);
         let world = || World::random(seed, kind);
-        write(&out.join(format!("scene_{index:05}")), &shape, world, kind, seed, &|n| {
-            bar.set_position(index * views + n as u64);
+        write(&out.join(format!("scene_{index:05}")), &shape, world, kind, seed, &[], &|n| {
+            bar.set(index * views + n as u64, String::new());
         })?;
-        bar.set_position((index + 1) * views);
+        bar.set((index + 1) * views, String::new());
     }
-    bar.finish_and_clear();
+    bar.clear();
     drop(lock);
+    say_done(scenes, &out);
     Ok(())
+}
+
+fn say_done(scenes: u32, out: &Path) {
+    output::note(&format!("{scenes} {} in {}", if scenes == 1 { "scene" } else { "scenes" }, out.display()));
 }
 
 /// Whether a folder is called as the scenes of a set are.
@@ -131,13 +136,32 @@ fn is_scene_name(name: &str) -> bool {
     name.strip_prefix("scene_").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Renders the demonstration scene; its folder is there only once it is complete.
+/// Renders the demonstration scene; its folder is there only once it is complete, with its options.
 fn showcase(out: &Path, shape: &Shape) -> anyhow::Result<()> {
+    let Some(name) = out.file_name() else {
+        bail!("--out {}: expected a folder name to write to, found none", out.display());
+    };
+    // Beside it: the folder itself is not there before it is complete.
+    let beside = out.with_file_name(format!(".{}.lock", name.to_string_lossy()));
+    let folders = kept::absent(beside.ancestors());
+    let lock = FolderLock::take(&beside, "synth")?;
+    let done = write_showcase(out, shape);
+    drop(lock);
+    kept::take_back(&[beside]);
+    match &done {
+        Ok(()) => say_done(1, out),
+        Err(_) => kept::take_back(&folders),
+    }
+    done
+}
+
+fn write_showcase(out: &Path, shape: &Shape) -> anyhow::Result<()> {
     expect_own(out, shape, || Ok(is_complete(out).then(|| out.to_owned())))?;
-    let bar = super::progress(u64::from(shape.views), "views");
-    write(out, shape, World::showcase, RigKind::Forward, shape.seed, &|n| bar.set_position(n as u64))?;
-    bar.finish_and_clear();
-    kept::write(out, shape)
+    let (bar, options) = (Steps::new(shape.views.into(), 0, "views"), kept::text(shape)?);
+    let files = [(kept::FILE, options.as_slice())];
+    write(out, shape, World::showcase, RigKind::Forward, shape.seed, &files, &|n| bar.set(n as u64, String::new()))?;
+    bar.clear();
+    Ok(())
 }
 
 /// Checks that the scenes in `out` are those of the options in `shape`; `scene` tells one that is there.
@@ -146,23 +170,25 @@ fn expect_own(
     shape: &Shape,
     scene: impl FnOnce() -> anyhow::Result<Option<PathBuf>>,
 ) -> anyhow::Result<()> {
+    kept::expect_maker(out, "shiftray synth")?;
     match (kept::read::<Shape>(out)?, scene()?) {
         (Some(before), _) => kept::expect_same(out, &before, shape),
         (None, Some(scene)) => {
-            let problem = format!("found {} and no {}", scene.display(), kept::FILE);
+            let problem = format!("found {} and no {}; {}", scene.display(), kept::FILE, kept::HINT);
             bail!("--out {}: expected a folder without scenes, or those of this command, {problem}", out.display())
         }
         (None, None) => Ok(()),
     }
 }
 
-/// Writes a scene, unless it is there.
+/// Writes a scene with further files, unless it is there.
 fn write(
     dir: &Path,
     shape: &Shape,
     world: impl FnOnce() -> World,
     kind: RigKind,
     seed: u64,
+    files: &[(&str, &[u8])],
     progress: &dyn Fn(usize),
 ) -> anyhow::Result<()> {
     if is_complete(dir) {
@@ -177,7 +203,7 @@ fn write(
     let (width, height) = shape.size;
     let (views, world) = (usize::from(shape.views), world());
     let placed = cameras(&world, &Rig { width, height, views, kind, samples_per_pixel: shape.spp }, seed);
-    let written = write_llff(dir, &world, &placed, &options, progress);
+    let written = write_llff_with(dir, &world, &placed, &options, files, progress);
     written.with_context(|| format!("cannot write the scene {}", dir.display()))
 }
 

@@ -1,8 +1,8 @@
-//! `shiftray train`: training a dense model.
+//! `shiftray train`: training a model.
 
 use super::device::Device;
 use super::folder::FolderLock;
-use super::{kept, numbers, output};
+use super::{Steps, kept, numbers, output};
 use anyhow::{Context, bail};
 use clap::value_parser;
 use gnt::{Config, Head};
@@ -10,10 +10,14 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use train::data::Dataset;
 use train::guided::Guided;
+use train::reparam::expect_dense;
 use train::run::{LOG_FILE, LogLine, MODEL_FILE, MOST_RAYS, Options, Plan, Run, STATE_FILE, expect_replaceable};
 use train::schedule::Schedule;
 
-/// Train a dense model on scenes in LLFF layout.
+/// Train a model on scenes in LLFF layout.
+///
+/// The network is dense unless the one to start from is not, whose codes and shifts are trained as they are; `reparam` makes
+/// them from a dense model.
 ///
 /// The run's folder receives `model.safetensors` (averaged weights), `state.safetensors` (all that is needed to go on),
 /// `options.json` (the options that shape the result) and `log.jsonl`. An interrupted run goes on with `--resume`, exactly
@@ -44,10 +48,10 @@ pub struct Args {
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Steps between checkpoints
-    #[arg(long, default_value_t = 500, value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 500, value_parser = numbers::parse_steps)]
     save_every: u64,
     /// Steps between lines of the log
-    #[arg(long, default_value_t = 50, value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 50, value_parser = numbers::parse_steps)]
     log_every: u64,
 }
 
@@ -67,7 +71,7 @@ struct Shape {
     #[arg(long, value_name = "NAME|FILE")]
     from: Option<String>,
     /// Steps of the whole run [default: 20000]
-    #[arg(long, value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, value_parser = numbers::parse_steps)]
     steps: Option<u64>,
     /// Rays a step [default: 512]
     #[arg(long, value_parser = value_parser!(u32).range(1..=MOST_RAYS as i64))]
@@ -118,22 +122,22 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
 
 /// Starts a run; what can be checked is checked before the folder is made.
 fn begin(args: &Args, folder: &Path, threads: usize) -> anyhow::Result<()> {
-    let free = || match folder.join(STATE_FILE).exists() {
-        true => bail!("{0}: holds a run already ({STATE_FILE}); go on with --resume {0}", folder.display()),
-        false => Ok(()),
-    };
-    free()?;
+    expect_free(folder)?;
     let (run, shape) = start(&args.shape)?;
+    if let Err(problem) = expect_dense(&run.model().config) {
+        let name = shape.config.as_deref().or(shape.from.as_deref()).unwrap_or_default();
+        output::warn(&format!("{name}: {problem}; codes and shifts are trained as they are"));
+    }
     let mut run = args.device.train_on(run, threads)?;
     let side = run.model().features.min_size();
     let dataset = match shape.data.as_deref() {
         None | Some(SYNTH) => None,
-        Some(data) => Some(open(Path::new(data), side)?),
+        Some(data) => Some(open(Path::new(data), side, threads)?),
     };
-    let validation = args.validate.as_deref().map(|name| validation_scene(name, side)).transpose()?;
+    let validation = args.validate.as_deref().map(|name| validation_scene(name, side, threads)).transpose()?;
     let folders = kept::absent(folder.ancestors());
     let lock = FolderLock::take(folder, "train")?;
-    free()?;
+    expect_free(folder)?;
     let files = [kept::FILE, STATE_FILE, MODEL_FILE, LOG_FILE].map(|file| folder.join(file));
     let files = kept::absent(files.iter().map(PathBuf::as_path));
     let work = || {
@@ -152,6 +156,20 @@ fn begin(args: &Args, folder: &Path, threads: usize) -> anyhow::Result<()> {
         kept::take_back(&folders);
     }
     done
+}
+
+/// Checks that nothing in `folder` would be taken for a part of the new run, or be replaced by it. The options of a run that
+/// was killed before its first state are no obstacle.
+fn expect_free(folder: &Path) -> anyhow::Result<()> {
+    if folder.join(STATE_FILE).exists() {
+        bail!("{0}: holds a run already ({STATE_FILE}); go on with --resume {0}", folder.display());
+    }
+    kept::expect_maker(folder, "shiftray train")?;
+    if folder.join(MODEL_FILE).symlink_metadata().is_ok() {
+        let (folder, hint) = (folder.display(), kept::HINT);
+        bail!("--out {folder}: expected a folder for a new run, found {MODEL_FILE} and no {STATE_FILE} in it; {hint}");
+    }
+    Ok(())
 }
 
 /// Goes on with a run.
@@ -175,16 +193,17 @@ fn resume(args: &Args, folder: &Path, threads: usize) -> anyhow::Result<()> {
     }
     kept::expect_no_other(folder, &shape, &given)?;
     let run = Run::resume(folder)?;
+    let mut run = args.device.train_on(run, threads)?;
+    let side = run.model().features.min_size();
+    let validation = args.validate.as_deref().map(|name| validation_scene(name, side, threads)).transpose()?;
+    let dataset = match shape.data.as_deref() {
+        None | Some(SYNTH) => generated(folder, &shape, run.state().options.seed)?,
+        Some(data) => open(Path::new(data), side, threads)?,
+    };
+    // Only now: a folder that holds no scenes is not kept.
     if shape.data != before {
         kept::write(folder, &shape)?;
     }
-    let mut run = args.device.train_on(run, threads)?;
-    let side = run.model().features.min_size();
-    let validation = args.validate.as_deref().map(|name| validation_scene(name, side)).transpose()?;
-    let dataset = match shape.data.as_deref() {
-        None | Some(SYNTH) => generated(folder, &shape, run.state().options.seed)?,
-        Some(data) => open(Path::new(data), side)?,
-    };
     let done = finish(args, folder, &mut run, &dataset, validation, threads);
     drop(lock);
     done
@@ -201,8 +220,8 @@ fn finish(
 ) -> anyhow::Result<()> {
     let steps = run.state().options.schedule.steps;
     let until = args.stop_at.map_or(steps, |stop| stop.min(steps));
-    let bar = super::progress(until, "steps");
-    bar.set_position(run.state().step);
+    warn_of(dataset, validation.as_ref(), run.state().options.views, run.state().options.guided.is_some());
+    let bar = Steps::new(until, run.state().step, "steps");
     let parameters = run.model().layout.len();
     output::note(&format!("training on {} scenes, {parameters} parameters, {threads} threads", dataset.len()));
     let plan = Plan {
@@ -215,8 +234,8 @@ fn finish(
         validation,
     };
     run.train(dataset, &plan, |line: &LogLine| {
-        bar.set_position(line.step);
-        bar.set_message(format!("PSNR {:.2} depth {:.3} {:.3} s/step", line.psnr, line.depth, line.seconds));
+        let about = format!("PSNR {:.2} depth {:.3} {:.3} s/step", line.psnr, line.depth, line.seconds);
+        bar.set(line.step, about);
     })?;
     bar.finish();
     output::note(&format!("{} steps done; model in {}", run.state().step, folder.join(MODEL_FILE).display()));
@@ -229,11 +248,43 @@ pub fn whole_path(data: &str) -> String {
     whole.and_then(|path| path.to_str().map(str::to_owned)).unwrap_or_else(|| data.to_owned())
 }
 
-/// The scenes in `folder`, all with images that the feature network can take.
-pub fn open(folder: &Path, side: usize) -> anyhow::Result<Dataset> {
+/// The scenes in `folder`, all with images that the feature network can take. Of fewer than
+/// [`MOST_CHECKED`](train::data::MOST_CHECKED) scenes all photographs are read first, so that a broken one shows now and not
+/// at some step; of more, that would take too long, and a broken one stops the run, with its state saved.
+pub fn open(folder: &Path, side: usize, threads: usize) -> anyhow::Result<Dataset> {
     let dataset = Dataset::open(folder)?;
     dataset.expect_sides(side)?;
+    dataset.check_files(threads)?;
     Ok(dataset)
+}
+
+/// Most warnings about scenes that are shown.
+const MOST_WARNINGS: usize = 20;
+
+/// Shows what looked odd while scenes were loaded, and what of the options finds no use with them.
+pub fn warn_of(dataset: &Dataset, validation: Option<&scene::Scene>, views: (usize, usize), guided: bool) {
+    let mut warnings = dataset.warnings();
+    if let Some(scene) = validation {
+        warnings.extend(scene.warnings.iter().map(|warning| format!("{}: {warning}", scene.name)));
+    }
+    warnings.iter().take(MOST_WARNINGS).for_each(|warning| output::warn(warning));
+    if let Some(more @ 1..) = warnings.len().checked_sub(MOST_WARNINGS) {
+        output::warn(&format!("and {more} more about the scenes"));
+    }
+    // One view is the target.
+    if let Some((name, count)) = dataset.fewest_views()
+        && views.0 >= count
+    {
+        let (least, most) = views;
+        output::warn(&format!(
+            "--views {least} {most}: expected scenes with {least} views beside the target, found {name} with {}, and all \
+             are taken there",
+            count - 1
+        ));
+    }
+    if guided && !dataset.has_depth() {
+        output::warn("--guided: expected scenes with exact depth, found none; no step places its samples so");
+    }
 }
 
 /// Procedural scenes in the run's folder, made as far as they are not there yet.
@@ -251,7 +302,7 @@ fn generated(folder: &Path, shape: &Shape, seed: u64) -> anyhow::Result<Dataset>
     generate(folder, shape.scenes.unwrap_or(SCENES), seed)
 }
 
-fn validation_scene(name: &str, side: usize) -> anyhow::Result<scene::Scene> {
+fn validation_scene(name: &str, side: usize, threads: usize) -> anyhow::Result<scene::Scene> {
     let folder = scene::locate(name, &[])?;
     let scene = scene::formats::load(&folder, &scene::LoadOptions::default())?;
     if scene.held_out.is_empty() {
@@ -262,6 +313,7 @@ fn validation_scene(name: &str, side: usize) -> anyhow::Result<scene::Scene> {
         let found = format!("found {}x{} of {name}", camera.width, camera.height);
         bail!("--validate {}: expected at least {side} pixels on each side, {found}", folder.display());
     }
+    scene.check_images(threads).with_context(|| format!("--validate {name}"))?;
     Ok(scene)
 }
 

@@ -118,3 +118,10 @@ fn procedural_scenes_go_on() {
     attack(&place, line, || line.replace("OUT", "parts"));
     assert_eq!(place.list("parts").len(), 5);
 }
+
+#[test]
+fn the_demonstration_scene_goes_on() {
+    let place = Place::new();
+    let line = "synth --out OUT --showcase --views 4 --size 80x60 --spp 2";
+    attack(&place, line, || line.replace("OUT", "parts"));
+}

@@ -73,19 +73,27 @@ fn the_same_command_again_does_nothing() {
     assert_eq!(written().collect::<Vec<_>>(), times, "a finished stage was written again");
     // The folder is not taken for another command's.
     for (option, wanted) in [
-        ("--bits 5", "--bits: expected 4, found 5"),
-        ("--distil 0.5", "--distil: expected 0.02, found 0.5"),
-        ("--balance 0.5", "--balance: expected 0.01, found 0.5"),
-        ("--rate 0.5", "--rate: expected 0.001, found 0.5"),
-        ("--train-features", "--train-features: expected false, found true"),
+        ("--bits 5", "--bits: expected 5, found 4"),
+        ("--distil 0.5", "--distil: expected 0.5, found 0.02"),
+        ("--balance 0.5", "--balance: expected 0.5, found 0.01"),
+        ("--rate 0.5", "--rate: expected 0.5, found 0.001"),
+        ("--train-features", "--train-features: expected true, found false"),
     ] {
         place.fails(1, &format!("{} {option}", line("run")), &["run", wanted]);
     }
     let other = line("run").replace("--seed 5", "--seed 6").replace("--steps 3", "--steps 4");
-    place.fails(1, &other, &["--seed: expected 5, found 6", "--steps: expected 3, found 4"]);
+    place.fails(1, &other, &["--seed: expected 6, found 5", "--steps: expected 4, found 3"]);
     place.ok("train --data scenes --out other --config tiny.json --steps 3 --rays 31 --views 1 3");
     place.fails(1, &line("run").replace("dense/", "other/"), &["--model: expected model.safetensors (", "found"]);
+    place.fails(1, &other, &["run", "choose another folder"]);
     assert!(read()[1..] == before[1..]);
+    // Stages without the options that they were trained with are not gone on with.
+    fs::remove_file(place.path("run/options.json")).unwrap();
+    place.fails(1, &line("run"), &["found model.safetensors and no options.json", "choose another folder"]);
+    fs::remove_file(place.path("run/model.safetensors")).unwrap();
+    place.fails(1, &line("run"), &["found 1-ray+view and no options.json", "choose another folder"]);
+    assert_eq!(place.list("run"), ["1-ray+view", "2-shift+experts"]);
+    place.fails(1, &line("other"), &["other", "shiftray reparam", "found that of shiftray train"]);
 }
 
 /// A run that is stopped before its first step, and then again and again, ends with the bits of one that is not.
@@ -174,7 +182,7 @@ fn models_that_are_not_dense_are_refused() {
     assert!(!place.path("again").exists());
 }
 
-/// A stage whose first step fails leaves nothing, also where the folder was there.
+/// Depth maps that cannot be read are found before anything is written, also where the folder was there.
 #[test]
 fn a_failed_run_leaves_nothing() {
     let place = place();

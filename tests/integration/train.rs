@@ -70,16 +70,16 @@ fn a_run_keeps_its_options() {
     place.ok(&format!("{line} --out run --stop-at 1 --seed 7 --rate 0.002 --depth-weight 0.01"));
     assert_eq!(place.list("run"), ["model.safetensors", "options.json", "state.safetensors"]);
     for (option, wanted) in [
-        ("--steps 3", "--steps: expected 2, found 3"),
-        ("--rays 4", "--rays: expected 3, found 4"),
-        ("--seed 8", "--seed: expected 7, found 8"),
-        ("--views 1 3", "--views: expected 1 2, found 1 3"),
-        ("--rate 0.001", "--rate: expected 0.002, found 0.001"),
-        ("--depth-weight 0.02", "--depth-weight: expected 0.01, found 0.02"),
-        ("--samples 9", "--samples: expected 8, found 9"),
-        ("--config compact", "--config: expected tiny.json, found compact"),
+        ("--steps 3", "--steps: expected 3, found 2"),
+        ("--rays 4", "--rays: expected 4, found 3"),
+        ("--seed 8", "--seed: expected 8, found 7"),
+        ("--views 1 3", "--views: expected 1 3, found 1 2"),
+        ("--rate 0.001", "--rate: expected 0.001, found 0.002"),
+        ("--depth-weight 0.02", "--depth-weight: expected 0.02, found 0.01"),
+        ("--samples 9", "--samples: expected 9, found 8"),
+        ("--config compact", "--config: expected compact, found tiny.json"),
         ("--data synth", "--data: expected"),
-        ("--scenes 300", "--scenes: expected none, found 300"),
+        ("--scenes 300", "--scenes: expected 300, found none"),
     ] {
         place.fails(1, &format!("train --resume run {option}"), &["run", wanted]);
     }
@@ -89,6 +89,11 @@ fn a_run_keeps_its_options() {
     // From elsewhere, and with the scenes moved.
     fs::rename(place.path("scenes"), place.path("moved")).unwrap();
     place.fails(1, "train --resume run", &["scenes"]);
+    // A folder that holds no scenes is not kept in the place of the one that is gone.
+    let kept = fs::read(place.path("run/options.json")).unwrap();
+    fs::create_dir(place.path("wrong")).unwrap();
+    place.fails(1, "train --resume run --data wrong --device cpu", &["wrong", "expected scenes", "found none"]);
+    assert_eq!(fs::read(place.path("run/options.json")).unwrap(), kept);
     let output = place.run("train --resume run --data moved --device cpu");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && errors.contains("warning") && errors.contains("moved"), "{errors}");
@@ -103,7 +108,7 @@ fn a_run_keeps_the_number_of_its_scenes() {
     assert_eq!(place.list("run/scenes"), ["options.json", "scene_00000"]);
     place.ok("train --resume run --device cpu");
     assert_eq!(place.list("run/scenes"), ["options.json", "scene_00000"]);
-    place.fails(1, "train --resume run --scenes 2", &["--scenes: expected 1, found 2"]);
+    place.fails(1, "train --resume run --scenes 2", &["--scenes: expected 2, found 1"]);
 }
 
 #[test]
@@ -123,7 +128,7 @@ fn a_failed_run_leaves_nothing() {
         place.fails(1, &base.replace(before, after), &[wanted]);
         assert!(!place.path("a").exists(), "{after}");
     }
-    // An image that cannot be read is found in the first step.
+    // An image that cannot be read is found before anything is written.
     for i in 0..4 {
         let file = place.path(&format!("scenes/tiny/images/{i:03}.png"));
         let bytes = fs::read(&file).unwrap();
@@ -177,6 +182,7 @@ fn numbers_are_checked() {
         };
         place.fails(2, &format!("{line} --out run {}", option.replace(" -", "=-")), &[name]);
     }
+    place.fails(2, "train --data scenes --out run --steps 0", &["--steps", "a number of steps from 1 on", "\"0\""]);
     // Depth is learned by a head that blends colours alone.
     fs::write(place.path("mean.json"), TINY.replace("blend", "mean")).unwrap();
     let mean = line.replace("tiny.json", "mean.json");
@@ -276,4 +282,54 @@ fn one_training_at_a_time_in_a_folder() {
     assert!(errors.contains("run") && errors.contains("shiftray train"), "{errors}");
     // The lock of a killed run is no obstacle.
     place.ok("train --resume run --stop-at 1 --device cpu");
+}
+
+/// What another command made is neither replaced nor taken for a part of the run.
+#[test]
+fn folders_of_other_commands_are_refused() {
+    let (place, line) = cheap();
+    place.ok("synth --out set --views 3 --size 24x18 --spp 1");
+    place.ok(&format!("{line} --out dense"));
+    let reparam = "reparam --model dense/model.safetensors --out additive --data scenes --stages ray";
+    place.ok(&format!("{reparam} --steps 1 --rays 3 --views 1 2"));
+    for (folder, found) in [("set", "shiftray synth"), ("additive", "shiftray reparam")] {
+        let before = fs::read(place.path(&format!("{folder}/options.json"))).unwrap();
+        let wanted = [folder, "options.json", found, "choose another folder"];
+        place.fails(1, &format!("{line} --out {folder}"), &wanted);
+        assert_eq!(fs::read(place.path(&format!("{folder}/options.json"))).unwrap(), before);
+    }
+    fs::create_dir(place.path("mine")).unwrap();
+    fs::write(place.path("mine/model.safetensors"), b"mine").unwrap();
+    let wanted = ["mine", "found model.safetensors and no state.safetensors", "choose another folder"];
+    place.fails(1, &format!("{line} --out mine"), &wanted);
+    assert_eq!(fs::read(place.path("mine/model.safetensors")).unwrap(), b"mine");
+    assert_eq!(place.list("mine"), ["model.safetensors"]);
+    // A run that was killed before its first state begins anew.
+    fs::remove_file(place.path("dense/state.safetensors")).unwrap();
+    fs::remove_file(place.path("dense/model.safetensors")).unwrap();
+    place.ok(&format!("{line} --out dense"));
+}
+
+/// What the options ask for and the scenes do not have is said.
+#[test]
+fn options_without_use_are_told() {
+    let (place, line) = cheap();
+    let errors = |line: &str| {
+        let output = place.run(line);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{errors}");
+        errors
+    };
+    let guided = format!("{line} --guided 4");
+    let told = errors(&format!("{guided} --out depth"));
+    assert!(!told.contains("--guided") && !told.contains("--views"), "{told}");
+    let told = errors(&format!("{} --out many", line.replace("--views 1 2", "--views 20 30")));
+    assert!(told.contains("warning: --views 20 30: expected scenes with 20 views beside the target"), "{told}");
+    assert!(told.contains("found tiny with 3"), "{told}");
+    fs::remove_dir_all(place.path("scenes/tiny/depth")).unwrap();
+    let told = errors(&format!("{guided} --out plain"));
+    assert!(told.contains("warning: --guided: expected scenes with exact depth"), "{told}");
+    let coded = "train --data scenes --from gnt-shiftadd --steps 1 --rays 3 --views 1 2 --samples 4 --device cpu";
+    let told = errors(&format!("{coded} --out coded"));
+    assert!(told.contains("warning: gnt-shiftadd: ") && told.contains("trained as they are"), "{told}");
 }
