@@ -12,6 +12,7 @@ mod work;
 use super::device::{Device, PrecisionArg};
 use super::folder::FolderLock;
 use super::guard::Inputs;
+use super::samples::Samples;
 use super::usage;
 use anyhow::Context;
 use clap::value_parser;
@@ -60,9 +61,10 @@ pub struct Args {
     /// Source views instead of the protocol's; several, as in 1,2,3, make a case each
     #[arg(long, value_delimiter = ',', value_name = "N,..", value_parser = value_parser!(u32).range(1..=1000), help_heading = "What is rendered")]
     views: Vec<u32>,
-    /// Samples a ray instead of the protocol's 192
-    #[arg(long, value_parser = value_parser!(u32).range(2..=4096), help_heading = "What is rendered")]
-    samples: Option<u32>,
+    /// Samples a ray instead of the protocol's 192: N (even in inverse depth), CELL:COARSE+SAMPLES (guided by a coarse grid
+    /// of rays), or auto (as render takes them)
+    #[arg(long, value_name = "SAMPLES", help_heading = "What is rendered")]
+    samples: Option<Samples>,
     /// Samples of a second pass, placed where the first found something
     #[arg(long, value_parser = value_parser!(u32).range(0..=4096), help_heading = "What is rendered")]
     importance: Option<u32>,

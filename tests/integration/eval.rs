@@ -145,6 +145,37 @@ fn figures_of_another_run_are_not_replaced() {
     place.fails(1, &line, &["out/metrics.json", "--overwrite"]);
 }
 
+/// Guided samples are recorded, resumed and compared; those that were evaluated before there were any are read.
+#[test]
+fn samples_may_be_guided() {
+    let place = Place::with_scene(9);
+    let even = "eval tiny --scale 1 --stride 2 -o out --samples 5 --views 3 --device cpu";
+    let guided = even.replace("--samples 5", "--samples 4:7+5");
+    place.ok(even);
+    assert!(metrics(&place, "out")["cases"][0].get("guided").is_none());
+    place.fails(1, &guided, &["samples: expected 4:7+5, found 5"]);
+    place.ok(&guided.replace("-o out", "-o guided"));
+    let all = metrics(&place, "guided");
+    assert_eq!((&all["settings"]["samples"], &all["settings"]["guided"]), (&5.into(), &"4:7+5".into()));
+    assert_eq!((&all["cases"][0]["samples"], &all["cases"][0]["guided"]), (&5.into(), &"4:7+5".into()));
+    let operations = |folder: &str| metrics(&place, folder)["cases"][0]["operations"]["additions"].as_u64().unwrap();
+    assert!(operations("guided") > operations("out"), "coarse rays are counted");
+    assert!(fs::read_to_string(place.path("guided/report.html")).unwrap().contains("4:7+5"));
+    // The same again, as the baseline says; others are not comparable.
+    place.ok("eval --baseline guided --device cpu");
+    assert_eq!(lasting(&place, "guided-now"), lasting(&place, "guided"));
+    let other = format!("{} --baseline out", guided.replace("-o out", "-o guided"));
+    let output = place.run(&other);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let wanted = "expected samples placed as in the baseline, evenly, found 4:7+5";
+    assert!(output.status.code() == Some(1) && errors.contains(wanted), "{errors}");
+    place.fails(1, &format!("{guided} --importance 4"), &["--importance: expected 0 with the guided samples 4:7+5"]);
+    place.fails(2, "eval tiny --samples many", &["--samples", "auto"]);
+    place.ok(&even.replace("-o out --samples 5", "-o auto --images 1 --samples auto"));
+    let all = metrics(&place, "auto");
+    assert_eq!((&all["settings"]["guided"], &all["cases"][0]["guided"]), (&"auto".into(), &"4:48+16".into()));
+}
+
 /// The figures of a part are those of its images: others are not copied under their names.
 #[test]
 fn merged_images_are_those_of_the_figures() {

@@ -2,6 +2,7 @@
 
 use super::{Args, Protocol, output};
 use crate::cli::device::PrecisionArg;
+use crate::cli::samples::Samples;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use eval::report::compare::{Tolerance, compare};
@@ -46,7 +47,12 @@ pub fn adopt(args: &mut Args, baseline: &Metrics) -> anyhow::Result<()> {
     if args.scale.is_none() && args.stride.is_none() {
         (args.scale, args.stride) = (settings.scale, settings.stride);
     }
-    args.samples = args.samples.or(settings.samples);
+    if args.samples.is_none() {
+        let guided = settings.guided.as_deref();
+        let known = |text: &str| text.parse().ok().with_context(|| bad("way to place samples", text));
+        let even = settings.samples.map(|samples| Samples::Even(samples as usize));
+        args.samples = guided.map(known).transpose()?.or(even);
+    }
     args.importance = args.importance.or(Some(settings.importance));
     args.images = args.images.or(settings.images);
     if args.ssim.is_none() {
@@ -91,7 +97,17 @@ pub fn run(args: &Args, metrics: &Metrics, baseline: &Metrics) -> anyhow::Result
         time: args.tolerance_time,
         allow_better: args.allow_better,
     };
-    let found = compare(metrics, baseline, &tolerance);
+    let mut found = compare(metrics, baseline, &tolerance);
+    for case in &metrics.cases {
+        if let Some(before) =
+            baseline.cases.iter().find(|before| before.key == case.key && before.guided != case.guided)
+        {
+            let [now, before] = [case, before].map(|case| case.guided.as_deref().unwrap_or("evenly"));
+            let (scene, model) = (&case.key.scene, &case.key.model);
+            let what = "samples placed as in the baseline";
+            found.failures.push(format!("{model} on {scene}: expected {what}, {before}, found {now}"));
+        }
+    }
     let words = found.words.trim_end();
     if args.json || args.markdown {
         crate::cli::output::note(words);

@@ -122,7 +122,7 @@ fn made_of(metrics: &Metrics) -> Made {
         .with("protocol", &set.protocol)
         .with("splits", list(set.splits.clone()))
         .with("views", list(views))
-        .with("samples", or(set.samples))
+        .with("samples", set.guided.clone().unwrap_or_else(|| or(set.samples)))
         .with("importance", set.importance)
         .with("scale", or(set.scale))
         .with("stride", or(set.stride))

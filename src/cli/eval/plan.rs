@@ -2,18 +2,19 @@
 
 use super::score::Scorer;
 use super::{Args, Protocol};
+use crate::cli::samples::Samples;
 use crate::cli::{hash, names as file_names, output};
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use eval::report::data::{Case, CaseKey, Definitions, FORMAT, Metrics, ModelInfo, SceneInfo, Settings, Shard};
-use gnt::Model;
+use gnt::{Guided, Model};
 use scene::formats::Split;
 use scene::{FAR_EVAL, Format, Frame, LoadOptions, PathKind, Scene, paths};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Samples a ray of the protocol.
-const SAMPLES: u32 = 192;
+const SAMPLES: Samples = Samples::Even(192);
 /// Source views of the protocol, and of its few-view form.
 const VIEWS: [&[u32]; 2] = [&[10], &[1, 2, 3]];
 
@@ -79,6 +80,9 @@ impl Plan {
     /// # Errors
     /// If one cannot be used.
     pub fn new(args: &Args, scorer: &Scorer) -> anyhow::Result<Self> {
+        if let (Some(guided @ Samples::Guided(..)), Some(importance @ 1..)) = (args.samples, args.importance) {
+            bail!("--importance: expected 0 with the guided samples {guided}, found {importance}");
+        }
         let mut scenes = Vec::new();
         let mut targets = Vec::new();
         let mut roots = Vec::new();
@@ -160,10 +164,14 @@ impl Plan {
                     if self.cases.iter().any(|(case, ..)| case.key == key) {
                         continue;
                     }
+                    let importance = args.importance.unwrap_or(0);
+                    let placed = args.samples.unwrap_or(SAMPLES);
+                    let (samples, guided) = placed.of(&model.model.config, target.stride, importance as usize);
                     let case = Case {
                         key,
-                        samples: args.samples.unwrap_or(SAMPLES),
-                        importance: args.importance.unwrap_or(0),
+                        samples: samples as u32,
+                        guided: guided.map(|how| Samples::Guided(how, samples).to_string()),
+                        importance,
                         photographs: target.sha256.clone(),
                         scale: target.scale,
                         stride: target.stride,
@@ -205,6 +213,14 @@ impl Plan {
             before += cost;
         }
         part
+    }
+}
+
+/// How a case's samples are guided.
+pub fn guided(case: &Case) -> Option<Guided> {
+    match case.guided.as_deref()?.parse() {
+        Ok(Samples::Guided(how, _)) => Some(how),
+        _ => None,
     }
 }
 
@@ -325,7 +341,11 @@ fn settings(args: &Args, scorer: &Scorer) -> Settings {
         protocol: name(&|| protocol.to_possible_value()),
         splits: args.split.clone(),
         views: (!args.views.is_empty()).then(|| args.views.clone()),
-        samples: args.samples,
+        samples: match args.samples {
+            Some(Samples::Even(samples) | Samples::Guided(_, samples)) => Some(samples as u32),
+            Some(Samples::Auto) | None => None,
+        },
+        guided: args.samples.filter(|samples| !matches!(samples, Samples::Even(_))).map(|samples| samples.to_string()),
         importance: args.importance.unwrap_or(0),
         scale: args.scale,
         stride: args.stride,

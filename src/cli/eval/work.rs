@@ -1,6 +1,6 @@
 //! Rendering, timing and comparing the images of an evaluation.
 
-use super::plan::{Job, Loaded, Plan, Target};
+use super::plan::{Job, Loaded, Plan, Target, guided};
 use super::record::{Files, Record, pixels};
 use super::score::Scorer;
 use super::{Args, FolderLock, Inputs, costs, output};
@@ -213,7 +213,7 @@ impl Work<'_> {
     fn settings(&self, case: &Case, experts: bool) -> Settings {
         Settings {
             samples: case.samples as usize,
-            guided: None,
+            guided: guided(case),
             importance: case.importance as usize,
             views: case.key.views as usize,
             threads: self.args.threads(),

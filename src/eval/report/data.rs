@@ -55,6 +55,9 @@ pub struct Settings {
     pub views: Option<Vec<u32>>,
     /// Samples a ray.
     pub samples: Option<u32>,
+    /// How they are guided by a coarse grid of rays, as CELL:COARSE+SAMPLES or `auto`; none where they are spread evenly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guided: Option<String>,
     /// Samples of a second pass.
     pub importance: u32,
     /// Reduction of the photographs.
@@ -143,6 +146,9 @@ pub struct Case {
     pub key: CaseKey,
     /// Samples a ray.
     pub samples: u32,
+    /// How they were guided by a coarse grid of rays, as CELL:COARSE+SAMPLES; none where they were spread evenly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guided: Option<String>,
     /// Samples of a second pass.
     pub importance: u32,
     /// SHA-256 of the poses and photographs in use.

@@ -27,7 +27,7 @@ pub fn protocol(metrics: &Metrics) -> Markup {
                     ("Protocol", settings.protocol.clone()),
                     ("Splits", splits),
                     ("Source views", views.unwrap_or("as the protocol says".into())),
-                    ("Samples", given(settings.samples)),
+                    ("Samples", settings.guided.clone().unwrap_or_else(|| given(settings.samples))),
                     ("Second pass", count(settings.importance.into(), "sample")),
                     ("Reduction", given(settings.scale)),
                     ("Stride", given(settings.stride)),
@@ -107,7 +107,11 @@ pub fn versions(metrics: &Metrics) -> Markup {
 
 /// What was done in every case.
 fn cases(metrics: &Metrics) -> Markup {
-    let numbers = |case: &Case| [case.key.views, case.samples, case.importance, case.scale, case.stride];
+    let numbers = |case: &Case| {
+        let samples = case.guided.clone().unwrap_or_else(|| case.samples.to_string());
+        let others = [case.importance, case.scale, case.stride].map(|number| number.to_string());
+        [case.key.views.to_string(), samples].into_iter().chain(others)
+    };
     let size = |[width, height]: [u32; 2]| format!("{width} × {height}");
     html! {
         @if !metrics.cases.is_empty() {

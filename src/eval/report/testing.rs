@@ -124,6 +124,7 @@ fn case(key: CaseKey, s: usize, m: usize) -> Case {
     let dense_joules = 300.0;
     let mut case = Case {
         samples: 192,
+        guided: None,
         importance: 0,
         photographs: "a0".repeat(32),
         scale: 4,
