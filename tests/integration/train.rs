@@ -333,3 +333,24 @@ fn options_without_use_are_told() {
     let told = errors(&format!("{coded} --out coded"));
     assert!(told.contains("warning: gnt-shiftadd: ") && told.contains("trained as they are"), "{told}");
 }
+
+/// What looks odd in scenes is said, up to a number of lines.
+#[test]
+fn warnings_of_scenes_are_shown() {
+    let (place, line) = cheap();
+    fs::write(place.path("scenes/tiny/transforms.json"), b"{}").unwrap();
+    let warnings = |line: &str| {
+        let output = place.run(line);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{errors}");
+        errors.lines().filter(|line| line.starts_with("warning: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let told = warnings(&format!("{line} --out one --validate scenes/tiny"));
+    assert!(told.len() == 2 && told[0].contains("tiny") && told[0].contains("transforms.json"), "{told:?}");
+    for copy in 0..21 {
+        place.copy_scene(&format!("copy{copy}"));
+    }
+    let told = warnings(&format!("{line} --out many"));
+    assert_eq!(told.len(), 21, "{told:?}");
+    assert_eq!(told[20], "warning: and 2 more about the scenes");
+}
