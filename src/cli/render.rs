@@ -186,12 +186,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let now = record::Settings { id: made.id()?, path: format!("{}, {} frames", path_name(&path), frames.len()), made };
     let wanted: Vec<Wanted> = frames.iter().zip(files).map(|(frame, files)| Wanted::new(frame, files)).collect();
     let resumed = resume::resume(&out, &now, &wanted, args.overwrite)?;
+    resumed.warnings.iter().for_each(|warning| output::warn(warning));
     path::expect_free(&out, &args)?;
     scene::file::check_replaceable(&resumed.journal.path)?;
     for (frame, _) in wanted.iter().zip(&resumed.finished).filter(|(_, finished)| finished.is_none()) {
         frame.files.expect_replaceable()?;
     }
-    resumed.warnings.iter().for_each(|warning| output::warn(warning));
     warnings.extend(resumed.warnings);
 
     let mut report = Report {

@@ -1,4 +1,4 @@
-//! What made the frames of a folder: a file beside them with one line of JSON for each frame and each set of settings.
+//! What made the frames of a folder: a file beside them with one line of JSON for each frame, set of settings and animation.
 //!
 //! A line is appended before the image that it describes takes its place, so that a run that is killed leaves no image
 //! that nobody knows. Of several lines on a frame the last one counts; a last line that was cut off does not.
