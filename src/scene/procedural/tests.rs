@@ -334,6 +334,18 @@ fn pixels_are_about_their_centres() {
     }
 }
 
+#[test]
+fn samples_of_a_pixel_are_spread_about_its_centre() {
+    for count in (1..=64).chain([1024]) {
+        let offsets = tracer::offsets(count);
+        assert_eq!(offsets.len(), count as usize);
+        assert!(offsets.iter().all(|offset| offset.abs().max_element() <= 0.5), "{count}");
+        let mean = offsets.iter().sum::<Vec2>() / count as f32;
+        assert!(mean.length() < 2e-3, "{count} samples have their mean at {mean}");
+    }
+    assert_eq!(tracer::offsets(1), [Vec2::ZERO]);
+}
+
 /// The grid of rays that the exposure is measured with lies in the picture, whatever its size.
 #[test]
 fn exposure_does_not_depend_on_the_size() {

@@ -42,9 +42,10 @@ pub fn render_with_threads(
     if width * height == 0 {
         return (image, depth);
     }
+    let offsets = offsets(samples_per_pixel.max(1));
     // Rows are taken one at a time: the cost differs between the top and the bottom of a picture.
     let rows = parallel::map(height, threads, |y| {
-        let row = (0..width).map(|x| pixel(world, camera, x, y, samples_per_pixel.max(1)));
+        let row = (0..width).map(|x| pixel(world, camera, x, y, &offsets));
         row.collect::<Vec<(Vec3, f32)>>()
     });
     let colours = image.data.as_chunks_mut::<3>().0;
@@ -54,24 +55,35 @@ pub fn render_with_threads(
     (image, depth)
 }
 
+/// Places of a pixel's samples from its centre, from -1/2 to 1/2, with the centre as their mean: else few samples would show
+/// the picture a tenth of a pixel beside where camera and depth say it is.
+pub(super) fn offsets(samples: u32) -> Vec<Vec2> {
+    // The R2 sequence (Roberts, 2018): evenly spread for any number of samples.
+    // It is the same for every pixel and view, so that penumbras carry no noise that differs between views.
+    let place = |s: u32| {
+        let r = Vec2::new(0.754_877_7, 0.569_840_3) * s as f32 + 0.5;
+        r - r.floor()
+    };
+    let mean = (0..samples).map(place).sum::<Vec2>() / samples.max(1) as f32;
+    // Clamped: more than 50 samples fill the pixel, and a few are moved beyond its edge by a fortieth.
+    (0..samples).map(|s| (place(s) - mean).clamp(Vec2::splat(-0.5), Vec2::splat(0.5))).collect()
+}
+
 /// Colour of a pixel, the mean over all of its area (half a pixel to each side of its centre), and depth at its centre.
-fn pixel(world: &World, camera: &Camera, x: usize, y: usize, samples: u32) -> (Vec3, f32) {
+fn pixel(world: &World, camera: &Camera, x: usize, y: usize, offsets: &[Vec2]) -> (Vec3, f32) {
     let centre = Vec2::new(x as f32, y as f32);
     let spread = 1.0 / camera.focal.x.abs();
     let mut sum = Vec3::ZERO;
-    for s in 0..samples {
-        // The R2 sequence (Roberts, 2018): evenly spread for any number of samples.
-        // It is the same for every pixel and view, so that penumbras carry no noise that differs between views.
-        let r = Vec2::new(0.754_877_7, 0.569_840_3) * s as f32 + 0.5;
-        let jitter = r - r.floor();
-        let ray = camera.ray(centre + jitter - 0.5);
+    let samples = offsets.len() as f32;
+    for (s, offset) in offsets.iter().enumerate() {
+        let ray = camera.ray(centre + *offset);
         let hit = world.hit(ray.origin, ray.direction, 0.0);
-        let on_light = Vec2::new((s as f32 + 0.5) / samples as f32, (s as f32 * 0.618_034).fract());
+        let on_light = Vec2::new((s as f32 + 0.5) / samples, (s as f32 * 0.618_034).fract());
         sum += world.colour(&hit, ray.direction, spread, on_light, 1).min(Vec3::splat(4.0));
     }
     let ray = camera.ray(centre);
     let depth = world.distance(ray.origin, ray.direction);
-    (world.develop(sum / samples as f32), depth)
+    (world.develop(sum / samples), depth)
 }
 
 /// A filmic curve (Hable's shape in the rational form of Narkowicz), then sRGB.
