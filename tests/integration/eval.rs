@@ -219,6 +219,17 @@ fn bad_files_are_told_before_anything_is_rendered() {
     place.fails(2, "eval tiny --scene other", &["twice", "tiny", "other"]);
 }
 
+/// What was guessed about a scene is told though a later step fails, and once for all splits.
+#[test]
+fn warnings_come_before_the_error_that_follows() {
+    let place = Place::with_scene(1);
+    fs::write(place.path("scenes/tiny/transforms.json"), "{}").unwrap();
+    let errors = place.fails(1, &format!("eval tiny --scale 1 {CHEAP}"), &["tiny: image 000 cannot be rendered"]);
+    let warnings: Vec<&str> = errors.lines().filter(|line| line.contains("transforms.json")).collect();
+    assert!(warnings.len() == 1 && warnings[0].starts_with("warning: tiny: "), "{errors}");
+    assert!(!place.path("report").exists());
+}
+
 /// Scenes whose names differ in characters that are no part of a file's name, or in case.
 #[test]
 fn scenes_of_like_names_do_not_share_files() {

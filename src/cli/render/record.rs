@@ -1,4 +1,5 @@
-//! What made the frames of a folder: a file beside them with one line of JSON for each frame, set of settings and animation.
+//! What made the frames of a folder: a file beside them with one line of JSON for each frame, each set of settings and each
+//! animation.
 //!
 //! A line is appended before the image that it describes takes its place, so that a run that is killed leaves no image
 //! that nobody knows. Of several lines on a frame the last one counts; a last line that was cut off does not.
