@@ -34,7 +34,7 @@ pub mod usage;
 
 /// New views of a scene from a few posed photographs.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, bin_name = "shiftray")]
 // Each subcommand is described where its arguments are.
 pub enum Cli {
     #[command(after_help = examples::BENCH)]

@@ -22,7 +22,7 @@ use report::{FrameReport, Quality, Report};
 use resume::Wanted;
 use scene::coverage::Coverage;
 use scene::view::{Alpha, read_image};
-use scene::{FAR_EVAL, FAR_RENDER, Frame, Image, LoadOptions, PathKind, Scene, paths};
+use scene::{FAR_EVAL, Frame, Image, LoadOptions, PathKind, Scene, paths};
 use std::path::{Path, PathBuf};
 
 /// Render new views of a scene.
@@ -148,7 +148,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
     let (model, params, model_name) = gnt::builtin::load(&args.model)?;
     let far = if path == PathKind::Test { FAR_EVAL } else { FAR_RENDER };
-    let [near, far] = scene.depth_range(far);
+    let [near, far] = scene.depth_range(FAR_EVAL);
     let (samples, guided) = args.samples.of(&model.config, args.stride, usize::from(args.importance));
     let settings = Settings {
         samples,

@@ -31,7 +31,7 @@ pub use formats::{LoadOptions, Split};
 pub use image::Image;
 pub use locate::locate;
 pub use paths::{Frame, PathKind};
-pub use scene::{FAR_EVAL, FAR_RENDER, Format, Scene, SourceOrder};
+pub use scene::{FAR_EVAL, Format, Scene, SourceOrder};
 pub use select::nearest_sources;
 pub use similarity::Similarity;
 pub use view::{Alpha, View};

@@ -13,3 +13,4 @@ mod selftest;
 mod support;
 mod synth;
 mod train;
+mod world;

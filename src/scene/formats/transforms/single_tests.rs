@@ -3,7 +3,7 @@
 use super::*;
 use crate::formats::load;
 use crate::pose::{look_along, opengl_pose};
-use crate::{FAR_EVAL, FAR_RENDER, Similarity};
+use crate::{FAR_EVAL, Similarity};
 use ::image::{GrayImage, Luma};
 use glam::DVec3;
 use proptest::prelude::*;
@@ -76,7 +76,7 @@ fn the_place_that_is_looked_at_becomes_the_origin() {
     assert_eq!((scene.split, scene.views[3].name.as_str()), (Some(Split::HeldOut), "03"));
     // Half the distance is near, and that is 4/3.
     assert!((scene.scene_from_file.scale * DISTANCE - 8.0 / 3.0).abs() < 1e-6, "{:?}", scene.scene_from_file);
-    assert_eq!(scene.depth_range(FAR_EVAL), scene.depth_range(FAR_RENDER));
+    assert_eq!(scene.depth_range(FAR_EVAL), scene.depth_range(1.0));
     assert!((scene.near - 4.0 / 3.0).abs() < TOLERANCE && (scene.far / scene.near - 16.0).abs() < TOLERANCE);
     for view in &scene.views {
         let camera = view.camera;
