@@ -147,7 +147,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let path::Planned { kind: path, frames, reason, size_note } = path::plan(&args, &scene, &mut warnings)?;
 
     let (model, params, model_name) = gnt::builtin::load(&args.model)?;
-    let far = if path == PathKind::Test { FAR_EVAL } else { FAR_RENDER };
     let [near, far] = scene.depth_range(FAR_EVAL);
     let (samples, guided) = args.samples.of(&model.config, args.stride, usize::from(args.importance));
     let settings = Settings {
