@@ -294,7 +294,7 @@ fn npy_size(path: &Path) -> Option<(usize, usize)> {
     let text = std::str::from_utf8(text.get(..length.into())?).ok()?;
     let shape = text.split_once("shape")?.1.split_once('(')?.1.split_once(')')?.0;
     let (rows, columns) = shape.split_once(',')?;
-    let (rows, columns): (usize, usize) = (rows.trim().parse().ok()?, columns.trim().parse().ok()?);
+    let (rows, columns): (usize, usize) = (rows.trim().parse().ok()?, columns.trim_matches([' ', ',']).parse().ok()?);
     // Numbers take four bytes at least.
     let least = (rows.checked_mul(columns)?.checked_mul(4)? as u64).checked_add(10 + u64::from(length))?;
     (bytes >= least).then_some((columns, rows))

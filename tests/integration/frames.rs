@@ -169,8 +169,8 @@ fn photographs_and_other_scenes_are_never_written_over() {
     place.ok(&LINE.replace("-o out", "-o scenes/tiny/frames --factor 1"));
     assert!(rendered(&place.json(&LINE.replace("-o out", "-o scenes/tiny/frames --factor 1 --json"))).is_empty());
     // A picture that is called as an animation.
-    fs::copy(place.path("scenes/tiny/images/000.png"), place.path("scenes/tiny/images/fly.gif")).unwrap();
-    place.fails(1, &format!("{LINE} --factor 1 --video scenes/tiny/images/fly.gif"), &["--video", "photographs"]);
+    fs::rename(place.path("scenes/tiny/images/000.png"), place.path("scenes/tiny/images/000.gif")).unwrap();
+    place.fails(1, &format!("{LINE} --factor 1 --video scenes/tiny/images/000.gif"), &["--video", "photographs"]);
 }
 
 /// What is in the way of a late frame or of the path is told before the first frame is rendered.

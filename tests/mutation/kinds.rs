@@ -65,7 +65,7 @@ pub fn memory(kind: Kind) -> usize {
         // The layout of the largest network that a file may claim.
         Kind::Model | Kind::PackedModel | Kind::State | Kind::Config => 64 << 20,
         // A frame may claim to be larger than its picture; the limit of all decoders holds for it.
-        Kind::Gif => 1040 << 20,
+        Kind::Gif => 64 << 20,
         _ => 16 << 20,
     }
 }

@@ -141,13 +141,13 @@ fn renderers_tell_where_time_and_memory_go() {
             check_profile(&mut renderer, &frame, &settings);
             let few = Settings { stride: 100, importance: 3, ..settings };
             let rendered = renderer.render(&frame, &few, &|_| {}).unwrap();
-            assert_eq!((rendered.prepared, rendered.rays), (0, 12));
+            assert_eq!((rendered.prepared, rendered.rays), (0, 20));
             check_profile(&mut renderer, &frame, &few);
             let on_device = matches!(renderer.backend, Backend::Cuda(..));
             let memory = renderer.device_memory();
             assert_eq!(memory.is_some(), on_device);
             // Three photographs with an alpha channel lie there, at least.
-            assert!(memory.is_none_or(|bytes| (3 * 320 * 240 * 16..1 << 30).contains(&bytes)), "{memory:?}");
+            assert!(memory.is_none_or(|bytes| (3 * 480 * 360 * 16..1 << 30).contains(&bytes)), "{memory:?}");
             let bad = Settings { stride: 0, ..settings };
             assert!(renderer.profile(&frame, &bad).is_err() && renderer.warm_up(&frame, &bad).is_err());
         }

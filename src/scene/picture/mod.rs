@@ -4,15 +4,16 @@
 //! hundred bytes may claim any size.
 
 mod budget;
+mod gif;
 mod jpeg;
 
 pub(crate) use budget::reserve;
 
 use crate::file::{open_regular, read_limited};
 use crate::{Error, Image, Result};
-use ::image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
+use ::image::codecs::{png::PngDecoder, webp::WebPDecoder};
 use ::image::metadata::Orientation;
-use ::image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::fs::File;
 use std::io::{BufReader, Cursor};
 use std::path::{Path, PathBuf};
@@ -168,6 +169,9 @@ pub(crate) fn decode(path: &Path) -> Result<DynamicImage> {
     if format == Some(ImageFormat::Jpeg) && !jpeg::is_whole(&bytes) {
         return fail("expected a whole JPEG picture, found that the file ends early");
     }
+    if format == Some(ImageFormat::Gif) && !gif::frames(&bytes).fit {
+        return fail("expected a frame within the picture, found one that reaches beyond it");
+    }
     if is_animated(&bytes, format) {
         return fail("expected a still picture, found an animation: save the frame that is meant as a picture");
     }
@@ -224,9 +228,7 @@ fn is_animated(bytes: &[u8], format: Option<ImageFormat>) -> bool {
             PngDecoder::new(Cursor::new(bytes)).and_then(|decoder| decoder.is_apng()).unwrap_or(false)
         }
         Some(ImageFormat::WebP) => WebPDecoder::new(Cursor::new(bytes)).is_ok_and(|decoder| decoder.has_animation()),
-        Some(ImageFormat::Gif) => {
-            GifDecoder::new(Cursor::new(bytes)).is_ok_and(|d| d.into_frames().take(2).filter(|f| f.is_ok()).count() > 1)
-        }
+        Some(ImageFormat::Gif) => gif::frames(bytes).count > 1,
         _ => false,
     }
 }

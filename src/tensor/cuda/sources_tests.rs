@@ -7,7 +7,7 @@ fn files_below(root: &Path, folder: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
-        if name == "host" || name.starts_with("prebuilt") {
+        if name == "host" || name.starts_with("prebuilt") || name.ends_with(".md") {
             continue;
         }
         if path.is_dir() {

@@ -19,7 +19,7 @@ const CHUNK: usize = 2;
 
 fn official() -> Config {
     let position = Position::World { frequencies: 10 };
-    Config { start: Start::Max, position, head: Head::Mean, ..config() }
+    Config { start: Start::Max, position, axes: Default::default(), head: Head::Mean, ..config() }
 }
 
 fn how(model: &Model) -> StepOptions {
