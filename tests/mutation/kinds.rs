@@ -64,7 +64,7 @@ pub fn memory(kind: Kind) -> usize {
     match kind {
         // The layout of the largest network that a file may claim.
         Kind::Model | Kind::PackedModel | Kind::State | Kind::Config => 64 << 20,
-        // A frame may claim to be larger than its picture; the limit of all decoders holds for it.
+        // A picture in four colours beside its frame.
         Kind::Gif => 64 << 20,
         _ => 16 << 20,
     }
