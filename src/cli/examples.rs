@@ -92,7 +92,7 @@ Examples:
   On with a run that was interrupted:
     shiftray train --resume run
   From the built-in weights, on scenes of your own:
-    shiftray train --data scenes --out run --from model.safetensors --steps 5000";
+    shiftray train --data scenes --out run --from gnt-dense --steps 5000";
 
 #[cfg(test)]
 mod tests {
