@@ -1,5 +1,6 @@
 //! Finding scenes by name.
 
+use crate::formats::detect;
 use crate::{Error, Result, demo};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -8,8 +9,6 @@ use std::path::{Path, PathBuf};
 /// Environment variable with a list of folders that hold scenes.
 pub const SCENES_VARIABLE: &str = "SHIFTRAY_SCENES";
 
-/// Files that tell a scene's folder from others.
-const POSE_FILES: [&str; 3] = ["poses_bounds.npy", "transforms_train.json", "transforms.json"];
 /// Most entries of a folder that are looked at for suggestions.
 const MOST_ENTRIES: usize = 1000;
 
@@ -71,7 +70,7 @@ fn locate_in(name: &str, extra: &[PathBuf], variable: Option<&OsStr>, last: &Pat
 fn not_a_folder(file: &Path) -> String {
     let name = file.file_name().unwrap_or_default();
     let shown = file.display();
-    if POSE_FILES.iter().any(|known| name == *known) {
+    if detect::FILES.iter().any(|(known, _)| name == *known) {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         return format!("{shown}: expected the folder of a scene, found its pose file; pass {}", folder.display());
     }
@@ -112,7 +111,7 @@ fn suggestion(name: &str, folders: &[PathBuf]) -> String {
 
 /// Whether a folder holds a file of poses.
 fn is_scene(folder: &Path) -> bool {
-    POSE_FILES.iter().any(|file| folder.join(file).is_file())
+    detect::FILES.iter().any(|(file, _)| folder.join(file).is_file())
 }
 
 /// Scenes in a folder and in the folders in it, by the names that find them: `fern` or `llff/fern`.

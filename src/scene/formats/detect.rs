@@ -21,7 +21,7 @@ pub(super) fn format(root: &Path) -> Result<Format> {
 }
 
 /// The files that stand for formats, the one that is read first.
-const FILES: [(&str, Format); 3] = [
+pub(crate) const FILES: [(&str, Format); 3] = [
     (llff::POSE_FILE, Format::Llff),
     (transforms::TRAIN_FILE, Format::Blender),
     (transforms::SINGLE_FILE, Format::Nerfstudio),

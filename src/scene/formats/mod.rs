@@ -1,6 +1,6 @@
 //! Dataset formats: what a folder holds decides which loader reads it.
 
-mod detect;
+pub(crate) mod detect;
 pub mod llff;
 mod masks;
 pub(crate) mod npy;

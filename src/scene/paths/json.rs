@@ -187,7 +187,7 @@ impl Reading<'_> {
         let fov = if fov.is_some() { fov } else { root.number("default_fov")? };
         if let Some(fov) = fov {
             camera.focal = Vec2::splat(focal_of(fov, camera.height, fields)?);
-            camera.center = size::middle(camera.width, camera.height).as_vec2();
+            camera.center = crate::middle(camera.width, camera.height);
         }
         let rendered = f64::from(camera.width) / f64::from(camera.height);
         if let Some(aspect) = fields.number("aspect")?.filter(|aspect| (aspect / rendered - 1.0).abs() > 0.02) {

@@ -41,11 +41,6 @@ pub fn fitted(camera: &Camera, width: u32, height: u32) -> (Camera, Cropped) {
     (Camera { width, height, focal, center: center.as_vec2(), ..*camera }, Cropped { width: part.x, height: part.y })
 }
 
-/// The principal point at the middle of a picture.
-pub(super) fn middle(width: u32, height: u32) -> DVec2 {
-    (DVec2::new(width.into(), height.into()) - 1.0) * 0.5
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,7 +72,7 @@ mod tests {
             let four = camera.ray(Vec2::new(2.0 * x + 0.5, 2.0 * y + 0.5));
             assert!((half.ray(Vec2::new(x, y)).direction - four.direction).length() < 1e-6);
         }
-        let middle_of = |camera: &Camera| camera.ray(middle(camera.width, camera.height).as_vec2()).direction;
+        let middle_of = |camera: &Camera| camera.ray(crate::middle(camera.width, camera.height)).direction;
         for (width, height) in [(15, 10), (60, 20), (7, 33)] {
             let (other, _) = fitted(&camera, width, height);
             assert!((middle_of(&other) - middle_of(&camera)).length() < 1e-6, "{width}x{height}");
