@@ -1,17 +1,17 @@
-//! Attention on binary codes against attention on floats, as one thread of the engine runs them.
+//! Hamming attention against attention on floats, as one thread of the engine runs them.
 //!
 //! `cargo bench --bench attention`
 
+use compute::isa;
+use compute::ops::attend_ray::{Ray, Scratch, attend_ray};
+use compute::ops::blend_views::{self, Views, blend_views};
+use compute::ops::hamming::{
+    CodeViews, RayCodes, RayScratch, RayScratch8, ViewScratch, attend_ray_codes, attend_ray_codes8, blend_codes,
+    bucketed, pack_signs, words,
+};
+use compute::ops::padded;
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
-use tensor::level;
-use tensor::ops::attend_ray::{Scratch, attend_ray};
-use tensor::ops::blend_views::{Views, blend_views};
-use tensor::ops::hamming::{
-    CodeViews, RayScratch, RayScratch8, ViewScratch, attend_ray_codes, attend_ray_codes8, blend_codes, bucketed,
-    pack_signs, words,
-};
-use tensor::ops::padded;
 
 /// Values in `[-1, 1)`.
 fn noise(n: usize, seed: u32) -> Vec<f32> {
@@ -26,7 +26,7 @@ fn noise(n: usize, seed: u32) -> Vec<f32> {
 
 fn codes(rows: usize, x: &[f32], stride: usize, c: usize) -> Vec<u64> {
     let mut out = vec![0; rows * words(c)];
-    pack_signs(level(), rows, x, stride, c, &mut out);
+    pack_signs(isa(), rows, x, stride, c, &mut out);
     out
 }
 
@@ -39,34 +39,31 @@ fn rays(criterion: &mut Criterion) {
         let stride = 3 * c;
         let qkv = noise(samples * stride, 1);
         let (q, k) = (codes(samples, &qkv, stride, c), codes(samples, &qkv[c..], stride, c));
-        let (v, tau) = (&qkv[2 * c..], vec![0.25; heads]);
+        let tau = vec![0.25; heads];
+        let (query, key, value) = (&q[..], &k[..], &qkv[2 * c..]);
+        let floats = Ray { qkv: &qkv, stride, samples, width: c, heads };
+        let ray = RayCodes { query, key, value, stride, samples, width: c, heads, tau: &tau };
         let mut y = vec![0.0; samples * c];
         let mut scratch = Scratch::new(samples, c / heads);
         group.bench_function("floats", |b| {
-            b.iter(|| attend_ray(level(), black_box(&qkv), stride, samples, c, heads, &mut scratch, &mut y, None));
+            b.iter(|| attend_ray(isa(), black_box(floats), &mut scratch, &mut y, None));
         });
         let mut scratch = RayScratch::new(samples, c / heads);
         group.bench_function("codes", |b| {
-            b.iter(|| {
-                let q = black_box(&q);
-                attend_ray_codes(level(), q, &k, v, stride, samples, c, heads, &tau, &mut scratch, &mut y, None);
-            });
+            b.iter(|| attend_ray_codes(isa(), black_box(ray), &mut scratch, &mut y, None));
         });
         let mut scratch = RayScratch8::new(samples, c / heads);
         group.bench_function("codes, bytes", |b| {
-            b.iter(|| {
-                let q = black_box(&q);
-                attend_ray_codes8(level(), q, &k, v, stride, samples, c, heads, &tau, &mut scratch, &mut y, None);
-            });
+            b.iter(|| attend_ray_codes8(isa(), black_box(ray), &mut scratch, &mut y, None));
         });
         group.bench_function("codes, bucketed", |b| {
-            b.iter(|| bucketed(black_box(&q), &k, v, stride, samples, c, heads, &tau, &mut y));
+            b.iter(|| bucketed(black_box(ray), &mut y));
         });
         let mut out = vec![0; samples * words(c)];
         group.bench_function("packing of queries and keys", |b| {
             b.iter(|| {
-                pack_signs(level(), samples, black_box(&qkv), stride, c, &mut out);
-                pack_signs(level(), samples, black_box(&qkv[c..]), stride, c, &mut out);
+                pack_signs(isa(), samples, black_box(&qkv), stride, c, &mut out);
+                pack_signs(isa(), samples, black_box(&qkv[c..]), stride, c, &mut out);
             });
         });
         group.finish();
@@ -82,12 +79,20 @@ fn views(criterion: &mut Criterion) {
     let all = samples * seen;
     let uniform = vec![false; samples];
     let (mixed, query, weight) = (noise(all * (c + h), 1), noise(samples * padded(h), 2), noise(h * c, 3));
-    let (mut y, mut hidden, mut logits) = (vec![0.0; samples * c], Vec::new(), Vec::new());
+    let (mut y, mut scratch) = (vec![0.0; samples * c], blend_views::Scratch::default());
     group.bench_function("floats", |b| {
         b.iter(|| {
-            let views =
-                Views { rows: &rows, uniform: &uniform, mixed: black_box(&mixed), mixed_stride: c + h, query: &query };
-            blend_views(level(), views, &weight, c, h, &mut hidden, &mut logits, &mut y);
+            let views = Views {
+                rows: &rows,
+                uniform: &uniform,
+                mixed: black_box(&mixed),
+                mixed_stride: c + h,
+                query: &query,
+                weight: &weight,
+                width: c,
+                hidden: h,
+            };
+            blend_views(isa(), views, &mut scratch, &mut y);
         });
     });
     let query = codes(samples, &noise(samples * c, 4), c, c);
@@ -108,8 +113,11 @@ fn views(criterion: &mut Criterion) {
                 values: &values,
                 value_stride: width,
                 width,
+                channels: c,
+                heads,
+                tau: &[0.25; 4],
             };
-            blend_codes(level(), views, c, heads, &[0.25; 4], &mut scratch, &mut y);
+            blend_codes(isa(), views, &mut scratch, &mut y);
         });
     });
     group.finish();

@@ -2,10 +2,10 @@
 //!
 //! `cargo bench --bench kernels`
 
+use compute::ops::product::{Epilogue, Packed, product};
+use compute::{Mat, MatMut, matmul};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
-use tensor::ops::product::{Epilogue, Packed, product};
-use tensor::{Mat, MatMut, matmul};
 
 fn noise(n: usize) -> Vec<f32> {
     (0..n).map(|i| ((i * 7919) % 1009) as f32 / 1009.0 - 0.5).collect()
@@ -19,11 +19,11 @@ fn products(c: &mut Criterion) {
         group.sample_size(20);
         let (x, w) = (noise(m * k), noise(k * n));
         let packed = Packed::new(&w, None, k, n);
-        let stride = tensor::ops::padded(n);
+        let stride = compute::ops::padded(n);
         let mut y = vec![0.0; m * stride];
         group.bench_function("engine", |b| {
             b.iter(|| {
-                product(tensor::level(), m, black_box(&x), k, &packed, black_box(&mut y), stride, Epilogue::Store)
+                product(compute::isa(), m, black_box(&x), k, &packed, black_box(&mut y), stride, Epilogue::Store)
             });
         });
         let mut y = vec![0.0; m * n];

@@ -1,11 +1,11 @@
-//! Shift layers against dense ones, at the sizes of the network: one core, best level.
+//! Shift layers against dense ones, at the sizes of the network: one core, the instruction set in use.
 //!
 //! `cargo bench --bench shift`
 
+use compute::ops::product::{Epilogue, Packed, product};
+use compute::ops::product8::{Packed8, Rows8, Sign, literal, product8, quantise};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
-use tensor::ops::product::{Epilogue, Packed, product};
-use tensor::ops::product8::{Packed8, Rows8, Sign, literal, product8, quantise};
 
 fn noise(n: usize) -> Vec<f32> {
     (0..n).map(|i| ((i * 7919) % 1009) as f32 / 504.5 - 1.0).collect()
@@ -23,41 +23,41 @@ fn products(c: &mut Criterion) {
         let mut group = c.benchmark_group(format!("product/cpu/{m}x{k}x{n}"));
         group.throughput(Throughput::Elements((m * k * n) as u64));
         group.sample_size(20);
-        let level = tensor::level();
+        let isa = compute::isa();
         let (values, weight) = (noise(m * k), noise(k * n));
-        let stride = tensor::ops::padded(n);
+        let stride = compute::ops::padded(n);
         let mut y = vec![0.0; m * stride];
 
         let dense = Packed::new(&weight, None, k, n);
         group.bench_function("dense f32", |b| {
-            b.iter(|| product(level, m, black_box(&values), k, &dense, black_box(&mut y), stride, Epilogue::Store));
+            b.iter(|| product(isa, m, black_box(&values), k, &dense, black_box(&mut y), stride, Epilogue::Store));
         });
 
         let mut x = Rows8::default();
         group.bench_function("quantise rows", |b| {
-            b.iter(|| quantise(level, m, black_box(&values), k, k, Sign::Signed, black_box(&mut x)));
+            b.iter(|| quantise(isa, m, black_box(&values), k, k, Sign::Signed, black_box(&mut x)));
         });
-        quantise(level, m, &values, k, k, Sign::Signed, &mut x);
+        quantise(isa, m, &values, k, k, Sign::Signed, &mut x);
 
         let shift = |span| Packed8::shift(&powers(k * n, span), None, k, n).expect("powers of two within the span");
         let (six, seven) = (shift(6), shift(7));
         let bytes = Packed8::dense(&weight, None, k, n);
         for (name, weight) in [("dense int8", &bytes), ("shift, 7 exponents", &seven), ("shift, 6 exponents", &six)] {
             group.bench_function(name, |b| {
-                b.iter(|| product8(level, black_box(&x), weight, black_box(&mut y), stride, Epilogue::Store));
+                b.iter(|| product8(isa, black_box(&x), weight, black_box(&mut y), stride, Epilogue::Store));
             });
             let mut x = Rows8::default();
             group.bench_function(format!("{name}, with quantisation"), |b| {
                 b.iter(|| {
-                    quantise(level, m, black_box(&values), k, k, Sign::Signed, &mut x);
-                    product8(level, &x, weight, black_box(&mut y), stride, Epilogue::Store);
+                    quantise(isa, m, black_box(&values), k, k, Sign::Signed, &mut x);
+                    product8(isa, &x, weight, black_box(&mut y), stride, Epilogue::Store);
                 });
             });
         }
 
         let mut sums = vec![0; m * n];
         group.bench_function("literal shift and add", |b| {
-            b.iter(|| literal::accumulate(black_box(&x), &six, black_box(&mut sums)));
+            b.iter(|| literal::accumulate(isa, black_box(&x), &six, black_box(&mut sums)));
         });
         group.finish();
     }

@@ -4,16 +4,14 @@
 //! counted as three times the forward pass of the folded network; projection, look-ups, softmax and normalisation are
 //! in the time but not in the count.
 
+use compute::{Mat, MatMut, matmul};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use glam::{Mat4, Vec2, Vec3};
-use gnt::network::key_map::MapGrads;
-use gnt::network::tokens::{RayChunk, Source};
-use gnt::network::{Seeds, Shape, Workspace};
-use gnt::projection::Projector;
+use gnt::network::sources::{MapGrads, RayChunk, Source, SourceMap};
+use gnt::network::{NetworkOn, Seeds, Workspace};
 use gnt::{Config, Model, Start, sampling};
 use scene::{Camera, Image, Ray};
 use std::hint::black_box;
-use tensor::{Mat, MatMut, matmul};
 
 const VIEWS: usize = 8;
 const SAMPLES: usize = 64;
@@ -42,16 +40,8 @@ fn training(criterion: &mut Criterion) {
         let params = model.layout.initialise(1);
         let folded = model.fold(&params);
         let image = Image::black(160, 120);
-        let map = vec![0.1; 40 * 30 * config.width];
-        let sources: Vec<Source> = (0..VIEWS)
-            .map(|v| Source {
-                projector: Projector::new(&camera(0.05 * v as f32)),
-                image: &image,
-                map_size: (40, 30),
-                map: &map,
-                keys: &[],
-            })
-            .collect();
+        let map = SourceMap::new((40, 30), vec![0.1; 40 * 30 * config.width]);
+        let sources: Vec<Source> = (0..VIEWS).map(|v| map.source(&camera(0.05 * v as f32), &image)).collect();
         let mut group = criterion.benchmark_group(format!("training/cpu/{name}"));
         group.sample_size(10);
         for rays in [1, 2, 4] {
@@ -66,10 +56,10 @@ fn training(criterion: &mut Criterion) {
             group.bench_function(format!("{rays} rays"), |b| {
                 b.iter(|| {
                     let chunk = RayChunk { rays: &batch, depths: &depths, depth_range: (2.0, 40.0) };
-                    workspace.forward(&config, &model.net, &folded, &sources, black_box(chunk));
-                    let shape = Shape { samples: SAMPLES, views: VIEWS };
-                    let seeds = Seeds { rgb: &d_rgb, ray_logits: None, states: None, tokens: None };
-                    workspace.backward(&config, &model.net, &folded, shape, seeds, Some(&mut d_maps), &mut grads);
+                    let network = NetworkOn::cpu(&model, &folded);
+                    let Ok(()) = workspace.forward(network, &sources, black_box(chunk));
+                    let seeds = Seeds::of_colours(&d_rgb);
+                    let Ok(()) = workspace.backward(network, seeds, Some(&mut d_maps), &mut grads);
                 });
             });
         }

@@ -1,10 +1,12 @@
 // Products of 8-bit numbers: weights that are signed powers of two are exact in seven bits, so the sum of shifts *is* an
 // integer product. Rows are rounded to bytes with a scale of their own; weights have a scale a column.
 //
-// BYTES 1: weights are bytes. BYTES 2: weights of shift layers are codes of four bits (sign and three bits of exponent, 0
-// for zero), made bytes in registers; those of other layers are bytes.
+// PRECISION_INT8: weights are bytes. PRECISION_PACKED: weights of shift layers are codes of four bits (sign and three bits
+// of exponent, 0 for zero), made bytes in registers; those of other layers are bytes.
 #pragma once
 #include "common/fragment.cuh"
+
+#define BYTES (PRECISION == PRECISION_INT8 || PRECISION == PRECISION_PACKED)
 
 #if BYTES
 constexpr int kByteStep = 32;

@@ -2,14 +2,15 @@
 //
 // A row of a tile is a sample, or a (sample, view) pair; its columns are channels. What a product gives is a Tile, what
 // it takes is an Operand; one becomes the other without leaving the registers. PRECISION says what operands are made of:
-// 0: f32, multiplied as three TF32 products (the two halves of each number, but for the product of the lower halves), or
-// 1: bf16. Sums are f32 in both.
+// f32, multiplied as three TF32 products (the two halves of each number, but for the product of the lower halves), or bf16.
+// Sums are f32 in both.
 //
 // g = lane / 4 and t = lane % 4 throughout: a lane holds columns of rows g and g + 8.
 #pragma once
+#include "common/choices.cuh"
 #include "common/mma.cuh"
 
-#if PRECISION == 1
+#if PRECISION != PRECISION_F32
 typedef unsigned short Stored;
 constexpr int kStep = 16;
 #else
@@ -24,13 +25,13 @@ template <int N> struct Tile {
 };
 
 // The left side of a product over K channels. Which channel a register means is the product's business: packed weights
-// have an order, see `Order` in src/gnt/cuda/pack.rs.
+// have an order, see `Order` in src/layers/ray_kernel/arena.rs.
 template <int K> struct Operand {
     unsigned v[K / kStep][4];
 };
 
 __device__ __forceinline__ void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
-#if PRECISION == 1
+#if PRECISION != PRECISION_F32
     mma_bf16(d, a, b);
 #else
     unsigned a_high[4], a_low[4], b_high[2], b_low[2];
@@ -95,7 +96,7 @@ template <int K> __device__ __forceinline__ Operand<K> operand(const Tile<K>& x)
     Operand<K> a;
 #pragma unroll
     for (int k = 0; k < K / kStep; k++) {
-#if PRECISION == 1
+#if PRECISION != PRECISION_F32
         a.v[k][0] = pack_bf16(x.v[2 * k][0], x.v[2 * k][1]);
         a.v[k][1] = pack_bf16(x.v[2 * k][2], x.v[2 * k][3]);
         a.v[k][2] = pack_bf16(x.v[2 * k + 1][0], x.v[2 * k + 1][1]);
@@ -116,7 +117,7 @@ __device__ __forceinline__ Operand<K> operand_of_rows(const float (&low)[K / 4],
     Operand<K> a;
 #pragma unroll
     for (int k = 0; k < K / kStep; k++) {
-#if PRECISION == 1
+#if PRECISION != PRECISION_F32
         a.v[k][0] = pack_bf16(low[4 * k], low[4 * k + 1]);
         a.v[k][1] = pack_bf16(high[4 * k], high[4 * k + 1]);
         a.v[k][2] = pack_bf16(low[4 * k + 2], low[4 * k + 3]);
@@ -157,7 +158,7 @@ template <int K> __device__ __forceinline__ void load_row(unsigned (&words)[kRow
 
 // The numbers in such words.
 template <int K> __device__ __forceinline__ float row_value(const unsigned (&words)[kRowWords<K>], int i) {
-#if PRECISION == 1
+#if PRECISION != PRECISION_F32
     return i % 2 ? high_bf16(words[i / 2]) : low_bf16(words[i / 2]);
 #else
     return float_of(words[i]);
@@ -182,7 +183,7 @@ template <int K> __device__ __forceinline__ Operand<K> load_rows(const Stored* l
 
 // Two neighbouring values to memory.
 __device__ __forceinline__ void store_pair(Stored* to, float a, float b) {
-#if PRECISION == 1
+#if PRECISION != PRECISION_F32
     *reinterpret_cast<unsigned*>(to) = pack_bf16(a, b);
 #else
     *reinterpret_cast<float2*>(to) = make_float2(a, b);
@@ -190,7 +191,7 @@ __device__ __forceinline__ void store_pair(Stored* to, float a, float b) {
 }
 
 __device__ __forceinline__ Stored stored(float x) {
-#if PRECISION == 1
+#if PRECISION != PRECISION_F32
     return Stored(pack_bf16(x, 0) & 0xffff);
 #else
     return x;
@@ -198,7 +199,7 @@ __device__ __forceinline__ Stored stored(float x) {
 }
 
 __device__ __forceinline__ float number(Stored x) {
-#if PRECISION == 1
+#if PRECISION != PRECISION_F32
     return low_bf16(x);
 #else
     return x;
@@ -208,7 +209,7 @@ __device__ __forceinline__ float number(Stored x) {
 // The right side of a product step whose column is `row`, in memory: channels (or keys) kStep · k ... in the order Natural.
 __device__ __forceinline__ void load_column(unsigned (&b)[2], const Stored* row, int k) {
     int t = lane_id() % 4;
-#if PRECISION == 1
+#if PRECISION != PRECISION_F32
     const unsigned* words = reinterpret_cast<const unsigned*>(row + 16 * k + 2 * t);
     b[0] = words[0], b[1] = words[4];
 #else

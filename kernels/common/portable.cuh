@@ -10,6 +10,13 @@
 #define EXPORT(name)
 #endif
 
+// Bytes from the start of a struct to a member, as a constant; there is no header of the toolkit that would define it.
+#if defined(CUDA_HOST)
+#define OFFSET_OF(T, member) __builtin_offsetof(T, member)
+#else
+#define OFFSET_OF(T, member) __INTADDR__(&((T*)0)->member)
+#endif
+
 typedef unsigned long long u64;
 
 constexpr int kWarp = 32;

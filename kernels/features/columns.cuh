@@ -6,9 +6,7 @@
 // matter.
 #pragma once
 #include "common/portable.cuh"
-
-constexpr int kStrip = 16;
-constexpr int kColumnThreads = 256;
+#include "features/twins.cuh"
 
 // The pixels of a thread: first, first + blockDim.y, ... below `end`.
 struct Strip {

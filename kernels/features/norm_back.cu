@@ -10,7 +10,7 @@
 // g of one value. Like the CPU, a ReLU that is shut lets nothing through, not even NaN.
 __device__ __forceinline__ float through(float d, float y, int activation) {
     float s = slope(y, activation);
-    return activation == kRelu && s == 0 ? 0 : d * s;
+    return activation == ACTIVATION_RELU && s == 0 ? 0 : d * s;
 }
 
 // partial [chunks, 2, channels]: sums of g and g (image - mean). d_output is that of the output; output is null and not
@@ -23,7 +23,7 @@ KERNEL(features_norm_back_sums)(const float* d_output, const float* output, cons
 #pragma unroll 4
     for (int p = strip.first; p < strip.end; p += blockDim.y) {
         int at = p * channels + strip.channel;
-        float g = activation == kIdentity ? d_output[at] : through(d_output[at], output[at], activation);
+        float g = activation == ACTIVATION_IDENTITY ? d_output[at] : through(d_output[at], output[at], activation);
         sum.x += g;
         sum.y += g * (image[at] - mean);
     }
@@ -54,7 +54,7 @@ EXPORT(features_norm_back_affine)
 
 __device__ __forceinline__ float back(float& d, float y, float x, const float* affine, float mean, int channels,
                                       int activation) {
-    d = activation == kIdentity ? d : through(d, y, activation);
+    d = activation == ACTIVATION_IDENTITY ? d : through(d, y, activation);
     return d * affine[0] + (x - mean) * affine[channels] + affine[2 * channels];
 }
 
@@ -68,14 +68,14 @@ KERNEL(features_norm_back_apply)(float* d_output, const float* output, const flo
     int channel = at % channels;
     affine += channel, stats += channel;
     if (each == 1) {
-        float d = d_output[at], y = activation == kIdentity ? 0 : output[at];
+        float d = d_output[at], y = activation == ACTIVATION_IDENTITY ? 0 : output[at];
         float value = back(d, y, image[at], affine, stats[0], channels, activation);
         if (keep) d_output[at] = d;
         d_image[at] = value;
         return;
     }
     float4 d = *(const float4*)(d_output + at), x = *(const float4*)(image + at);
-    float4 y = activation == kIdentity ? zero4() : *(const float4*)(output + at), value;
+    float4 y = activation == ACTIVATION_IDENTITY ? zero4() : *(const float4*)(output + at), value;
     value.x = back(d.x, y.x, x.x, affine + 0, stats[0], channels, activation);
     value.y = back(d.y, y.y, x.y, affine + 1, stats[1], channels, activation);
     value.z = back(d.z, y.z, x.z, affine + 2, stats[2], channels, activation);

@@ -5,8 +5,7 @@
 // so that a step needs one barrier.
 #pragma once
 #include "common/portable.cuh"
-
-constexpr int kDepth = 16;
+#include "features/twins.cuh"
 
 template <int kRows, int kCols>
 struct __align__(16) Tile {

@@ -29,8 +29,10 @@ fn main() {
     if env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86_64") {
         build.flag_if_supported("-mfma");
     }
+    let plain = plain_files(kernels);
+    fs::write(out.join("plain_files.rs"), format!("&{plain:?}")).expect("OUT_DIR can be written");
     let jobs: Vec<(PathBuf, String)> =
-        instances().iter().map(|(file, defines)| instance(kernels, file, defines)).collect();
+        instances(plain.into_iter()).iter().map(|(file, defines)| instance(kernels, file, defines)).collect();
     let next = AtomicUsize::new(0);
     let workers = env::var("NUM_JOBS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     thread::scope(|scope| {
@@ -51,6 +53,21 @@ fn main() {
     build.objects(jobs.iter().map(|(name, _)| out.join(name).with_extension("o")));
     build.compile("shiftray_kernels");
     watch(kernels);
+}
+
+/// The files without constants, sorted.
+fn plain_files(kernels: &Path) -> Vec<&'static str> {
+    let mut files = vec!["host/probe.cu"];
+    for folder in ["features", "training"] {
+        for entry in fs::read_dir(kernels.join(folder)).expect("kernels/ can be read").flatten() {
+            let name = entry.file_name().into_string().expect("names in ASCII");
+            if name.ends_with(".cu") {
+                files.push(Box::leak(format!("{folder}/{name}").into_boxed_str()));
+            }
+        }
+    }
+    files.sort_unstable();
+    files
 }
 
 /// Name and text of an instance's C++ file. The name holds a hash of all that the file includes, so that what has not
@@ -86,6 +103,8 @@ fn watch(folder: &Path) {
     for entry in fs::read_dir(folder).expect("kernels/ can be read").flatten() {
         let path = entry.path();
         if path.is_dir() {
+            // Also for files that are added.
+            println!("cargo:rerun-if-changed={}", path.display());
             watch(&path);
         } else if path.extension().is_some_and(|e| e == "cu" || e == "cuh" || e == "h" || e == "rs") {
             println!("cargo:rerun-if-changed={}", path.display());

@@ -3,60 +3,47 @@
 /// A file below `kernels/` and its macros.
 type Instance = (&'static str, Vec<(&'static str, i64)>);
 
-/// Files without constants.
-const FILES: &[&str] = &[
-    "host/probe.cu",
-    "training/product.cu",
-    "training/reduce.cu",
-    "training/elementwise.cu",
-    "training/layer_norm.cu",
-    "training/ray_attention.cu",
-    "training/experts.cu",
-    "training/encoding.cu",
-    "training/hamming_views.cu",
-    "training/head.cu",
-    "training/losses.cu",
-    "training/start.cu",
-    "training/tokens.cu",
-    "training/view_attention.cu",
-    "features/conv.cu",
-    "features/conv_weights.cu",
-    "features/norm.cu",
-    "features/norm_back.cu",
-    "features/resize.cu",
+/// Constants of the files in `kernels/render/`, in the order of `defines` in `src/gnt/cuda/instance.rs`.
+const CONSTANTS: [&str; 13] = [
+    "WIDTH", "HEADS", "HIDDEN", "RATIO", "START", "POSITION", "OCTAVES", "COLOUR", "VIEW", "RAY", "FEED_FORWARD",
+    "PRECISION", "LARGE",
 ];
 
-/// Constants of the files in `kernels/render/`, in the order of `defines` in `src/gnt/cuda/plan.rs`.
-const CONSTANTS: [&str; 14] = [
-    "WIDTH", "HEADS", "HIDDEN", "RATIO", "START", "POSITION", "OCTAVES", "BLEND", "VIEW", "RAY", "EXPERTS", "PRECISION", "BYTES",
-    "LARGE",
-];
+/// How the ray kernel is tried: the values of PRECISION and LARGE, and whether with FORCED.
+type Way = ([i64; 2], bool);
 
-/// Constants of a network, and the kinds of the ray kernel that it is tried in: PRECISION, BYTES and LARGE.
-type Network = ([i64; 11], &'static [[i64; 3]]);
+const F32: Way = ([0, 0], false);
+const F32_LARGE: Way = ([0, 1], false);
+const F32_FORCED: Way = ([0, 0], true);
+const BF16: Way = ([1, 0], false);
+const INT8: Way = ([2, 0], false);
+const PACKED: Way = ([3, 0], false);
+
+/// Constants of a network, and the ways in which it is tried.
+type Network = ([i64; 11], &'static [Way]);
 
 const NETWORKS: &[Network] = &[
-    // Official sizes and those of the built-in models, dense and additive.
-    ([64, 4, 8, 4, 0, 0, 10, 0, 0, 0, 0], &[[0, 0, 0], [1, 0, 0]]),
-    ([32, 2, 8, 2, 1, 1, 4, 1, 0, 0, 0], &[[0, 0, 0], [1, 0, 0]]),
-    ([64, 4, 8, 4, 0, 0, 10, 0, 1, 1, 1], &[[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 2, 0]]),
-    ([32, 2, 8, 2, 1, 1, 4, 1, 1, 1, 1], &[[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 2, 0]]),
+    // Official sizes and those of the built-in models, dense and ShiftAdd.
+    ([64, 4, 8, 4, 0, 0, 10, 0, 0, 0, 0], &[F32, BF16]),
+    ([32, 2, 8, 2, 1, 1, 4, 1, 0, 0, 0], &[F32, BF16]),
+    ([64, 4, 8, 4, 0, 0, 10, 0, 1, 1, 1], &[F32, F32_FORCED, BF16, INT8, PACKED]),
+    ([32, 2, 8, 2, 1, 1, 4, 1, 1, 1, 1], &[F32, F32_FORCED, BF16, INT8, PACKED]),
     // Sizes that fill neither tiles nor operands.
-    ([16, 2, 3, 3, 1, 0, 3, 0, 0, 0, 0], &[[0, 0, 0], [0, 0, 1]]),
-    ([48, 3, 11, 1, 0, 1, 2, 1, 1, 1, 1], &[[0, 0, 0]]),
+    ([16, 2, 3, 3, 1, 0, 3, 0, 0, 0, 0], &[F32, F32_LARGE]),
+    ([48, 3, 11, 1, 0, 1, 2, 1, 1, 1, 1], &[F32, F32_FORCED]),
 ];
 
-/// All instances.
-fn instances() -> Vec<Instance> {
-    let mut all: Vec<Instance> = FILES.iter().map(|file| (*file, Vec::new())).collect();
+/// All instances: those of the networks, and each of `plain`, the files without constants.
+fn instances(plain: impl Iterator<Item = &'static str>) -> Vec<Instance> {
+    let mut all: Vec<Instance> = plain.map(|file| (file, Vec::new())).collect();
     all.push(("host/probe.cu", vec![("SCALE", 3)]));
-    for (sizes, kinds) in NETWORKS {
-        let with = |kind: [i64; 3]| {
+    for (sizes, ways) in NETWORKS {
+        let with = |(kind, forced): Way| {
             let values = sizes.iter().copied().chain(kind);
-            CONSTANTS.iter().copied().zip(values).collect::<Vec<_>>()
+            CONSTANTS.iter().copied().zip(values).chain(forced.then_some(("FORCED", 1))).collect::<Vec<_>>()
         };
-        all.push(("render/prepare.cu", with([0; 3])));
-        all.extend(kinds.iter().map(|kind| ("render/render.cu", with(*kind))));
+        all.push(("render/prepare.cu", with(F32)));
+        all.extend(ways.iter().map(|way| ("render/render.cu", with(*way))));
     }
     all
 }

@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
-use tensor::cuda::{CudaError, Device, DeviceInfo, Driver, Launch, Result, Source};
+use compute::cuda::{CudaError, Device, DeviceInfo, Driver, Launch, Result, KernelSource};
 
 include!("instances.rs");
+
+/// Files without constants.
+const PLAIN_FILES: &[&str] = include!(concat!(env!("OUT_DIR"), "/plain_files.rs"));
 
 unsafe extern "C" {
     fn cuh_launch(
@@ -54,6 +57,7 @@ pub fn device() -> Device {
 pub fn device_with_memory(memory: u64) -> Device {
     let info = DeviceInfo {
         name: "CPU emulation".into(),
+        identity: "the processor".into(),
         capability: (8, 0),
         multiprocessors: 2,
         shared_per_block: 163 << 10,
@@ -146,8 +150,8 @@ impl Driver for Host {
         Ok(())
     }
 
-    fn module(&self, source: &Source) -> Result<usize> {
-        let known = instances().iter().any(|(file, defines)| *file == source.file && *defines == source.defines);
+    fn module(&self, source: &KernelSource) -> Result<usize> {
+        let known = instances(PLAIN_FILES.iter().copied()).iter().any(|(file, defines)| *file == source.file && *defines == source.defines);
         let label = source.label();
         if !known {
             let problem = "not among the instances that are compiled for the CPU".into();

@@ -1,5 +1,5 @@
 use super::*;
-use tensor::cuda::Args;
+use compute::cuda::Args;
 
 fn numbers(count: usize, scale: i32) -> Vec<f32> {
     (0..count as i32).map(|i| ((i * 7 + i / 16) % scale - scale / 2) as f32).collect()
@@ -10,7 +10,7 @@ fn launches_each_instance_of_a_file() {
     let device = device();
     let x = device.upload(&numbers(1000, 9)).unwrap();
     for (defines, scale) in [(vec![], 2.0), (vec![("SCALE", 3)], 3.0)] {
-        let source = Source { defines, ..Source::plain("host/probe.cu") };
+        let source = KernelSource { defines, ..KernelSource::plain("host/probe.cu") };
         let module = device.module(&source).unwrap();
         let y = device.zeros::<f32>(1000).unwrap();
         // SAFETY: the kernel's arguments; it touches 1000 values.
@@ -25,7 +25,7 @@ fn launches_each_instance_of_a_file() {
 fn barriers_hold_under_every_schedule() {
     let (rows, width) = (5, 333);
     let device = device();
-    let module = device.module(&Source::plain("host/probe.cu")).unwrap();
+    let module = device.module(&KernelSource::plain("host/probe.cu")).unwrap();
     let values = numbers(rows * width, 11);
     let x = device.upload(&values).unwrap();
     for schedule in [Schedule::Reverse, Schedule::Random(3), Schedule::Forward] {
@@ -43,7 +43,7 @@ fn barriers_hold_under_every_schedule() {
 fn matrix_units_multiply_exactly() {
     let (a, b) = (numbers(256, 9), numbers(128, 7));
     let device = device();
-    let module = device.module(&Source::plain("host/probe.cu")).unwrap();
+    let module = device.module(&KernelSource::plain("host/probe.cu")).unwrap();
     let [x, y] = [&a, &b].map(|v| device.upload(v).unwrap());
     let [bf16, tf32] = [0, 1].map(|_| device.zeros::<f32>(128).unwrap());
     let args = Args::new().buffer(&x).buffer(&y).buffer(&bf16).buffer(&tf32);
@@ -62,9 +62,9 @@ fn memory_is_counted_and_errors_are_told() {
     assert_eq!(error, "device memory: 2049 bytes wanted, 2048 of 4096 bytes free");
     drop(held);
     assert_eq!(device.0.free_memory().unwrap(), 4096);
-    let missing = Source { defines: vec![("SCALE", 4)], ..Source::plain("host/probe.cu") };
+    let missing = KernelSource { defines: vec![("SCALE", 4)], ..KernelSource::plain("host/probe.cu") };
     assert!(device.module(&missing).unwrap_err().to_string().starts_with("kernels host/probe.cu SCALE=4: not among"));
-    let module = device.module(&Source::plain("host/probe.cu")).unwrap();
+    let module = device.module(&KernelSource::plain("host/probe.cu")).unwrap();
     // SAFETY: nothing is launched.
     let error = unsafe { module.launch("no_kernel", &Launch::new(1, 32), Args::new()) }.unwrap_err().to_string();
     assert_eq!(error, "launch of no_kernel@host/probe.cu: no such kernel");

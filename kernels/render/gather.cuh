@@ -1,7 +1,7 @@
 // The first part of a ray: projection, tokens, start of the state, position encoding.
 // CPU twins: src/gnt/projection.rs, src/gnt/engine/rows.rs.
 #pragma once
-#include "render/network.cuh"
+#include "render/view_attention.cuh"
 
 // Unit vector from `p` to `eye`; the length is raised by 1e-6, as upstream does.
 __device__ __forceinline__ float3 toward(float3 p, float3 eye) {
@@ -12,7 +12,7 @@ __device__ __forceinline__ float3 toward(float3 p, float3 eye) {
 
 // Pixel of a world point, clamped to ±10^6, and whether the view sees it. Never inlined: a sample on the border of an
 // image is counted first and looked up later, and both must see the same, whatever the compiler contracts.
-__device__ __noinline__ bool project(const SourceView& view, float3 p, float2& pixel) {
+__device__ __noinline__ bool project(const RaySource& view, float3 p, float2& pixel) {
     const float* m = view.pixel_from_world;
     float x = m[0] * p.x + m[1] * p.y + m[2] * p.z + m[3];
     float y = m[4] * p.x + m[5] * p.y + m[6] * p.z + m[7];
@@ -33,8 +33,8 @@ __device__ __forceinline__ void taps(float x, float y, int width, int height, in
     }
 }
 
-__device__ __forceinline__ Item look_up(const SourceView& view, float3 point, float3 to_target) {
-    Item item;
+__device__ __forceinline__ LookUp look_up(const RaySource& view, float3 point, float3 to_target) {
+    LookUp item;
     float2 pixel;
     item.seen = project(view, point, pixel);
     float3 to_source = toward(point, make_float3(view.eye[0], view.eye[1], view.eye[2]));
@@ -57,8 +57,8 @@ __device__ __forceinline__ Item look_up(const SourceView& view, float3 point, fl
 }
 
 // First token layer of two look-ups, after its ReLU: this lane's C / 4 neighbouring channels of each.
-__device__ __forceinline__ void first_layer(float (&x)[2][C / 4], const SourceView& view, const Item& low,
-                                            const Item& high, const float* colour) {
+__device__ __forceinline__ void first_layer(float (&x)[2][C / 4], const RaySource& view, const LookUp& low,
+                                            const LookUp& high, const float* colour) {
     int first = (lane_id() % 4) * (C / 4);
 #pragma unroll
     for (int i = 0; i < C / 4; i += 4) {
@@ -76,7 +76,7 @@ __device__ __forceinline__ void first_layer(float (&x)[2][C / 4], const SourceVi
     }
 #pragma unroll
     for (int j = 0; j < 2; j++) {
-        const Item& item = j ? high : low;
+        const LookUp& item = j ? high : low;
         for (int tap = 0; tap < 4; tap++) {
             float weight = item.weight[tap];
             unsigned words[kRowWords<C>];
@@ -99,34 +99,38 @@ __device__ __forceinline__ float frequency(const float* x, int n, int channel) {
 }
 
 // What the direction of the ray adds to each position layer. All threads of the block; ends with a barrier.
-__device__ void encode_ray(const Job& job, const Network& net, const Workspace& w, const Shared& s, int ray) {
+__device__ void encode_ray(const Ray& ray) {
+    float* encoding = ray.s.scratch;
     if (kRayEncoding > 0) {
-        const float* d = job.rays + 6 * u64(ray) + 3;
+        const float* d = ray.job.rays + 6 * u64(ray.number) + 3;
         float scale = 1.0f / sqrtf(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
         const float unit[3] = {d[0] * scale, d[1] * scale, d[2] * scale};
-        for (int i = threadIdx.x; i < kRayEncoding; i += blockDim.x) s.scratch[i] = frequency(unit, 3, i);
+        for (int i = threadIdx.x; i < kRayEncoding; i += blockDim.x) encoding[i] = frequency(unit, 3, i);
     }
     __syncthreads();
-    for (int i = threadIdx.x; i < int(net.depth) * C; i += blockDim.x) {
-        const Block& block = net.blocks[i / C];
+    for (int i = threadIdx.x; i < int(ray.net.depth) * C; i += blockDim.x) {
+        const PositionWeights& position = ray.net.blocks[i / C].position;
         float sum = 0;
-        if (block.position_state)
-            for (int e = 0; e < kRayEncoding; e++) sum += s.scratch[e] * __ldg(block.position_ray + e * C + i % C);
-        w.constants[i] = sum;
+        if (position.state)
+            for (int e = 0; e < kRayEncoding; e++) sum += encoding[e] * __ldg(position.ray + e * C + i % C);
+        ray.w.constants[i] = sum;
     }
     __syncthreads();
 }
 
 // Tokens, start and encoding of sixteen samples from `first` on.
-__device__ void gather_tile(const Job& job, const Network& net, const Workspace& w, const Shared& s, int ray,
-                            int first) {
+__device__ void gather_tile(const Ray& ray, int first) {
+    const RayJob& job = ray.job;
+    const NetworkWeights& net = ray.net;
+    const Workspace& w = ray.w;
+    const Shared& s = ray.s;
     int lane = lane_id(), g = lane / 4, t = lane % 4, views = job.num_views;
-    Item* items = s.items + threadIdx.x / kWarp * kWarp;
-    const float* r = job.rays + 6 * u64(ray);
+    LookUp* items = s.looks + threadIdx.x / kWarp * kWarp;
+    const float* r = job.rays + 6 * u64(ray.number);
     float3 eye = make_float3(r[0], r[1], r[2]);
     // Lanes l and l + 16 look after row l: even and odd views.
     int row = first + lane % 16, sample = min(row, job.num_samples - 1);
-    float z = job.depths[u64(ray) * job.depth_stride + sample];
+    float z = job.depths[u64(ray.number) * job.depth_stride + sample];
     float3 point = make_float3(z * r[3] + eye.x, z * r[4] + eye.y, z * r[5] + eye.z);
     float3 to_target = toward(point, eye);
 
@@ -142,14 +146,14 @@ __device__ void gather_tile(const Job& job, const Network& net, const Workspace&
         const float nearness[1] = {3.14159265358979f * (1 / z - 1 / job.far) / (1 / job.near - 1 / job.far)};
         const float world[3] = {point.x, point.y, point.z};
         for (int c = lane / 16; c < kEncoding16; c += 2) {
-            float x = c >= kEncoding ? 0 : POSITION == 0 ? frequency(world, 3, c) : frequency(nearness, 1, c);
+            float x = c >= kEncoding ? 0 : POSITION == POSITION_WORLD ? frequency(world, 3, c) : frequency(nearness, 1, c);
             w.encoding[row * kEncoding16 + c] = stored(x);
         }
     }
     __syncwarp();
     const int count[2] = {s.counts[first + g], s.counts[first + g + 8]};
     int rank[2] = {0, 0};
-#if START == 0
+#if START == START_MAX
     Tile<C> start;
     for (int n = 0; n < C / 8; n++)
         for (int e = 0; e < 4; e++) start.v[n][e] = -3.4e38f;
@@ -160,12 +164,12 @@ __device__ void gather_tile(const Job& job, const Network& net, const Workspace&
         if (v + lane / 16 < views) items[lane] = look_up(job.sources[v + lane / 16], point, to_target);
         __syncwarp();
         for (int u = 0; u < 2 && v + u < views; u++) {
-            const SourceView& view = job.sources[v + u];
-            const Item* pair[2] = {items + 16 * u + g, items + 16 * u + g + 8};
+            const RaySource& view = job.sources[v + u];
+            const LookUp* pair[2] = {items + 16 * u + g, items + 16 * u + g + 8};
             bool on[2];
             for (int i = 0; i < 2; i++) on[i] = count[i] < 0 || (count[i] > 0 && pair[i]->seen);
             // A maximum is over all views, whether they see the sample or not.
-            if (START != 0 && !__any_sync(~0u, on[0] || on[1])) continue;
+            if (START != START_MAX && !__any_sync(~0u, on[0] || on[1])) continue;
             float values[2][C / 4];
             first_layer(values, view, *pair[0], *pair[1], net.colour);
             Tile<C> token = bias_tile<C>(net.token_bias);
@@ -177,17 +181,13 @@ __device__ void gather_tile(const Job& job, const Network& net, const Workspace&
                 for (int n = 0; n < C / 8; n++)
                     store_pair(w.tokens + at * C + 8 * n + 2 * t, token.v[n][2 * i], token.v[n][2 * i + 1]);
                 if (t == 0) {
-                    const Item& item = *pair[i];
+                    const LookUp& item = *pair[i];
                     const float* d = item.direction;
                     w.directions[at] = make_float4(d[0], d[1], d[2], d[3]);
                     w.colours[at] = make_float4(item.colour[0], item.colour[1], item.colour[2], 0);
-#if VIEW == 1
-                    int best = 0;
-                    for (int k = 1; k < 4; k++) best = item.weight[k] > item.weight[best] ? k : best;
-                    w.pixels[at] = make_int2(v + u, item.index[best]);
-#endif
+                    remember_look(ray, first + g + 8 * i, v + u, item, at);
                 }
-#if START == 1
+#if START == START_STATS
                 if (count[i] > 0) {
                     float share = 1.0f / rank[i];
 #pragma unroll
@@ -200,7 +200,7 @@ __device__ void gather_tile(const Job& job, const Network& net, const Workspace&
                 }
 #endif
             }
-#if START == 0
+#if START == START_MAX
 #pragma unroll
             for (int n = 0; n < C / 8; n++)
                 for (int e = 0; e < 4; e++) start.v[n][e] = fmaxf(start.v[n][e], token.v[n][e]);
@@ -208,7 +208,7 @@ __device__ void gather_tile(const Job& job, const Network& net, const Workspace&
         }
         __syncwarp();
     }
-#if START == 1
+#if START == START_STATS
 #pragma unroll
     for (int n = 0; n < C / 8; n++)
         for (int e = 0; e < 4; e++) variance.v[n][e] *= 1.0f / max(count[e / 2], 1);

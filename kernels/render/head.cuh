@@ -15,9 +15,11 @@ __device__ __forceinline__ void softmax_shared(float* x, int count) {
 
 // Colours of the source views blended over the views that see each of sixteen samples; adds the sum over samples, times
 // their weights, to `colour` (this lane's part).
-__device__ void blend_tile(const Job& job, const Network& net, const Workspace& w, const Shared& s,
-                           const Operand<C>& normal, int first, float (&colour)[3]) {
-    int g = lane_id() / 4, t = lane_id() % 4, views = job.num_views;
+__device__ void blend_tile(const Ray& ray, const Operand<C>& normal, int first, float (&colour)[3]) {
+    const NetworkWeights& net = ray.net;
+    const Workspace& w = ray.w;
+    const Shared& s = ray.s;
+    int g = lane_id() / 4, t = lane_id() % 4, views = ray.job.num_views;
     Tile<kBlend> state = bias_tile<kBlend>(net.blend_bias);
     product<C, kBlend>(state, normal, net.blend_state);
     const int signed_count[2] = {s.counts[first + g], s.counts[first + g + 8]};
@@ -72,12 +74,15 @@ __device__ void blend_tile(const Job& job, const Network& net, const Workspace& 
 }
 
 // Colour and depth of a ray; the weights of its samples lie in `s.weights` already where the head is a mean. All threads.
-__device__ void head(const Job& job, const Network& net, const Workspace& w, const Shared& s, int ray) {
+__device__ void head(const Ray& ray) {
+    const RayJob& job = ray.job;
+    const NetworkWeights& net = ray.net;
+    const Shared& s = ray.s;
     int lane = lane_id(), t = lane % 4, g = lane / 4, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
     int samples = job.num_samples, tiles = ceil_div(samples, 16);
     float* pooled = s.scratch; // [C] and 3 colours
     for (int i = threadIdx.x; i < C + 3; i += blockDim.x) pooled[i] = 0;
-#if BLEND
+#if COLOUR == COLOUR_BLEND
     for (int tile = warp; tile < tiles; tile += warps) {
         Tile<C> normal = normalised(load_state(s, 16 * tile), net.norm, kLastEps);
         float logit[2] = {0, 0};
@@ -93,7 +98,7 @@ __device__ void head(const Job& job, const Network& net, const Workspace& w, con
     if (warp == 0) softmax_shared(s.weights, samples);
 #endif
     __syncthreads();
-#if BLEND
+#if COLOUR == COLOUR_BLEND
     float colour[3] = {0, 0, 0};
 #endif
     for (int tile = warp; tile < tiles; tile += warps) {
@@ -102,7 +107,7 @@ __device__ void head(const Job& job, const Network& net, const Workspace& w, con
         float weight[2];
         for (int i = 0; i < 2; i++) {
             int row = first + g + 8 * i;
-            weight[i] = row >= samples ? 0 : BLEND ? s.weights[row] : 1.0f / samples;
+            weight[i] = row >= samples ? 0 : COLOUR == COLOUR_BLEND ? s.weights[row] : 1.0f / samples;
         }
 #pragma unroll
         for (int n = 0; n < C / 8; n++)
@@ -111,11 +116,11 @@ __device__ void head(const Job& job, const Network& net, const Workspace& w, con
                 for (int d = 4; d < kWarp; d *= 2) sum += __shfl_xor_sync(~0u, sum, d);
                 if (g == 0) atomicAdd(pooled + 8 * n + 2 * t + e, sum);
             }
-#if BLEND
-        blend_tile(job, net, w, s, operand(normal), first, colour);
+#if COLOUR == COLOUR_BLEND
+        blend_tile(ray, operand(normal), first, colour);
 #endif
     }
-#if BLEND
+#if COLOUR == COLOUR_BLEND
     for (int c = 0; c < 3; c++) {
         float sum = warp_sum(colour[c]);
         if (lane == 0) atomicAdd(pooled + C + c, sum);
@@ -126,16 +131,16 @@ __device__ void head(const Job& job, const Network& net, const Workspace& w, con
         int c = threadIdx.x;
         float sum = pooled[C + c] + __ldg(net.rgb + 3 * C + c);
         for (int i = 0; i < C; i++) sum += pooled[i] * __ldg(net.rgb + 3 * i + c);
-        job.rgb[3 * u64(ray) + c] = sum;
+        job.rgb[3 * u64(ray.number) + c] = sum;
     }
     if (warp == 0) {
-        const float* depths = job.depths + u64(ray) * job.depth_stride;
+        const float* depths = job.depths + u64(ray.number) * job.depth_stride;
         float depth = 0;
         for (int i = lane; i < samples; i += kWarp) {
             depth += s.weights[i] * depths[i];
-            if (job.weights) job.weights[u64(ray) * samples + i] = s.weights[i];
+            if (job.weights) job.weights[u64(ray.number) * samples + i] = s.weights[i];
         }
         depth = warp_sum(depth);
-        if (lane == 0) job.depth[ray] = depth;
+        if (lane == 0) job.depth[ray.number] = depth;
     }
 }

@@ -1,8 +1,7 @@
 // What is made once of a source view: its image in pixels of sixteen bytes, its feature map after the first token layer,
 // and the codes of the keys at every pixel of the map. CPU twin: `prepare` in src/gnt/engine/mod.rs.
-// Compiled with PRECISION 0: codes hang on signs, which rounding could turn.
+// Compiled for f32: codes hang on signs, which rounding could turn.
 #include "render/gather.cuh"
-#include "render/view_hamming.cuh"
 
 // pixels[i] = (image[3i], image[3i + 1], image[3i + 2], 0). Launch: one thread a pixel.
 KERNEL(prepare_image)(const float* image, float4* pixels, int count) {
@@ -29,16 +28,17 @@ KERNEL(prepare_round)(const float2* x, unsigned* y, int pairs) {
 }
 EXPORT(prepare_round)
 
+#if VIEW == VIEW_HAMMING
 // Codes of the keys of all blocks at the pixels of a map, [pixels, depth, kCode]. Launch: one warp for sixteen pixels.
-KERNEL(prepare_keys)(const SourceView* source, Network net, unsigned* keys) {
-    const SourceView view = *source;
+KERNEL(prepare_keys)(const RaySource* source, NetworkWeights net, unsigned* keys) {
+    const RaySource view = *source;
     int lane = lane_id(), g = lane / 4, t = lane % 4, depth = int(net.depth);
     int pixels = view.map_width * view.map_height;
     int first = 16 * (blockIdx.x * (blockDim.x / kWarp) + threadIdx.x / kWarp);
-    Item items[2];
+    LookUp items[2];
     for (int i = 0; i < 2; i++) {
         int pixel = min(first + g + 8 * i, pixels - 1);
-        Item& item = items[i];
+        LookUp& item = items[i];
         float x = pixel % view.map_width / (view.map_width - 1.0f) * (view.width - 1.0f);
         float y = pixel / view.map_width / (view.map_height - 1.0f) * (view.height - 1.0f);
         taps(x, y, view.width, view.height, item.index, item.weight);
@@ -57,9 +57,9 @@ KERNEL(prepare_keys)(const SourceView* source, Network net, unsigned* keys) {
     product<C, C>(token, operand_of_rows<C>(values[0], values[1]), net.token);
     Operand<C> tokens = operand(token);
     for (int layer = 0; layer < depth; layer++) {
-        const Block& block = net.blocks[layer];
-        Tile<C> key = bias_tile<C>(block.view_key_bias);
-        product<C, C>(key, tokens, block.view_key);
+        const HammingViewWeights& weights = net.blocks[layer].view;
+        Tile<C> key = bias_tile<C>(weights.key_bias);
+        product<C, C>(key, tokens, weights.key);
         unsigned code[2][kCode];
         codes_of(code, key);
         for (int i = 0; i < 2; i++) {
@@ -70,3 +70,4 @@ KERNEL(prepare_keys)(const SourceView* source, Network net, unsigned* keys) {
     }
 }
 EXPORT(prepare_keys)
+#endif

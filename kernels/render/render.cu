@@ -4,137 +4,115 @@
 //
 // A warp works on sixteen samples at a time and keeps their rows in registers from one product to the next. Weights are
 // packed in the order in which the matrix units take them and come through the first-level cache.
-// CPU twin: src/gnt/engine. Launch: any number of blocks, whole warps (at most one a tile), `plan.rs` says how many.
-#include "render/experts.cuh"
+// CPU twin: src/gnt/engine. Launch: any number of blocks, whole warps (at most one a tile), src/gnt/cuda/launch.rs says how
+// many.
+#include "render/feed_forward.cuh"
 #include "render/gather.cuh"
 #include "render/head.cuh"
+#include "render/position.cuh"
 #include "render/ray_attention.cuh"
-#if VIEW == 0
-#include "render/view_subtract.cuh"
-#else
-#include "render/view_hamming.cuh"
-#endif
+#include "render/view_attention.cuh"
 
-// Replaces the state by two layers on it and on the position encoding.
-__device__ void position_tile(const Block& block, const Workspace& w, Tile<C>& x, int layer, int first) {
-    int g = lane_id() / 4, t = lane_id() % 4;
-    Tile<C> hidden = bias_tile<C>(block.position_bias);
-#pragma unroll
-    for (int n = 0; n < C / 8; n++) {
-        // This kernel wrote them, so they must not come through the read-only path that `bias_tile` takes.
-        float2 constant = *reinterpret_cast<const float2*>(w.constants + layer * C + 8 * n + 2 * t);
-        for (int e = 0; e < 4; e++) hidden.v[n][e] += e % 2 ? constant.y : constant.x;
-    }
-    product<C, C>(hidden, operand(x), block.position_state);
-    const Stored* encoding = w.encoding + (first + g) * kEncoding16;
-    product<kEncoding16, C>(hidden, load_rows<kEncoding16>(encoding, encoding + 8 * kEncoding16),
-                            block.position_encoding);
-    relu(hidden);
-    x = bias_tile<C>(block.position_out_bias);
-    product<C, C>(x, operand(hidden), block.position_out);
-}
-
-// Copies the state to `job.states` as stage number `stage`. All threads; begins and ends with a barrier.
-__device__ void record(const Job& job, const Shared& s, int ray, int stage) {
+// Copies the state to `job.states` as state number `state`. All threads; begins and ends with a barrier.
+__device__ void record(const Ray& ray, int state) {
+    const RayJob& job = ray.job;
     if (!job.states) return;
     __syncthreads();
-    float* to = job.states + (u64(stage) * job.num_rays + ray) * job.num_samples * C;
-    for (int i = threadIdx.x; i < job.num_samples * C; i += blockDim.x) to[i] = s.state[i / C * kStateStride + i % C];
+    float* to = job.states + (u64(state) * job.num_rays + ray.number) * job.num_samples * C;
+    for (int i = threadIdx.x; i < job.num_samples * C; i += blockDim.x)
+        to[i] = ray.s.state[i / C * kStateStride + i % C];
     __syncthreads();
 }
 
-// Where a ray's time goes; twin of `Stage` in src/gnt/engine/ray.rs.
-enum class Stage { Gather, View, Position, Ray, Experts, Head, None };
+// No stage: before the first and after the last.
+constexpr int kNoStage = -1;
 
 // Ends one stage and begins another in `job.cycles`, by the clock of the first thread. Each end is added and each beginning
 // subtracted, which gives the sum of all intervals and needs no register between them. Within a loop over tiles these are
 // the times of the first warp's tiles; what it waits for the others after the loop belongs to the stage that is on.
-__device__ __forceinline__ void turn(const Job& job, Stage from, Stage to) {
+__device__ __forceinline__ void turn(const RayJob& job, int from, int to) {
     if (!job.cycles || threadIdx.x != 0) return;
     u64 now = u64(clock64());
-    if (from != Stage::None) atomicAdd(job.cycles + int(from), now);
-    if (to != Stage::None) atomicAdd(job.cycles + int(to), 0 - now);
+    if (from != kNoStage) atomicAdd(job.cycles + from, now);
+    if (to != kNoStage) atomicAdd(job.cycles + to, 0 - now);
 }
 
-KERNEL(render_rays)(Job job, Network net) {
+KERNEL(render_rays)(RayJob job, NetworkWeights net) {
     DYNAMIC_SHARED(unsigned char, shared);
     int warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp, depth = int(net.depth);
-    int tiles = ceil_div(job.num_samples, 16);
-    Workspace w = workspace_of(job, depth);
-    Shared s = shared_of(LARGE ? w.state : shared, job.num_samples);
-    for (int ray = blockIdx.x; ray < job.num_rays; ray += gridDim.x) {
-        turn(job, Stage::None, Stage::Gather);
-        encode_ray(job, net, w, s, ray);
-        for (int tile = warp; tile < tiles; tile += warps) gather_tile(job, net, w, s, ray, 16 * tile);
-        int stage = 0;
-        record(job, s, ray, stage++);
+    int tiles = ceil_div(job.num_samples, 16), padded = padded_samples(job.num_samples);
+    Ray ray{job, net, {}, {}, 0};
+    unsigned char* end = ray.w.place(job.workspace + job.workspace_stride * blockIdx.x, padded, job.num_views, depth);
+    ray.s.place(LARGE ? end : shared, padded, job.num_views, depth);
+    for (ray.number = blockIdx.x; ray.number < job.num_rays; ray.number += gridDim.x) {
+        turn(job, kNoStage, STAGE_GATHER);
+        encode_ray(ray);
+        for (int tile = warp; tile < tiles; tile += warps) gather_tile(ray, 16 * tile);
+        int state = 0;
+        record(ray, state++);
         __syncthreads();
-        turn(job, Stage::Gather, Stage::View);
+        turn(job, STAGE_GATHER, STAGE_VIEW);
         for (int layer = 0; layer < depth; layer++) {
-            const Block& block = net.blocks[layer];
+            const BlockWeights& block = net.blocks[layer];
+            const int view_part = 2 * layer, ray_part = 2 * layer + 1;
             for (int tile = warp; tile < tiles; tile += warps) {
-                Tile<C> x = load_state(s, 16 * tile);
-#if VIEW == 0
-                view_subtract_tile(job, block, w, s, x, 16 * tile);
-#else
-                view_hamming_tile(job, block, layer, depth, w, s, x, 16 * tile);
-#endif
-                turn(job, Stage::View, Stage::Experts);
-#if EXPERTS
-                route_tile(block.view_ff, s, x, 16 * tile);
-#else
-                feed_forward_tile(block.view_ff, x);
-#endif
-                turn(job, Stage::Experts, Stage::View);
-                store_state(s, 16 * tile, x);
+                Tile<C> x = load_state(ray.s, 16 * tile);
+                view_attention_tile(ray, block.view, layer, x, 16 * tile);
+                turn(job, STAGE_VIEW, STAGE_EXPERTS);
+                feed_forward_tile(ray, block.view_ff, view_part, x, 16 * tile);
+                turn(job, STAGE_EXPERTS, STAGE_VIEW);
+                store_state(ray.s, 16 * tile, x);
             }
-#if EXPERTS
-            __syncthreads();
-            turn(job, Stage::View, Stage::Experts);
-            run_experts(block.view_ff, s, job, ray, 2 * layer);
-            turn(job, Stage::Experts, Stage::View);
-#endif
-            record(job, s, ray, stage++);
-            turn(job, Stage::View, Stage::Position);
+            if (kByRay) {
+                __syncthreads();
+                turn(job, STAGE_VIEW, STAGE_EXPERTS);
+                feed_forward_ray(ray, block.view_ff, view_part);
+                turn(job, STAGE_EXPERTS, STAGE_VIEW);
+            }
+            record(ray, state++);
+            turn(job, STAGE_VIEW, STAGE_POSITION);
             for (int tile = warp; tile < tiles; tile += warps) {
-                Tile<C> x = load_state(s, 16 * tile);
-                if (block.position_state) {
-                    position_tile(block, w, x, layer, 16 * tile);
-                    store_state(s, 16 * tile, x);
+                Tile<C> x = load_state(ray.s, 16 * tile);
+                if (block.position.state) {
+                    position_tile(ray, block.position, layer, x, 16 * tile);
+                    store_state(ray.s, 16 * tile, x);
                 }
-                store_keys(job, block, s, x, 16 * tile);
+                store_keys(ray, block.ray, layer, x, 16 * tile);
             }
-            clear_last_keys(job, s);
-            record(job, s, ray, stage++);
+            clear_last_keys(ray);
+            record(ray, state++);
             __syncthreads();
-            turn(job, Stage::Position, Stage::Ray);
+            turn(job, STAGE_POSITION, STAGE_RAY);
             for (int tile = warp; tile < tiles; tile += warps) {
-                Tile<C> x = load_state(s, 16 * tile);
-                if (!BLEND && tile == 0 && layer + 1 == depth) nearest_attention(job, block, s, x, s.weights);
-                ray_attention_tile(job, block, s, x, 16 * tile);
-#if !EXPERTS
-                turn(job, Stage::Ray, Stage::Experts);
-                feed_forward_tile(block.ray_ff, x);
-                turn(job, Stage::Experts, Stage::Ray);
-#endif
-                store_state(s, 16 * tile, x);
+                Tile<C> x = load_state(ray.s, 16 * tile);
+                if (COLOUR == COLOUR_MEAN && tile == 0 && layer + 1 == depth)
+                    nearest_attention(ray, block.ray, layer, x, ray.s.weights);
+                ray_attention_tile(ray, block.ray, layer, x, 16 * tile);
+                if (!kByRay) {
+                    turn(job, STAGE_RAY, STAGE_EXPERTS);
+                    feed_forward_tile(ray, block.ray_ff, ray_part, x, 16 * tile);
+                    turn(job, STAGE_EXPERTS, STAGE_RAY);
+                }
+                store_state(ray.s, 16 * tile, x);
             }
             // Keys are read no more.
             __syncthreads();
-#if EXPERTS
-            turn(job, Stage::Ray, Stage::Experts);
-            for (int tile = warp; tile < tiles; tile += warps)
-                route_tile(block.ray_ff, s, load_state(s, 16 * tile), 16 * tile);
-            __syncthreads();
-            run_experts(block.ray_ff, s, job, ray, 2 * layer + 1);
-            turn(job, Stage::Experts, Stage::Ray);
-#endif
-            record(job, s, ray, stage++);
-            turn(job, Stage::Ray, layer + 1 < depth ? Stage::View : Stage::Head);
+            if (kByRay) {
+                turn(job, STAGE_RAY, STAGE_EXPERTS);
+                for (int tile = warp; tile < tiles; tile += warps) {
+                    Tile<C> x = load_state(ray.s, 16 * tile);
+                    feed_forward_tile(ray, block.ray_ff, ray_part, x, 16 * tile);
+                }
+                __syncthreads();
+                feed_forward_ray(ray, block.ray_ff, ray_part);
+                turn(job, STAGE_EXPERTS, STAGE_RAY);
+            }
+            record(ray, state++);
+            turn(job, STAGE_RAY, layer + 1 < depth ? STAGE_VIEW : STAGE_HEAD);
         }
-        head(job, net, w, s, ray);
+        head(ray);
         __syncthreads();
-        turn(job, Stage::Head, Stage::None);
+        turn(job, STAGE_HEAD, kNoStage);
     }
 }
 EXPORT(render_rays)

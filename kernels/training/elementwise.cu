@@ -1,6 +1,7 @@
 // Operations on single values, four a thread, and on whole rows.
-// CPU twins: src/layers/linear.rs and the loops of src/layers/experts/mod.rs.
+// CPU twins: src/layers/linear/mod.rs and the loops of src/layers/feed_forward/experts/train.rs.
 #include "common/portable.cuh"
+#include "training/twins.cuh"
 
 // Runs `f(i)` for the thread's values, four neighbours at once where all pointers allow 16-byte accesses.
 template <class Fours, class One>
@@ -58,9 +59,9 @@ KERNEL(training_fill)(float* y, u64 count, float value) {
 }
 EXPORT(training_fill)
 
-// y[i] = x[order[i]] for `rows` rows of `width`. Launch: one warp a row, 8 a block.
+// y[i] = x[order[i]] for `rows` rows of `width`. Launch: one warp a row, kWarpsOfBlock a block.
 KERNEL(training_gather_rows)(const float* x, const int* order, int rows, int width, float* y) {
-    int i = blockIdx.x * 8 + threadIdx.x / kWarp;
+    int i = blockIdx.x * kWarpsOfBlock + threadIdx.x / kWarp;
     if (i >= rows) return;
     const float* from = x + (long long)order[i] * width;
     float* to = y + (long long)i * width;
@@ -68,9 +69,9 @@ KERNEL(training_gather_rows)(const float* x, const int* order, int rows, int wid
 }
 EXPORT(training_gather_rows)
 
-// y[order[i]] = x[i]. Launch: one warp a row, 8 a block.
+// y[order[i]] = x[i]. Launch: one warp a row, kWarpsOfBlock a block.
 KERNEL(training_scatter_rows)(const float* x, const int* order, int rows, int width, float* y) {
-    int i = blockIdx.x * 8 + threadIdx.x / kWarp;
+    int i = blockIdx.x * kWarpsOfBlock + threadIdx.x / kWarp;
     if (i >= rows) return;
     const float* from = x + (long long)i * width;
     float* to = y + (long long)order[i] * width;

@@ -1,10 +1,8 @@
 // A mixture of two experts: which of them each row takes, and what that adds to the row.
-// CPU twins: src/layers/experts/{mod,router,balance}.rs.
+// CPU twins: src/layers/feed_forward/experts/{train,router,balance}.rs.
 #include "common/portable.cuh"
+#include "training/twins.cuh"
 
-constexpr int kBlock = 256;      // rows of a block where a thread has one
-constexpr int kSums = 5;         // importance and load of both experts, and the rows of the first
-constexpr float kSigma = 0.5f;   // NOISE_SIGMA
 constexpr u64 kGamma = 0x9E3779B97F4A7C15ull;
 
 // Draw number n, from 1, of a SplitMix64 generator, uniform in [0, 1).
@@ -31,22 +29,22 @@ struct Margins {
     double first, second;
 };
 __device__ __forceinline__ Margins margins(float2 logits, float2 noisy) {
-    return Margins{((double)logits.x - noisy.y) / kSigma, ((double)logits.y - noisy.x) / kSigma};
+    return Margins{((double)logits.x - noisy.y) / kNoiseSigma, ((double)logits.y - noisy.x) / kNoiseSigma};
 }
 
-// noisy = logits + N(0, kSigma²), where there is noise; gates = softmax(logits); sums[block] = the block's five sums.
+// noisy = logits + N(0, kNoiseSigma²), where there is noise; gates = softmax(logits); sums[block] = the block's five sums.
 // logits, noisy, gates: [rows, 2]; start: the generator's state; row r takes its draws 2r + 1 and 2r + 2.
-// Launch: one thread a row, block 256.
+// Launch: one thread a row, block kBlock.
 KERNEL(training_experts_route)(const float2* logits, int rows, int with_noise, u64 start, float2* noisy, float2* gates,
                                double* sums) {
-    __shared__ double parts[kBlock / kWarp][kSums];
+    __shared__ double parts[kBlock / kWarp][kExpertSums];
     int row = blockIdx.x * kBlock + threadIdx.x;
-    double s[kSums] = {0, 0, 0, 0, 0};
+    double s[kExpertSums] = {0, 0, 0, 0, 0};
     if (row < rows) {
         float2 l = logits[row], n = l;
         if (with_noise) {
             // Box-Muller; 1 − u lies in (0, 1], where the logarithm is finite.
-            float radius = kSigma * sqrtf(-2.f * logf(1.f - uniform_draw(start, 2 * (u64)row + 1)));
+            float radius = kNoiseSigma * sqrtf(-2.f * logf(1.f - uniform_draw(start, 2 * (u64)row + 1)));
             float angle = 6.28318530717958648f * uniform_draw(start, 2 * (u64)row + 2);
             n = make_float2(l.x + radius * cosf(angle), l.y + radius * sinf(angle));
         }
@@ -59,51 +57,51 @@ KERNEL(training_experts_route)(const float2* logits, int rows, int with_noise, u
         s[0] = g.x, s[1] = g.y, s[2] = normal_cdf(m.first), s[3] = normal_cdf(m.second), s[4] = takes_first(n);
     }
 #pragma unroll
-    for (int i = 0; i < kSums; i++) {
+    for (int i = 0; i < kExpertSums; i++) {
         for (int d = 16; d > 0; d /= 2) s[i] += __shfl_xor_sync(~0u, s[i], d);
         if (lane_id() == 0) parts[threadIdx.x / kWarp][i] = s[i];
     }
     __syncthreads();
-    if (threadIdx.x < kSums) {
+    if (threadIdx.x < kExpertSums) {
         double sum = 0;
         for (int w = 0; w < kBlock / kWarp; w++) sum += parts[w][threadIdx.x];
-        sums[(long long)blockIdx.x * kSums + threadIdx.x] = sum;
+        sums[(long long)blockIdx.x * kExpertSums + threadIdx.x] = sum;
     }
 }
 EXPORT(training_experts_route)
 
 // sums[blocks] = the sums of all blocks; starts[block] = rows of the first expert in the blocks before.
-// Launch: one block of 256.
+// Launch: one block of kBlock.
 KERNEL(training_experts_scan)(double* sums, int blocks, int* starts) {
-    __shared__ double parts[kBlock][kSums];
+    __shared__ double parts[kBlock][kExpertSums];
     int each = ceil_div(blocks, kBlock);
     int first = min(blocks, (int)threadIdx.x * each), last = min(blocks, first + each);
-    double s[kSums] = {0, 0, 0, 0, 0};
+    double s[kExpertSums] = {0, 0, 0, 0, 0};
     for (int b = first; b < last; b++)
-        for (int i = 0; i < kSums; i++) s[i] += sums[b * kSums + i];
-    for (int i = 0; i < kSums; i++) parts[threadIdx.x][i] = s[i];
+        for (int i = 0; i < kExpertSums; i++) s[i] += sums[b * kExpertSums + i];
+    for (int i = 0; i < kExpertSums; i++) parts[threadIdx.x][i] = s[i];
     __syncthreads();
-    if (threadIdx.x < kSums) {
+    if (threadIdx.x < kExpertSums) {
         double sum = 0;
         for (int t = 0; t < kBlock; t++) {
             double part = parts[t][threadIdx.x];
             // What lies before each thread's blocks takes the place of the rows in them.
-            if (threadIdx.x == kSums - 1) parts[t][kSums - 1] = sum;
+            if (threadIdx.x == kExpertSums - 1) parts[t][kExpertSums - 1] = sum;
             sum += part;
         }
-        sums[blocks * kSums + threadIdx.x] = sum;
+        sums[blocks * kExpertSums + threadIdx.x] = sum;
     }
     __syncthreads();
-    int start = (int)parts[threadIdx.x][kSums - 1];
+    int start = (int)parts[threadIdx.x][kExpertSums - 1];
     for (int b = first; b < last; b++) {
         starts[b] = start;
-        start += (int)sums[b * kSums + kSums - 1];
+        start += (int)sums[b * kExpertSums + kExpertSums - 1];
     }
 }
 EXPORT(training_experts_scan)
 
 // order = the rows of the first expert, then those of the second, both ascending.
-// sums: [blocks + 1, 5], the last being those of all. Launch: one thread a row, block 256.
+// sums: [blocks + 1, 5], the last being those of all. Launch: one thread a row, block kBlock.
 KERNEL(training_experts_place)(const float2* noisy, int rows, const double* sums, const int* starts, int* order) {
     __shared__ int counts[kBlock / kWarp];
     int row = blockIdx.x * kBlock + threadIdx.x, warp = threadIdx.x / kWarp;
@@ -114,17 +112,17 @@ KERNEL(training_experts_place)(const float2* noisy, int rows, const double* sums
     int before = __popc(votes & ((1u << lane_id()) - 1));
     for (int w = 0; w < warp; w++) before += counts[w];
     if (row < rows) {
-        int start = starts[blockIdx.x] + before, whole = (int)sums[gridDim.x * kSums + kSums - 1];
+        int start = starts[blockIdx.x] + before, whole = (int)sums[gridDim.x * kExpertSums + kExpertSums - 1];
         order[first ? start : whole + row - start] = row;
     }
 }
 EXPORT(training_experts_place)
 
 // x[order[i]] += gate · output[i], the gate being that of the row's expert; the first `split` places are the first's.
-// output, x: [rows, width]; gates: [rows, 2]. Launch: one warp a row, 8 a block.
+// output, x: [rows, width]; gates: [rows, 2]. Launch: one warp a row, kWarpsOfBlock a block.
 KERNEL(training_experts_add)(const float* output, const int* order, const float* gates, int split, int rows, int width,
                              float* x) {
-    int i = blockIdx.x * 8 + threadIdx.x / kWarp;
+    int i = blockIdx.x * kWarpsOfBlock + threadIdx.x / kWarp;
     if (i >= rows) return;
     int row = order[i];
     float gate = gates[2 * (long long)row + (i >= split)];
@@ -135,10 +133,10 @@ KERNEL(training_experts_add)(const float* output, const int* order, const float*
 EXPORT(training_experts_add)
 
 // d_output[i] = gate · dx[order[i]]; d_logits [rows, 2] = what passes through the gate's softmax.
-// Launch: one warp a row, 8 a block.
+// Launch: one warp a row, kWarpsOfBlock a block.
 KERNEL(training_experts_add_backward)(const float* output, const int* order, const float* gates, int split, int rows,
                                       int width, const float* dx, float* d_output, float* d_logits) {
-    int i = blockIdx.x * 8 + threadIdx.x / kWarp;
+    int i = blockIdx.x * kWarpsOfBlock + threadIdx.x / kWarp;
     if (i >= rows) return;
     int row = order[i], expert = i >= split;
     float first = gates[2 * (long long)row], second = gates[2 * (long long)row + 1];

@@ -1,11 +1,9 @@
 // View attention on binary codes, forward and backward: what lies between its matrix products.
 //
 // T samples, V views, P = T·V pairs, C channels in `heads` heads of d, H hidden channels of the direction. A code is +1
-// where its projection is above 0, else -1. CPU twin: src/layers/hamming_view_attention.rs.
+// where its projection is above 0, else -1. CPU twin: src/layers/view_attention/hamming/train.rs.
 #include "common/portable.cuh"
-
-// Half-width of the window in which the straight-through gradient passes; src/layers/codes.rs.
-constexpr float kWindow = 1.5f;
+#include "training/twins.cuh"
 
 // Channels first .. last of head `head` that lie in the group of 32 channels from `group` on, as bits.
 __device__ __forceinline__ unsigned head_bits(int head, int d, int group) {
@@ -155,8 +153,8 @@ KERNEL(hamming_views_codes_backward)(const float* query, const float* key, const
         size_t pair = first + v;
         float factor = t * d_logits[pair * heads + head], k = key[pair * channels + c];
         sum += k > 0 ? factor : -factor;
-        d_key[pair * channels + c] = fabsf(k) <= kWindow ? factor * code : 0.0f;
+        d_key[pair * channels + c] = fabsf(k) <= kCodeWindow ? factor * code : 0.0f;
     }
-    d_query[i] = fabsf(q) <= kWindow ? sum : 0.0f;
+    d_query[i] = fabsf(q) <= kCodeWindow ? sum : 0.0f;
 }
 EXPORT(hamming_views_codes_backward)

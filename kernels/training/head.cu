@@ -1,7 +1,7 @@
 // From the samples' states to the colours of rays, forward and backward: what lies between the matrix products.
 //
 // R rays of S samples, T = R·S, V views, P = T·V pairs, C channels, K hidden channels of the blending head.
-// CPU twin: src/gnt/network/head.rs.
+// CPU twin: src/gnt/network/head/cpu.rs.
 #include "common/portable.cuh"
 
 // weights = softmax of each ray's logits, in place; [R, S]. Launch: a warp a ray, 256 threads.

@@ -1,14 +1,13 @@
 // Layer normalisation over the channels of each row, one warp a row.
-// CPU twin: src/layers/layer_norm.rs.
+// CPU twin: src/layers/layer_norm/mod.rs.
 #include "common/portable.cuh"
-
-constexpr int kRows = 8; // rows of a block at a time
+#include "training/twins.cuh"
 
 // normal = (x − mean) · scale, scale = 1 / sqrt(variance + eps), y = normal · gain + bias.
-// x, normal, y: [rows, width]; scale: [rows]; gain, bias: [width]. Launch: grid (rows / 8), block 256.
+// x, normal, y: [rows, width]; scale: [rows]; gain, bias: [width]. Launch: grid (rows / kWarpsOfBlock), a warp a row.
 KERNEL(training_layer_norm)(const float* x, const float* gain, const float* bias, float eps, int rows, int width,
                             float* normal, float* scale, float* y) {
-    int row = blockIdx.x * kRows + threadIdx.x / kWarp, lane = lane_id();
+    int row = blockIdx.x * kWarpsOfBlock + threadIdx.x / kWarp, lane = lane_id();
     if (row >= rows) return;
     long long at = (long long)row * width;
     float sum = 0.f, squares = 0.f;
@@ -32,7 +31,7 @@ EXPORT(training_layer_norm)
 // dx += scale · (dy · gain − mean(dy · gain) − normal · mean(dy · gain · normal)); partial[block] holds the block's
 // sums of dy · normal and of dy, [2, width]. Each lane sums its own channels in shared memory, so that the order is
 // fixed.
-// Launch: any grid, block 256, shared 8 · 2 · width floats.
+// Launch: any grid, kWarpsOfBlock warps, shared kWarpsOfBlock · 2 · width floats.
 KERNEL(training_layer_norm_backward)(const float* normal, const float* scale, const float* gain, const float* dy,
                                      int rows, int width, float* dx, float* partial) {
     DYNAMIC_SHARED(float, shared);
@@ -40,7 +39,7 @@ KERNEL(training_layer_norm_backward)(const float* normal, const float* scale, co
     float* d_gain = shared + warp * 2 * width;
     float* d_bias = d_gain + width;
     for (int c = lane; c < width; c += kWarp) d_gain[c] = d_bias[c] = 0.f;
-    for (int row = blockIdx.x * kRows + warp; row < rows; row += gridDim.x * kRows) {
+    for (int row = blockIdx.x * kWarpsOfBlock + warp; row < rows; row += gridDim.x * kWarpsOfBlock) {
         long long at = (long long)row * width;
         float sum = 0.f, dot = 0.f;
         for (int c = lane; c < width; c += kWarp) {
@@ -58,7 +57,7 @@ KERNEL(training_layer_norm_backward)(const float* normal, const float* scale, co
     __syncthreads();
     for (int c = threadIdx.x; c < 2 * width; c += blockDim.x) {
         float sum = 0.f;
-        for (int w = 0; w < kRows; w++) sum += shared[w * 2 * width + c];
+        for (int w = 0; w < kWarpsOfBlock; w++) sum += shared[w * 2 * width + c];
         partial[(long long)blockIdx.x * 2 * width + c] = sum;
     }
 }

@@ -1,37 +1,36 @@
 // Losses and their gradients. Sums are made in two stages in a fixed order, so that they are reproducible: a partial sum
 // for each block, then losses_total.
 //
-// CPU twins: src/train/step.rs, src/train/distillation.rs.
+// CPU twin: src/train/step/losses.rs.
 #include "common/portable.cuh"
+#include "training/twins.cuh"
 
-constexpr int kThreads = 256;
-
-// Sum over a block of 256 threads, for its first thread. All threads call it.
+// Sum over a block of kBlock threads, for its first thread. All threads call it.
 __device__ float block_sum(float x) {
-    __shared__ float parts[kThreads / kWarp];
+    __shared__ float parts[kBlock / kWarp];
     x = warp_sum(x);
     __syncthreads();
     if (lane_id() == 0) parts[threadIdx.x / kWarp] = x;
     __syncthreads();
     float sum = 0;
-    for (int i = 0; i < kThreads / kWarp; i++) sum += parts[i];
+    for (int i = 0; i < kBlock / kWarp; i++) sum += parts[i];
     return sum;
 }
 
-// totals[place] = Σ partials. Launch: one block of 256 threads.
+// totals[place] = Σ partials. Launch: one block of kBlock threads.
 KERNEL(losses_total)(const float* partials, float* totals, int place, int count) {
     float sum = 0;
-    for (int i = threadIdx.x; i < count; i += kThreads) sum += partials[i];
+    for (int i = threadIdx.x; i < count; i += kBlock) sum += partials[i];
     sum = block_sum(sum);
     if (threadIdx.x == 0) totals[place] = sum;
 }
 EXPORT(losses_total)
 
 // d = 2 · scale · (own - wanted), or d += that with `add`; partials: each block's part of Σ (own - wanted)².
-// Launch: one thread a value, blocks of 256.
+// Launch: one thread a value, blocks of kBlock.
 KERNEL(losses_squares)(const float* own, const float* wanted, float* d, float* partials, float scale, int add,
                        int count) {
-    int i = blockIdx.x * kThreads + threadIdx.x;
+    int i = blockIdx.x * kBlock + threadIdx.x;
     float error = 0;
     if (i < count) {
         error = own[i] - wanted[i];
@@ -84,9 +83,9 @@ KERNEL(losses_depth)(const float* z, const float* weights, const float* depths, 
 }
 EXPORT(losses_depth)
 
-// partials: each block's part of Σ x². Launch: one thread a value, blocks of 256.
+// partials: each block's part of Σ x². Launch: one thread a value, blocks of kBlock.
 KERNEL(losses_norm)(const float* x, float* partials, int count) {
-    int i = blockIdx.x * kThreads + threadIdx.x;
+    int i = blockIdx.x * kBlock + threadIdx.x;
     float value = i < count ? x[i] : 0.0f;
     float sum = block_sum(value * value);
     if (threadIdx.x == 0) partials[blockIdx.x] = sum;
@@ -94,10 +93,10 @@ KERNEL(losses_norm)(const float* x, float* partials, int count) {
 EXPORT(losses_norm)
 
 // d = 2 · scale · (own - wanted) with scale = weight / max(Σ wanted², 1e-6 · count), where Σ wanted² is totals[place];
-// partials: each block's part of scale · Σ (own - wanted)². Launch: one thread a value, blocks of 256.
+// partials: each block's part of scale · Σ (own - wanted)². Launch: one thread a value, blocks of kBlock.
 KERNEL(losses_distance)(const float* own, const float* wanted, const float* totals, int place, float* d,
                         float* partials, float weight, int count) {
-    int i = blockIdx.x * kThreads + threadIdx.x;
+    int i = blockIdx.x * kBlock + threadIdx.x;
     float scale = weight / fmaxf(totals[place], 1e-6f * (float)count), error = 0;
     if (i < count) {
         error = own[i] - wanted[i];
@@ -109,10 +108,10 @@ KERNEL(losses_distance)(const float* own, const float* wanted, const float* tota
 EXPORT(losses_distance)
 
 // Cross entropy of the samples' weights against the teacher's: d += scale · (own - wanted), the gradient of the logits;
-// partials: each block's part of -scale · Σ wanted · ln own. Launch: one thread a value, blocks of 256.
+// partials: each block's part of -scale · Σ wanted · ln own. Launch: one thread a value, blocks of kBlock.
 KERNEL(losses_entropy)(const float* own, const float* wanted, float* d, float* partials, float scale, int add,
                        int count) {
-    int i = blockIdx.x * kThreads + threadIdx.x;
+    int i = blockIdx.x * kBlock + threadIdx.x;
     float loss = 0;
     if (i < count) {
         d[i] = (add ? d[i] : 0.0f) + scale * (own[i] - wanted[i]);

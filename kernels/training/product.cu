@@ -5,12 +5,10 @@
 // Both operands are kept there by term, so that a thread reads its values in fours without conflicts of banks.
 // Long sums of few results (gradients of weights) are cut into parts, one block each, that write their partial sums;
 // training_reduce adds them in order.
-// Launch: grid (tiles of M times tiles of N, 1, parts), block 128. CPU twin: matmul in src/tensor/matrix.rs.
+// Launch: grid (tiles of M times tiles of N, 1, parts), block 128. CPU twin: matmul in src/compute/matrix.rs.
 #include "common/portable.cuh"
 #include "training/finish.cuh"
-
-constexpr int kThreads = 128;
-constexpr int kDepth = 16;
+#include "training/twins.cuh"
 
 // A matrix as one index runs over terms (k) and the other over results (i).
 struct Operand {
@@ -32,32 +30,32 @@ __device__ __forceinline__ float4 fetch(const float* p, int valid, bool aligned)
 
 // A thread's share of a tile on its way from global to shared memory.
 template <int W> struct Stage {
-    static constexpr int kFours = W * kDepth / 4;
-    static constexpr int kEach = (kFours + kThreads - 1) / kThreads;
+    static constexpr int kFours = W * kProductDepth / 4;
+    static constexpr int kEach = (kFours + kProductThreads - 1) / kProductThreads;
     float4 v[kEach];
 
     __device__ __forceinline__ void load(const Operand& m, bool aligned, int i0, int k0, int i_end, int k_end) {
 #pragma unroll
         for (int e = 0; e < kEach; e++) {
-            int f = threadIdx.x + e * kThreads;
-            if (kFours % kThreads != 0 && f >= kFours) break;
-            int outer = m.by_term ? k0 + f / (W / 4) : i0 + f / (kDepth / 4);
-            int inner = m.by_term ? i0 + f % (W / 4) * 4 : k0 + f % (kDepth / 4) * 4;
+            int f = threadIdx.x + e * kProductThreads;
+            if (kFours % kProductThreads != 0 && f >= kFours) break;
+            int outer = m.by_term ? k0 + f / (W / 4) : i0 + f / (kProductDepth / 4);
+            int inner = m.by_term ? i0 + f % (W / 4) * 4 : k0 + f % (kProductDepth / 4) * 4;
             int left = outer < (m.by_term ? k_end : i_end) ? (m.by_term ? i_end : k_end) - inner : 0;
             v[e] = fetch(m.x + (long long)outer * m.stride + inner, left, aligned);
         }
     }
 
-    // tile: [kDepth][W / 4 + 1] fours; the last of each row keeps neighbouring terms in different banks.
+    // tile: [kProductDepth][W / 4 + 1] fours; the last of each row keeps neighbouring terms in different banks.
     __device__ __forceinline__ void store(float4 (*tile)[W / 4 + 1], int by_term) const {
 #pragma unroll
         for (int e = 0; e < kEach; e++) {
-            int f = threadIdx.x + e * kThreads;
-            if (kFours % kThreads != 0 && f >= kFours) break;
+            int f = threadIdx.x + e * kProductThreads;
+            if (kFours % kProductThreads != 0 && f >= kFours) break;
             if (by_term) {
                 tile[f / (W / 4)][f % (W / 4)] = v[e];
             } else {
-                int i = f / (kDepth / 4), k = f % (kDepth / 4) * 4;
+                int i = f / (kProductDepth / 4), k = f % (kProductDepth / 4) * 4;
                 float* column = reinterpret_cast<float*>(tile[k]) + i;
                 column[0] = v[e].x;
                 column[W + 4] = v[e].y;
@@ -78,7 +76,7 @@ template <int BM, int BN>
 __device__ __forceinline__ void product(Operand a, Operand b, int m, int n, int k, int part, float* partial, float* c,
                                         int stride, Finish finish) {
     constexpr int TM = BM / 16, TN = BN / 8;
-    __shared__ float4 as[2][kDepth][BM / 4 + 1], bs[2][kDepth][BN / 4 + 1];
+    __shared__ float4 as[2][kProductDepth][BM / 4 + 1], bs[2][kProductDepth][BN / 4 + 1];
     // Tiles side by side follow one another, so that the rows of A that they share are still cached.
     int across = ceil_div(n, BN);
     int m0 = blockIdx.x / across * BM, n0 = blockIdx.x % across * BN;
@@ -98,14 +96,14 @@ __device__ __forceinline__ void product(Operand a, Operand b, int m, int n, int 
     a_stage.store(as[at], a.by_term);
     b_stage.store(bs[at], b.by_term);
     __syncthreads();
-    for (; k0 < k_end; k0 += kDepth) {
-        bool more = k0 + kDepth < k_end;
+    for (; k0 < k_end; k0 += kProductDepth) {
+        bool more = k0 + kProductDepth < k_end;
         if (more) {
-            a_stage.load(a, a_aligned, m0, k0 + kDepth, m, k_end);
-            b_stage.load(b, b_aligned, n0, k0 + kDepth, n, k_end);
+            a_stage.load(a, a_aligned, m0, k0 + kProductDepth, m, k_end);
+            b_stage.load(b, b_aligned, n0, k0 + kProductDepth, n, k_end);
         }
 #pragma unroll
-        for (int t = 0; t < kDepth; t++) {
+        for (int t = 0; t < kProductDepth; t++) {
             float x[TM], y[TN];
 #pragma unroll
             for (int i = 0; i < TM; i += 4) {

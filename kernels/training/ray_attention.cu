@@ -10,11 +10,11 @@
 // On codes, queries and keys are the signs ±1 (threshold 0), the logit is tau_head · b_q · b_k, and gradients pass the
 // signs where the value lies within the window.
 // Launch of all but the first rows: grid (rays · tiles · heads), block up to 128, LANES threads a row.
-// CPU twins: src/layers/{ray_attention,hamming_ray_attention,codes}.rs.
+// CPU twins: src/layers/ray_attention/{softmax,hamming}/train.rs, src/layers/codes.rs.
 #include "common/portable.cuh"
+#include "training/twins.cuh"
 
-constexpr int kGroup = 8;         // keys between two looks at the largest logit
-constexpr float kWindow = 1.5f;   // codes::WINDOW
+constexpr int kGroup = 8; // keys between two looks at the largest logit
 constexpr float kLowest = -3.402823466e38f;
 
 template <bool CODES> __device__ __forceinline__ float code(float x) { return !CODES ? x : x > 0.f ? 1.f : -1.f; }
@@ -84,7 +84,7 @@ template <int D, int LANES, bool CODES> struct Attention {
             float y[4];
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                bool passes = !CODES || !x || (c + i < channels && fabsf(x[c + i]) <= kWindow);
+                bool passes = !CODES || !x || (c + i < channels && fabsf(x[c + i]) <= kCodeWindow);
                 y[i] = passes ? scale * v[c + i] : 0.f;
             }
             if (fours) {

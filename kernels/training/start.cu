@@ -1,7 +1,7 @@
 // The states that samples start from: maximum over the views, or mean and variance; forward and backward.
 //
 // tokens: [T, V, C]; mask: [T, V]; state: [T, C]. Launch of every kernel: one thread a channel of a sample.
-// CPU twin: src/gnt/network/tokens.rs (StartTape).
+// CPU twin: src/gnt/network/start/cpu.rs.
 #include "common/portable.cuh"
 
 // Maximum over all views, seen or not, and the view it came from (the first of equals).

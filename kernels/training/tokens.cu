@@ -2,18 +2,9 @@
 //
 // T samples of all rays, V views, P = T·V pairs, C channels (a multiple of 4). All views' photographs lie one after the
 // other, and so do their maps: `photographs` [pixels, 3], `map` [pixels, C].
-// CPU twins: src/gnt/projection.rs, src/gnt/network/tokens.rs, src/gnt/network/key_map.rs.
+// CPU twins: src/gnt/projection.rs, src/gnt/network/tokens/cpu.rs, src/gnt/network/sources/map.rs.
 #include "common/portable.cuh"
-
-// One source view, as `SourceView` in src/gnt/network/cuda/sources.rs lays it out.
-struct View {
-    float pixel_from_world[16]; // column-major
-    float origin[3];
-    float limit[2]; // last column and row that the camera sees
-    int image_width, image_height, map_width, map_height;
-    int image_first, map_first; // first pixel among all views'
-    int unused;
-};
+#include "training/twins.cuh"
 
 struct Taps {
     int index[4];
@@ -73,14 +64,14 @@ __device__ __forceinline__ int nearest(int4 index, float4 weight) {
 // Projects every sample into every view.
 // rays: [R, 6] origin and direction; depths: [T]; mask: [T, V]; directions: [T, V, 4]; colours: [T, V, 3];
 // index, weight: [T, V, 4] taps in the maps. Launch: one thread a pair.
-KERNEL(tokens_project)(const float* rays, const float* depths, const View* views, const float* photographs, float* mask,
+KERNEL(tokens_project)(const float* rays, const float* depths, const TrainingSource* views, const float* photographs, float* mask,
                        float4* directions, float* colours, int4* index, float4* weight, int samples, int num_views,
                        int pairs) {
     int pair = blockIdx.x * blockDim.x + threadIdx.x;
     if (pair >= pairs) return;
     int sample = pair / num_views;
     const float* ray = rays + (size_t)(sample / samples) * 6;
-    const View view = views[pair % num_views];
+    const TrainingSource view = views[pair % num_views];
     float z = depths[sample], point[3];
     for (int i = 0; i < 3; i++) point[i] = plus(times(z, ray[3 + i]), ray[i]);
 
@@ -102,9 +93,9 @@ KERNEL(tokens_project)(const float* rays, const float* depths, const View* views
     directions[pair] = {difference[0] / length, difference[1] / length, difference[2] / length,
                         dot3(to_target, to_source)};
 
-    Taps taps = taps_at(x, y, view.image_width, view.image_height, view.image_width, view.image_height);
+    Taps taps = taps_at(x, y, view.image_size[0], view.image_size[1], view.image_size[0], view.image_size[1]);
     colour_at(photographs + (size_t)view.image_first * 3, taps, colours + (size_t)pair * 3);
-    taps = taps_at(x, y, view.image_width, view.image_height, view.map_width, view.map_height);
+    taps = taps_at(x, y, view.image_size[0], view.image_size[1], view.map_size[0], view.map_size[1]);
     for (int i = 0; i < 4; i++) taps.index[i] += view.map_first;
     index[pair] = {taps.index[0], taps.index[1], taps.index[2], taps.index[3]};
     weight[pair] = {taps.weight[0], taps.weight[1], taps.weight[2], taps.weight[3]};
@@ -180,15 +171,15 @@ KERNEL(tokens_keys_scatter)(const float* d_keys, const int4* index, const float4
 EXPORT(tokens_keys_scatter)
 
 // Colours of the photographs at the pixels of all maps, [pixels, 3]. Launch: one thread a pixel.
-KERNEL(tokens_pixel_colours)(const View* views, const float* photographs, float* colours, int num_views, int pixels) {
+KERNEL(tokens_pixel_colours)(const TrainingSource* views, const float* photographs, float* colours, int num_views, int pixels) {
     int pixel = blockIdx.x * blockDim.x + threadIdx.x;
     if (pixel >= pixels) return;
     int v = 0;
     while (v + 1 < num_views && pixel >= views[v + 1].map_first) v++;
-    const View view = views[v];
+    const TrainingSource view = views[v];
     int own = pixel - view.map_first;
-    float x = (float)(own % view.map_width), y = (float)(own / view.map_width);
-    Taps taps = taps_at(x, y, view.map_width, view.map_height, view.image_width, view.image_height);
+    float x = (float)(own % view.map_size[0]), y = (float)(own / view.map_size[0]);
+    Taps taps = taps_at(x, y, view.map_size[0], view.map_size[1], view.image_size[0], view.image_size[1]);
     colour_at(photographs + (size_t)view.image_first * 3, taps, colours + (size_t)pixel * 3);
 }
 EXPORT(tokens_pixel_colours)

@@ -1,7 +1,7 @@
 // View attention by subtraction, forward and backward: what lies between its matrix products.
 //
 // T samples, V views, P = T·V pairs, C channels, H hidden channels. mixed: [P, C + H], the value and the hidden logits
-// before the query is subtracted. CPU twin: src/layers/view_attention.rs.
+// before the query is subtracted. CPU twin: src/layers/view_attention/subtraction/train.rs.
 #include "common/portable.cuh"
 
 // out [P, H] = relu(direction · W + b); directions: [P, 4], W: [4, H]. Launch: one thread a value.

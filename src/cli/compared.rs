@@ -4,7 +4,8 @@ use anyhow::{bail, ensure};
 use eval::mask::Mask;
 use gnt::renderer::Rendered;
 use scene::image::every_pixel;
-use scene::{Image, View};
+use scene::{Frame, Image, Scene, View};
+use serde::{Deserialize, Serialize};
 
 /// A photograph as it is compared.
 pub struct Truth {
@@ -42,6 +43,37 @@ impl Truth {
     /// Part of the pixels that count, where not all do.
     pub fn unmasked(&self) -> Option<f64> {
         self.mask.as_ref().map(Mask::share)
+    }
+}
+
+/// The photograph that a frame can be compared with.
+pub fn photograph<'a>(scene: &'a Scene, frame: &Frame) -> Option<&'a View> {
+    let view = scene.views.get(frame.truth?)?;
+    let same = (view.camera.width, view.camera.height) == (frame.camera.width, frame.camera.height);
+    same.then_some(view)
+}
+
+/// Likeness of a frame and its photograph.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// PSNR in dB.
+    pub psnr: f64,
+    /// SSIM.
+    pub ssim: f64,
+}
+
+impl Quality {
+    /// Of an image as it is saved, and every `stride`-th pixel of the photograph that its mask lets count.
+    ///
+    /// # Errors
+    /// If the photograph or its mask cannot be read or has another size.
+    pub fn measure(image: &Image, photograph: &View, stride: u32) -> anyhow::Result<Self> {
+        let truth = Truth::load(photograph, stride)?;
+        let (reference, mask) = (&truth.image, truth.mask.as_ref());
+        Ok(Self {
+            psnr: eval::psnr(image, reference, mask)?,
+            ssim: eval::ssim(image, reference, eval::SsimKind::Gnt, mask)?,
+        })
     }
 }
 

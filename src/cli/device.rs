@@ -1,13 +1,14 @@
 //! Where to compute.
 
 use super::output;
+use super::trial::{Trials, Verdict};
 use anyhow::bail;
+use compute::cuda::real;
 use gnt::Model;
-use gnt::cuda::{self, CudaEngine};
+use gnt::cuda::{self, CudaEngine, CudaPrecision};
 use gnt::engine::{Engine, Precision};
 use gnt::renderer::Backend;
 use std::str::FromStr;
-use tensor::cuda::real;
 use train::run::Run;
 
 /// What `--device` names.
@@ -41,7 +42,7 @@ pub enum Chosen {
     /// The processor.
     Cpu,
     /// A CUDA device with its number.
-    Cuda(u32, tensor::cuda::Device),
+    Cuda(u32, compute::cuda::Device),
 }
 
 impl Chosen {
@@ -82,7 +83,7 @@ impl Device {
                     Ok(chosen)
                 }
                 Err(problem) => {
-                    let level = tensor::level().name();
+                    let level = compute::isa().name();
                     output::say_once(&format!("device: auto takes the CPU ({threads} threads, {level}): {problem}"));
                     Ok(Chosen::Cpu)
                 }
@@ -91,17 +92,31 @@ impl Device {
     }
 }
 
+/// An error, unless a device is trusted.
+fn expect_trust(verdict: Verdict) -> anyhow::Result<()> {
+    match verdict {
+        Verdict::Trusted => Ok(()),
+        Verdict::Distrusted(problem) => {
+            bail!(
+                "{problem}; `shiftray selftest --device cuda` tells more, and --device cuda takes the GPU all the same"
+            )
+        }
+    }
+}
+
 impl Device {
     /// The run with its steps on the device that is named; `auto` takes a GPU where there is one that can train the
-    /// network, and says on stderr what it took.
+    /// network and has shown that it does so rightly, and says on stderr what it took.
     ///
     /// # Errors
     /// For `cuda` where there is none, or where it cannot train the network.
     pub fn train_on(self, run: Run, threads: usize) -> anyhow::Result<Run> {
         let Chosen::Cuda(number, gpu) = self.choose(threads)? else { return Ok(run) };
-        match gnt::network::cuda::check(&run.model().net) {
+        let auto = self == Self::Auto;
+        let trusted = || if auto { expect_trust(Trials::of_user().of_training(&gpu)?) } else { Ok(()) };
+        match gnt::network::cuda::check(&run.model().net).map_err(Into::into).and_then(|()| trusted()) {
             Ok(()) => Ok(run.on_cuda(&gpu)?),
-            Err(problem) if self == Self::Auto => {
+            Err(problem) if auto => {
                 output::say_once(&format!("device: auto takes the CPU after all: {problem}"));
                 Ok(run)
             }
@@ -154,9 +169,24 @@ pub enum PrecisionArg {
     Packed,
 }
 
+/// An engine on a device; where there are `trials`, only one that renders what the processor renders.
+fn engine_on(
+    device: &compute::cuda::Device,
+    model: &Model,
+    params: &[f32],
+    precision: CudaPrecision,
+    trials: Option<&Trials>,
+) -> anyhow::Result<CudaEngine> {
+    let mut engine = CudaEngine::new(device.clone(), model, params, precision)?;
+    if let Some(trials) = trials {
+        expect_trust(trials.of_engine(&mut engine, model, params)?)?;
+    }
+    Ok(engine)
+}
+
 impl PrecisionArg {
     /// The engine of a network on the device that `device` names. Where `auto` meets a network that CUDA has no kernels
-    /// for, the processor takes over, which is said on stderr.
+    /// for, or a device that does not render what the processor renders, the processor takes over, which is said on stderr.
     ///
     /// # Errors
     /// If the device is not there, or has no such precision or no kernels for the network.
@@ -170,19 +200,20 @@ impl PrecisionArg {
         let chosen = device.choose(threads)?;
         if let Chosen::Cuda(_, on) = &chosen {
             let precision = match self {
-                Self::Auto => cuda::Precision::fastest(&model.config),
-                Self::Bf16 => cuda::Precision::Bf16,
-                Self::F32 => cuda::Precision::F32,
-                Self::Int8 => cuda::Precision::Int8,
-                Self::Packed => cuda::Precision::Packed,
+                Self::Auto => cuda::fastest(&model.config),
+                Self::Bf16 => CudaPrecision::Bf16,
+                Self::F32 => CudaPrecision::F32,
+                Self::Int8 => CudaPrecision::Int8,
+                Self::Packed => CudaPrecision::Packed,
                 Self::Mixed => bail!("--precision on CUDA: expected auto, f32, bf16, int8 or packed, found mixed"),
             };
-            match CudaEngine::new(on.clone(), &model, params, precision) {
+            let trials = (device == Device::Auto).then(Trials::of_user);
+            match engine_on(on, &model, params, precision, trials.as_ref()) {
                 Ok(engine) => return Ok((AnyEngine::Cuda(Box::new(engine)), chosen)),
                 Err(problem) if device == Device::Auto => {
                     output::say_once(&format!("device: auto takes the CPU after all: {problem}"));
                 }
-                Err(problem) => return Err(problem.into()),
+                Err(problem) => return Err(problem),
             }
         }
         let engine = match self {
@@ -201,6 +232,26 @@ impl PrecisionArg {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::selftest::faulty_device;
+
+    /// `auto` takes a device that agrees with the processor; of one that does not, a sentence says why it does not, while
+    /// `cuda` takes it.
+    #[test]
+    fn a_device_is_tried_before_auto_takes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (model, params, _) = gnt::builtin::load("gnt-dense").unwrap();
+        let trials = |build: &str| Trials::at(folder.path(), build);
+        let engine = |device: &compute::cuda::Device, trials: Option<&Trials>| {
+            engine_on(device, &model, &params, CudaPrecision::Bf16, trials).map(|engine| engine.precision())
+        };
+        let (right, wrong) = (kernels_host::device(), faulty_device());
+        assert_eq!(engine(&right, Some(&trials("a"))).unwrap(), CudaPrecision::Bf16);
+        assert_eq!(engine(&wrong, None).unwrap(), CudaPrecision::Bf16);
+        let problem = engine(&wrong, Some(&trials("b"))).unwrap_err().to_string();
+        assert!(problem.starts_with("its colours of 24 rays differ from the processor's by "), "{problem}");
+        assert!(problem.contains("--device cuda takes the GPU all the same") && !problem.contains('\n'), "{problem}");
+        assert!(engine(&kernels_host::device_with_memory(64 << 10), Some(&trials("c"))).is_err());
+    }
 
     #[test]
     fn devices_have_names() {

@@ -7,7 +7,7 @@ Examples:
     shiftray bench
   The same with the dense model, at another size, as JSON:
     shiftray bench --model gnt-dense --size 320x240 --json
-  What additive attention, shift layers and experts do to the official sizes, with random weights:
+  What Hamming attention, shift layers and experts do to the official sizes, with random weights:
     shiftray bench --random full-shiftadd";
 
 /// Of `shiftray eval`.
@@ -41,7 +41,9 @@ Examples:
   What this program can use here:
     shiftray info
   Sizes, operations and modelled energy of a model:
-    shiftray info --model gnt-shiftadd";
+    shiftray info --model gnt-shiftadd
+  How its routers split the rows of pictures, and a file that says so:
+    shiftray info --model gnt-shiftadd --measure-shares still-life --out measured.safetensors";
 
 /// Of `shiftray render`.
 pub const RENDER: &str = "\

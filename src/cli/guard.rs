@@ -1,34 +1,19 @@
 //! Photographs, masks, depths and poses are never written over, whatever folder a command is told to write to.
 
+use super::own_files;
 use anyhow::bail;
 use scene::Scene;
+use scene::formats::POSE_FILES;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Files that make a folder a scene, of this program's formats and of those that others make scenes from.
-const POSES: [&str; 14] = [
-    "poses_bounds.npy",
-    "transforms.json",
-    "transforms_train.json",
-    "transforms_test.json",
-    "transforms_val.json",
-    "cameras.bin",
-    "cameras.txt",
-    "images.bin",
-    "images.txt",
-    "database.db",
-    "sparse/cameras.bin",
-    "sparse/0/cameras.bin",
-    "sparse/0/cameras.txt",
-    "colmap/sparse/0/cameras.bin",
-];
 /// Endings of pictures, depths and their kind.
 const PICTURES: [&str; 12] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "gif", "bmp", "heic", "exr", "npy", "npz"];
 /// Files by which this program knows a folder that it wrote itself.
-const OURS: [&str; 2] = [super::render::record::FILE, super::eval::METRICS];
+const OURS: [&str; 2] = [own_files::FRAMES, own_files::METRICS];
 /// Beginnings of the names of folders below a scene's in which photographs, masks and depths are looked for.
 const READ: [&str; 6] = ["images", "masks", "depth", "train", "test", "val"];
 /// How many folders below a scene's are searched, how many above a folder for a scene.
@@ -185,7 +170,7 @@ fn real(folder: &Path) -> PathBuf {
 }
 
 fn pose_file(folder: &Path) -> Option<&'static str> {
-    POSES.into_iter().find(|name| folder.join(name).is_file())
+    POSE_FILES.into_iter().find(|name| folder.join(name).is_file())
 }
 
 fn is_ours(folder: &Path) -> bool {
@@ -198,7 +183,7 @@ fn is_picture_name(path: &Path) -> bool {
 }
 
 fn is_input_name(path: &Path) -> bool {
-    is_picture_name(path) || path.file_name().and_then(OsStr::to_str).is_some_and(|name| POSES.contains(&name))
+    is_picture_name(path) || path.file_name().and_then(OsStr::to_str).is_some_and(|name| POSE_FILES.contains(&name))
 }
 
 fn holds_pictures(folder: &Path) -> bool {

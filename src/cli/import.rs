@@ -1,7 +1,7 @@
 //! `shiftray import`: official PyTorch checkpoints become model files.
 
 use anyhow::{Context, Result, bail};
-use gnt::checkpoint::{Precision, torch};
+use gnt::checkpoint::{Storage, torch};
 use std::path::PathBuf;
 
 /// Convert an official PyTorch checkpoint into a model file.
@@ -33,7 +33,7 @@ pub fn run(args: Args) -> Result<()> {
     let folder = args.out.parent().filter(|folder| !folder.as_os_str().is_empty());
     scene::file::remove_leftovers(folder.unwrap_or(std::path::Path::new(".")));
     let checkpoint = torch::read_torch(&args.checkpoint)?;
-    let precision = if args.half { Precision::F16 } else { Precision::F32 };
+    let precision = if args.half { Storage::F16 } else { Storage::F32 };
     checkpoint.write(&args.out, precision).context("the model file could not be written")?;
 
     let config = &checkpoint.config;

@@ -1,10 +1,10 @@
-//! What computed.
+//! The machine that a command ran on, and the command itself, as reports have them.
 
 use super::device::Chosen;
 use super::hash;
 use eval::power::Meter;
 use eval::power::gpu::Gpu;
-use eval::report::data::{Run, Shard};
+use eval::report::data::{CommandRun, Shard};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
@@ -38,14 +38,14 @@ impl Started {
         device: &str,
         details: Option<String>,
         rendered: u64,
-    ) -> Run {
+    ) -> CommandRun {
         // A system that tells nothing leaves these fields empty.
         let system =
             System::new_with_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing().with_frequency()))
                 .ok();
         let cpus = system.as_ref().map(System::cpus).unwrap_or_default();
         let mhz = cpus.iter().map(sysinfo::Cpu::frequency).max().filter(|mhz| *mhz > 0);
-        Run {
+        CommandRun {
             command: command(),
             shard,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -59,7 +59,7 @@ impl Started {
                 std::env::consts::ARCH
             ),
             processor: processor().to_owned(),
-            instructions: tensor::level().name().into(),
+            instructions: compute::isa().name().into(),
             threads: threads as u32,
             processor_mhz: mhz.map(|mhz| mhz as f64),
             device: device.to_owned(),

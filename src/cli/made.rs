@@ -64,7 +64,7 @@ impl Made {
         let (near, far) = settings.depth_range;
         let made = match device.starts_with("cpu") {
             // Products of 8-bit numbers are summed in an order that depends on the instructions.
-            true => Self::default().with("instructions", tensor::level().name()),
+            true => Self::default().with("instructions", compute::isa().name()),
             false => Self::default(),
         };
         made.with_program()

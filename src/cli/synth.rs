@@ -1,7 +1,8 @@
 //! `shiftray synth`: procedural scenes in the LLFF layout.
 
 use super::folder::FolderLock;
-use super::{Steps, kept, output};
+use super::steps::Steps;
+use super::{kept, output};
 use anyhow::{Context, bail};
 use clap::value_parser;
 use scene::procedural::{Rig, RigKind, World, WriteOptions, cameras, is_complete, write_llff_with};
@@ -23,7 +24,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=MOST_SCENES))]
     scenes: u32,
     #[command(flatten)]
-    shape: Shape,
+    shape: SceneArgs,
 }
 
 /// Most scenes of a set.
@@ -31,7 +32,7 @@ pub const MOST_SCENES: i64 = 100_000;
 
 // What shapes the scenes; their folder keeps it. No doc comment: it would be taken for the help of the command.
 #[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
-struct Shape {
+struct SceneArgs {
     /// Seed of the first scene; scene i has seed + i
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -137,7 +138,7 @@ fn is_scene_name(name: &str) -> bool {
 }
 
 /// Renders the demonstration scene; its folder is there only once it is complete, with its options.
-fn showcase(out: &Path, shape: &Shape) -> anyhow::Result<()> {
+fn showcase(out: &Path, shape: &SceneArgs) -> anyhow::Result<()> {
     let Some(name) = out.file_name() else {
         bail!("--out {}: expected a folder name to write to, found none", out.display());
     };
@@ -155,7 +156,7 @@ fn showcase(out: &Path, shape: &Shape) -> anyhow::Result<()> {
     done
 }
 
-fn write_showcase(out: &Path, shape: &Shape) -> anyhow::Result<()> {
+fn write_showcase(out: &Path, shape: &SceneArgs) -> anyhow::Result<()> {
     expect_own(out, shape, || Ok(is_complete(out).then(|| out.to_owned())))?;
     let (bar, options) = (Steps::new(shape.views.into(), 0, "views"), kept::text(shape)?);
     let files = [(kept::FILE, options.as_slice())];
@@ -167,11 +168,11 @@ fn write_showcase(out: &Path, shape: &Shape) -> anyhow::Result<()> {
 /// Checks that the scenes in `out` are those of the options in `shape`; `scene` tells one that is there.
 fn expect_own(
     out: &Path,
-    shape: &Shape,
+    shape: &SceneArgs,
     scene: impl FnOnce() -> anyhow::Result<Option<PathBuf>>,
 ) -> anyhow::Result<()> {
     kept::expect_maker(out, "shiftray synth")?;
-    match (kept::read::<Shape>(out)?, scene()?) {
+    match (kept::read::<SceneArgs>(out)?, scene()?) {
         (Some(before), _) => kept::expect_same(out, &before, shape),
         (None, Some(scene)) => {
             let problem = format!("found {} and no {}; {}", scene.display(), kept::FILE, kept::HINT);
@@ -184,7 +185,7 @@ fn expect_own(
 /// Writes a scene with further files, unless it is there.
 fn write(
     dir: &Path,
-    shape: &Shape,
+    shape: &SceneArgs,
     world: impl FnOnce() -> World,
     kind: RigKind,
     seed: u64,
@@ -212,7 +213,7 @@ fn write(
 /// # Errors
 /// As [`run`].
 pub fn generate(out: &Path, scenes: u32, seed: u64) -> anyhow::Result<()> {
-    let shape = Shape {
+    let shape = SceneArgs {
         seed,
         views: 12,
         size: (320, 240),

@@ -2,16 +2,20 @@
 
 use super::device::Device;
 use super::folder::FolderLock;
-use super::{Steps, kept, numbers, output};
+use super::steps::Steps;
+use super::training_data::{SYNTH, generate, open, validation_scene, warn_of, whole_path};
+use super::{kept, numbers, output};
 use anyhow::{Context, bail};
 use clap::value_parser;
 use gnt::{Config, Head};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use train::data::Dataset;
-use train::guided::Guided;
+use train::guided::GuidedSteps;
 use train::reparam::expect_dense;
-use train::run::{LOG_FILE, LogLine, MODEL_FILE, MOST_RAYS, Options, Plan, Run, STATE_FILE, expect_replaceable};
+use train::run::{
+    LOG_FILE, LogLine, MODEL_FILE, MOST_RAYS, Run, RunOptions, RunSettings, STATE_FILE, expect_replaceable,
+};
 use train::schedule::Schedule;
 
 /// Train a model on scenes in LLFF layout.
@@ -31,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "RUN", conflicts_with = "out")]
     resume: Option<PathBuf>,
     #[command(flatten)]
-    shape: Shape,
+    shape: RunArgs,
     /// Stop at this step; the run can be gone on with later
     #[arg(long, value_name = "STEP")]
     stop_at: Option<u64>,
@@ -57,7 +61,7 @@ pub struct Args {
 
 // What shapes the result; the run's folder keeps it. No doc comment: it would be taken for the help of the command.
 #[derive(Clone, Debug, Default, clap::Args, Serialize, Deserialize)]
-struct Shape {
+struct RunArgs {
     /// Folder of scenes, or `synth` to generate procedural scenes first
     #[arg(long, required_unless_present = "resume")]
     data: Option<String>,
@@ -100,9 +104,6 @@ struct Shape {
     seed: Option<u64>,
 }
 
-/// The word for procedural scenes in the place of a folder.
-pub const SYNTH: &str = "synth";
-
 /// Longest JSON file of a network.
 const MOST_CONFIG_BYTES: u64 = 1 << 16;
 
@@ -111,7 +112,7 @@ const MOST_CONFIG_BYTES: u64 = 1 << 16;
 /// # Errors
 /// If the data or the run cannot be read, options contradict those of the run, or a file cannot be written.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
-    let threads = args.threads.map_or_else(tensor::parallel::available, usize::from);
+    let threads = args.threads.map_or_else(compute::parallel::available, usize::from);
     args.shape.data = args.shape.data.map(|data| whole_path(&data));
     match (args.resume.take(), args.out.take()) {
         (Some(folder), _) => resume(&args, &folder, threads),
@@ -178,7 +179,7 @@ fn resume(args: &Args, folder: &Path, threads: usize) -> anyhow::Result<()> {
         bail!("--resume {}: expected the folder of a run, found no {STATE_FILE} in it", folder.display());
     }
     let lock = FolderLock::take(folder, "train")?;
-    let Some(mut shape) = kept::read::<Shape>(folder)? else {
+    let Some(mut shape) = kept::read::<RunArgs>(folder)? else {
         bail!("--resume {}: expected the folder of a run, found no {} in it", folder.display(), kept::FILE);
     };
     let (mut given, before) = (args.shape.clone(), shape.data.clone());
@@ -224,7 +225,7 @@ fn finish(
     let bar = Steps::new(until, run.state().step, "steps");
     let parameters = run.model().layout.len();
     output::note(&format!("training on {} scenes, {parameters} parameters, {threads} threads", dataset.len()));
-    let plan = Plan {
+    let settings = RunSettings {
         out: folder.to_owned(),
         until,
         seconds: args.minutes.map(|m| m * 60.0),
@@ -233,7 +234,7 @@ fn finish(
         threads,
         validation,
     };
-    run.train(dataset, &plan, |line: &LogLine| {
+    run.train(dataset, &settings, |line: &LogLine| {
         let about = format!("PSNR {:.2} depth {:.3} {:.3} s/step", line.psnr, line.depth, line.seconds);
         bar.set(line.step, about);
     })?;
@@ -242,86 +243,15 @@ fn finish(
     Ok(())
 }
 
-/// A folder of scenes from the root on, so that a run can be gone on with from anywhere; `synth` stays.
-pub fn whole_path(data: &str) -> String {
-    let whole = Path::new(data).canonicalize().ok().filter(|_| data != SYNTH);
-    whole.and_then(|path| path.to_str().map(str::to_owned)).unwrap_or_else(|| data.to_owned())
-}
-
-/// The scenes in `folder`, all with images that the feature network can take. Of fewer than
-/// [`MOST_CHECKED`](train::data::MOST_CHECKED) scenes all photographs are read first, so that a broken one shows now and not
-/// at some step; of more, that would take too long, and a broken one stops the run, with its state saved.
-pub fn open(folder: &Path, side: usize, threads: usize) -> anyhow::Result<Dataset> {
-    let dataset = Dataset::open(folder)?;
-    dataset.expect_sides(side)?;
-    dataset.check_files(threads)?;
-    Ok(dataset)
-}
-
-/// Most warnings about scenes that are shown.
-const MOST_WARNINGS: usize = 20;
-
-/// Shows what looked odd while scenes were loaded, and what of the options finds no use with them.
-pub fn warn_of(dataset: &Dataset, validation: Option<&scene::Scene>, views: (usize, usize), guided: bool) {
-    let mut warnings = dataset.warnings();
-    if let Some(scene) = validation {
-        warnings.extend(scene.warnings.iter().map(|warning| format!("{}: {warning}", scene.name)));
-    }
-    warnings.iter().take(MOST_WARNINGS).for_each(|warning| output::warn(warning));
-    if let Some(more @ 1..) = warnings.len().checked_sub(MOST_WARNINGS) {
-        output::warn(&format!("and {more} more about the scenes"));
-    }
-    // One view is the target.
-    if let Some((name, count)) = dataset.fewest_views()
-        && views.0 >= count
-    {
-        let (least, most) = views;
-        output::warn(&format!(
-            "--views {least} {most}: expected scenes with {least} views beside the target, found {name} with {}, and all \
-             are taken there",
-            count - 1
-        ));
-    }
-    if guided && !dataset.has_depth() {
-        output::warn("--guided: expected scenes with exact depth, found none; no step places its samples so");
-    }
-}
-
-/// Procedural scenes in the run's folder, made as far as they are not there yet.
-pub fn generate(folder: &Path, scenes: u32, seed: u64) -> anyhow::Result<Dataset> {
-    let folder = folder.join("scenes");
-    super::synth::generate(&folder, scenes, seed)?;
-    let dataset = Dataset::open(&folder)?;
-    if dataset.len() != scenes as usize {
-        bail!("{}: expected the {scenes} scenes of the run, found {}", folder.display(), dataset.len());
-    }
-    Ok(dataset)
-}
-
-fn generated(folder: &Path, shape: &Shape, seed: u64) -> anyhow::Result<Dataset> {
+fn generated(folder: &Path, shape: &RunArgs, seed: u64) -> anyhow::Result<Dataset> {
     generate(folder, shape.scenes.unwrap_or(SCENES), seed)
-}
-
-fn validation_scene(name: &str, side: usize, threads: usize) -> anyhow::Result<scene::Scene> {
-    let folder = scene::locate(name, &[])?;
-    let scene = scene::formats::load(&folder, &scene::LoadOptions::default())?;
-    if scene.held_out.is_empty() {
-        bail!("--validate {name}: expected a scene with a view that is held out, found none");
-    }
-    if let Some(view) = scene.views.iter().find(|view| (view.camera.width.min(view.camera.height) as usize) < side) {
-        let (name, camera) = (&view.name, &view.camera);
-        let found = format!("found {}x{} of {name}", camera.width, camera.height);
-        bail!("--validate {}: expected at least {side} pixels on each side, {found}", folder.display());
-    }
-    scene.check_images(threads).with_context(|| format!("--validate {name}"))?;
-    Ok(scene)
 }
 
 /// Scenes that are generated when no number is given.
 const SCENES: u32 = 200;
 
 /// A run from the options that are given, and all options with their defaults.
-fn start(given: &Shape) -> anyhow::Result<(Run, Shape)> {
+fn start(given: &RunArgs) -> anyhow::Result<(Run, RunArgs)> {
     let weights = given.from.as_deref().map(gnt::builtin::checkpoint).transpose()?;
     let config = match (given.config.as_deref(), &weights) {
         (None, Some(weights)) => weights.config,
@@ -352,7 +282,7 @@ fn start(given: &Shape) -> anyhow::Result<(Run, Shape)> {
         bail!("--views: expected MIN up to MAX, found {least} {most}");
     }
     let samples = given.samples.map_or(config.samples, usize::from);
-    let shape = Shape {
+    let shape = RunArgs {
         data: given.data.clone(),
         scenes: (given.data.as_deref() == Some(SYNTH)).then(|| given.scenes.unwrap_or(SCENES)),
         config: given.config.clone().or_else(|| given.from.is_none().then(|| "compact".to_owned())),
@@ -367,7 +297,7 @@ fn start(given: &Shape) -> anyhow::Result<(Run, Shape)> {
         depth_weight: Some(given.depth_weight.unwrap_or(0.005)),
         seed: Some(given.seed.unwrap_or(0)),
     };
-    let options = Options {
+    let options = RunOptions {
         seed: shape.seed.unwrap_or_default(),
         rays: shape.rays.unwrap_or_default() as usize,
         samples,
@@ -385,7 +315,10 @@ fn start(given: &Shape) -> anyhow::Result<(Run, Shape)> {
         distillation: Default::default(),
         balance: None,
         form: Default::default(),
-        guided: shape.guided.zip(shape.guided_share).map(|(samples, share)| Guided { samples: samples.into(), share }),
+        guided: shape
+            .guided
+            .zip(shape.guided_share)
+            .map(|(samples, share)| GuidedSteps { samples: samples.into(), share }),
     };
     Ok((Run::start(config, options, weights)?, shape))
 }

@@ -10,6 +10,8 @@ pub mod power;
 pub mod psnr;
 pub mod report;
 pub mod ssim;
+#[cfg(test)]
+mod testing;
 
 pub use error::{Error, Result};
 pub use flip::{flip, flip_map};

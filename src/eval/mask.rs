@@ -91,7 +91,7 @@ impl Mask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::testing;
+    use crate::testing;
     use crate::{SsimKind, flip, psnr, ssim};
 
     #[test]

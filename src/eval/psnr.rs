@@ -3,9 +3,7 @@
 use crate::error::{check, clipped};
 use crate::{Mask, Result};
 use scene::Image;
-
-/// Added to the mean squared error, as in the GNT evaluation: equal images have 60 dB instead of infinitely many.
-const FLOOR: f64 = 1e-6;
+use scene::image::{self, EVAL_FLOOR};
 
 /// Peak signal-to-noise ratio in dB, `-10·log10(mse + 1e-6)`, where the mean squared error is over all pixels that
 /// count and all channels of both images clipped to `[0, 1]`.
@@ -24,13 +22,13 @@ pub fn psnr(image: &Image, reference: &Image, mask: Option<&Mask>) -> Result<f64
         .filter(|(pixel, _)| Mask::admits(mask, *pixel))
         .map(|(_, (a, b))| a.iter().zip(b).map(square).sum::<f64>())
         .sum();
-    Ok(-10.0 * (sum / (3 * counted) as f64 + FLOOR).log10())
+    Ok(image::psnr(sum / (3 * counted) as f64, EVAL_FLOOR))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::testing::{self, Metrics};
+    use crate::testing::{self, Metrics};
 
     #[test]
     fn known_differences() {

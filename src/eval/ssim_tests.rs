@@ -1,5 +1,5 @@
 use super::*;
-use crate::error::testing::{self, Metrics, patterns};
+use crate::testing::{self, Metrics, patterns};
 
 /// Mean similarity at the positions, with the window as a plain double loop.
 fn plain(images: &[Image; 2], kind: SsimKind, positions: &[(i64, i64)]) -> f64 {

@@ -2,7 +2,9 @@
 
 use crate::{Axes, Error, Result};
 use serde::{Deserialize, Serialize};
-use tensor::ops::hamming::MOST_CHANNELS;
+use compute::ops::hamming::MOST_CHANNELS;
+use layers::BlockShape;
+pub use layers::{FeedForwardKind, LinearKind, RayAttentionKind, ViewAttentionKind};
 
 /// How the state of a sample starts before the first view block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,69 +50,6 @@ impl Position {
             Self::Ray { .. } => self.channels(),
         }
     }
-}
-
-/// How a sample looks across its source views.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ViewAttentionKind {
-    /// Subtraction attention with a small MLP, one weight a channel (GNT).
-    #[default]
-    Subtract,
-    /// Codes of one bit a channel: the query code of the sample against the key codes of the source views, one weight a
-    /// head. Keys are read at the nearest pixel of the feature map, so they are made once a source view; the relative
-    /// direction is a bias of each head's logit and a part of the value.
-    Hamming,
-}
-
-/// How a sample looks along its ray.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RayAttentionKind {
-    /// Dot products and softmax (GNT).
-    #[default]
-    Softmax,
-    /// Hamming distances of codes of one bit a channel, softmax over a table.
-    Hamming,
-    /// Linear-angular attention on binary codes (ShiftAddViT, Castling-ViT).
-    LinearAngular {
-        /// Whether a depthwise filter of nine samples over the values is added.
-        branch: bool,
-    },
-}
-
-/// How the weights of a linear layer are held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Weights {
-    /// Any number.
-    #[default]
-    Dense,
-    /// `sign · 2^P`.
-    Shift {
-        /// 4: sign, three bits of exponent and a power of two a column; 5: exponents −14 to 0 (DeepShift-PS).
-        bits: u8,
-    },
-}
-
-/// What the feed-forward part of a block is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MlpKind {
-    /// Two layers with any weights (GNT).
-    #[default]
-    Dense,
-    /// Two layers of shifts.
-    Shift {
-        /// As in [`Weights::Shift`].
-        bits: u8,
-    },
-    /// A router sends each sample to one of two such parts, the first dense, the second of shifts; the result is
-    /// multiplied by the router's probability.
-    Experts {
-        /// As in [`Weights::Shift`], for the second expert.
-        bits: u8,
-    },
 }
 
 /// How the samples of a ray become a colour.
@@ -171,10 +110,10 @@ pub struct Config {
     pub ray_attention: RayAttentionKind,
     /// Weights of queries, keys, values and outputs of both attentions; a view attention by subtraction stays dense.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub linears: Weights,
+    pub linears: LinearKind,
     /// Feed-forward parts.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub mlp: MlpKind,
+    pub mlp: FeedForwardKind,
     /// Feature network.
     pub features: FeatureConfig,
     /// Samples a ray when the user names none.
@@ -203,8 +142,8 @@ impl Config {
             head: Head::Mean,
             view_attention: ViewAttentionKind::Subtract,
             ray_attention: RayAttentionKind::Softmax,
-            linears: Weights::Dense,
-            mlp: MlpKind::Dense,
+            linears: LinearKind::Dense,
+            mlp: FeedForwardKind::Dense,
             features: FeatureConfig {
                 stem_width: 64,
                 stem_stride: 2,
@@ -231,8 +170,8 @@ impl Config {
             head: Head::Blend,
             view_attention: ViewAttentionKind::Subtract,
             ray_attention: RayAttentionKind::Softmax,
-            linears: Weights::Dense,
-            mlp: MlpKind::Dense,
+            linears: LinearKind::Dense,
+            mlp: FeedForwardKind::Dense,
             features: FeatureConfig {
                 stem_width: 16,
                 stem_stride: 2,
@@ -245,15 +184,26 @@ impl Config {
         }
     }
 
-    /// The same sizes with additive attention, shift layers and experts throughout.
+    /// The same sizes with Hamming attention, shift layers and experts throughout.
     pub fn shift_add(self) -> Self {
         Self {
             view_attention: ViewAttentionKind::Hamming,
             ray_attention: RayAttentionKind::Hamming,
-            linears: Weights::Shift { bits: 4 },
-            mlp: MlpKind::Experts { bits: 4 },
+            linears: LinearKind::Shift { bits: 4 },
+            mlp: FeedForwardKind::Experts { bits: 4 },
             ..self
         }
+    }
+
+    /// What the layers of a block share.
+    pub fn block_shape(&self) -> BlockShape {
+        let Self { width, heads, attention_hidden, mlp_ratio, linears, .. } = *self;
+        BlockShape { width, heads, attention_hidden, mlp_ratio, linears }
+    }
+
+    /// Whether some layer has weights that are powers of two.
+    pub fn has_shifts(&self) -> bool {
+        self.linears.is_shift() || self.mlp.linears().is_shift()
     }
 
     /// Checks that every size is usable; checkpoints from outside pass through here before anything is allocated.
@@ -283,10 +233,10 @@ impl Config {
                 "axes: expected world where the position is that of world points, found target".into(),
             ));
         }
-        if let Weights::Shift { bits } = self.linears {
+        if let LinearKind::Shift { bits } = self.linears {
             range("linears.shift.bits", usize::from(bits), 4, 5)?;
         }
-        if let MlpKind::Shift { bits } | MlpKind::Experts { bits } = self.mlp {
+        if let FeedForwardKind::Shift { bits } | FeedForwardKind::Experts { bits } = self.mlp {
             range("mlp bits", usize::from(bits), 4, 5)?;
         }
         let f = &self.features;

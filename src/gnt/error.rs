@@ -35,7 +35,7 @@ pub enum Error {
     Unsupported(String),
     /// The CUDA device's error.
     #[error(transparent)]
-    Cuda(#[from] tensor::cuda::CudaError),
+    Cuda(#[from] compute::cuda::CudaError),
     /// The scene crate's error.
     #[error(transparent)]
     Scene(scene::Error),

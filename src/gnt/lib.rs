@@ -8,20 +8,27 @@ pub mod encoding;
 pub mod engine;
 pub mod error;
 pub mod features;
+pub mod folded;
 pub mod guided;
 pub mod model;
 pub mod network;
+pub mod operations;
 #[cfg(test)]
 mod parity;
 pub mod plain;
 pub mod projection;
 pub mod renderer;
 pub mod sampling;
+pub mod shift_shares;
+pub mod stage;
 #[doc(hidden)]
 pub mod testing;
+pub mod trace;
 
 pub use axes::Axes;
-pub use config::{Config, FeatureConfig, Head, MlpKind, Position, RayAttentionKind, Start, ViewAttentionKind, Weights};
+pub use config::{
+    Config, FeatureConfig, FeedForwardKind, Head, LinearKind, Position, RayAttentionKind, Start, ViewAttentionKind,
+};
 pub use error::{Error, Result};
 pub use guided::Guided;
 pub use model::Model;

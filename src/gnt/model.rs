@@ -2,10 +2,10 @@
 
 use crate::checkpoint::MAX_FILE_BYTES;
 use crate::features::FeatureNet;
-use crate::network::folding::{fold, unfold};
-use crate::network::parameters::Folded;
+use crate::folded::Folded;
 use crate::{Config, Error, Result};
 use layers::Layout;
+use layers::folding::{fold, unfold};
 
 /// Most weights of a network: as many as a model file holds in f32, with room for their names.
 pub const MAX_PARAMETERS: usize = (MAX_FILE_BYTES / 4) as usize - (1 << 20);

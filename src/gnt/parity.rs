@@ -1,9 +1,8 @@
 //! Every stage against the official PyTorch code, with the tolerances of the differences seen between its versions.
 
 use crate::features::Tape;
-use crate::network::key_map::MapGrads;
-use crate::network::tokens::{RayChunk, Source};
-use crate::network::{Seeds, Shape, Workspace};
+use crate::network::sources::{MapGrads, RayChunk, SourceMap, sources};
+use crate::network::{NetworkOn, Seeds, Workspace};
 use crate::projection::{Projector, toward};
 use crate::testing::{Fixture, SmallScene, feature_weights, fixture, small_model, small_scene};
 use crate::{encoding, sampling};
@@ -151,30 +150,20 @@ fn run(
             map.data = planar(reference, reference.len() / map.channels);
         }
     }
-    let projected: Vec<Vec<f32>> = maps
-        .iter()
-        .map(|map| {
-            let mut out = vec![0.0; map.width * map.height * 64];
-            model.net.token_features.forward(&folded, &map.data, &mut out, false);
-            out
-        })
-        .collect();
-    let sources: Vec<Source> = scene
+    let source_maps: Vec<SourceMap> = scene
         .sources
         .iter()
         .zip(&maps)
-        .zip(&projected)
-        .map(|(((camera, image), map), projected)| Source {
-            projector: Projector::new(camera),
-            image,
-            map_size: (map.width, map.height),
-            map: projected,
-            keys: &[],
+        .map(|((_, image), map)| {
+            let mut made = SourceMap::default();
+            made.forward(&model.net, &folded, image, (map.width, map.height), &map.data);
+            made
         })
         .collect();
+    let sources = sources(&scene.sources, &source_maps);
     let mut workspace = Workspace::default();
     let chunk = RayChunk { rays: &scene.rays, depths: z, depth_range: scene.depth_range };
-    workspace.forward(&model.config, &model.net, &folded, &sources, chunk);
+    let Ok(()) = workspace.forward(NetworkOn::cpu(&model, &folded), &sources, chunk);
     (model, params, folded, tapes, maps, workspace)
 }
 
@@ -182,10 +171,11 @@ fn run(
 fn colours_weights_and_depth_end_to_end() {
     let scene = small_scene();
     let z = &scene.io["sample.inv_det.z"].1;
-    let (model, .., workspace) = run(&scene, z, false, 0.0);
-    close("tokens", &workspace.tokens.tokens, &scene.io["gnt.rgbfeat"].1, 2e-3);
+    let (model, _, folded, .., workspace) = run(&scene, z, false, 0.0);
+    close("tokens", &workspace.tokens.shared.tokens, &scene.io["gnt.rgbfeat"].1, 2e-3);
     close("colour", &workspace.trunk.head.rgb, &scene.io["render.coarse.rgb"].1, 2e-3);
-    let weights = workspace.trunk.ray_weights(&model.net, 16);
+    let mut weights = Vec::new();
+    let Ok(()) = workspace.ray_weights(NetworkOn::cpu(&model, &folded), &mut weights);
     close("weights", &weights, &scene.io["render.coarse.weights"].1, 1e-4);
     let depth: Vec<f32> = weights
         .chunks_exact(16)
@@ -216,9 +206,8 @@ fn step(nudge: f32) -> (SmallScene, Fixture, crate::Model, Vec<f32>, Vec<f32>) {
         keys: vec![Vec::new(); maps.len()],
     };
     let (mut grads, mut folded_grads) = (vec![0.0; model.layout.len()], vec![0.0; model.net.layout.len()]);
-    let (shape, seeds) =
-        (Shape { samples: 16, views: 3 }, Seeds { rgb: &d_rgb, ray_logits: None, states: None, tokens: None });
-    workspace.backward(&model.config, &model.net, &folded, shape, seeds, Some(&mut d_maps), &mut folded_grads);
+    let (network, seeds) = (NetworkOn::cpu(&model, &folded), Seeds::of_colours(&d_rgb));
+    let Ok(()) = workspace.backward(network, seeds, Some(&mut d_maps), &mut folded_grads);
     let weights = model.features.prepare(&params);
     for ((map, d_map), tape) in maps.iter().zip(&d_maps.maps).zip(&mut tapes) {
         let mut d_features = vec![0.0; map.data.len()];

@@ -1,7 +1,7 @@
 //! Projection of samples into source views: pixels, masks, relative directions and bilinear look-ups.
 
 use glam::{Mat4, Vec2, Vec3};
-use scene::Camera;
+use scene::{Camera, Image};
 
 /// The camera of one source view, prepared for projecting many points.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +143,18 @@ pub fn taps(pixel: Vec2, from: (usize, usize), to: (usize, usize)) -> Taps {
         }
     }
     taps
+}
+
+/// Bilinear colour of a photograph.
+#[inline(always)]
+pub fn colour(image: &Image, taps: &Taps, out: &mut [f32]) {
+    out.fill(0.0);
+    for (index, weight) in taps.index.iter().zip(taps.weight) {
+        let pixel = &image.data[*index as usize * 3..][..3];
+        for (o, p) in out.iter_mut().zip(pixel) {
+            *o += weight * p;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Plain layers in double precision and differences of them, for tests.
 
+use crate::builder::{BlockShape, Builder};
 use crate::codes::WINDOW;
 use crate::layer_norm::LayerNorm;
-use crate::linear::Linear;
-use crate::params::{Layout, SplitMix};
+use crate::linear::{Linear, LinearKind};
+use crate::params::{Layout, Slot, SplitMix};
 
 /// Rounding of single precision may turn a code whose projection is nearer than this to its threshold.
 const MARGIN: f64 = 1e-5;
@@ -145,4 +146,23 @@ pub fn assert_gradient(name: &str, found: &[f32], x: &[f64], tolerance: f64, los
     let largest = expected.iter().fold(0.0f64, |m, e| m.max(e.abs()));
     assert!(largest > 1e-3, "{name}: no gradient to compare, at most {largest}");
     close(name, found, &expected, tolerance * largest);
+}
+
+/// A layer of its own: `build` registers it, and its parameters are those of the folded layout that is told beside it.
+pub fn built<T>(build: impl FnOnce(&mut Builder) -> T) -> (T, Layout) {
+    let mut params = Layout::new();
+    let mut builder = Builder::new(&mut params, "");
+    let layer = build(&mut builder);
+    (layer, builder.folded)
+}
+
+/// Sizes of a block with dense layers and a feed-forward part of twice the width.
+pub fn shape(width: usize, heads: usize, attention_hidden: usize) -> BlockShape {
+    BlockShape { width, heads, attention_hidden, mlp_ratio: 2, linears: LinearKind::Dense }
+}
+
+/// A linear layer of its own with a bias, and where its weight and bias lie.
+pub fn linear_with_slots(layout: &mut Layout, name: &str, inputs: usize, outputs: usize) -> (Linear, [Slot; 2]) {
+    let layer = Linear::new(layout, name, inputs, outputs, true);
+    (layer, [layer.weight, layer.bias.expect("made with a bias")])
 }

@@ -1,24 +1,20 @@
 //! What kind of capture a scene is, told from its cameras alone: all facing one way, around a place, or looking out.
 //!
-//! Everything here is robust, since structure from motion leaves strays behind: medians instead of means, and cameras
-//! far from all others are left out. Nothing depends on the world's axes, origin and unit, nor on the cameras' order.
+//! Everything here is [robust](crate::robust): medians instead of means, and cameras far from all others have no say.
+//! Nothing depends on the world's axes, origin and unit, nor on the cameras' order.
 
-use crate::pose::{axes_point, opengl_pose};
+use crate::pose::{SPREAD_AROUND, axes_point, center, opengl_pose};
+use crate::robust::{far_places, geometric_median, median, quantile, sorted};
 use crate::{Camera, Scene};
 use glam::{DMat3, DMat4, DVec3};
 
 /// Least spread of the optical axes for a place that is looked at, for [`axes_point`]: about half a degree, below which
 /// the point of closest approach is noise.
 const SPREAD_FOCUS: f64 = 1e-4;
-/// Least spread of the optical axes of cameras around a place: they turn by about 13 degrees from their mean. The
-/// forward-facing LLFF scenes have 0.001 to 0.02, captures around an object 0.2 and more.
-const SPREAD_AROUND: f64 = 0.05;
 /// Part of the cameras that must agree.
 const MOST: f64 = 0.8;
 /// Cosine of the angle up to which cameras face the same way.
 const SAME_WAY: f64 = 0.7;
-/// Cameras farther from the middle than this many times the median distance are strays.
-const STRAY: f64 = 6.0;
 /// Extent of cameras that face one way, in near bounds, above which they no longer see the same things.
 const LONG_WALK: f64 = 4.0;
 
@@ -63,11 +59,8 @@ impl Capture {
     /// Looks at cameras; `near` is the nearest depth of interest.
     pub fn of_cameras<'a>(cameras: impl IntoIterator<Item = &'a Camera>, near: f64) -> Option<Self> {
         let all: Vec<DMat4> = cameras.into_iter().map(|camera| opengl_pose(camera.world_from_camera)).collect();
-        let middle = geometric_median(&all.iter().map(center).collect::<Vec<_>>())?;
-        let distances: Vec<f64> = all.iter().map(|pose| center(pose).distance(middle)).collect();
-        let limit = STRAY * median(distances.clone());
-        let keep = |d: f64| d <= limit || limit == 0.0;
-        let poses: Vec<DMat4> = all.iter().zip(&distances).filter(|(_, d)| keep(**d)).map(|(pose, _)| *pose).collect();
+        let strays = far_places(&all.iter().map(center).collect::<Vec<_>>())?;
+        let poses: Vec<DMat4> = (0..all.len()).filter(|i| !strays.contains(i)).map(|i| all[i]).collect();
 
         let axis = |column: usize| poses.iter().map(|p| p.col(column).truncate()).collect::<Vec<_>>();
         let back = geometric_median(&axis(2))?.try_normalize().unwrap_or_default();
@@ -92,8 +85,8 @@ impl Capture {
             return if share < 0.5 { CaptureKind::Inside } else { CaptureKind::Walk };
         }
         let offsets = || self.poses.iter().map(|pose| center(pose) - self.center);
-        let forwards = median(offsets().map(|o| o.dot(self.back).abs()).collect());
-        let sideways = median(offsets().map(|o| o.reject_from_normalized(self.back).length()).collect());
+        let forwards = median(offsets().map(|o| o.dot(self.back).abs()));
+        let sideways = median(offsets().map(|o| o.reject_from_normalized(self.back).length()));
         if self.poses.len() > 4 && (forwards > 2.0 * sideways || self.extent > LONG_WALK * near) {
             return CaptureKind::Walk;
         }
@@ -112,34 +105,6 @@ impl Capture {
     }
 }
 
-/// The centre of a pose.
-pub(crate) fn center(pose: &DMat4) -> DVec3 {
-    pose.w_axis.truncate()
-}
-
-/// The middle value, the upper one of two; 0 for no values.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
-}
-
-/// The point with the least sum of distances to `points`, by Weiszfeld's iteration; `None` for no points.
-fn geometric_median(points: &[DVec3]) -> Option<DVec3> {
-    let mut at = points.iter().sum::<DVec3>() / points.len() as f64;
-    let size = points.iter().map(|point| point.distance(at)).fold(0.0, f64::max);
-    // Where all points are one there is nothing to weigh.
-    let steps = if size > 0.0 { 50 } else { 0 };
-    for _ in 0..steps {
-        // A floor on distances keeps the iteration going where it comes upon a point.
-        let weight = |point: &DVec3| size / point.distance(at).max(1e-6 * size);
-        let (sum, total) = points
-            .iter()
-            .fold((DVec3::ZERO, 0.0), |(sum, total), point| (sum + *point * weight(point), total + weight(point)));
-        at = sum / total;
-    }
-    (!points.is_empty()).then_some(at)
-}
-
 /// The direction that is most nearly perpendicular to the cameras' right axes.
 ///
 /// The cameras' own up axes lean over where they look down, and over a part of a circle that does not average out;
@@ -148,7 +113,7 @@ fn geometric_median(points: &[DVec3]) -> Option<DVec3> {
 /// as in photographs taken from straight above.
 fn up(poses: &[DMat4], middle_up: DVec3, back: DVec3) -> DVec3 {
     let tilt = |pose: &DMat4, up: DVec3| pose.x_axis.truncate().dot(up).abs();
-    let typical = |up: DVec3| median(poses.iter().map(|pose| tilt(pose, up)).collect());
+    let typical = |up: DVec3| median(poses.iter().map(|pose| tilt(pose, up)));
     let from = |start: DVec3| {
         let mut up = start.try_normalize()?;
         for _ in 0..3 {
@@ -188,7 +153,7 @@ fn focus(poses: &[DMat4], near: f64) -> Option<(DVec3, f64)> {
             let way = (center(pose) - focus).normalize_or_zero();
             if way.dot(pose.z_axis.truncate()) > 0.0 { way.cross(pose.z_axis.truncate()).length() } else { 1.0 }
         };
-        let limit = (3.0 * median(poses.iter().map(miss).collect())).max(0.03);
+        let limit = (3.0 * median(poses.iter().map(miss))).max(0.03);
         let agreeing: Vec<DMat4> = poses.iter().filter(|pose| miss(pose) <= limit).copied().collect();
         if agreeing.len() < poses.len().div_ceil(2) {
             break;
@@ -197,12 +162,11 @@ fn focus(poses: &[DMat4], near: f64) -> Option<(DVec3, f64)> {
     }
     let miss = |pose: &DMat4| (center(pose) - focus).normalize_or_zero().cross(pose.z_axis.truncate()).length();
     // Axes that look anywhere have such a point, too, but miss it by as much as they turn.
-    if median(poses.iter().map(miss).collect()) > 0.5 * spread.sqrt() {
+    if median(poses.iter().map(miss)) > 0.5 * spread.sqrt() {
         return None;
     }
-    let mut depths: Vec<f64> = poses.iter().map(|p| (center(p) - focus).dot(p.z_axis.truncate())).collect();
-    depths.sort_by(f64::total_cmp);
-    let at = |part: f64| depths[((depths.len() - 1) as f64 * part).round() as usize];
+    let depths = sorted(poses.iter().map(|p| (center(p) - focus).dot(p.z_axis.truncate())));
+    let at = |part: f64| quantile(&depths, part);
     // From the inside of a room the axes meet as well, but behind the cameras or amidst them.
     (at(1.0 - MOST) > 0.1 * at(0.95) && at(0.5) > 0.25 * near).then_some((focus, spread))
 }

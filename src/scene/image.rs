@@ -58,9 +58,36 @@ pub fn every_pixel((width, height): (u32, u32), stride: u32) -> impl Iterator<It
     (0..height).step_by(stride).flat_map(move |y| (0..width).step_by(stride).map(move |x| (x, y)))
 }
 
+/// The floor of [`psnr`] in GNT's evaluation: equal images have 60 dB instead of infinitely many.
+pub const EVAL_FLOOR: f64 = 1e-6;
+
+/// The floor of [`psnr`] where two ways of rendering are compared: equal images have 120 dB.
+pub const CHECK_FLOOR: f64 = 1e-12;
+
+/// Peak signal-to-noise ratio in dB of colours in `[0, 1]`, from their mean squared error. `floor` is added to the error, so
+/// that equal images have a finite ratio.
+pub fn psnr(mean_squared_error: f64, floor: f64) -> f64 {
+    -10.0 * (mean_squared_error + floor).log10()
+}
+
+/// The mean squared difference of two lists of values.
+///
+/// # Panics
+/// If they differ in length.
+pub fn mean_squared_error(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len(), "values to compare");
+    a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() / a.len() as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tenth_of_the_range_is_20_db() {
+        assert!((psnr(mean_squared_error(&[0.5; 9], &[0.4; 9]), 0.0) - 20.0).abs() < 1e-5);
+        assert!((psnr(mean_squared_error(&[0.5; 3], &[0.5; 3]), EVAL_FLOOR) - 60.0).abs() < 1e-9);
+    }
 
     #[test]
     fn stride_keeps_the_first_pixel_of_each_step() {

@@ -1,6 +1,6 @@
 //! Finding scenes by name.
 
-use crate::formats::detect;
+use crate::formats::{READERS, is_scene};
 use crate::{Error, Result, demo};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -70,7 +70,7 @@ fn locate_in(name: &str, extra: &[PathBuf], variable: Option<&OsStr>, last: &Pat
 fn not_a_folder(file: &Path) -> String {
     let name = file.file_name().unwrap_or_default();
     let shown = file.display();
-    if detect::FILES.iter().any(|(known, _)| name == *known) {
+    if READERS.iter().any(|reader| name == reader.marker) {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         return format!("{shown}: expected the folder of a scene, found its pose file; pass {}", folder.display());
     }
@@ -107,11 +107,6 @@ fn suggestion(name: &str, folders: &[PathBuf]) -> String {
         [] => String::new(),
         names => format!(" (did you mean {}?)", names.join(" or ")),
     }
-}
-
-/// Whether a folder holds a file of poses.
-fn is_scene(folder: &Path) -> bool {
-    detect::FILES.iter().any(|(file, _)| folder.join(file).is_file())
 }
 
 /// Scenes in a folder and in the folders in it, by the names that find them: `fern` or `llff/fern`.

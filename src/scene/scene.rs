@@ -44,7 +44,8 @@ pub struct Scene {
     pub name: String,
     /// Its folder.
     pub root: PathBuf,
-    /// The layout that it was read from; what follows from it stands in other fields.
+    /// The layout that it was read from, to be named in reports. What follows from it stands in other fields, so that
+    /// nobody has to ask for it.
     pub format: Format,
     /// All views; they share one image size.
     pub views: Vec<View>,
@@ -62,6 +63,8 @@ pub struct Scene {
     pub far: f32,
     /// Whether the depth bounds are those of points that were seen, so that samples must go beyond them.
     pub bounds_are_tight: bool,
+    /// Every how many pixels of both axes GNT's published evaluation looks at, at the size that the scene is loaded in.
+    pub eval_stride: u32,
     /// From the coordinates of the scene's files to those of the cameras here.
     pub scene_from_file: Similarity,
     /// How source views are ranked.

@@ -5,6 +5,17 @@ use glam::{Mat4, Vec2, Vec3};
 use safetensors::SafeTensors;
 use std::path::PathBuf;
 
+/// A folder with files of these names, which are no scene's by what they hold.
+pub fn folder(files: &[&str]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for file in files {
+        let path = dir.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, b"{}").unwrap();
+    }
+    dir
+}
+
 /// A camera at `center` that looks along +z, 31×17 pixels.
 pub fn camera(center: Vec3) -> Camera {
     Camera {
@@ -23,7 +34,7 @@ pub fn scene(centers: &[Vec3]) -> Scene {
 
 /// A scene of given cameras without images; every 8th view is held out.
 pub fn scene_of(cameras: Vec<Camera>) -> Scene {
-    let (source_ids, held_out) = crate::formats::llff::split(cameras.len(), 8);
+    let (source_ids, held_out) = crate::formats::split::by_position(cameras.len(), 8);
     let views = cameras.into_iter().enumerate().map(|(i, camera)| View {
         name: format!("image{i:03}"),
         path: PathBuf::from(format!("image{i:03}.png")),
@@ -47,6 +58,7 @@ pub fn scene_of(cameras: Vec<Camera>) -> Scene {
         near: 1.0,
         far: 10.0,
         bounds_are_tight: true,
+        eval_stride: 1,
         scene_from_file: Similarity::IDENTITY,
         order: SourceOrder::Distance,
         warnings: Vec::new(),

@@ -1,12 +1,13 @@
 //! Writing images and arrays: whole or not at all.
 
 use crate::file::replace;
+use crate::npy;
 use crate::{Error, Image, Result};
 use ::image::codecs::gif::{GifEncoder, Repeat};
+use ::image::codecs::jpeg::JpegEncoder;
 use ::image::codecs::png::PngEncoder;
 use ::image::{Delay, ExtendedColorType, ImageEncoder, ImageError, RgbaImage};
-use npyz::WriterBuilder;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 /// Writes bytes as they are.
@@ -15,6 +16,38 @@ use std::path::Path;
 /// As [`replace`].
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, |out| out.write_all(bytes).map_err(|source| Error::Io { path: path.to_owned(), source }))
+}
+
+/// A format that pictures are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureFormat {
+    /// Without loss.
+    Png,
+    /// JPEG.
+    Jpeg {
+        /// From 1 to 100.
+        quality: u8,
+    },
+}
+
+/// The file of an 8-bit RGB picture.
+///
+/// # Errors
+/// [`Error::Shape`] if the image's data do not fit its size; [`Error::Scene`] if the format has no picture of the size.
+pub fn encode(image: &Image, format: PictureFormat) -> Result<Vec<u8>> {
+    let bytes = checked_rgb8(Path::new("picture"), image)?;
+    let mut file: Vec<u8> = Vec::new();
+    // The encoders are compiled for any writer once.
+    let out: &mut dyn Write = &mut file;
+    let (size, color) = ((image.width, image.height), ExtendedColorType::Rgb8);
+    let encoded = match format {
+        PictureFormat::Png => encode_png(out, &bytes, size, color),
+        PictureFormat::Jpeg { quality } => {
+            JpegEncoder::new_with_quality(out, quality.clamp(1, 100)).encode(&bytes, size.0, size.1, color)
+        }
+    };
+    encoded.map_err(|e| Error::Scene(format!("picture of {}x{}: cannot be encoded: {e}", size.0, size.1)))?;
+    Ok(file)
 }
 
 /// Writes an 8-bit RGB PNG.
@@ -58,7 +91,8 @@ pub fn write_depth_png(path: &Path, width: u32, height: u32, depth: &[f32], scal
 pub fn write_npy(path: &Path, width: u32, height: u32, values: &[f32]) -> Result<()> {
     check_length(path, values.len(), width as usize * height as usize)?;
     replace(path, |out| {
-        encode_npy(out, (width, height), values).map_err(|source| Error::Io { path: path.to_owned(), source })
+        let shape = [height as usize, width as usize];
+        npy::write(out, &shape, values).map_err(|source| Error::Io { path: path.to_owned(), source })
     })
 }
 
@@ -107,13 +141,6 @@ fn encode_gif(
         return Err(Error::Scene(format!("{}: expected at least one frame, found none", path.display())));
     }
     Ok(())
-}
-
-fn encode_npy(out: &mut dyn Write, (width, height): (u32, u32), values: &[f32]) -> io::Result<()> {
-    let shape = [u64::from(height), u64::from(width)];
-    let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(out).begin_nd()?;
-    writer.extend(values.iter().copied())?;
-    writer.finish()
 }
 
 fn encode_png(

@@ -3,6 +3,7 @@
 use super::*;
 use crate::view::{Alpha, image_size, read_image};
 use std::fs;
+use std::io;
 
 fn gradient(width: u32, height: u32) -> Image {
     let count = width * height * 3;
@@ -134,7 +135,7 @@ fn a_full_disk_is_an_error_wherever_it_fills_up() {
         let message = written.unwrap_err().to_string();
         assert!(message.contains("out/a.png"), "{room}: {message}");
         assert!(encode_gif(path, &mut FullDisk(room), 10.0, [Ok(image.clone())]).is_err(), "{room}");
-        assert!(encode_npy(&mut FullDisk(room), (31, 33), &vec![0.0; 31 * 33]).is_err(), "{room}");
+        assert!(npy::write(&mut FullDisk(room), &[33, 31], &vec![0.0f32; 31 * 33]).is_err(), "{room}");
     }
 }
 

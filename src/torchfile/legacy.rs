@@ -6,7 +6,7 @@
 
 use crate::MAX_PICKLE_BYTES;
 use crate::pickle::parse;
-use crate::rebuild::Element;
+use crate::tensor::Element;
 use crate::value::{Arena, Node, Value};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};

@@ -5,12 +5,14 @@
 //! an optimizer, is never read from the file. Memory is bounded by some twenty times the pickle, which has at most 16 MiB,
 //! and four times the file. Each way in which a file can be damaged or hostile ends in one [`Error`].
 
+mod bytes;
 mod container;
 mod error;
 mod legacy;
 mod pickle;
 mod rebuild;
 mod select;
+mod tensor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod value;
@@ -21,11 +23,11 @@ pub use value::short;
 
 use container::Container;
 use legacy::Legacy;
-use rebuild::{Storage, View};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
+use tensor::{Storage, StridedView};
 
 /// Largest file that is read, in bytes; torchvision's VGG-16 with its classifier has 553 MB.
 pub const MAX_FILE_BYTES: u64 = 2 << 30;
@@ -147,7 +149,7 @@ fn read_from<R: Read + Seek>(
         let found = values.map_or_else(|| "more than can be counted".to_owned(), |values| values.to_string());
         return Err(format!("expected fewer weights than the file's {len} bytes can hold, found {found}"));
     }
-    let mut by_storage: BTreeMap<&str, Vec<(&String, &View)>> = BTreeMap::new();
+    let mut by_storage: BTreeMap<&str, Vec<(&String, &StridedView)>> = BTreeMap::new();
     for (name, view) in &views {
         by_storage.entry(&view.storage.key).or_default().push((name, view));
     }

@@ -2,35 +2,39 @@
 //!
 //! Nothing is imported or executed: the known globals become data, any other is an error.
 
-use crate::rebuild::{self, Global, Storage};
+use crate::bytes::Bytes;
+use crate::rebuild;
+use crate::tensor::{Global, Storage};
 use crate::value::{Arena, MAX_NODES, Node, Value};
 use std::collections::HashMap;
 
 /// Most values on the stack and most open marks; Python writes collections in batches of 1000.
 const MAX_STACK: usize = 1 << 16;
-/// Longest line in bytes, such as the module of a global.
-const MAX_NAME: usize = 256;
 
 /// Reads the pickle at the start of `bytes`; returns its values, the one that it stands for and its length in bytes.
 ///
 /// # Errors
 /// A sentence naming the byte and the opcode or global.
 pub(crate) fn parse(bytes: &[u8]) -> Result<(Arena, Value, usize), String> {
-    let mut machine =
-        Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), arena: Arena::default() };
+    let mut machine = Machine {
+        bytes: Bytes::new(bytes),
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+        arena: Arena::default(),
+    };
     loop {
-        let at = machine.at;
+        let at = machine.bytes.at();
         match machine.step() {
             Ok(None) => {}
-            Ok(Some(value)) => return Ok((machine.arena, value, machine.at)),
+            Ok(Some(value)) => return Ok((machine.arena, value, machine.bytes.at())),
             Err(problem) => return Err(format!("byte {at}: {problem}")),
         }
     }
 }
 
 struct Machine<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    bytes: Bytes<'a>,
     stack: Vec<Value>,
     /// Stack heights; values below the last one are out of reach until it is taken.
     marks: Vec<usize>,
@@ -38,13 +42,13 @@ struct Machine<'a> {
     arena: Arena,
 }
 
-impl<'a> Machine<'a> {
+impl Machine<'_> {
     /// Carries out one opcode; the result of the pickle once it stops.
     fn step(&mut self) -> Result<Option<Value>, String> {
-        let [opcode] = self.take()?;
+        let [opcode] = self.bytes.take()?;
         match opcode {
             0x80 => {
-                let [version] = self.take()?;
+                let [version] = self.bytes.take()?;
                 if version != 2 {
                     return Err(format!("expected pickle protocol 2, torch.save's default, found {version}"));
                 }
@@ -53,40 +57,40 @@ impl<'a> Machine<'a> {
             0x88 => self.push(Value::Bool(true))?,
             0x89 => self.push(Value::Bool(false))?,
             b'K' => {
-                let [v] = self.take()?;
+                let [v] = self.bytes.take()?;
                 self.push(Value::Int(v.into()))?;
             }
             b'M' => {
-                let v = u16::from_le_bytes(self.take()?);
+                let v = u16::from_le_bytes(self.bytes.take()?);
                 self.push(Value::Int(v.into()))?;
             }
             b'J' => {
-                let v = i32::from_le_bytes(self.take()?);
+                let v = i32::from_le_bytes(self.bytes.take()?);
                 self.push(Value::Int(v.into()))?;
             }
             0x8a => {
-                let v = self.long()?;
+                let v = self.bytes.long()?;
                 self.push(Value::Int(v))?;
             }
             b'G' => {
-                let v = f64::from_be_bytes(self.take()?);
+                let v = f64::from_be_bytes(self.bytes.take()?);
                 self.push(Value::Float(v))?;
             }
             b'X' => {
-                let len = u32::from_le_bytes(self.take()?);
+                let len = u32::from_le_bytes(self.bytes.take()?);
                 self.push_text(len as usize)?;
             }
             0x8c => {
-                let [len] = self.take()?;
+                let [len] = self.bytes.take()?;
                 self.push_text(len.into())?;
             }
             // Text of Python 2, in files that it wrote.
             b'U' => {
-                let [len] = self.take()?;
+                let [len] = self.bytes.take()?;
                 self.push_text(len.into())?;
             }
             b'T' => {
-                let len = u32::from_le_bytes(self.take()?);
+                let len = u32::from_le_bytes(self.bytes.take()?);
                 self.push_text(len as usize)?;
             }
             b'}' => self.push_node(Node::Dict(Vec::new()))?,
@@ -123,23 +127,23 @@ impl<'a> Machine<'a> {
                 self.extend_dict(&items)?;
             }
             b'q' => {
-                let [key] = self.take()?;
+                let [key] = self.bytes.take()?;
                 self.memoize(key.into())?;
             }
             b'r' => {
-                let key = u32::from_le_bytes(self.take()?);
+                let key = u32::from_le_bytes(self.bytes.take()?);
                 self.memoize(key)?;
             }
             b'h' => {
-                let [key] = self.take()?;
+                let [key] = self.bytes.take()?;
                 self.recall(key.into())?;
             }
             b'j' => {
-                let key = u32::from_le_bytes(self.take()?);
+                let key = u32::from_le_bytes(self.bytes.take()?);
                 self.recall(key)?;
             }
             b'c' => {
-                let (module, name) = (self.line()?, self.line()?);
+                let (module, name) = (self.bytes.line()?, self.bytes.line()?);
                 let global = Global::find(module, name).ok_or_else(|| {
                     let (module, name) = (module.escape_debug(), name.escape_debug());
                     format!("global {module}.{name} is not among those that checkpoints of weights use")
@@ -182,46 +186,10 @@ impl<'a> Machine<'a> {
         Ok(None)
     }
 
-    fn slice(&mut self, len: usize) -> Result<&'a [u8], String> {
-        let rest = &self.bytes[self.at..];
-        if len > rest.len() {
-            return Err(format!("expected {len} more bytes, found {}", rest.len()));
-        }
-        self.at += len;
-        Ok(&rest[..len])
-    }
-
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], String> {
-        let mut out = [0; N];
-        out.copy_from_slice(self.slice(N)?);
-        Ok(out)
-    }
-
-    /// A little-endian two's-complement integer of a stated number of bytes.
-    fn long(&mut self) -> Result<i64, String> {
-        let [len] = self.take()?;
-        if len > 8 {
-            return Err(format!("expected an integer of at most 8 bytes, found {len}"));
-        }
-        let bytes = self.slice(len.into())?;
-        let sign = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xff } else { 0 };
-        let mut wide = [sign; 8];
-        wide[..bytes.len()].copy_from_slice(bytes);
-        Ok(i64::from_le_bytes(wide))
-    }
-
     fn push_text(&mut self, len: usize) -> Result<(), String> {
-        let text = std::str::from_utf8(self.slice(len)?).map_err(|e| format!("expected a string in UTF-8: {e}"))?;
+        let text =
+            std::str::from_utf8(self.bytes.slice(len)?).map_err(|e| format!("expected a string in UTF-8: {e}"))?;
         self.push_node(Node::Str(text.to_owned()))
-    }
-
-    /// Text up to the end of the line, for names of globals.
-    fn line(&mut self) -> Result<&'a str, String> {
-        let rest = &self.bytes[self.at..];
-        let end = rest.iter().take(MAX_NAME).position(|&b| b == b'\n');
-        let end = end.ok_or_else(|| format!("expected a line of at most {MAX_NAME} bytes"))?;
-        let line = self.slice(end + 1)?;
-        std::str::from_utf8(&line[..end]).map_err(|e| format!("expected a name in UTF-8: {e}"))
     }
 
     fn push(&mut self, value: Value) -> Result<(), String> {

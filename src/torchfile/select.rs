@@ -1,6 +1,6 @@
 //! What was saved in a file, as callers see it, and what they take of it.
 
-use crate::rebuild::View;
+use crate::tensor::StridedView;
 use crate::value::{Arena, MAX_NODES, Node, Value, short};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,7 +41,7 @@ impl<'a> Item<'a> {
         self.value == Value::None
     }
 
-    fn view(self) -> Option<&'a View> {
+    fn view(self) -> Option<&'a StridedView> {
         match self.arena.node(self.value) {
             Some(Node::Tensor(view)) => Some(view),
             _ => None,
@@ -57,7 +57,7 @@ impl fmt::Display for Item<'_> {
 
 /// Tensors to be read from a file, by name.
 #[derive(Debug, Default)]
-pub struct Selection(BTreeMap<String, View>);
+pub struct Selection(BTreeMap<String, StridedView>);
 
 impl Selection {
     /// Takes nothing yet.
@@ -94,7 +94,7 @@ impl Selection {
         self.0.is_empty()
     }
 
-    pub(crate) fn into_views(self) -> BTreeMap<String, View> {
+    pub(crate) fn into_views(self) -> BTreeMap<String, StridedView> {
         self.0
     }
 }

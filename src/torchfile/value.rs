@@ -1,7 +1,7 @@
 //! The values of a pickle: one arena in which they refer to each other by index, so that shared, cyclic and deeply nested
 //! input needs no recursion, neither while reading nor when dropped.
 
-use crate::rebuild::{Global, Storage, View};
+use crate::tensor::{Global, Storage, StridedView};
 
 /// Most values; a network of 64 blocks with its optimizer state has about 100 000.
 pub(crate) const MAX_NODES: usize = 1 << 20;
@@ -29,7 +29,7 @@ pub(crate) enum Node {
     /// Dict or ordered dict; a repeated key is there twice.
     Dict(Vec<(Value, Value)>),
     Storage(Box<Storage>),
-    Tensor(Box<View>),
+    Tensor(Box<StridedView>),
     /// A parameter before BUILD tells its tensor, in files of PyTorch 0.1.
     Parameter,
 }

@@ -50,7 +50,7 @@ fn codes_along_the_ray_start_balanced() {
     let data = dataset(dir.path());
     let (_, (model, params)) = pair(&data, Piece::Ray);
     let (c, mut qkv) = (model.config.width, Vec::new());
-    watch(&model, &params, &data, |seen| qkv.extend_from_slice(&seen.workspace.trunk.blocks[0].hamming_ray.qkv));
+    watch(&model, &params, &data, |seen| qkv.extend_from_slice(&seen.workspace.trunk.blocks[0].ray.hamming.qkv));
     assert_codes("query", &channels(&qkv, 3 * c, 0, c), false);
     assert_codes("key", &channels(&qkv, 3 * c, c, c), true);
 }
@@ -63,9 +63,9 @@ fn codes_across_views_start_balanced() {
     let (_, (model, params)) = pair(&data, Piece::View);
     let (c, mut query, mut key, mut unseen) = (model.config.width, Vec::new(), Vec::new(), 0);
     watch(&model, &params, &data, |seen| {
-        let tape = &seen.workspace.trunk.blocks[0].hamming_view;
+        let tape = &seen.workspace.trunk.blocks[0].view.hamming;
         query.extend_from_slice(&tape.query);
-        for (row, mask) in tape.key.chunks_exact(c).zip(&seen.workspace.tokens.mask) {
+        for (row, mask) in tape.key.chunks_exact(c).zip(&seen.workspace.tokens.shared.mask) {
             if *mask != 0.0 {
                 key.extend_from_slice(row);
             } else {
@@ -87,8 +87,10 @@ fn the_factor_of_the_scores_fits_the_dense_logits() {
     let (c, heads, samples) = (model.config.width, model.config.heads, model.config.samples);
     let d = c / heads;
     let (mut logits, mut codes) = (Vec::new(), Vec::new());
-    watch(&dense, &dense_params, &data, |seen| logits.extend_from_slice(&seen.workspace.trunk.blocks[0].softmax.qkv));
-    watch(&model, &params, &data, |seen| codes.extend_from_slice(&seen.workspace.trunk.blocks[0].hamming_ray.qkv));
+    watch(&dense, &dense_params, &data, |seen| {
+        logits.extend_from_slice(&seen.workspace.trunk.blocks[0].ray.softmax.qkv)
+    });
+    watch(&model, &params, &data, |seen| codes.extend_from_slice(&seen.workspace.trunk.blocks[0].ray.hamming.qkv));
     codes.iter_mut().for_each(|x| *x = if *x > 0.0 { 1.0 } else { -1.0 });
     let tau = slot(&model, "view_selftrans.0.attn.tau").of(&params);
     for head in 0..heads {
@@ -125,9 +127,9 @@ fn parts_that_are_codes_already_have_no_statistics() {
     let data = dataset(dir.path());
     let (model, params) = network(config().shift_add(), 5);
     for stats in stats(&model, &params, &data) {
-        for channels in [&stats.ray_query, &stats.ray_key, &stats.view_query, &stats.view_key] {
+        for channels in [&stats.ray.query, &stats.ray.key, &stats.view.query, &stats.view.key] {
             assert!(channels.mean.is_empty() && channels.deviation.is_empty());
         }
-        assert!(stats.ray_tau.is_empty());
+        assert!(stats.ray.tau.is_empty());
     }
 }

@@ -3,8 +3,7 @@
 use crate::{Error, Result};
 use gnt::Axes;
 use layers::params::SplitMix;
-use scene::{Camera, Image, Ray, Scene};
-use std::io::Read;
+use scene::{Camera, Format, Image, Ray, Scene};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -79,14 +78,15 @@ impl Dataset {
     /// [`Error::Io`] if the folder cannot be listed.
     pub fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
         let io = |source| Error::Io { path: folder.to_owned(), source };
-        let mut folders: Vec<PathBuf> = if folder.join("poses_bounds.npy").is_file() {
+        let is_scene = |folder: &Path| scene::formats::holds(folder, Format::Llff);
+        let mut folders: Vec<PathBuf> = if is_scene(folder) {
             vec![folder.to_owned()]
         } else {
             let entries = std::fs::read_dir(folder).map_err(io)?.collect::<std::io::Result<Vec<_>>>().map_err(io)?;
             // A hidden folder is no scene, but one that is being made.
             let hidden = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with('.');
             let paths = entries.into_iter().filter(|e| !hidden(e)).map(|e| e.path());
-            paths.filter(|p| p.join("poses_bounds.npy").is_file()).collect()
+            paths.filter(|path| is_scene(path)).collect()
         };
         folders.sort();
         Ok(folders)
@@ -169,6 +169,11 @@ impl Dataset {
     pub fn fewest_views(&self) -> Option<(&str, usize)> {
         let counts = self.scenes.iter().map(|scene| (scene.scene.name.as_str(), scene.views.len()));
         counts.min_by_key(|(_, views)| *views)
+    }
+
+    /// The scenes, in the order of their folders' names.
+    pub fn scenes(&self) -> impl Iterator<Item = &Scene> {
+        self.scenes.iter().map(|scene| &scene.scene)
     }
 
     /// Number of scenes.
@@ -273,48 +278,9 @@ impl TrainingScene {
     /// Checks a depth map by its header. One whose header is not understood is read whole, which says what is wrong.
     fn check_depth(&self, view: usize) -> Result<()> {
         let Some(path) = self.depth_file(view) else { return Ok(()) };
-        if npy_size(&path) != Some(self.size(view)) {
+        if scene::depth::npy_size(&path) != Some(self.size(view)) {
             scene::depth::read_npy(&path, self.size(view))?;
         }
         Ok(())
-    }
-}
-
-/// Width and height of the table in a `.npy` file, by its header; none where that is not understood, or the file is too
-/// short for it.
-fn npy_size(path: &Path) -> Option<(usize, usize)> {
-    // Headers are padded to a multiple of 64 bytes, and those of a table take one or two of them.
-    const HEADER: u64 = 512;
-    let mut start = Vec::new();
-    let file = scene::file::open_regular(path).ok()?;
-    let bytes = file.metadata().ok()?.len();
-    file.take(HEADER).read_to_end(&mut start).ok()?;
-    let [1, _, low, high, text @ ..] = start.strip_prefix(b"\x93NUMPY")? else { return None };
-    let length = u16::from_le_bytes([*low, *high]);
-    let text = std::str::from_utf8(text.get(..length.into())?).ok()?;
-    let shape = text.split_once("shape")?.1.split_once('(')?.1.split_once(')')?.0;
-    let (rows, columns) = shape.split_once(',')?;
-    let (rows, columns): (usize, usize) = (rows.trim().parse().ok()?, columns.trim_matches([' ', ',']).parse().ok()?);
-    // Numbers take four bytes at least.
-    let least = (rows.checked_mul(columns)?.checked_mul(4)? as u64).checked_add(10 + u64::from(length))?;
-    (bytes >= least).then_some((columns, rows))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_tell_the_size_of_a_depth_map() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.npy");
-        scene::write::write_npy(&path, 3, 2, &[1.0; 6]).unwrap();
-        assert_eq!(npy_size(&path), Some((3, 2)));
-        let bytes = std::fs::read(&path).unwrap();
-        for wrong in [&bytes[..bytes.len() - 24], &bytes[..20], b"not an array".as_slice(), b""] {
-            std::fs::write(&path, wrong).unwrap();
-            assert_eq!(npy_size(&path), None);
-        }
-        assert_eq!(npy_size(dir.path()), None);
     }
 }

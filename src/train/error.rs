@@ -24,7 +24,7 @@ pub enum Error {
     Scene(#[from] scene::Error),
     /// The CUDA device's error.
     #[error(transparent)]
-    Cuda(#[from] tensor::cuda::CudaError),
+    Cuda(#[from] compute::cuda::CudaError),
     /// The network crate's error.
     #[error(transparent)]
     Network(#[from] gnt::Error),

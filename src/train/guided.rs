@@ -8,19 +8,19 @@ use layers::params::SplitMix;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
-/// Numbers of samples a ray that [`Guided`] takes.
+/// Numbers of samples a ray that [`GuidedSteps`] takes.
 pub const GUIDED_SAMPLES: RangeInclusive<usize> = 4..=256;
 
 /// Steps whose samples are placed so.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Guided {
+pub struct GuidedSteps {
     /// Samples a ray in these steps.
     pub samples: usize,
     /// Part of the steps, 0 to 1.
     pub share: f32,
 }
 
-impl Guided {
+impl GuidedSteps {
     /// Whether the step with this seed is one of them.
     pub fn takes(self, seed: u64) -> bool {
         SplitMix(seed ^ 0x8CB9_2BA7_2F3D_8DD7).uniform() < self.share
@@ -100,9 +100,9 @@ mod tests {
 
     #[test]
     fn the_share_of_steps_is_kept() {
-        let guided = Guided { samples: 16, share: 0.25 };
+        let guided = GuidedSteps { samples: 16, share: 0.25 };
         let taken = (0..4000).filter(|seed| guided.takes(u64::wrapping_mul(*seed, 0x9E37_79B9_7F4A_7C15))).count();
         assert!((900..1100).contains(&taken), "{taken}");
-        assert!(!Guided { share: 0.0, ..guided }.takes(3));
+        assert!(!GuidedSteps { share: 0.0, ..guided }.takes(3));
     }
 }

@@ -18,7 +18,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod validation;
-mod view_pass;
 
 pub use error::{Error, Result};
-pub use run::{Options, Run};
+pub use run::{Run, RunOptions};

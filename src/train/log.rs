@@ -7,6 +7,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+/// Name of the log in the folder of a run.
+pub const FILE: &str = "log.jsonl";
 /// Longest line that is read, and the part of a log's end that [`last`] looks at.
 const MOST_BYTES: u64 = 1 << 16;
 

@@ -2,7 +2,7 @@
 //! on every forward pass (DeepShift-Q).
 
 use crate::adam::Adam;
-use gnt::network::parameters::{Folded, ShiftWeight};
+use gnt::folded::{Folded, ShiftWeight};
 use layers::shift::{ps_backward, ps_forward, ps_init};
 use serde::{Deserialize, Serialize};
 

@@ -2,19 +2,19 @@
 
 use super::*;
 use crate::adam::average_weights;
-use crate::run::{MODEL_FILE, Options, Run, STATE_FILE};
+use crate::run::{MODEL_FILE, RunOptions, Run, STATE_FILE};
 use crate::state::State;
 use crate::testing::{config, dataset, network, options, plan};
-use gnt::checkpoint::{Checkpoint, Precision};
-use gnt::{Config, MlpKind, Model, Weights};
+use gnt::checkpoint::{Checkpoint, Storage};
+use gnt::{Config, FeedForwardKind, LinearKind, Model};
 use layers::shift::quantise;
 
 fn shifts(bits: u8) -> Config {
-    Config { linears: Weights::Shift { bits }, mlp: MlpKind::Experts { bits }, ..config().shift_add() }
+    Config { linears: LinearKind::Shift { bits }, mlp: FeedForwardKind::Experts { bits }, ..config().shift_add() }
 }
 
-fn ps_options() -> Options {
-    Options { form: ShiftForm::Ps, balance: Some(([0.6, 0.4], 0.01)), ..options() }
+fn ps_options() -> RunOptions {
+    RunOptions { form: ShiftForm::Ps, balance: Some(([0.6, 0.4], 0.01)), ..options() }
 }
 
 fn is_power_of_two(w: f32) -> bool {
@@ -105,7 +105,7 @@ fn a_step_follows_the_formula() {
 fn the_vector_follows_exponents_and_signs() {
     let dir = tempfile::tempdir().unwrap();
     let data = dataset(dir.path());
-    let options = Options { schedule: crate::schedule::Schedule { peak: 0.2, ..options().schedule }, ..ps_options() };
+    let options = RunOptions { schedule: crate::schedule::Schedule { peak: 0.2, ..options().schedule }, ..ps_options() };
     let mut run = Run::start(shifts(4), options, None).unwrap();
     assert_rounded(run.model(), &run.state().params);
     let mut average = run.state().params.clone();
@@ -134,7 +134,7 @@ fn the_vector_follows_exponents_and_signs() {
 
     // The model that is given away holds powers of two as well.
     let file = dir.path().join("packed.safetensors");
-    run.checkpoint().write(&file, Precision::Packed).unwrap();
+    run.checkpoint().write(&file, Storage::Packed).unwrap();
     let exported = Checkpoint::read(&file).unwrap().into_params(&run.model().layout).unwrap();
     assert_rounded(run.model(), &exported);
 }
@@ -162,7 +162,7 @@ fn the_loss_goes_down() {
     let dir = tempfile::tempdir().unwrap();
     let data = dataset(dir.path());
     let schedule = crate::schedule::Schedule { peak: 1e-2, ..options().schedule };
-    let mut run = Run::start(shifts(4), Options { schedule, ..ps_options() }, None).unwrap();
+    let mut run = Run::start(shifts(4), RunOptions { schedule, ..ps_options() }, None).unwrap();
     let depth: Vec<f64> = (0..40).map(|_| run.step(&data, 2).unwrap().0.depth).collect();
     let (early, late): (f64, f64) = (depth[..8].iter().sum(), depth[32..].iter().sum());
     assert!(late < 0.95 * early, "{early} to {late}");
@@ -193,7 +193,7 @@ fn without_shift_layers_both_forms_are_the_same() {
     let data = dataset(&dir.path().join("data"));
     let [q, ps] = [ShiftForm::Q, ShiftForm::Ps].map(|form| {
         let out = dir.path().join(format!("{form:?}"));
-        let mut run = Run::start(config(), Options { form, ..options() }, None).unwrap();
+        let mut run = Run::start(config(), RunOptions { form, ..options() }, None).unwrap();
         run.train(&data, &plan(&out, 2, 1), |_| {}).unwrap();
         State::read(&out.join(STATE_FILE)).unwrap()
     });

@@ -1,5 +1,5 @@
-//! Reparameterisation: a trained network becomes the starting point of one with additive attention, shift layers and
-//! experts.
+//! Reparameterisation: a trained network becomes the starting point of one with Hamming attention, shift layers and
+//! experts. How each layer starts is told beside it, in `layers` (`reparam.rs` of the slots).
 //!
 //! Weights that mean the same in both are copied. Codes start as the signs of the dense queries and keys, brought to zero
 //! mean and unit deviation on real batches, so that the straight-through window covers them; their factor `tau` is the
@@ -8,10 +8,7 @@
 
 use crate::calibration::BlockStats;
 use crate::{Error, Result};
-use gnt::config::{MlpKind, RayAttentionKind, ViewAttentionKind};
-use gnt::{Config, Model, Weights};
-use layers::Layout;
-use tensor::{Mat, MatMut, matmul};
+use gnt::{Config, FeedForwardKind, LinearKind, Model, RayAttentionKind, ViewAttentionKind};
 
 /// Parts of a network that can be replaced, each alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +45,9 @@ impl Piece {
             Self::Ray => out.ray_attention = RayAttentionKind::Hamming,
             Self::RayLinear => out.ray_attention = RayAttentionKind::LinearAngular { branch: true },
             Self::View => out.view_attention = ViewAttentionKind::Hamming,
-            Self::Shift => out.linears = Weights::Shift { bits },
-            Self::MlpShift => out.mlp = MlpKind::Shift { bits },
-            Self::Experts => out.mlp = MlpKind::Experts { bits },
+            Self::Shift => out.linears = LinearKind::Shift { bits },
+            Self::MlpShift => out.mlp = FeedForwardKind::Shift { bits },
+            Self::Experts => out.mlp = FeedForwardKind::Experts { bits },
         }
         out
     }
@@ -64,21 +61,21 @@ pub fn expect_dense(config: &Config) -> Result<()> {
     let mut found = Vec::new();
     match config.view_attention {
         ViewAttentionKind::Subtract => {}
-        ViewAttentionKind::Hamming => found.push("attention over views on binary codes"),
+        ViewAttentionKind::Hamming => found.push("Hamming attention over views"),
     }
     match config.ray_attention {
         RayAttentionKind::Softmax => {}
-        RayAttentionKind::Hamming => found.push("attention along rays on binary codes"),
+        RayAttentionKind::Hamming => found.push("Hamming attention along rays"),
         RayAttentionKind::LinearAngular { .. } => found.push("linear-angular attention along rays"),
     }
     match config.linears {
-        Weights::Dense => {}
-        Weights::Shift { .. } => found.push("shift layers"),
+        LinearKind::Dense => {}
+        LinearKind::Shift { .. } => found.push("shift layers"),
     }
     match config.mlp {
-        MlpKind::Dense => {}
-        MlpKind::Shift { .. } => found.push("feed-forward shifts"),
-        MlpKind::Experts { .. } => found.push("experts"),
+        FeedForwardKind::Dense => {}
+        FeedForwardKind::Shift { .. } => found.push("feed-forward shifts"),
+        FeedForwardKind::Experts { .. } => found.push("experts"),
     }
     match found.is_empty() {
         true => Ok(()),
@@ -108,13 +105,13 @@ pub fn expect_convertible(old: Config, to: Config) -> Result<()> {
     if to.view_attention != old.view_attention && old.view_attention != ViewAttentionKind::Subtract {
         return refuse("the view attention");
     }
-    if old.linears != Weights::Dense && to.linears == Weights::Dense {
+    if old.linears != LinearKind::Dense && to.linears == LinearKind::Dense {
         return refuse("the shift layers");
     }
-    if matches!(old.mlp, MlpKind::Shift { .. }) && to.mlp == MlpKind::Dense {
+    if matches!(old.mlp, FeedForwardKind::Shift { .. }) && to.mlp == FeedForwardKind::Dense {
         return refuse("the feed-forward shifts");
     }
-    if matches!(old.mlp, MlpKind::Experts { .. }) && !matches!(to.mlp, MlpKind::Experts { .. }) {
+    if matches!(old.mlp, FeedForwardKind::Experts { .. }) && !matches!(to.mlp, FeedForwardKind::Experts { .. }) {
         return refuse("the experts");
     }
     Ok(to.validate()?)
@@ -132,112 +129,26 @@ pub fn convert(from: &Model, params: &[f32], to: Config, stats: &[BlockStats], s
     expect_convertible(old, to)?;
     let ray_changes = to.ray_attention != old.ray_attention;
     let view_changes = to.view_attention != old.view_attention;
-    let splits = matches!(to.mlp, MlpKind::Experts { .. }) && !matches!(old.mlp, MlpKind::Experts { .. });
     let needed = if ray_changes || view_changes { to.depth } else { stats.len() };
     assert_eq!(stats.len(), needed, "statistics, one for each block");
     let model = Model::new(to)?;
     let mut out = model.layout.initialise(seed);
-    let read = |name: &str| -> &[f32] {
-        let full = format!("net_coarse.{name}");
-        from.layout.find(&full).unwrap_or_else(|| panic!("{full} is part of the model")).slot.of(params)
-    };
     for entry in model.layout.entries() {
         if let Some(same) = from.layout.find(&entry.name).filter(|e| e.shape == entry.shape) {
             entry.slot.of_mut(&mut out).copy_from_slice(same.slot.of(params));
         }
     }
-    let mut target = Target { layout: &model.layout, params: &mut out };
-    for i in 0..to.depth {
-        let (view, ray) = (format!("view_crosstrans.{i}"), format!("view_selftrans.{i}"));
+    for (i, (new, old)) in model.net.blocks.iter().zip(&from.net.blocks).enumerate() {
         if ray_changes {
-            let stats = &stats[i];
-            target.codes(&format!("{ray}.attn.q_fc"), &stats.ray_query);
-            target.codes(&format!("{ray}.attn.k_fc"), &stats.ray_key);
-            if to.ray_attention == RayAttentionKind::Hamming {
-                target.set(&format!("{ray}.attn.tau"), &stats.ray_tau);
-            } else {
-                // The filter starts without effect.
-                target.edit(&format!("{ray}.attn.filter"), |w| w.fill(0.0));
-            }
+            new.ray.start(&mut out, &stats[i].ray);
         }
         if view_changes {
-            let stats = &stats[i];
-            target.view_values(&format!("{view}.attn"), &read, to.width, to.attention_hidden);
-            target.codes(&format!("{view}.attn.q_fc"), &stats.view_query);
-            target.codes(&format!("{view}.attn.k_fc"), &stats.view_key);
-            // Views start nearly equal, and learn to differ.
-            target.edit(&format!("{view}.attn.tau"), |w| w.fill(0.1));
-            target.edit(&format!("{view}.attn.head_fc.weight"), |w| w.fill(0.0));
+            new.view.start(&mut out, &old.view, params, &stats[i].view);
         }
-        if splits {
-            for block in [&view, &ray] {
-                for part in ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"] {
-                    let factor = if part.starts_with("fc2") { 2.0 } else { 1.0 };
-                    let dense: Vec<f32> = read(&format!("{block}.ff.{part}")).iter().map(|w| factor * w).collect();
-                    target.set(&format!("{block}.mult.{part}"), &dense);
-                    target.set(&format!("{block}.shift.{part}"), &dense);
-                }
-                target.edit(&format!("{block}.router.weight"), |w| w.iter_mut().for_each(|w| *w *= 0.1));
-                target.edit(&format!("{block}.router.bias"), |w| w.fill(0.0));
-            }
-        }
+        new.view_ff.start(&mut out, &old.view_ff, params);
+        new.ray_ff.start(&mut out, &old.ray_ff, params);
     }
     Ok((model, out))
-}
-
-/// Mean and deviation of a projection's channels.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Channels {
-    /// Mean of each channel that becomes the code's threshold.
-    pub mean: Vec<f32>,
-    /// Standard deviation of each channel.
-    pub deviation: Vec<f32>,
-}
-
-struct Target<'a> {
-    layout: &'a Layout,
-    params: &'a mut [f32],
-}
-
-impl Target<'_> {
-    fn edit(&mut self, name: &str, change: impl FnOnce(&mut [f32])) {
-        let full = format!("net_coarse.{name}");
-        if let Some(entry) = self.layout.find(&full) {
-            change(entry.slot.of_mut(self.params));
-        }
-    }
-
-    fn set(&mut self, name: &str, values: &[f32]) {
-        self.edit(name, |w| w.copy_from_slice(values));
-    }
-
-    /// Scales the rows of a projection to unit deviation and moves their thresholds to the mean.
-    fn codes(&mut self, name: &str, channels: &Channels) {
-        let scale: Vec<f32> = channels.deviation.iter().map(|d| 1.0 / d.max(1e-4)).collect();
-        self.edit(&format!("{name}.weight"), |w| {
-            let inputs = w.len() / scale.len();
-            for (row, s) in w.chunks_exact_mut(inputs).zip(&scale) {
-                row.iter_mut().for_each(|w| *w *= s);
-            }
-        });
-        let bias: Vec<f32> = channels.mean.iter().zip(&scale).map(|(m, s)| -m * s).collect();
-        self.set(&format!("{name}.bias"), &bias);
-    }
-
-    /// `v_fc = [Wv·Wk | P]`, and the constant of the encoded direction into the output's bias: weights sum to 1.
-    fn view_values<'b>(&mut self, attn: &str, read: &dyn Fn(&str) -> &'b [f32], c: usize, h: usize) {
-        let [v, k, out] = ["v_fc", "k_fc", "out_fc"].map(|part| read(&format!("{attn}.{part}.weight")));
-        let (position, constant) = (read(&format!("{attn}.pos_fc.2.weight")), read(&format!("{attn}.pos_fc.2.bias")));
-        let mut value = vec![0.0; c * (c + h)];
-        matmul(1.0, Mat::new(v, c, c), Mat::new(k, c, c), MatMut::strided(&mut value, c, c, c + h), false);
-        for (row, p) in value.chunks_exact_mut(c + h).zip(position.chunks_exact(h)) {
-            row[c..].copy_from_slice(p);
-        }
-        self.set(&format!("{attn}.v_fc.weight"), &value);
-        self.edit(&format!("{attn}.out_fc.bias"), |bias| {
-            matmul(1.0, Mat::new(out, c, c), Mat::new(constant, c, 1), MatMut::new(bias, c, 1), true);
-        });
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::calibration::Seen;
 use crate::testing::{assert_close, colours, config, dataset, network, slot, stats, watch};
-use gnt::network::{Routing, Workspace};
+use gnt::network::{NetworkOn, RouterTraining, Workspace};
 use gnt::{FeatureConfig, Head};
 
 /// Colours are sums of some hundred products, made in another order.
@@ -110,8 +110,8 @@ fn experts_start_as_the_dense_part() {
     watch(&model, &start, &data, |Seen { sources, chunk, .. }| {
         // Noise sends the rows of equal logits to either expert.
         let mut workspace = Workspace::default();
-        workspace.trunk.routing = Routing::training(3, None);
-        workspace.forward(&model.config, &model.net, &folded, sources, chunk);
+        workspace.trunk.routers = RouterTraining::new(3, None);
+        let Ok(()) = workspace.forward(NetworkOn::cpu(&model, &folded), sources, chunk);
         got.extend_from_slice(&workspace.trunk.head.rgb);
         let usage = workspace.trunk.usage(&model.net);
         counts.iter_mut().zip(usage.counts).for_each(|(sum, n)| *sum += n);

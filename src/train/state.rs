@@ -16,7 +16,7 @@ pub struct State {
     /// Steps done.
     pub step: u64,
     /// Options that shape the result; a resumed run keeps them.
-    pub options: super::Options,
+    pub options: crate::run::RunOptions,
     /// The network.
     pub config: Config,
     /// Parameters.
@@ -39,7 +39,7 @@ impl State {
 #[derive(Serialize, Deserialize)]
 struct Header {
     step: u64,
-    options: super::Options,
+    options: crate::run::RunOptions,
     config: Config,
 }
 

@@ -3,7 +3,7 @@
 use crate::calibration::{BlockStats, Seen, calibrate, observe};
 use crate::data::Dataset;
 use crate::distillation::Distillation;
-use crate::run::{Options, Plan};
+use crate::run::{RunOptions, RunSettings};
 use crate::schedule::Schedule;
 use gnt::{Config, FeatureConfig, Model};
 use layers::Slot;
@@ -27,8 +27,8 @@ pub fn network(config: Config, seed: u64) -> (Model, Vec<f32>) {
     (model, params)
 }
 
-pub fn options() -> Options {
-    Options {
+pub fn options() -> RunOptions {
+    RunOptions {
         seed: 3,
         rays: 37,
         samples: 12,
@@ -56,8 +56,8 @@ pub fn dataset(dir: &Path) -> Dataset {
     Dataset::open(dir).unwrap()
 }
 
-pub fn plan(out: &Path, until: u64, threads: usize) -> Plan {
-    Plan { out: out.to_owned(), until, seconds: None, save_every: 100, log_every: 2, threads, validation: None }
+pub fn plan(out: &Path, until: u64, threads: usize) -> RunSettings {
+    RunSettings { out: out.to_owned(), until, seconds: None, save_every: 100, log_every: 2, threads, validation: None }
 }
 
 const SEED: u64 = 11;

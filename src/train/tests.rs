@@ -2,8 +2,8 @@
 
 use crate::adam::Adam;
 use crate::data::{Dataset, Draw};
-use crate::guided::Guided;
-use crate::run::{LOG_FILE, Options, Plan, Run, STATE_FILE};
+use crate::guided::GuidedSteps;
+use crate::run::{LOG_FILE, Run, RunOptions, RunSettings, STATE_FILE};
 use crate::schedule::Schedule;
 use crate::state::State;
 use crate::testing::{config, dataset, options, plan};
@@ -33,7 +33,7 @@ fn a_checkpoint_comes_with_a_picture() {
     let data = dataset(&dir.path().join("data"));
     let scene = scene::formats::load(&dir.path().join("data/scene_0"), &scene::LoadOptions::default()).unwrap();
     let out = dir.path().join("run");
-    let plan = Plan { save_every: 2, validation: Some(scene), ..plan(&out, 2, 2) };
+    let plan = RunSettings { save_every: 2, validation: Some(scene), ..plan(&out, 2, 2) };
     Run::start(config(), options(), None).unwrap().train(&data, &plan, |_| {}).unwrap();
     let picture = scene::view::read_image(&out.join("validation/step_000002.png"), scene::Alpha::Ignore).unwrap();
     assert_eq!((picture.width, picture.height), (130, 47));
@@ -142,22 +142,31 @@ fn a_loss_that_is_not_finite_stops_the_run() {
 #[test]
 fn options_that_cannot_be_used_are_refused() {
     let good = options();
-    let rate = |peak| Options { schedule: Schedule { peak, ..good.schedule }, ..good.clone() };
+    let rate = |peak| RunOptions { schedule: Schedule { peak, ..good.schedule }, ..good.clone() };
     for (wrong, wanted) in [
-        (Options { rays: 0, ..good.clone() }, "rays"),
-        (Options { rays: usize::MAX, ..good.clone() }, "rays"),
-        (Options { samples: 1, ..good.clone() }, "samples"),
-        (Options { views: (0, 3), ..good.clone() }, "views"),
-        (Options { views: (3, 2), ..good.clone() }, "views"),
-        (Options { depth_weight: f32::NAN, ..good.clone() }, "depth weight"),
+        (RunOptions { rays: 0, ..good.clone() }, "rays"),
+        (RunOptions { rays: usize::MAX, ..good.clone() }, "rays"),
+        (RunOptions { samples: 1, ..good.clone() }, "samples"),
+        (RunOptions { views: (0, 3), ..good.clone() }, "views"),
+        (RunOptions { views: (3, 2), ..good.clone() }, "views"),
+        (RunOptions { depth_weight: f32::NAN, ..good.clone() }, "depth weight"),
         (rate(f32::INFINITY), "rate"),
         (rate(-1.0), "rate"),
-        (Options { guided: Some(Guided { samples: 3, share: 0.5 }), ..good.clone() }, "guided samples"),
-        (Options { guided: Some(Guided { samples: 257, share: 0.5 }), ..good.clone() }, "guided samples"),
-        (Options { guided: Some(Guided { samples: 16, share: 1.01 }), ..good.clone() }, "share of guided steps"),
-        (Options { guided: Some(Guided { samples: 16, share: -0.1 }), ..good.clone() }, "share of guided steps"),
-        (Options { guided: Some(Guided { samples: 16, share: f32::NAN }), ..good.clone() }, "share of guided steps"),
-        (Options { balance: Some(([f32::NAN, 1.0], 1.0)), ..good.clone() }, "latency share"),
+        (RunOptions { guided: Some(GuidedSteps { samples: 3, share: 0.5 }), ..good.clone() }, "guided samples"),
+        (RunOptions { guided: Some(GuidedSteps { samples: 257, share: 0.5 }), ..good.clone() }, "guided samples"),
+        (
+            RunOptions { guided: Some(GuidedSteps { samples: 16, share: 1.01 }), ..good.clone() },
+            "share of guided steps",
+        ),
+        (
+            RunOptions { guided: Some(GuidedSteps { samples: 16, share: -0.1 }), ..good.clone() },
+            "share of guided steps",
+        ),
+        (
+            RunOptions { guided: Some(GuidedSteps { samples: 16, share: f32::NAN }), ..good.clone() },
+            "share of guided steps",
+        ),
+        (RunOptions { balance: Some(([f32::NAN, 1.0], 1.0)), ..good.clone() }, "latency share"),
     ] {
         let message = Run::start(config(), wrong, None).unwrap_err().to_string();
         assert!(message.contains(wanted) && message.contains("expected"), "{message}");
@@ -216,7 +225,7 @@ fn a_photograph_that_breaks_during_a_run_loses_no_step() {
     let data = dataset(&root);
     let out = dir.path().join("run");
     let mut run = Run::start(config(), options(), None).unwrap();
-    let once = Plan { log_every: 1, ..plan(&out, 40, 2) };
+    let once = RunSettings { log_every: 1, ..plan(&out, 40, 2) };
     // The first step has read photographs of one scene; those of the other one are broken by then.
     let break_all = |_: &crate::run::LogLine| {
         for scene in ["scene_0", "scene_1"] {

@@ -1,12 +1,15 @@
 //! A picture of what the run has learned so far.
 
-use crate::log::append;
-use crate::run::{LOG_FILE, Plan, Run};
+use crate::log::{self, append};
+use crate::state::State;
 use crate::{Error, Result};
+use gnt::Model;
 use gnt::engine::Engine;
 use gnt::renderer::{Renderer, Settings};
+use scene::image::{EVAL_FLOOR, psnr};
 use scene::{FAR_EVAL, Image, PathKind, Scene};
 use serde::Serialize;
+use std::path::Path;
 
 /// A line of the log about a validation picture.
 #[derive(Clone, Debug, Serialize)]
@@ -20,9 +23,11 @@ struct Line<'a> {
 const SIDE: u32 = 160;
 
 /// Renders the first held-out view of `scene` with the averaged weights into `validation/step_NNNNNN.png`, the
-/// photograph beside it, and logs its PSNR.
-pub fn validate(run: &Run, scene: &Scene, plan: &Plan) -> Result<()> {
-    let state = run.state();
+/// photograph beside it, and adds its PSNR to the log; all below the run's folder `out`.
+///
+/// # Errors
+/// If no view is held out, it cannot be rendered, or a file cannot be written.
+pub fn validate(model: &Model, state: &State, scene: &Scene, out: &Path, threads: usize) -> Result<()> {
     let frames = scene::paths::frames(scene, &PathKind::Test, Some(1))?;
     let frame = frames.first().ok_or_else(|| Error::Run(format!("{}: expected a held-out view", scene.name)))?;
     let config = state.config;
@@ -32,12 +37,12 @@ pub fn validate(run: &Run, scene: &Scene, plan: &Plan) -> Result<()> {
         guided: None,
         importance: 0,
         views: config.views,
-        threads: plan.threads,
+        threads,
         stride: frame.camera.width.max(frame.camera.height).div_ceil(SIDE),
         depth_range: (near, far),
         routing: false,
     };
-    let mut renderer = Renderer::new(Engine::new(run.model().clone(), &state.average), scene.clone());
+    let mut renderer = Renderer::new(Engine::new(model.clone(), &state.average), scene.clone());
     let image = renderer.render(frame, &settings, &|_| {})?.image;
     let photograph = scene.views[frame.truth.unwrap_or(0)].load_image()?;
     let mut both = Image::black(2 * image.width, image.height);
@@ -52,9 +57,9 @@ pub fn validate(run: &Run, scene: &Scene, plan: &Plan) -> Result<()> {
             }
         }
     }
-    let folder = plan.out.join("validation");
+    let folder = out.join("validation");
     std::fs::create_dir_all(&folder).map_err(|source| Error::Io { path: folder.clone(), source })?;
     scene::write::write_png(&folder.join(format!("step_{:06}.png", state.step)), &both)?;
-    let psnr = -10.0 * (squares / image.data.len() as f64 + 1e-6).log10();
-    append(&plan.out.join(LOG_FILE), &Line { step: state.step, validation: &scene.name, psnr })
+    let psnr = psnr(squares / image.data.len() as f64, EVAL_FLOOR);
+    append(&out.join(log::FILE), &Line { step: state.step, validation: &scene.name, psnr })
 }

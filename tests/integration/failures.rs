@@ -160,8 +160,25 @@ fn misspelt_instruction_sets_are_refused() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains("SHIFTRAY_SIMD") && errors.contains("portable, avx2, avx512"), "{errors}");
-    for name in ["", "portable", "avx2", "avx512"] {
-        assert!(place.command("info").env("SHIFTRAY_SIMD", name).output().unwrap().status.success(), "{name}");
+}
+
+/// A set that the processor has is used, another one ignored with a sentence.
+#[test]
+fn missing_instruction_sets_are_said_to_be_ignored() {
+    let place = Place::new();
+    for set in ["portable", "avx2", "avx512", "avx512+vnni", "avx512+bitalg", "avx512+vnni+bitalg"] {
+        let output = place.command("info --json").env("SHIFTRAY_SIMD", set).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{set}: {errors}");
+        let info: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let present = compute::Isa::available().any(|isa| isa.name() == set);
+        let used = if present { set } else { compute::Isa::detect().name() };
+        assert_eq!(info["cpu_level"], used, "{set}");
+        assert_eq!(
+            errors.matches(&format!("SHIFTRAY_SIMD={set} is ignored")).count(),
+            usize::from(!present),
+            "{errors}"
+        );
     }
 }
 

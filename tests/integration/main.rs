@@ -10,6 +10,7 @@ mod real;
 mod render;
 mod reparam;
 mod selftest;
+mod sets;
 mod support;
 mod synth;
 mod train;

@@ -20,7 +20,7 @@ fn line(out: &str) -> String {
 }
 
 #[test]
-fn a_dense_model_becomes_an_additive_one() {
+fn a_dense_model_becomes_one_of_codes_shifts_and_experts() {
     let place = place();
     place.ok(&line("run"));
     assert_eq!(place.list("run"), ["1-ray+view", "2-shift+experts", "model.safetensors", "options.json"]);
@@ -54,6 +54,9 @@ fn a_dense_model_becomes_an_additive_one() {
     assert!(2 * weights(&packed) < weights(&floats), "{} of {} bytes", weights(&packed), weights(&floats));
     assert!(holds(&packed, "reparameterised from model.safetensors"));
     assert!(holds(&packed, "0.6000:0.4000"));
+    // Where rows go in pictures was measured: one share for each of the two feed-forward parts.
+    let shares = info["model"]["operations"]["rendered_shift_shares"].as_array().unwrap();
+    assert_eq!(shares.len(), 2, "{info}");
 
     place.ok("render --scene tiny --out out --model run/model.safetensors --frames 1 --size 9x7 --device cpu");
     assert_eq!(place.list("out"), ["frame_0000.png", "frames.jsonl", "path.json"]);

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 /// A network that trains and renders in milliseconds.
 pub const TINY: &str = r#"{"width": 16, "depth": 1, "heads": 2, "mlp_ratio": 1, "attention_hidden": 4,
@@ -101,6 +102,14 @@ impl Place {
         }
         self.assert_no_litter();
         errors
+    }
+
+    /// Waits until a file is there that `child`, which must still be at work, is about to make.
+    pub fn wait_for(&self, child: &mut Child, file: &str) {
+        while !self.path(file).exists() {
+            assert!(child.try_wait().unwrap().is_none(), "the run ended before it made {file}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Names of the files in a folder, sorted.

@@ -87,11 +87,7 @@ fn one_demonstration_scene_at_a_time() {
     let place = Place::new();
     let line = "synth --out a/demo --showcase --views 40 --size 320x240 --spp 64";
     let mut first = place.command(line).stderr(std::process::Stdio::null()).spawn().unwrap();
-    let started = std::time::Instant::now();
-    while !place.path("a/.demo.lock/.shiftray.lock").exists() {
-        assert!(started.elapsed().as_secs() < 60, "no lock");
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    place.wait_for(&mut first, "a/.demo.lock/.shiftray.lock");
     // The lock is taken at once after its file is made.
     std::thread::sleep(std::time::Duration::from_millis(200));
     let output = place.run(line);

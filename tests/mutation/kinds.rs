@@ -1,7 +1,7 @@
 //! The kinds of files: how a small valid one is made, and how it is read.
 
 use eval::report::data::Metrics;
-use gnt::checkpoint::{Checkpoint, Precision, torch};
+use gnt::checkpoint::{Checkpoint, Storage, torch};
 use gnt::{Config, Model};
 use scene::formats::{LoadOptions, load};
 use scene::procedural::{Rig, RigKind, World, WriteOptions, cameras, write_llff};
@@ -9,7 +9,7 @@ use scene::view::{Alpha, read_image};
 use scene::{Image, PathKind, Scene};
 use std::fs;
 use std::path::{Path, PathBuf};
-use train::run::Options;
+use train::run::RunOptions;
 use train::schedule::Schedule;
 use train::state::State;
 
@@ -186,12 +186,12 @@ pub fn prepare(kind: Kind, folder: &Path) -> PathBuf {
         Kind::Png => encoded("a.png"),
         Kind::Jpeg => encoded("a.jpg"),
         Kind::Gif => encoded("a.gif"),
-        Kind::Model => model(tiny(), Precision::F32),
-        Kind::PackedModel => model(tiny().shift_add(), Precision::Packed),
+        Kind::Model => model(tiny(), Storage::F32),
+        Kind::PackedModel => model(tiny().shift_add(), Storage::Packed),
         Kind::TorchZip => fixture("torch_zip.pth"),
         Kind::TorchLegacy => fixture("torch_legacy.pth"),
         Kind::State => {
-            let options = Options {
+            let options = RunOptions {
                 seed: 1,
                 rays: 3,
                 samples: 4,
@@ -213,7 +213,7 @@ pub fn prepare(kind: Kind, folder: &Path) -> PathBuf {
         Kind::Config => file("config.json", serde_json::to_string(&tiny().shift_add()).unwrap()),
         Kind::Metrics => {
             llff(folder);
-            let file = model(tiny(), Precision::F32);
+            let file = model(tiny(), Storage::F32);
             let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_shiftray"));
             command
                 .current_dir(folder)

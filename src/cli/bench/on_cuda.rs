@@ -7,8 +7,9 @@ use crate::cli::output;
 use crate::cli::samples::Samples;
 use gnt::Guided;
 use gnt::cuda::{CudaEngine, CudaSource};
-use gnt::engine::Stage;
-use gnt::renderer::Settings;
+
+use gnt::renderer::{Settings, render_rays_on_cuda, stage_cycles};
+use gnt::stage::Stage;
 use serde_json::json;
 use std::time::Instant;
 
@@ -57,7 +58,7 @@ pub fn run(mut engine: CudaEngine, device: &Chosen, work: Work, args: &Args) -> 
     let target = target(width, height);
     let frame = |engine: &mut CudaEngine| -> anyhow::Result<f64> {
         let started = Instant::now();
-        let rendered = engine.render_frame(&sources, &target, &settings, &|_| {})?;
+        let rendered = render_rays_on_cuda(engine, &sources, &target, &settings, &|_| {})?;
         let seconds = started.elapsed().as_secs_f64();
         expect_numbers(&rendered, &format!("the benchmark's frame by {}", work.name))?;
         Ok(seconds)
@@ -73,10 +74,11 @@ pub fn run(mut engine: CudaEngine, device: &Chosen, work: Work, args: &Args) -> 
         Chosen::Cuda(_, device) => (device.info().memory - device.0.free_memory()?) as f64 / f64::from(1 << 20),
         Chosen::Cpu => 0.0,
     };
-    let cycles = engine.profile(&sources, &target, &settings)?;
+    let cycles = stage_cycles(&mut engine, &sources, &target, &settings)?;
     let all = cycles.iter().sum::<u64>().max(1) as f64;
     let shares = Stage::ALL.map(|(stage, name)| (name, cycles[stage as usize] as f64 / all));
-    let routed = engine.render_frame(&sources, &target, &Settings { routing: true, ..settings }, &|_| {})?.routing;
+    let routed =
+        render_rays_on_cuda(&mut engine, &sources, &target, &Settings { routing: true, ..settings }, &|_| {})?.routing;
     let multiply = routed.map(|routing| routing.share());
     let rays = f64::from(width) * f64::from(height);
 

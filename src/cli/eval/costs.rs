@@ -1,11 +1,13 @@
 //! Operations and modelled energy of cases.
 
-use super::plan::guided;
-use crate::cli::info::{cost, energy, steps};
-use anyhow::Context;
-use eval::energy::{Accelerator, Cost, Op};
-use eval::report::data::{Case, Metrics, ModelledEnergy, Operations};
+use super::evaluation::guided;
+use anyhow::{Context, ensure};
+use eval::energy::{Accelerator, Cost, Op, network};
+use eval::report::data::{Case, Metrics, ModelInfo, ModelledEnergy, Operations};
 use gnt::Config;
+use gnt::operations::{folded, num_feed_forward_parts, of_network};
+use gnt::shift_shares::{self, has_experts};
+use layers::operations::{Ops, Table};
 
 /// Fills in the costs of all cases from the configurations of their models.
 ///
@@ -18,16 +20,44 @@ pub fn fill(metrics: &mut Metrics) -> anyhow::Result<()> {
         let model = model.with_context(|| format!("expected a model {:?}, found none", case.key.model))?;
         let config: Config = serde_json::from_value(model.config.clone())
             .with_context(|| format!("model {:?}: its configuration cannot be read", model.name))?;
-        of_case(case, &config, &mut accelerator)?;
+        config.validate().with_context(|| format!("model {:?}", model.name))?;
+        (case.operations, case.modelled) = match shares(case, model, &config)? {
+            Some(shares) => of_case(case, &config, &shares, &mut accelerator)?,
+            None => Default::default(),
+        };
     }
     Ok(())
 }
 
-fn of_case(case: &mut Case, config: &Config, accelerator: &mut Accelerator) -> anyhow::Result<()> {
+/// Shares of the rows that went to the experts of shifts, by feed-forward part: as they were counted in the case's images,
+/// else as the model's file tells them. None where neither does; empty for a network without experts.
+fn shares(case: &Case, model: &ModelInfo, config: &Config) -> anyhow::Result<Option<Vec<f64>>> {
+    if !has_experts(config) {
+        return Ok(Some(Vec::new()));
+    }
+    let Some(shares) = shift_shares::of_rows(&case.routed).or_else(|| model.rendered_shift_shares.clone()) else {
+        return Ok(None);
+    };
+    // Figures may come from a file that is merged.
+    let parts = num_feed_forward_parts(config);
+    let fit = shares.len() == parts && shares.iter().all(|share| (0.0..=1.0).contains(share));
+    ensure!(
+        fit,
+        "model {:?}: expected routed rows of {parts} feed-forward parts, found the shares {shares:?}",
+        model.name
+    );
+    Ok(Some(shares))
+}
+
+fn of_case(
+    case: &Case,
+    config: &Config,
+    shares: &[f64],
+    accelerator: &mut Accelerator,
+) -> anyhow::Result<(Operations, ModelledEnergy)> {
     // A scene may have fewer source views than are asked for.
     let sources = case.images.iter().map(|image| image.sources.len()).max();
     let (samples, views) = (case.samples as usize, sources.unwrap_or(case.key.views as usize));
-    let share = shift_share(&case.routed);
     let rays = u64::from(case.size[0]) * u64::from(case.size[1]);
     // With a second pass both run the whole network; the second has all samples. Coarse rays run it too.
     let passes = match (guided(case), case.importance as usize) {
@@ -37,14 +67,14 @@ fn of_case(case: &mut Case, config: &Config, accelerator: &mut Accelerator) -> a
         (None, 0) => vec![(samples, rays)],
         (None, importance) => vec![(samples, rays), (samples + importance, rays)],
     };
-    let (mut operations, mut modelled) = (cost::Ops::default(), ModelledEnergy::default());
+    let (mut operations, mut modelled) = (Ops::default(), ModelledEnergy::default());
     let mut weight_bytes = 0;
     for (samples, cast) in passes {
-        let (dense, after) = (steps::before(config, samples, views), steps::after(config, samples, views, share));
-        let total = cost::Table::of(&after).total();
+        let (dense, after) = (folded(config, samples, views), of_network(config, samples, views, shares));
+        let total = Table::of(&after).total();
         let of_one = |count: u64| (u128::from(count) * u128::from(cast) / u128::from(rays.max(1))) as u64;
         operations = operations
-            + cost::Ops {
+            + Ops {
                 multiplies: of_one(total.multiplies),
                 shifts: of_one(total.shifts),
                 additions: of_one(total.additions),
@@ -53,7 +83,7 @@ fn of_case(case: &mut Case, config: &Config, accelerator: &mut Accelerator) -> a
             };
         // The second pass has the same matrices.
         weight_bytes = total.weight_bytes;
-        let mut joules = |steps: &[_], op| energy::image(accelerator, steps, op, cast);
+        let mut joules = |steps: &[_], op| network::image(accelerator, steps, op, cast);
         let Cost { energy, .. } = joules(&after, Op::Multiply)?;
         modelled.joules += energy.total();
         modelled.compute += energy.compute;
@@ -62,10 +92,8 @@ fn of_case(case: &mut Case, config: &Config, accelerator: &mut Accelerator) -> a
         modelled.dense_joules += joules(&dense, Op::Multiply)?.energy.total();
         modelled.dense_8_bit_joules += joules(&dense, Op::Multiply8)?.energy.total();
     }
-    let cost::Ops { multiplies, shifts, additions, lookups, .. } = operations;
-    case.operations = Operations { multiplies, shifts, additions, lookups, weight_bytes };
-    case.modelled = modelled;
-    Ok(())
+    let Ops { multiplies, shifts, additions, lookups, .. } = operations;
+    Ok((Operations { multiplies, shifts, additions, lookups, weight_bytes }, modelled))
 }
 
 /// About how many coarse rays an image has: those of the whole picture's grid that are neighbours of a pixel.
@@ -75,10 +103,4 @@ fn coarse_rays(case: &Case, cell: u32) -> u64 {
         of_all.min(2 * u64::from(case.size[axis]))
     };
     lines(0).saturating_mul(lines(1))
-}
-
-/// Share of the rows that went to the shift experts; half where nothing was counted.
-fn shift_share(routed: &[[u64; 2]]) -> f64 {
-    let [multiply, shift] = routed.iter().fold([0, 0], |[a, b], [m, s]| [a + m, b + s]);
-    if multiply + shift == 0 { 0.5 } else { shift as f64 / (multiply + shift) as f64 }
 }

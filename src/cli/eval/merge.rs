@@ -1,6 +1,6 @@
 //! Joining the parts that `--shard` made.
 
-use super::record::Files;
+use super::record::ImageFiles;
 use super::{Args, FolderLock, Inputs, costs, output};
 use anyhow::{Context, bail};
 use eval::report::data::Metrics;
@@ -31,7 +31,7 @@ pub fn run(args: &Args) -> anyhow::Result<(Metrics, FolderLock)> {
     for (path, (name, part)) in args.merge.iter().zip(&parts) {
         let folder = output::folder(path);
         for image in part.cases.iter().flat_map(|case| &case.images) {
-            let files = Files::of(image).with_context(|| name.clone())?;
+            let files = ImageFiles::of(image).with_context(|| name.clone())?;
             if !files.expect(folder, image)? {
                 files.expect(&out, image)?;
             }

@@ -1,7 +1,7 @@
 //! Reading and writing reports.
 
 use super::Args;
-use super::record::Files;
+use super::record::ImageFiles;
 use crate::cli::machine;
 use crate::cli::made::{Made, difference, listed};
 use anyhow::{Context, bail};
@@ -15,8 +15,7 @@ use serde::Deserialize;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-/// All figures.
-pub const METRICS: &str = "metrics.json";
+pub use crate::cli::own_files::METRICS;
 /// The page.
 pub const PAGE: &str = "report.html";
 
@@ -86,7 +85,7 @@ pub fn earlier(args: &Args, now: &Metrics, images: &HashSet<ImageKey>) -> anyhow
         // Where auto takes a GPU, the processor may have stepped in for a network that it has no kernels for.
         let stepped_in = args.device == crate::cli::device::Device::Auto && device.kind() != "cpu";
         let before = if run.device.starts_with("cuda") { "cuda" } else { "cpu" };
-        let instructions = tensor::level().name();
+        let instructions = compute::isa().name();
         if device.kind() != before && !stepped_in {
             differences.push(difference("device", device.kind(), before));
         } else if before == "cpu" && run.instructions != instructions {
@@ -157,7 +156,7 @@ fn sheets(out: &Path, metrics: &Metrics, count: usize) -> Vec<Sheet> {
         let all = metrics.cases.iter().filter(same).flat_map(|other| other.images.iter().map(|image| image.index));
         let shown: Vec<u32> = all.collect::<BTreeSet<u32>>().into_iter().take(count).collect();
         for image in case.images.iter().filter(|image| shown.contains(&image.index)) {
-            let Ok(files) = Files::of(image) else { continue };
+            let Ok(files) = ImageFiles::of(image) else { continue };
             let file = out.join(files.sheet());
             let Ok(picture) = read_image(&file, Alpha::Ignore) else { continue };
             let sheet = split(&picture, case.size)

@@ -1,6 +1,7 @@
 //! The files of one image: what a second run finds there, it need not do again.
 
-use super::plan::{Loaded, Target};
+use super::models::LoadedModel;
+use super::targets::Target;
 use crate::cli::hash;
 use anyhow::{Context, ensure};
 use eval::report::data::{ImageResult, Latency};
@@ -17,14 +18,14 @@ const MOST_BYTES: u64 = 16 << 20;
 
 /// Files of one image, below the report's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
+pub struct ImageFiles {
     /// Path below `images` and `sheets`, without ending.
     stem: String,
 }
 
 /// What is known of a finished image; lies beside it as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct ImageRecord {
     /// Hash of all that the image follows from.
     pub rendered: String,
     /// What the scores follow from beside it.
@@ -35,9 +36,9 @@ pub struct Record {
     pub latency: Latency,
 }
 
-impl Files {
+impl ImageFiles {
     /// Files of the image of this number of a split, by `model` from `views` source views.
-    pub fn new(model: &Loaded, target: &Target, views: u32, image: usize) -> Self {
+    pub fn new(model: &LoadedModel, target: &Target, views: u32, image: usize) -> Self {
         let (scene, split, name) = (&target.folder, &target.split, &target.stems[image]);
         Self { stem: format!("{}/{scene}/{split}/{views}-views/{name}", model.folder) }
     }
@@ -75,8 +76,9 @@ impl Files {
     }
 
     /// The record and the image, if both are there, whole, and made of what `rendered` stands for.
-    pub fn find(&self, out: &Path, rendered: &str) -> Option<(Record, Image)> {
-        let record: Record = serde_json::from_slice(&read_limited(&out.join(self.record()), MOST_BYTES).ok()?).ok()?;
+    pub fn find(&self, out: &Path, rendered: &str) -> Option<(ImageRecord, Image)> {
+        let record: ImageRecord =
+            serde_json::from_slice(&read_limited(&out.join(self.record()), MOST_BYTES).ok()?).ok()?;
         if record.rendered != rendered || !out.join(self.sheet()).is_file() {
             return None;
         }
@@ -103,7 +105,7 @@ impl Files {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn write(&self, out: &Path, record: &Record, image: &Image, sheet: &[u8]) -> anyhow::Result<()> {
+    pub fn write(&self, out: &Path, record: &ImageRecord, image: &Image, sheet: &[u8]) -> anyhow::Result<()> {
         for file in self.all() {
             let folder = out.join(file);
             let folder = folder.parent().map_or_else(PathBuf::new, Path::to_owned);
@@ -136,12 +138,12 @@ mod tests {
             unmasked: None,
             routed: vec![],
         };
-        let files = Files::of(&result("images/m/fern/test/10-views/a.png")).unwrap();
+        let files = ImageFiles::of(&result("images/m/fern/test/10-views/a.png")).unwrap();
         assert_eq!(files.all()[0], "sheets/m/fern/test/10-views/a.jpg");
         for bad in
             ["images/../a.png", "/images/a.png", "a.png", "images//etc/a.png", "images/m/../../a.png", "images/a.txt"]
         {
-            assert!(Files::of(&result(bad)).is_err(), "{bad}");
+            assert!(ImageFiles::of(&result(bad)).is_err(), "{bad}");
         }
     }
 }

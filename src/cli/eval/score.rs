@@ -5,7 +5,7 @@ use crate::cli::compared::Truth;
 use crate::cli::hash;
 use anyhow::ensure;
 use eval::flip::flip;
-use eval::lpips::{Lpips, Range};
+use eval::lpips::{ColourRange, Lpips};
 use eval::report::data::Scores;
 use eval::ssim::SsimKind;
 use eval::{psnr, ssim};
@@ -15,7 +15,7 @@ use scene::Image;
 pub struct Scorer {
     /// Which SSIM.
     pub ssim: SsimKind,
-    lpips: Option<(Lpips, Range, String)>,
+    lpips: Option<(Lpips, ColourRange, String)>,
     threads: usize,
 }
 
@@ -29,8 +29,8 @@ impl Scorer {
             [backbone, linear] => {
                 let lpips = Lpips::read(backbone, linear)?;
                 let range = match args.lpips_range {
-                    LpipsRange::Scaled => Range::Scaled,
-                    LpipsRange::Gnt => Range::Unscaled,
+                    LpipsRange::Scaled => ColourRange::Scaled,
+                    LpipsRange::Gnt => ColourRange::Unscaled,
                 };
                 let files = [backbone.clone(), linear.clone()];
                 // Only what is in the files counts, not where they lie.
@@ -102,9 +102,9 @@ impl Scorer {
     }
 }
 
-fn words(range: Range) -> &'static str {
+fn words(range: ColourRange) -> &'static str {
     match range {
-        Range::Scaled => "-1 to 1",
-        Range::Unscaled => "0 to 1, as the GNT evaluation has it",
+        ColourRange::Scaled => "-1 to 1",
+        ColourRange::Unscaled => "0 to 1, as the GNT evaluation has it",
     }
 }

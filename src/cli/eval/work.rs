@@ -1,9 +1,11 @@
 //! Rendering, timing and comparing the images of an evaluation.
 
-use super::plan::{Job, Loaded, Plan, Target, guided};
-use super::record::{Files, Record, pixels};
+use super::Args;
+use super::evaluation::{Evaluation, ImageJob, guided};
+use super::models::LoadedModel;
+use super::record::{ImageFiles, ImageRecord, pixels};
 use super::score::Scorer;
-use super::{Args, FolderLock, Inputs, costs, output};
+use super::targets::Target;
 use crate::cli::compared::{Truth, as_saved, expect_numbers};
 use crate::cli::device::{AnyEngine, Chosen};
 use crate::cli::made::{Made, Rendering};
@@ -12,77 +14,16 @@ use crate::cli::{hash, machine, memory};
 use anyhow::Context;
 use eval::mask::Mask;
 use eval::power::Meter;
-use eval::report::data::{Case, CaseKey, ImageResult, ImageTime, Latency, Metrics, Settings as ReportSettings};
-use eval::report::merge::{finish, join_latency};
+use eval::report::data::{Case, CaseKey, ImageResult, ImageTime, Latency};
+use eval::report::merge::join_latency;
 use eval::report::sheet;
-use gnt::MlpKind;
+use gnt::FeedForwardKind;
 use gnt::renderer::{Renderer, Settings};
 use scene::{Frame, Image};
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// Renders what is not there yet and gathers all figures. The lock of the report's folder comes with them.
-///
-/// # Errors
-/// If scenes, models or metrics cannot be used, which shows before anything is rendered; if a file cannot be read or
-/// written, or the device fails. Images that are finished by then stay.
-pub fn evaluate(args: &Args) -> anyhow::Result<(Metrics, FolderLock)> {
-    let started = machine::Started::now();
-    let scorer = Scorer::new(args)?;
-    let mut plan = Plan::new(args, &scorer)?;
-    let out = args.out();
-    let inputs: Vec<Inputs> = plan.targets.iter().map(|target| Inputs::of(&target.scene)).collect();
-    let lock = args.take_out(&inputs)?;
-    let jobs = plan.jobs(args.shard);
-    let images = jobs.iter().map(|job| (plan.cases[job.case].0.key.clone(), job.image as u32)).collect();
-    let earlier = output::earlier(args, &plan.metrics, &images)?;
-    // A photograph or mask that cannot be used is told before the rays are cast.
-    let held_out: BTreeSet<(usize, usize)> = jobs.iter().map(|job| (plan.cases[job.case].1, job.image)).collect();
-    for target in held_out.iter().map(|(target, _)| *target).collect::<BTreeSet<_>>() {
-        plan.targets[target].scene.check_images(args.threads())?;
-    }
-    for (target, image) in held_out {
-        let target = &plan.targets[target];
-        truth(target, &target.frames[image])?;
-    }
-    let rays = |job: &Job| {
-        let [width, height] = plan.cases[job.case].0.size.map(u64::from);
-        width * height
-    };
-    let progress = Progress::new(jobs.iter().map(rays).sum(), args.quiet);
-    let devices = vec![None; plan.models.len()];
-    let of = jobs.len();
-    let mut work =
-        Work { args, scorer, out, progress, of, begun: 0, devices, latencies: Vec::new(), rendered: 0, details: None };
-    let mut precisions = vec![String::new(); plan.models.len()];
-    for t in 0..plan.targets.len() {
-        for m in 0..plan.models.len() {
-            work.pair(&mut plan, (t, m), &jobs, &mut precisions[m])?;
-        }
-    }
-    work.progress.finish();
-    let mut metrics = Metrics { latencies: work.latencies, ..plan.metrics };
-    metrics.cases = plan.cases.into_iter().map(|(case, ..)| case).collect();
-    let chosen = work.devices.iter().flatten().next().cloned().unwrap_or(Chosen::Cpu);
-    let made_with = (args.shard, args.threads());
-    let run = started.finish(made_with, &machine::device(&chosen), work.details, work.rendered);
-    // Runs that made the images which were there already; scores may have been computed anew since.
-    let same = |old: &&Metrics| {
-        let settings = |m: &Metrics| ReportSettings { ssim: String::new(), lpips: None, ..m.settings.clone() };
-        let of = |m: &Metrics| hash::json(&(settings(m), &m.models, &m.scenes)).ok();
-        work.rendered < jobs.len() as u64 && of(old) == of(&metrics)
-    };
-    metrics.runs = earlier.as_ref().filter(same).map(|old| old.runs.clone()).unwrap_or_default();
-    if work.rendered > 0 || metrics.runs.is_empty() {
-        metrics.runs.push(run);
-    }
-    finish(&mut metrics);
-    costs::fill(&mut metrics)?;
-    Ok((metrics, lock))
-}
-
 /// What lasts for the whole evaluation.
-struct Work<'a> {
+pub struct Work<'a> {
     args: &'a Args,
     scorer: Scorer,
     out: PathBuf,
@@ -98,6 +39,18 @@ struct Work<'a> {
     details: Option<String>,
 }
 
+/// What work came to.
+pub struct Done {
+    /// Times of all images.
+    pub latencies: Vec<Latency>,
+    /// What computed.
+    pub device: Chosen,
+    /// Images that were rendered; the others were there already.
+    pub rendered: u64,
+    /// Driver and clocks of the device right after the last image.
+    pub details: Option<String>,
+}
+
 /// A model on a scene.
 struct Pair<'a> {
     renderer: Renderer,
@@ -106,16 +59,46 @@ struct Pair<'a> {
     meter: Option<Meter>,
 }
 
-impl Work<'_> {
-    /// All images of a model on a split of a scene.
-    fn pair(
+impl<'a> Work<'a> {
+    /// Nothing is done yet of `jobs`.
+    pub fn new(args: &'a Args, scorer: Scorer, evaluation: &Evaluation, jobs: &[ImageJob]) -> Self {
+        let rays = |job: &ImageJob| {
+            let [width, height] = evaluation.cases[job.case].0.size.map(u64::from);
+            width * height
+        };
+        Self {
+            args,
+            scorer,
+            out: args.out(),
+            progress: Progress::new(jobs.iter().map(rays).sum(), args.quiet),
+            of: jobs.len(),
+            begun: 0,
+            devices: vec![None; evaluation.models.len()],
+            latencies: Vec::new(),
+            rendered: 0,
+            details: None,
+        }
+    }
+
+    /// The end.
+    pub fn finish(self) -> Done {
+        self.progress.finish();
+        let device = self.devices.into_iter().flatten().next().unwrap_or(Chosen::Cpu);
+        Done { latencies: self.latencies, device, rendered: self.rendered, details: self.details }
+    }
+
+    /// All images of a model on a split of a scene; `precision` is how the model computes, once it is known.
+    ///
+    /// # Errors
+    /// If an image cannot be rendered, compared or written.
+    pub fn pair(
         &mut self,
-        plan: &mut Plan,
+        evaluation: &mut Evaluation,
         (t, m): (usize, usize),
-        jobs: &[Job],
+        jobs: &[ImageJob],
         precision: &mut String,
     ) -> anyhow::Result<()> {
-        let Plan { targets, models, cases, .. } = plan;
+        let Evaluation { targets, models, cases, .. } = evaluation;
         let numbers: Vec<usize> = (0..cases.len()).filter(|c| (cases[*c].1, cases[*c].2) == (t, m)).collect();
         let any = jobs.iter().any(|job| numbers.contains(&job.case));
         let mut pair = None;
@@ -138,14 +121,14 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn engine(&mut self, model: &Loaded, m: usize) -> anyhow::Result<(AnyEngine, Chosen)> {
+    fn engine(&mut self, model: &LoadedModel, m: usize) -> anyhow::Result<(AnyEngine, Chosen)> {
         let (device, threads) = (self.args.device, self.args.threads());
         let (engine, device) = self.args.precision().engine(device, threads, model.model.clone(), &model.params)?;
         self.devices[m] = Some(device.clone());
         Ok((engine, device))
     }
 
-    fn case(&mut self, pair: &mut Pair, case: &mut Case, images: &[usize], model: &Loaded) -> anyhow::Result<()> {
+    fn case(&mut self, pair: &mut Pair, case: &mut Case, images: &[usize], model: &LoadedModel) -> anyhow::Result<()> {
         let mut warm: Option<Warm> = None;
         let made = Made::rendering(&Rendering {
             scene: (&case.key.scene, &case.photographs),
@@ -158,7 +141,7 @@ impl Work<'_> {
         let made = made.with("scale", case.scale).with("split", &case.key.split).id()?;
         for &index in images {
             let frame = &pair.target.frames[index];
-            let files = Files::new(model, pair.target, case.key.views, index);
+            let files = ImageFiles::new(model, pair.target, case.key.views, index);
             let rendered = hash::json(&(&made, format!("{frame:?}")))?;
             self.begun += 1;
             let CaseKey { scene, model, .. } = &case.key;
@@ -184,7 +167,7 @@ impl Work<'_> {
     }
 
     /// Whether a finished image was timed as often as is asked for, and with the threads that are, if they are given.
-    fn is_timed(&self, record: &Record) -> bool {
+    fn is_timed(&self, record: &ImageRecord) -> bool {
         let enough = |image: &ImageTime| image.seconds.len() >= self.args.repeat as usize;
         let threads = |asked: u16| u32::from(asked) == record.latency.threads;
         record.latency.images.iter().all(enough) && self.args.threads.is_none_or(threads)
@@ -193,12 +176,12 @@ impl Work<'_> {
     /// A finished image; its scores are computed anew where others are asked for.
     fn again(
         &self,
-        mut record: Record,
+        mut record: ImageRecord,
         image: &Image,
         target: &Target,
         frame: &Frame,
-        files: &Files,
-    ) -> anyhow::Result<Record> {
+        files: &ImageFiles,
+    ) -> anyhow::Result<ImageRecord> {
         let scored = self.scorer.fingerprint();
         if record.scored != scored {
             let truth = truth(target, frame)?;
@@ -242,12 +225,12 @@ impl Work<'_> {
         pair: &mut Pair,
         case: &Case,
         (index, frame): (usize, &Frame),
-        files: &Files,
+        files: &ImageFiles,
         warm: &mut Warm,
         fingerprint: String,
-    ) -> anyhow::Result<Record> {
+    ) -> anyhow::Result<ImageRecord> {
         let truth = truth(pair.target, frame)?;
-        let experts = matches!(pair.renderer.config().mlp, MlpKind::Experts { .. });
+        let experts = matches!(pair.renderer.config().mlp, FeedForwardKind::Experts { .. });
         let settings = self.settings(case, experts);
         memory::forget_peak();
         let (seconds_features, prepared) = pair.renderer.prepare_sources(frame, &settings)?;
@@ -303,7 +286,7 @@ impl Work<'_> {
             ..Latency::default()
         };
         latency.complete();
-        let panels = sheet::panels(&sheet::Rendered {
+        let panels = sheet::panels(&sheet::PanelInputs {
             image: &image,
             truth: &truth.image,
             depth: &rendered.depth,
@@ -312,7 +295,7 @@ impl Work<'_> {
             mask: truth.mask.as_ref().map(Mask::counts),
         })?;
         let sheet = sheet::jpeg(&sheet::composite(&panels))?;
-        let record = Record { rendered: fingerprint, scored: self.scorer.fingerprint(), result, latency };
+        let record = ImageRecord { rendered: fingerprint, scored: self.scorer.fingerprint(), result, latency };
         files.write(&self.out, &record, &image, &sheet)?;
         Ok(record)
     }
@@ -328,7 +311,10 @@ struct Warm {
 }
 
 /// The photograph of a held-out view as it is compared.
-fn truth(target: &Target, frame: &Frame) -> anyhow::Result<Truth> {
+///
+/// # Errors
+/// If it cannot be read, or its mask leaves no pixel.
+pub fn truth(target: &Target, frame: &Frame) -> anyhow::Result<Truth> {
     let view = frame.truth.and_then(|id| target.scene.views.get(id));
     Truth::load(view.with_context(|| format!("{}: expected a photograph, found none", frame.name))?, target.stride)
 }

@@ -1,23 +1,14 @@
 //! Modelled energy and time of rendering.
 
-use super::steps::Step;
-use eval::energy::{Accelerator, Cost, Energy, Layer, Op};
+use super::counts::{After, Lists};
+use eval::energy::network::{BIASES, image};
+use eval::energy::{Accelerator, Cost, Energy, Op};
 use serde::Serialize;
 
 /// Width and height of the image that is modelled: that of ShiftAddViT's figures, LLFF at a quarter of its size with every
 /// second row and column.
 const IMAGE: [u64; 2] = [504, 378];
 const RAYS: u64 = IMAGE[0] * IMAGE[1];
-/// Rays at a time.
-const CHUNK: u64 = 1024;
-
-/// What the figures leave out, for people.
-pub const BIASES: [&str; 4] = [
-    "Modelled on an Eyeriss-like accelerator (see ShiftAddViT), not measured, and not comparable with measured figures.",
-    "Free: softmax, norms, activations, encodings, look-ups, element-wise work, sampling, and the feature network.",
-    "Dense values move 32 bits and shifts 10, which is most of what shifts save: compare with 8-bit integers.",
-    "Additions of attention move nothing outside the processing elements and take the time of a dense product.",
-];
 
 /// Energy and time for one image, the feature network excluded.
 #[derive(Serialize)]
@@ -26,7 +17,8 @@ pub struct Report {
     image: [u64; 2],
     plain: Modelled,
     before: Modelled,
-    after: Modelled,
+    #[serde(flatten)]
+    after: After<Modelled>,
     /// `before` in 8-bit integers.
     before_8_bit: Modelled,
     biases: [&'static str; 4],
@@ -53,19 +45,19 @@ impl From<Cost> for Modelled {
 }
 
 impl Report {
-    /// Models the three networks of [`super::steps`].
+    /// Models the three forms of a network.
     ///
     /// # Errors
     /// As [`Accelerator::cost`].
-    pub fn new(plain: &[Step], before: &[Step], after: &[Step]) -> eval::Result<Self> {
+    pub fn new(lists: &Lists) -> eval::Result<Self> {
         let mut accelerator = Accelerator::default();
-        let mut model = |steps, dense| image(&mut accelerator, steps, dense, RAYS).map(Modelled::from);
+        let mut model = |steps: &_, dense| image(&mut accelerator, steps, dense, RAYS).map(Modelled::from);
         Ok(Self {
             image: IMAGE,
-            plain: model(plain, Op::Multiply)?,
-            before: model(before, Op::Multiply)?,
-            after: model(after, Op::Multiply)?,
-            before_8_bit: model(before, Op::Multiply8)?,
+            plain: model(&lists.plain, Op::Multiply)?,
+            before: model(&lists.before, Op::Multiply)?,
+            after: lists.after.try_map(|steps| model(steps, Op::Multiply))?,
+            before_8_bit: model(&lists.before, Op::Multiply8)?,
             biases: BIASES,
         })
     }
@@ -74,33 +66,23 @@ impl Report {
     pub fn words(&self, is_dense: bool, lines: &mut Vec<String>) {
         let [width, height] = self.image;
         lines.push(format!("Modelled energy and time of an image of {width}x{height}:"));
-        lines.push(format!("{:18} {:>10} {:>9} {:>19}", "", "joules", "seconds", "of it memory, joules"));
-        let after = (!is_dense).then_some(("after", &self.after));
+        lines.push(format!("{:19} {:>9} {:>9} {:>19}", "", "joules", "seconds", "of it memory, joules"));
+        let after = if is_dense { Vec::new() } else { self.after.named() };
         let rows = [("plain", &self.plain), ("before", &self.before)].into_iter().chain(after);
         for (name, m) in rows.chain([("before, 8 bits", &self.before_8_bit)]) {
-            lines.push(format!("{name:18} {:10.3} {:9.3} {:20.3}", m.joules, m.seconds, m.dram));
+            lines.push(format!("{name:19} {:9.3} {:9.3} {:20.3}", m.joules, m.seconds, m.dram));
         }
         lines.extend(self.biases.map(str::to_owned));
     }
 }
 
-/// Cost of all `rays` of an image, with `dense` for multiplications.
-///
-/// # Errors
-/// As [`Accelerator::cost`].
-pub fn image(accelerator: &mut Accelerator, steps: &[Step], dense: Op, rays: u64) -> eval::Result<Cost> {
-    let work = steps.iter().filter_map(|step| step.product).map(|p| {
-        let op = if p.op == Op::Multiply { dense } else { p.op };
-        (p.share, Layer::product(op, CHUNK * p.rows, p.inputs, p.outputs))
-    });
-    Ok(accelerator.total(work)? * (rays as f64 / CHUNK as f64))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::steps;
     use super::*;
-    use gnt::{Config, MlpKind};
+    use gnt::operations::{of_network, plain};
+    use gnt::shift_shares::ShiftShares;
+    use gnt::{Config, FeedForwardKind};
+    use layers::operations::Step;
 
     fn of(steps: &[Step]) -> Cost {
         image(&mut Accelerator::default(), steps, Op::Multiply, RAYS).unwrap()
@@ -109,7 +91,7 @@ mod tests {
     /// The figures of the simulator for the official network.
     #[test]
     fn the_plain_network_is_the_papers() {
-        let plain = steps::plain(&Config::official(4), 192, 10);
+        let plain = plain(&Config::official(4), 192, 10);
         let cost = of(&plain);
         assert!((cost.energy.total() / 1856.3 - 1.0).abs() < 5e-4, "{cost:?}");
         assert!((cost.seconds / 1073.4 - 1.0).abs() < 5e-4, "{cost:?}");
@@ -121,26 +103,28 @@ mod tests {
     #[test]
     fn experts_cost_their_mean() {
         let config = Config::compact().shift_add();
-        let at = |share| of(&steps::after(&config, 33, 7, share)).energy.total();
+        let at = |share| of(&of_network(&config, 33, 7, &[share; 4])).energy.total();
         let (none, half, all) = (at(0.0), at(0.5), at(1.0));
         assert!((none + all - 2.0 * half).abs() < 1e-9 * half, "{none} {half} {all}");
-        let shift = Config { mlp: MlpKind::Shift { bits: 4 }, ..config };
-        assert!(all < half && of(&steps::after(&shift, 33, 7, 0.0)).energy.total() < all);
+        let shift = Config { mlp: FeedForwardKind::Shift { bits: 4 }, ..config };
+        assert!(all < half && of(&of_network(&shift, 33, 7, &[])).energy.total() < all);
     }
 
     #[test]
     fn words_and_order() {
         let config = Config::official(2).shift_add();
-        let lists = [steps::plain(&config, 31, 3), steps::before(&config, 31, 3), steps::after(&config, 31, 3, 0.5)];
-        let report = Report::new(&lists[0], &lists[1], &lists[2]).unwrap();
-        assert!(report.after.joules < report.before.joules && report.before.joules < report.plain.joules);
-        assert!(report.before_8_bit.joules < report.before.joules / 3.0);
-        let Modelled { compute, dram, buffer, network, registers, joules, .. } = report.after;
+        let report = |shares| Report::new(&Lists::of(&config, &shares)).unwrap();
+        let measured = report(ShiftShares::Rendered(vec![0.5; 4]));
+        let After::Known(after) = &measured.after else { panic!("expected one form of the model") };
+        assert!(after.joules < measured.before.joules && measured.before.joules < measured.plain.joules);
+        assert!(measured.before_8_bit.joules < measured.before.joules / 3.0);
+        let Modelled { compute, dram, buffer, network, registers, joules, .. } = after;
         assert!((compute + dram + buffer + network + registers - joules).abs() < 1e-9 * joules);
-        let [mut dense, mut converted] = [vec![], vec![]];
-        report.words(true, &mut dense);
-        report.words(false, &mut converted);
-        assert_eq!(converted.len(), dense.len() + 1);
-        assert!(converted.iter().all(|line| line.len() <= 120), "{converted:#?}");
+        let [mut dense, mut converted, mut unknown] = [vec![], vec![], vec![]];
+        measured.words(true, &mut dense);
+        measured.words(false, &mut converted);
+        report(ShiftShares::Unknown).words(false, &mut unknown);
+        assert_eq!((converted.len(), unknown.len()), (dense.len() + 1, dense.len() + 2));
+        assert!(converted.iter().chain(&unknown).all(|line| line.len() <= 120), "{unknown:#?}");
     }
 }

@@ -4,9 +4,8 @@ use super::record::{Entry, Journal};
 use crate::cli::{hash, names};
 use anyhow::bail;
 use gnt::renderer::Rendered;
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
-use scene::{Frame, Image, write};
+use scene::Frame;
+use scene::write::{self, PictureFormat};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -85,7 +84,7 @@ impl FrameFiles {
                 hashes.insert(name(path), hash::file(path)?);
             }
         }
-        let image = png(&rendered.image)?;
+        let image = write::encode(&rendered.image, PictureFormat::Png)?;
         hashes.insert(name(&self.image), hash::bytes(&image));
         entry.files = hashes;
         journal.add(&entry)?;
@@ -95,13 +94,6 @@ impl FrameFiles {
 
 fn name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
-}
-
-/// An 8-bit PNG.
-fn png(image: &Image) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    PngEncoder::new(&mut bytes).write_image(&image.to_rgb8(), image.width, image.height, ExtendedColorType::Rgb8)?;
-    Ok(bytes)
 }
 
 /// Files of all frames.
@@ -123,7 +115,7 @@ pub fn name_all(folder: &Path, frames: &[Frame], depth: bool) -> anyhow::Result<
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use scene::Camera;
+    use scene::{Camera, Image};
 
     /// A frame of which only the name matters.
     pub fn frame(name: &str) -> Frame {

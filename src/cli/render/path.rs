@@ -1,12 +1,14 @@
 //! The camera path of a run: planned, said, checked against what the photographs see, and written beside the frames.
 
 use super::{Args, record};
+use crate::cli::compared::photograph;
 use crate::cli::output;
 use anyhow::{Context, bail};
 use gnt::Head;
 use gnt::renderer::Rendered;
 use scene::coverage::{self, Coverage, Probe};
-use scene::paths::{self, Frame, PathKind, json, size};
+use scene::paths::file::{self, PathCoordinates, PathFileOptions};
+use scene::paths::{self, Frame, PathKind, size};
 use scene::{Camera, Image, Scene};
 use std::path::Path;
 
@@ -52,10 +54,10 @@ fn warn(warnings: &mut Vec<String>, warning: String) {
 pub fn plan(args: &Args, scene: &Scene, warnings: &mut Vec<String>) -> anyhow::Result<Planned> {
     let count = args.frames.map(|n| n as usize);
     let frame = args.path_frame.map(|frame| match frame {
-        PathFrame::File => json::PathFrame::File,
-        PathFrame::Scene => json::PathFrame::Scene,
+        PathFrame::File => PathCoordinates::File,
+        PathFrame::Scene => PathCoordinates::Scene,
     });
-    let options = json::Options { frame, dataparser: args.dataparser.clone() };
+    let options = PathFileOptions { frame, dataparser: args.dataparser.clone() };
     let mut plan = paths::plan(scene, &args.path, count, &options)?;
     if let Some(reason) = &plan.reason {
         output::say_once(&format!("path: {reason}"));
@@ -71,7 +73,7 @@ pub fn plan(args: &Args, scene: &Scene, warnings: &mut Vec<String>) -> anyhow::R
         scene::nearest_sources(scene, &frame.camera, &candidates, 1)
             .with_context(|| format!("frame {} cannot be rendered", frame.name))?;
     }
-    if plan.frames.iter().any(|frame| frame.truth.is_some() && super::photograph(scene, frame).is_none()) {
+    if plan.frames.iter().any(|frame| frame.truth.is_some() && photograph(scene, frame).is_none()) {
         warn(warnings, "--size differs from that of the photographs: PSNR and SSIM are left out".into());
     }
     Ok(Planned { kind: plan.kind, frames: plan.frames, reason: plan.reason, size_note })
@@ -217,7 +219,7 @@ pub fn write(folder: &Path, scene: &Scene, kind: &PathKind, frames: &[Frame]) ->
     if matches!(kind, PathKind::File(read) if file.exists() && same(read)) {
         return Ok(());
     }
-    Ok(json::write(&file, scene, frames)?)
+    Ok(file::write(&file, scene, frames)?)
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 //! A line is appended before the image that it describes takes its place, so that a run that is killed leaves no image
 //! that nobody knows. Of several lines on a frame the last one counts; a last line that was cut off does not.
 
-use super::report::Quality;
-use crate::cli::hash;
+use crate::cli::compared::Quality;
 use crate::cli::made::Made;
+use crate::cli::{hash, own_files};
 use anyhow::{Context, bail};
 use scene::file::read_limited;
 use scene::write::write_bytes;
@@ -17,7 +17,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Name of the file.
-pub const FILE: &str = "frames.jsonl";
+pub const FILE: &str = own_files::FRAMES;
 /// Name and version of its format.
 const FORMAT: &str = "shiftray-frames/1";
 /// Longest file that is read: several times that of the most frames that a path may have.
@@ -25,9 +25,9 @@ const MOST_BYTES: u64 = 1 << 28;
 
 /// What is known of the frames in a folder.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Record {
+pub struct FrameRecord {
     /// What the frames follow from, the newest last.
-    pub settings: Vec<Settings>,
+    pub settings: Vec<FrameSettings>,
     /// The frames by name.
     pub frames: BTreeMap<String, Entry>,
     /// SHA-256 of the animations by their paths as they were given; empty for those that are about to be written.
@@ -36,7 +36,7 @@ pub struct Record {
 
 /// What frames follow from, but for their cameras.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct FrameSettings {
     /// [`Made::id`].
     pub id: String,
     /// The camera path in words.
@@ -50,7 +50,7 @@ pub struct Settings {
 pub struct Entry {
     /// Its name.
     pub name: String,
-    /// [`Settings::id`].
+    /// [`FrameSettings::id`].
     pub settings: String,
     /// Hash of its camera and of what may be its sources.
     pub camera: String,
@@ -78,7 +78,7 @@ struct Video {
 #[serde(rename_all = "snake_case")]
 enum Line {
     Format(String),
-    Settings(Settings),
+    Settings(FrameSettings),
     Frame(Entry),
     Video(Video),
 }
@@ -91,7 +91,7 @@ impl Line {
     }
 }
 
-impl Record {
+impl FrameRecord {
     /// Reads the record of a folder; an empty one where there is none.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl Record {
     }
 
     /// The settings that a frame was made with.
-    pub fn settings_of(&self, entry: &Entry) -> Option<&Settings> {
+    pub fn settings_of(&self, entry: &Entry) -> Option<&FrameSettings> {
         self.settings.iter().find(|settings| settings.id == entry.settings)
     }
 
@@ -140,7 +140,7 @@ impl Record {
     ///
     /// # Errors
     /// None in practice; that of the JSON library.
-    pub fn begin(mut self, folder: &Path, now: &Settings) -> anyhow::Result<Journal> {
+    pub fn begin(mut self, folder: &Path, now: &FrameSettings) -> anyhow::Result<Journal> {
         self.settings.retain(|settings| {
             settings.id != now.id && self.frames.values().any(|entry| entry.settings == settings.id)
         });
@@ -209,13 +209,13 @@ mod tests {
     #[test]
     fn what_is_added_is_read_and_half_a_line_is_not() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(Record::read(dir.path()).unwrap(), Record::default());
-        let now = Settings { id: "i".into(), path: "spiral".into(), made: Made::default().with("samples", 3) };
-        let old = Settings { id: "o".into(), ..now.clone() };
-        let record = Record {
+        assert_eq!(FrameRecord::read(dir.path()).unwrap(), FrameRecord::default());
+        let now = FrameSettings { id: "i".into(), path: "spiral".into(), made: Made::default().with("samples", 3) };
+        let old = FrameSettings { id: "o".into(), ..now.clone() };
+        let record = FrameRecord {
             settings: vec![old.clone(), now.clone()],
             frames: [("c".into(), entry("c", "o"))].into(),
-            ..Record::default()
+            ..FrameRecord::default()
         };
         let mut journal = record.begin(dir.path(), &now).unwrap();
         journal.add(&entry("a", "i")).unwrap();
@@ -223,15 +223,15 @@ mod tests {
         let again = Entry { camera: "x".into(), ..entry("a", "i") };
         journal.add(&again).unwrap();
         journal.file.unwrap().write_all(b"{\"frame\":{\"name\":\"d\"").unwrap();
-        let read = Record::read(dir.path()).unwrap();
+        let read = FrameRecord::read(dir.path()).unwrap();
         assert_eq!(read.settings, [old, now.clone()]);
         assert_eq!(read.frames.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!(read.frames["a"], again);
-        // Settings without frames are forgotten, and the cut line is gone.
+        // FrameSettings without frames are forgotten, and the cut line is gone.
         let mut kept = read.clone();
         kept.frames.remove("c");
         kept.begin(dir.path(), &now).unwrap().add(&again).unwrap();
-        let read = Record::read(dir.path()).unwrap();
+        let read = FrameRecord::read(dir.path()).unwrap();
         assert_eq!((read.settings.len(), read.frames.len()), (1, 2));
         assert_eq!(read.settings_of(&read.frames["a"]), Some(&now));
     }
@@ -241,17 +241,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (file, other) = (dir.path().join("a.gif"), dir.path().join("b.gif"));
         std::fs::write(&file, b"moving").unwrap();
-        let now = Settings { id: "i".into(), path: "spiral".into(), made: Made::default() };
-        let mut journal = Record::default().begin(dir.path(), &now).unwrap();
+        let now = FrameSettings { id: "i".into(), path: "spiral".into(), made: Made::default() };
+        let mut journal = FrameRecord::default().begin(dir.path(), &now).unwrap();
         journal.add(&entry("a", "i")).unwrap();
         journal.add_video(&file, "").unwrap();
         // A run that was killed may have written it.
-        assert!(Record::read(dir.path()).unwrap().is_own_video(&file));
+        assert!(FrameRecord::read(dir.path()).unwrap().is_own_video(&file));
         journal.add_video(&file, &hash::file(&file).unwrap()).unwrap();
-        let record = Record::read(dir.path()).unwrap();
+        let record = FrameRecord::read(dir.path()).unwrap();
         assert!(record.is_own_video(&file) && !record.is_own_video(&other));
         record.begin(dir.path(), &now).unwrap().add(&entry("b", "i")).unwrap();
-        let record = Record::read(dir.path()).unwrap();
+        let record = FrameRecord::read(dir.path()).unwrap();
         assert!(record.is_own_video(&file) && record.frames.len() == 2);
         std::fs::write(&file, b"somebody else's").unwrap();
         assert!(!record.is_own_video(&file));
@@ -265,7 +265,7 @@ mod tests {
             (b"{\"format\":\"shiftray-frames/1\"}\nnothing\n", "line 2"),
         ] {
             std::fs::write(dir.path().join(FILE), bytes).unwrap();
-            let message = format!("{:#}", Record::read(dir.path()).unwrap_err());
+            let message = format!("{:#}", FrameRecord::read(dir.path()).unwrap_err());
             assert!(message.contains(FILE) && message.contains(wanted), "{message}");
         }
     }

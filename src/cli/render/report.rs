@@ -1,14 +1,13 @@
 //! What a run of `shiftray render` tells: per frame, on the whole, as JSON and in words.
 
 use super::files::DepthFiles;
-use crate::cli::compared::Truth;
-use scene::{Image, View};
-use serde::{Deserialize, Serialize};
+use crate::cli::compared::Quality;
+use serde::Serialize;
 use std::path::PathBuf;
 
 /// Everything that `--json` prints.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct RenderReport {
     /// Name of the scene.
     pub scene: String,
     /// Name or file of the model.
@@ -103,31 +102,7 @@ pub struct FrameReport {
     pub depth_files: Option<DepthFiles>,
 }
 
-/// Likeness of a frame and its photograph.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Quality {
-    /// PSNR in dB.
-    pub psnr: f64,
-    /// SSIM.
-    pub ssim: f64,
-}
-
-impl Quality {
-    /// Of an image as it is saved, and every `stride`-th pixel of the photograph that its mask lets count.
-    ///
-    /// # Errors
-    /// If the photograph or its mask cannot be read or has another size.
-    pub fn measure(image: &Image, photograph: &View, stride: u32) -> anyhow::Result<Self> {
-        let truth = Truth::load(photograph, stride)?;
-        let (reference, mask) = (&truth.image, truth.mask.as_ref());
-        Ok(Self {
-            psnr: eval::psnr(image, reference, mask)?,
-            ssim: eval::ssim(image, reference, eval::SsimKind::Gnt, mask)?,
-        })
-    }
-}
-
-impl Report {
+impl RenderReport {
     /// Fills in the means over the frames.
     pub fn summarise(&mut self) {
         let mean = |values: Vec<f64>| (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);

@@ -1,7 +1,7 @@
 //! What an earlier run left in the folder: which frames are finished, which are in the way, and which stay behind.
 
 use super::files::FrameFiles;
-use super::record::{Entry, Journal, Record, Settings};
+use super::record::{Entry, FrameRecord, FrameSettings, Journal};
 use crate::cli::hash;
 use crate::cli::made::{difference, listed};
 use anyhow::{Context, bail};
@@ -43,9 +43,9 @@ impl Wanted {
 ///
 /// # Errors
 /// If files in the folder are in the way: of another command, where what differs is listed, or of unknown origin.
-pub fn resume(folder: &Path, now: &Settings, wanted: &[Wanted], overwrite: bool) -> anyhow::Result<Resumed> {
-    let record = match Record::read(folder) {
-        Err(_) if overwrite => Ok(Record::default()),
+pub fn resume(folder: &Path, now: &FrameSettings, wanted: &[Wanted], overwrite: bool) -> anyhow::Result<Resumed> {
+    let record = match FrameRecord::read(folder) {
+        Err(_) if overwrite => Ok(FrameRecord::default()),
         read => read.context("what made the frames cannot be told; choose another folder, or --overwrite"),
     };
     let mut record = record?;
@@ -63,7 +63,12 @@ pub fn resume(folder: &Path, now: &Settings, wanted: &[Wanted], overwrite: bool)
     Ok(Resumed { finished, journal: record.begin(folder, now)?, warnings })
 }
 
-fn expect_same_command(folder: &Path, now: &Settings, wanted: &[Wanted], record: &Record) -> anyhow::Result<()> {
+fn expect_same_command(
+    folder: &Path,
+    now: &FrameSettings,
+    wanted: &[Wanted],
+    record: &FrameRecord,
+) -> anyhow::Result<()> {
     const HINT: &str = "choose another folder, or --overwrite renders them again";
     // Nobody knows what made them; a photograph may be among them.
     let known = |frame: &Wanted, file: &str| record.frames.get(&frame.name).is_some_and(|e| e.files.contains_key(file));
@@ -115,7 +120,7 @@ fn is_finished(folder: &Path, entry: &Entry, frame: &Wanted, warnings: &mut Vec<
 }
 
 /// A warning on files of frames that this run does not write.
-fn leftovers(folder: &Path, wanted: &[Wanted], finished: &[Option<Entry>], record: &Record) -> Option<String> {
+fn leftovers(folder: &Path, wanted: &[Wanted], finished: &[Option<Entry>], record: &FrameRecord) -> Option<String> {
     let mut ours: HashSet<String> = wanted.iter().flat_map(|frame| frame.files.names()).collect();
     ours.extend(finished.iter().flatten().flat_map(|entry| entry.files.keys().cloned()));
     let mut left: BTreeSet<String> = record.frames.values().flat_map(|entry| entry.files.keys().cloned()).collect();
@@ -143,9 +148,9 @@ mod tests {
     use crate::cli::made::Made;
     use std::fs;
 
-    fn settings(samples: u32) -> Settings {
+    fn settings(samples: u32) -> FrameSettings {
         let made = Made::default().with("samples", samples);
-        Settings { id: made.id().unwrap(), path: "spiral".into(), made }
+        FrameSettings { id: made.id().unwrap(), path: "spiral".into(), made }
     }
 
     fn wanted(folder: &Path, names: &[&str], depth: bool) -> Vec<Wanted> {
@@ -155,7 +160,12 @@ mod tests {
     }
 
     /// Renders what is missing; returns the names and the warnings.
-    fn run(folder: &Path, now: &Settings, wanted: &[Wanted], overwrite: bool) -> anyhow::Result<(Vec<String>, String)> {
+    fn run(
+        folder: &Path,
+        now: &FrameSettings,
+        wanted: &[Wanted],
+        overwrite: bool,
+    ) -> anyhow::Result<(Vec<String>, String)> {
         let mut resumed = resume(folder, now, wanted, overwrite)?;
         let mut made = Vec::new();
         for (frame, finished) in wanted.iter().zip(&resumed.finished) {
@@ -198,13 +208,13 @@ mod tests {
         let (now, other, out) = (settings(3), settings(4), dir.path());
         run(out, &now, &wanted(out, &["a", "b"], false), false).unwrap();
         let before = fs::read(out.join("a.png")).unwrap();
-        let stops = |now: &Settings, wanted: &[Wanted], parts: &[&str]| {
+        let stops = |now: &FrameSettings, wanted: &[Wanted], parts: &[&str]| {
             let message = format!("{:#}", run(out, now, wanted, false).unwrap_err());
             assert!(parts.iter().all(|part| message.contains(part)) && message.contains("--overwrite"), "{message}");
         };
         stops(&other, &wanted(out, &["b", "c"], false), &["b.png", "samples: expected 4, found 3"]);
         // Only other names: another path.
-        let orbit = Settings { path: "orbit".into(), ..now.clone() };
+        let orbit = FrameSettings { path: "orbit".into(), ..now.clone() };
         stops(&orbit, &wanted(out, &["x"], false), &["a.png and 1 more", "path: expected orbit, found spiral"]);
         // Other cameras under the same names.
         let mut moved = wanted(out, &["a", "b"], false);

@@ -8,7 +8,7 @@ use scene::{Camera, Image, Ray};
 
 /// Size of the sources: odd, so that no tile is full.
 const SIZE: (u32, u32) = (65, 49);
-/// Source views that there are.
+/// Source views that checks need.
 pub const VIEWS: usize = 10;
 
 /// Source views and a target.
@@ -26,11 +26,11 @@ pub struct Material {
 }
 
 impl Material {
-    /// Renders it.
-    pub fn new() -> Self {
+    /// Renders it, with so many source views.
+    pub fn new(views: usize) -> Self {
         let (world, seed) = (World::random(7, RigKind::Forward), 7);
         let (width, height) = SIZE;
-        let rig = Rig { width, height, views: VIEWS + 1, kind: RigKind::Forward, samples_per_pixel: 1 };
+        let rig = Rig { width, height, views: views + 1, kind: RigKind::Forward, samples_per_pixel: 1 };
         let mut views = cameras(&world, &rig, seed).into_iter().map(|camera| (camera, render(&world, &camera, 1)));
         let (target, (photograph, depth)) = views.next().expect("the rig has a view");
         let sources = views.map(|(camera, (image, _))| (camera, image)).collect();
@@ -98,7 +98,7 @@ impl Network {
     }
 }
 
-/// The networks in the program, and random ones of the official and the built-in sizes, dense and additive; those of the
+/// The networks in the program, and random ones of the official and the built-in sizes, dense and ShiftAdd; those of the
 /// official sizes with fewer blocks where it must be `quick`.
 ///
 /// # Errors
@@ -109,9 +109,9 @@ pub fn networks(quick: bool) -> gnt::Result<Vec<Network>> {
         gnt::builtin::NAMES.iter().map(|name| Network::built_in(name)).collect::<Result<_, _>>()?;
     for (name, config) in [
         ("official", official),
-        ("official additive", official.shift_add()),
+        ("official ShiftAdd", official.shift_add()),
         ("compact", Config::compact()),
-        ("compact additive", Config::compact().shift_add()),
+        ("compact ShiftAdd", Config::compact().shift_add()),
     ] {
         all.push(Network::random(name, config, 9)?);
     }

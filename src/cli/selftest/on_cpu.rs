@@ -1,16 +1,16 @@
 //! The processor against itself: its sets of instructions, its precisions, its threads.
 
 use super::Scope;
+use super::difference::{Difference, judge};
 use super::material::{Material, Network, VIEWS, networks};
-use super::on_cuda::judge;
 use super::report::{Bound, Report};
-use gnt::cuda::check::Difference;
+use compute::Isa;
 use gnt::engine::{Engine, Precision, PreparedSource, RayOutput, RayScratch};
 use gnt::renderer::{Settings, render_rays};
-use gnt::{MlpKind, Weights};
+use gnt::{FeedForwardKind, LinearKind};
 use scene::Ray;
+use scene::image::{CHECK_FLOOR, mean_squared_error, psnr};
 use std::sync::Arc;
-use tensor::Level;
 
 /// Images on 8-bit activations have at least so many dB, where weights are trained.
 const BYTES_DB: f64 = 50.0;
@@ -20,7 +20,7 @@ const BYTES_DB: f64 = 50.0;
 /// # Errors
 /// If a network in this program is broken.
 pub fn run(scope: Scope, report: &mut Report) -> anyhow::Result<()> {
-    let material = Material::new();
+    let material = Material::new(VIEWS);
     for network in networks(scope.quick)? {
         // Rays, samples, views.
         let cases: &[(usize, usize, usize)] = match scope.quick {
@@ -76,20 +76,19 @@ impl<'a> Cpu<'a> {
     fn case(&self, rays: &[Ray], samples: usize, views: usize, report: &mut Report) {
         let sources: Vec<&PreparedSource> = self.sources.iter().take(views).collect();
         let case = format!("{} rays, {samples} samples, {views} views", rays.len());
-        let portable = self.render(&self.engine.clone().with_level(Level::Portable), &sources, rays, samples);
-        for level in [Level::Avx2, Level::Avx512].into_iter().filter(|level| *level <= tensor::level()) {
-            let got = self.render(&self.engine.clone().with_level(level), &sources, rays, samples);
-            judge(self.network, &format!("f32, {}, {case}", level.name()), samples, &compare(&got, &portable), report);
+        let portable = self.render(&self.engine.clone().with_isa(Isa::PORTABLE), &sources, rays, samples);
+        for isa in compute::isa().subsets().filter(|isa| *isa != Isa::PORTABLE) {
+            let got = self.render(&self.engine.clone().with_isa(isa), &sources, rays, samples);
+            judge(self.network, &format!("f32, {}, {case}", isa.name()), samples, &compare(&got, &portable), report);
         }
         let config = &self.network.model.config;
-        if config.linears == Weights::Dense && config.mlp == MlpKind::Dense {
+        if config.linears == LinearKind::Dense && config.mlp == FeedForwardKind::Dense {
             return;
         }
         for precision in [Precision::Mixed, Precision::Int8] {
             let engine = Engine::with_precision(self.network.model.clone(), &self.network.params, precision);
             let got = self.render(&engine, &sources, rays, samples);
-            let squares: f64 = got.rgb.iter().zip(&portable.rgb).map(|(a, b)| f64::from(a - b).powi(2)).sum();
-            let psnr = -10.0 * (squares / got.rgb.len() as f64 + 1e-12).log10();
+            let psnr = psnr(mean_squared_error(&got.rgb, &portable.rgb), CHECK_FLOOR);
             let (bound, note) = match self.network.trained {
                 true => (Bound::AtLeast(BYTES_DB), "dB of the colours"),
                 false => (Bound::None, "dB; colours of random weights are no image"),

@@ -1,29 +1,19 @@
 //! A CUDA device against the processor: stages, frames, and what must not change anything.
 
 use super::Scope;
+use super::difference::{Difference, WITHOUT_FLIPS, judge, judge_strictly};
 use super::material::{Material, Network, VIEWS, networks};
 use super::report::{Bound, Report};
+use super::stages::{Flips, compare, psnr};
 use glam::Vec2;
-use gnt::cuda::check::{Difference, Reference, Setup};
-use gnt::cuda::{CudaEngine, CudaSource, Precision, RayBatch, Rays, Want};
+use gnt::cuda::{self, CudaEngine, CudaPrecision, CudaSource, RayBatch, Rays, Want};
 use gnt::engine::{self, Engine, PreparedSource};
-use gnt::renderer::{Settings, render_rays};
+use gnt::renderer::{Settings, render_rays, render_rays_on_cuda};
+use gnt::trace::{Setup, Trace};
 use scene::{Camera, Ray};
 use std::sync::Arc;
-use tensor::cuda::Device;
+use compute::cuda::Device;
 
-/// In f32 a stage may differ by so much of its largest value.
-pub const F32: f32 = 1e-4;
-/// Networks with codes: a projection within rounding of zero gives another bit on another device, and what follows on
-/// that ray is another computation. Up to so many bits a ray, most rays must have none of these.
-const FEW_BITS: usize = 12_000;
-/// The part of such rays that must keep to the bound at every stage.
-const WITHOUT_FLIPS: f64 = 0.7;
-/// With more bits: of the rays that kept to it so far, the part that must at each stage. What is wrong with a kernel shows
-/// on nearly all.
-const STAGE_WITHOUT_FLIPS: f64 = 0.5;
-/// Fewer rays say nothing about that.
-const FEWEST_RAYS: usize = 4;
 /// Images in other precisions have at least so many dB, where weights are trained.
 const IMAGE_DB: f64 = 50.0;
 /// Samples of a second pass move with the weights of the first.
@@ -34,7 +24,7 @@ const IMPORTANCE: f64 = 1e-3;
 /// # Errors
 /// If a network in this program is broken; what the device fails with is a row of the report.
 pub fn run(device: &Device, scope: Scope, report: &mut Report) -> anyhow::Result<()> {
-    let material = Material::new();
+    let material = Material::new(VIEWS);
     for network in networks(scope.quick)? {
         // Rays, samples, views.
         let cases: &[(usize, usize, usize)] = match scope.quick {
@@ -56,14 +46,14 @@ pub fn run(device: &Device, scope: Scope, report: &mut Report) -> anyhow::Result
 }
 
 /// Precisions that a network has beside f32.
-fn precisions(network: &Network) -> &'static [Precision] {
-    match Precision::fastest(&network.model.config) {
-        Precision::Int8 => &[Precision::Bf16, Precision::Int8, Precision::Packed],
-        _ => &[Precision::Bf16],
+fn precisions(network: &Network) -> &'static [CudaPrecision] {
+    match cuda::fastest(&network.model.config) {
+        CudaPrecision::Int8 => &[CudaPrecision::Bf16, CudaPrecision::Int8, CudaPrecision::Packed],
+        _ => &[CudaPrecision::Bf16],
     }
 }
 
-/// Every stage in f32, colours in the other precisions.
+/// Every stage in f32 with the processor's decisions, and the colours in the other precisions.
 fn stages(
     device: &Device,
     network: &Network,
@@ -80,11 +70,13 @@ fn stages(
         depths: &depths,
         depth_range: material.depth_range,
     };
-    let reference = Reference::new(setup)?;
+    let trace = Trace::new(setup)?;
     let case = format!("{} rays, {samples} samples, {views} views", rays.len());
-    judge(network, &format!("f32, {case}"), samples, &reference.compare(device, setup)?, report);
+    let (differences, flips) = compare(device, setup, &trace)?;
+    judge_strictly(network, &format!("f32, {case}"), &differences, report);
+    judge_flips(network, &format!("f32, {case}, own decisions"), &flips, report);
     for precision in precisions(network) {
-        let psnr = reference.psnr(device, setup, *precision)?;
+        let psnr = psnr(device, setup, &trace, *precision)?;
         let (bound, note) = match network.trained {
             true => (Bound::AtLeast(IMAGE_DB), "dB of the colours"),
             false => (Bound::None, "dB; colours of random weights are no image"),
@@ -94,58 +86,13 @@ fn stages(
     Ok(())
 }
 
-/// Judges stages of rays of `samples` samples, in their order.
-///
-/// Dense networks by the worst stage. Networks with codes by the part of the rays without another bit: at all stages
-/// where bits are few, else from stage to stage; where many bits lie before the first stage at hand, nothing is judged.
-pub fn judge(network: &Network, check: &str, samples: usize, stages: &[Difference], report: &mut Report) {
-    let name = &network.name;
-    let worst = |stages: &[&Difference]| {
-        let worst = stages.iter().max_by(|a, b| a.relative().total_cmp(&b.relative()));
-        worst.map_or((f64::NAN, String::new()), |d| (f64::from(d.relative()), d.stage.clone()))
-    };
-    if !network.has_codes() {
-        let (found, stage) = worst(&stages.iter().collect::<Vec<_>>());
-        return report.add(name, check, found, Bound::AtMost(f64::from(F32)), format!("worst stage: {stage}"));
-    }
-    let (sources, rays): (Vec<_>, Vec<_>) = stages.iter().partition(|d| d.stage.starts_with("source"));
-    if !sources.is_empty() {
-        let (found, stage) = worst(&sources);
-        report.add(name, format!("{check}, maps"), found, Bound::AtMost(f64::from(F32)), format!("worst: {stage}"));
-    }
-    if rays.is_empty() {
-        return;
-    }
-    let (whole, by_stage) = kept(&rays);
-    let (largest, stage) = worst(&rays);
-    let config = &network.model.config;
-    // Queries of the views, queries and keys along the ray.
-    let few = 3 * samples * config.width * config.depth <= FEW_BITS;
-    let (found, bound, what) = match (few, rays[0].stage.starts_with("block")) {
-        (true, _) => (whole, Bound::AtLeast(WITHOUT_FLIPS), "of the rays at every stage"),
-        (false, true) => (by_stage, Bound::AtLeast(STAGE_WITHOUT_FLIPS), "of the rays from stage to stage"),
-        (false, false) => (whole, Bound::None, "of the rays; too many bits to expect no other one"),
-    };
-    let note = format!("{what} within {F32:e}; {:.0} % at all; worst: {stage}, {largest:.1e}", 100.0 * whole);
-    report.add(name, check, found, bound, note);
-}
-
-/// The part of the rays that keep to the bound at all stages, and the smallest part, at any stage, of those that did so
-/// far.
-fn kept(stages: &[&Difference]) -> (f64, f64) {
-    let count = stages[0].rays.len();
-    let mut good = vec![true; count];
-    let (mut before, mut smallest) = (count, 1.0f64);
-    for stage in stages {
-        let within = stage.rays.iter().map(|error| *error <= F32 * stage.largest);
-        good.iter_mut().zip(within).for_each(|(good, within)| *good &= within);
-        let now = good.iter().filter(|good| **good).count();
-        if before >= FEWEST_RAYS {
-            smallest = smallest.min(now as f64 / before as f64);
-        }
-        before = now;
-    }
-    (before as f64 / count.max(1) as f64, smallest)
+/// Judges how much the device would have decided otherwise.
+pub fn judge_flips(network: &Network, check: &str, flips: &[Flips], report: &mut Report) {
+    let share = |flips: &&Flips| flips.found as f64 / flips.allowed();
+    let Some(worst) = flips.iter().max_by(|a, b| share(a).total_cmp(&share(b))) else { return };
+    let all: Vec<String> = flips.iter().map(|f| format!("{} of {} {}", f.found, f.all, f.what)).collect();
+    let note = format!("otherwise than the processor: {}", all.join(", "));
+    report.add(&network.name, check, worst.found as f64, Bound::AtMost(worst.allowed()), note);
 }
 
 /// What makes a frame: the engine of a device with its sources.
@@ -157,7 +104,7 @@ struct Renderer<'a> {
 }
 
 impl<'a> Renderer<'a> {
-    fn new(device: &Device, network: &'a Network, material: &'a Material, precision: Precision) -> gnt::Result<Self> {
+    fn new(device: &Device, network: &'a Network, material: &'a Material, precision: CudaPrecision) -> gnt::Result<Self> {
         let mut engine = CudaEngine::new(device.clone(), &network.model, &network.params, precision)?;
         let views = material.sources.iter().take(3);
         let sources = views.map(|(camera, image)| engine.prepare(camera, image)).collect::<gnt::Result<_>>()?;
@@ -176,7 +123,7 @@ impl<'a> Renderer<'a> {
 
     fn frame(&mut self, camera: &Camera, settings: &Settings) -> gnt::Result<Vec<f32>> {
         let sources: Vec<&CudaSource> = self.sources.iter().collect();
-        Ok(self.engine.render_frame(&sources, camera, settings, &|_| {})?.image.data)
+        Ok(render_rays_on_cuda(&mut self.engine, &sources, camera, settings, &|_| {})?.image.data)
     }
 
     fn name(&self) -> &str {
@@ -193,11 +140,11 @@ fn on_frames(
 ) -> gnt::Result<()> {
     let samples = if scope.quick { 5 } else { 24 };
     let small = if scope.quick { material.target.resized(13, 9) } else { material.target };
-    for precision in [Precision::F32].iter().chain(precisions(network)) {
+    for precision in [CudaPrecision::F32].iter().chain(precisions(network)) {
         let mut renderer = Renderer::new(device, network, material, *precision)?;
         repeats(&mut renderer, &small, samples, *precision, report)?;
     }
-    let mut renderer = Renderer::new(device, network, material, Precision::F32)?;
+    let mut renderer = Renderer::new(device, network, material, CudaPrecision::F32)?;
     order(&mut renderer, &small, samples, report)?;
     against_the_cpu(&mut renderer, &small, samples, report)?;
     // More rays than a launch takes, so that both streams are at work.
@@ -210,7 +157,7 @@ fn on_frames(
 }
 
 fn settings(material: &Material, samples: usize, importance: usize) -> Settings {
-    let threads = tensor::parallel::available();
+    let threads = compute::parallel::available();
     Settings {
         samples,
         guided: None,
@@ -228,7 +175,7 @@ fn repeats(
     renderer: &mut Renderer,
     camera: &Camera,
     samples: usize,
-    precision: Precision,
+    precision: CudaPrecision,
     report: &mut Report,
 ) -> gnt::Result<()> {
     let first = renderer.at_once(camera, &[0, 1, 2], samples)?;

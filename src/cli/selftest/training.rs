@@ -1,17 +1,17 @@
 //! Training steps on a CUDA device against the processor's.
 
 use super::Scope;
-use super::material::{Material, Network};
+use super::material::{Material, Network, VIEWS};
 use super::report::{Bound, Report};
 use glam::Vec2;
-use gnt::{Config, MlpKind};
-use layers::experts::Balance;
+use gnt::{Config, FeedForwardKind};
+use layers::feed_forward::experts::Balance;
 use layers::params::SplitMix;
-use tensor::cuda::Device;
+use compute::cuda::Device;
 use train::cuda::CudaStepper;
 use train::data::Batch;
 use train::distillation::{Distillation, Teacher};
-use train::step::{Losses, StepOptions, Stepper};
+use train::step::{Losses, Step, StepOptions, Stepper};
 
 /// Losses, and gradients by the largest of each parameter, may differ by so much: sums are made in another order.
 const TOLERANCE: f64 = 1e-3;
@@ -24,13 +24,13 @@ const STEPS: u64 = 5;
 /// # Errors
 /// If a network cannot be made; what the device fails with is a row of the report.
 pub fn run(device: &Device, scope: Scope, report: &mut Report) -> anyhow::Result<()> {
-    let material = Material::new();
+    let material = Material::new(VIEWS);
     let (official, compact) = (Config::official(2), Config::compact());
     let mut dense = vec![("compact", compact)];
-    let mut additive = vec![("compact additive", compact.shift_add())];
+    let mut shift_add = vec![("compact ShiftAdd", compact.shift_add())];
     if !scope.quick {
         dense.push(("official, 2 blocks,", official));
-        additive.push(("official additive, 2 blocks,", official.shift_add()));
+        shift_add.push(("official ShiftAdd, 2 blocks,", official.shift_add()));
     }
     let samples = if scope.quick { 9 } else { 33 };
     let (rays, steps) = if scope.quick { (5, 3) } else { (37, STEPS) };
@@ -53,7 +53,7 @@ pub fn run(device: &Device, scope: Scope, report: &mut Report) -> anyhow::Result
             Ok::<_, train::Error>(())
         });
     }
-    for (name, config) in additive {
+    for (name, config) in shift_add {
         let network = Network::random(name, config, 5)?;
         report.attempt(&network.name, "training steps", |report| {
             let found = Pair::new(device, &network, samples)?.steps(None, &material, steps)?;
@@ -68,7 +68,7 @@ pub fn run(device: &Device, scope: Scope, report: &mut Report) -> anyhow::Result
 }
 
 /// Rays of the target view with their colours and depths.
-fn batch(material: &Material, rays: usize, seed: u64) -> Batch {
+pub fn batch(material: &Material, rays: usize, seed: u64) -> Batch {
     let mut rng = SplitMix(seed);
     let (width, height) = (material.target.width, material.target.height);
     let mut batch = Batch {
@@ -91,7 +91,7 @@ fn batch(material: &Material, rays: usize, seed: u64) -> Batch {
 }
 
 /// A stepper on the processor and one on the device.
-struct Pair<'a> {
+pub struct Pair<'a> {
     network: &'a Network,
     samples: usize,
     cpu: Stepper,
@@ -99,15 +99,15 @@ struct Pair<'a> {
 }
 
 /// How far two steps are apart.
-struct Apart {
+pub struct Apart {
     /// Largest difference of a loss, or of a gradient by the largest of its parameter.
-    relative: f64,
+    pub relative: f64,
     /// Where.
-    worst: String,
+    pub worst: String,
 }
 
 impl<'a> Pair<'a> {
-    fn new(device: &Device, network: &'a Network, samples: usize) -> train::Result<Self> {
+    pub fn new(device: &Device, network: &'a Network, samples: usize) -> train::Result<Self> {
         let gpu = CudaStepper::new(device, &network.model)?;
         Ok(Self { network, samples, cpu: Stepper::default(), gpu })
     }
@@ -120,15 +120,15 @@ impl<'a> Pair<'a> {
         Ok(found)
     }
 
-    fn step(&mut self, teacher: Option<&Teacher>, batch: &Batch, seed: u64) -> train::Result<Apart> {
+    pub fn step(&mut self, teacher: Option<&Teacher>, batch: &Batch, seed: u64) -> train::Result<Apart> {
         let Network { model, params, .. } = self.network;
-        let experts = matches!(model.config.mlp, MlpKind::Experts { .. });
+        let experts = matches!(model.config.mlp, FeedForwardKind::Experts { .. });
         let how = StepOptions {
             guided: false,
             samples: self.samples,
             micro_batch: 2,
             depth_weight: 0.1,
-            threads: tensor::parallel::available(),
+            threads: compute::parallel::available(),
             jitter: true,
             freeze_features: false,
             balance: experts.then_some(Balance { alpha: [0.6, 0.4], weight: 0.1 }),
@@ -136,8 +136,9 @@ impl<'a> Pair<'a> {
         };
         let mut want = vec![0.0; params.len()];
         let mut got = want.clone();
-        let losses = self.cpu.run(model, params, teacher, batch, how, seed, &mut want);
-        let found = self.gpu.run(model, params, teacher, batch, how, seed, &mut got)?;
+        let step = Step { model, params, teacher, batch, how, seed };
+        let losses = self.cpu.run(step, &mut want);
+        let found = self.gpu.run(step, &mut got)?;
         let mut apart = Apart { relative: 0.0, worst: "none".into() };
         let parts = |l: &Losses| [("colour", l.colour), ("depth", l.depth), ("lesson", l.distillation)];
         for ((name, found), (_, wanted)) in parts(&found).into_iter().zip(parts(&losses)) {

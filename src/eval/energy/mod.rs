@@ -11,83 +11,28 @@
 //! - Only matrix products and convolutions cost anything. Softmax, norms, activations, encodings, table look-ups,
 //!   element-wise sums and products, and sampling of feature maps are free; so is what the caller leaves out of its list,
 //!   which in the paper's figures is the feature network and the router.
-//! - Dense values have 32 bits, data of a shift layer 10: the mean of 16-bit activations and 5-bit weights. Most of what
-//!   shifts save is this.
+//! - Dense values have 32 bits, data of a shift layer 10: the mean of 16-bit activations and 5-bit weights; time is 3.2
+//!   times shorter for them. Most of what shifts save is this.
 //! - Additions of attention find their operands in the processing elements: memory, buffer and network are free. Their
 //!   energy is that of the tiling that suits them, their time that of the dense product: only so do the paper's relative
 //!   savings come out (taken literally the ShiftAdd-GNT takes 945 s instead of 533 s).
-//! - The same dense network in 8-bit integers ([`Op::Multiply8`]) needs about half of what shifts and additions need.
+//! - The same dense network in 8-bit integers ([`Op::Multiply8`]: memories hold twice as many values, and there are four
+//!   times as many processing elements) needs about half of what shifts and additions need.
 
+mod layer;
+pub mod network;
 pub mod tiling;
 
 #[cfg(test)]
 mod tests;
 
+pub use layer::Layer;
+pub use layers::operations::Op;
+
 use crate::{Error, Result};
 use std::collections::HashMap;
-use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, Mul};
-
-/// What one step of an inner product is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Op {
-    /// Multiplication of 32-bit floats.
-    Multiply,
-    /// Multiplication of 8-bit integers; memories hold twice as many values, and there are four times as many processing
-    /// elements.
-    Multiply8,
-    /// Shift of a 32-bit integer; 10 bits are moved for a value, and time is 3.2 times shorter for it.
-    Shift,
-    /// Addition of 32-bit floats, where a code of one bit selects what is added.
-    Add,
-}
-
-/// A matrix product or a convolution: `batch` inputs of `input[0] x input[1]` pixels and `inputs` channels to
-/// `output[0] x output[1]` pixels and `outputs` channels, with kernels of `kernel[0] x kernel[1]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Layer {
-    /// What a step is.
-    pub op: Op,
-    /// N.
-    pub batch: u64,
-    /// C.
-    pub inputs: u64,
-    /// M.
-    pub outputs: u64,
-    /// R and S, rows and columns.
-    pub kernel: [u64; 2],
-    /// Step of the kernel in pixels.
-    pub stride: u64,
-    /// H and W, rows and columns.
-    pub input: [u64; 2],
-    /// E and F, rows and columns.
-    pub output: [u64; 2],
-}
-
-impl Layer {
-    /// A product `[rows, inputs] x [inputs, outputs]`; a linear layer on `rows` tokens.
-    pub const fn product(op: Op, rows: u64, inputs: u64, outputs: u64) -> Self {
-        Self { op, batch: rows, inputs, outputs, kernel: [1; 2], stride: 1, input: [1; 2], output: [1; 2] }
-    }
-
-    fn is_product(&self) -> bool {
-        self.input == [1; 2] && self.output == [1; 2]
-    }
-
-    fn is_empty(&self) -> bool {
-        let Self { batch, inputs, outputs, kernel, stride, input, output, .. } = *self;
-        [batch, inputs, outputs, stride].into_iter().chain(kernel).chain(input).chain(output).any(|n| n == 0)
-    }
-}
-
-impl fmt::Display for Layer {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { op, batch, inputs, outputs, kernel: [r, s], stride, input: [h, w], output: [oh, ow] } = self;
-        write!(f, "{op:?} layer, batch {batch}, channels {inputs} to {outputs}")?;
-        if self.is_product() { Ok(()) } else { write!(f, ", pixels {h}x{w} to {oh}x{ow} by {r}x{s} step {stride}") }
-    }
-}
 
 /// Where energy goes, in joules.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -21,13 +21,13 @@ const LARGEST_SPREAD: f64 = 0.04;
 const FEATURE_WIDTH: f64 = 0.082;
 
 /// Weights of a filter along one axis; their number is odd.
-pub type Weights = Vec<f32>;
+pub type FilterWeights = Vec<f32>;
 
 /// Weights along one axis and the share of the filter that they make up together.
-pub type Part = (Weights, f32);
+pub type FilterPart = (FilterWeights, f32);
 
 /// Values at `-radius ..= radius`, scaled such that the positive ones add up to 1 and the negative ones to -1.
-fn weights(radius: usize, value: impl Fn(f64) -> f64) -> Weights {
+fn weights(radius: usize, value: impl Fn(f64) -> f64) -> FilterWeights {
     let raw: Vec<f64> = (0..=2 * radius).map(|i| value(i as f64 - radius as f64)).collect();
     let positive: f64 = raw.iter().filter(|v| **v > 0.0).sum();
     let negative: f64 = -raw.iter().filter(|v| **v < 0.0).sum::<f64>();
@@ -39,7 +39,7 @@ fn gaussian(x: f64, sigma: f64) -> f64 {
 }
 
 /// The contrast sensitivity filters of Y, Cx and Cz, each a sum of parts whose shares add up to 1.
-pub fn contrast_sensitivity(pixels_per_degree: f64) -> [Vec<Part>; 3] {
+pub fn contrast_sensitivity(pixels_per_degree: f64) -> [Vec<FilterPart>; 3] {
     let sigma = |spread: f64| (spread / (2.0 * PI * PI)).sqrt() * pixels_per_degree;
     let radius = (3.0 * sigma(LARGEST_SPREAD)).ceil() as usize;
     [&ACHROMATIC[..], &RED_GREEN, &BLUE_YELLOW].map(|terms| {
@@ -55,7 +55,7 @@ pub fn contrast_sensitivity(pixels_per_degree: f64) -> [Vec<Part>; 3] {
 }
 
 /// A Gaussian, its first derivative (edges) and its second (points), all along one axis.
-pub fn features(pixels_per_degree: f64) -> [Weights; 3] {
+pub fn features(pixels_per_degree: f64) -> [FilterWeights; 3] {
     let sigma = 0.5 * FEATURE_WIDTH * pixels_per_degree;
     let radius = (3.0 * sigma).ceil() as usize;
     [
@@ -107,7 +107,7 @@ impl Plane {
     }
 
     /// Filtered by the sum of the parts, each in both directions.
-    pub fn blurred(&self, parts: &[Part]) -> Self {
+    pub fn blurred(&self, parts: &[FilterPart]) -> Self {
         let mut sum = vec![0.0; self.data.len()];
         for (weights, share) in parts {
             add_scaled(&mut sum, *share, &self.along_x(weights).along_y(weights).data);
@@ -155,7 +155,7 @@ mod tests {
         };
         let total: f64 = (-10..=10).flat_map(|y| (-10..=10).map(move |x| value(x, y))).sum();
         for (x, y) in [(0, 0), (3, -4), (10, 10), (-10, 0)] {
-            let at = |weights: &Weights, i: i32| f64::from(weights[(i + 10) as usize]);
+            let at = |weights: &FilterWeights, i: i32| f64::from(weights[(i + 10) as usize]);
             let found: f64 = parts.iter().map(|(w, share)| at(w, x) * at(w, y) * f64::from(*share)).sum();
             let expected: f64 = value(x, y) / total;
             assert!((found - expected).abs() < 1e-6 * expected.max(1e-3), "expected {expected}, found {found}");

@@ -1,5 +1,5 @@
 use super::*;
-use crate::error::testing::{self, Metrics, patterns};
+use crate::testing::{self, Metrics, patterns};
 
 #[test]
 fn equal_images_have_none() {

@@ -10,7 +10,7 @@ pub(super) const TAPS: usize = 5;
 
 /// The layers up to one whose features are compared.
 #[derive(Clone, Copy, Debug)]
-struct StagePlan {
+struct StageShape {
     /// Window and stride of the max pooling before the convolutions.
     pool: Option<[usize; 2]>,
     /// Place in torchvision's list of layers, and sizes.
@@ -19,9 +19,9 @@ struct StagePlan {
 
 /// A network, without weights.
 #[derive(Debug)]
-struct Plan {
+struct Architecture {
     name: &'static str,
-    stages: [StagePlan; TAPS],
+    stages: [StageShape; TAPS],
 }
 
 /// A convolution of VGG: 3 x 3 pixels, and as many come out as go in.
@@ -30,31 +30,31 @@ const fn vgg(index: usize, inputs: usize, outputs: usize) -> (usize, Shape) {
 }
 
 /// Simonyan and Zisserman, configuration D.
-static VGG: Plan = {
+static VGG: Architecture = {
     let halve = Some([2, 2]);
-    Plan {
+    Architecture {
         name: "vgg",
         stages: [
-            StagePlan { pool: None, convs: &[vgg(0, 3, 64), vgg(2, 64, 64)] },
-            StagePlan { pool: halve, convs: &[vgg(5, 64, 128), vgg(7, 128, 128)] },
-            StagePlan { pool: halve, convs: &[vgg(10, 128, 256), vgg(12, 256, 256), vgg(14, 256, 256)] },
-            StagePlan { pool: halve, convs: &[vgg(17, 256, 512), vgg(19, 512, 512), vgg(21, 512, 512)] },
-            StagePlan { pool: halve, convs: &[vgg(24, 512, 512), vgg(26, 512, 512), vgg(28, 512, 512)] },
+            StageShape { pool: None, convs: &[vgg(0, 3, 64), vgg(2, 64, 64)] },
+            StageShape { pool: halve, convs: &[vgg(5, 64, 128), vgg(7, 128, 128)] },
+            StageShape { pool: halve, convs: &[vgg(10, 128, 256), vgg(12, 256, 256), vgg(14, 256, 256)] },
+            StageShape { pool: halve, convs: &[vgg(17, 256, 512), vgg(19, 512, 512), vgg(21, 512, 512)] },
+            StageShape { pool: halve, convs: &[vgg(24, 512, 512), vgg(26, 512, 512), vgg(28, 512, 512)] },
         ],
     }
 };
 
 /// Krizhevsky's "one weird trick" variant, as torchvision has it.
-static ALEX: Plan = {
+static ALEX: Architecture = {
     let pool = Some([3, 2]);
-    Plan {
+    Architecture {
         name: "alex",
         stages: [
-            StagePlan { pool: None, convs: &[(0, Shape { inputs: 3, outputs: 64, kernel: 11, stride: 4, pad: 2 })] },
-            StagePlan { pool, convs: &[(3, Shape { inputs: 64, outputs: 192, kernel: 5, stride: 1, pad: 2 })] },
-            StagePlan { pool, convs: &[vgg(6, 192, 384)] },
-            StagePlan { pool: None, convs: &[vgg(8, 384, 256)] },
-            StagePlan { pool: None, convs: &[vgg(10, 256, 256)] },
+            StageShape { pool: None, convs: &[(0, Shape { inputs: 3, outputs: 64, kernel: 11, stride: 4, pad: 2 })] },
+            StageShape { pool, convs: &[(3, Shape { inputs: 64, outputs: 192, kernel: 5, stride: 1, pad: 2 })] },
+            StageShape { pool, convs: &[vgg(6, 192, 384)] },
+            StageShape { pool: None, convs: &[vgg(8, 384, 256)] },
+            StageShape { pool: None, convs: &[vgg(10, 256, 256)] },
         ],
     }
 };
@@ -62,7 +62,7 @@ static ALEX: Plan = {
 /// A network with its weights.
 #[derive(Clone, Debug)]
 pub(super) struct Backbone {
-    plan: &'static Plan,
+    architecture: &'static Architecture,
     stages: Vec<Vec<Conv>>,
 }
 
@@ -75,7 +75,7 @@ impl Backbone {
     pub fn new(mut tensors: BTreeMap<String, Tensor>) -> Result<Self, String> {
         const FIRST: &str = "features.0.weight";
         let first = tensors.get(FIRST).map(|t| t.shape.as_slice());
-        let plan = match first {
+        let architecture = match first {
             Some([64, 3, 3, 3]) => &VGG,
             Some([64, 3, 11, 11]) => &ALEX,
             Some(other) => {
@@ -86,7 +86,7 @@ impl Backbone {
             None => return Err(format!("{FIRST:?}: expected torchvision's VGG-16 or AlexNet, found no such tensor")),
         };
         let mut stages = Vec::with_capacity(TAPS);
-        for stage in &plan.stages {
+        for stage in &architecture.stages {
             let mut convs = Vec::with_capacity(stage.convs.len());
             for &(index, shape) in stage.convs {
                 let Shape { inputs, outputs, kernel, .. } = shape;
@@ -97,13 +97,13 @@ impl Backbone {
             }
             stages.push(convs);
         }
-        expect_none_left(plan.name, &tensors)?;
-        Ok(Self { plan, stages })
+        expect_none_left(architecture.name, &tensors)?;
+        Ok(Self { architecture, stages })
     }
 
     /// `vgg` or `alex`, as the package calls them.
     pub fn name(&self) -> &'static str {
-        self.plan.name
+        self.architecture.name
     }
 
     /// Channels of each layer that is compared.
@@ -114,7 +114,7 @@ impl Backbone {
     /// Height or width of each layer that is compared, for that of an image; 0 for layers without pixels.
     pub fn sizes(&self, mut n: usize) -> [usize; TAPS] {
         std::array::from_fn(|tap| {
-            let stage = &self.plan.stages[tap];
+            let stage = &self.architecture.stages[tap];
             n = stage.pool.map_or(n, |[size, stride]| pooled(n, size, stride));
             n = if n == 0 { 0 } else { stage.convs.iter().fold(n, |n, (_, shape)| shape.output_len(n)) };
             n
@@ -134,7 +134,7 @@ impl Backbone {
     /// The features of layer `tap` from those of the layer before, or from the image with its padding.
     pub fn features(&self, tap: usize, mut map: Map, threads: usize) -> Map {
         let convs = &self.stages[tap];
-        if let Some(window) = self.plan.stages[tap].pool {
+        if let Some(window) = self.architecture.stages[tap].pool {
             map = map.max_pool(window, convs[0].shape.pad, threads);
         }
         for conv in convs {

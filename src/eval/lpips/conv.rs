@@ -4,9 +4,9 @@
 //! `stride` pixels further on: a matrix whose rows overlap, so that no copy of patches is needed.
 
 use super::map::{Map, pooled};
-use tensor::ops::PAD;
-use tensor::ops::product::{Epilogue, Packed, product};
-use tensor::{level, parallel};
+use compute::ops::PAD;
+use compute::ops::product::{Epilogue, Packed, product};
+use compute::parallel;
 
 /// Pixels of output that one piece of work computes: its inputs and a panel of weights stay in the second-level cache.
 const CHUNK: usize = 128;
@@ -40,12 +40,12 @@ impl Shape {
 #[derive(Clone, Debug)]
 pub(super) struct Conv {
     pub shape: Shape,
-    parts: Vec<Part>,
+    parts: Vec<KernelPart>,
 }
 
 /// Some of the inputs of one kernel row.
 #[derive(Clone, Debug)]
-struct Part {
+struct KernelPart {
     row: usize,
     first: usize,
     weight: Packed,
@@ -67,7 +67,7 @@ impl Conv {
                     part.extend((0..outputs).map(|o| weight[((o * inputs + input) * kernel + row) * kernel + column]));
                 }
                 let bias = parts.is_empty().then_some(bias);
-                parts.push(Part { row, first, weight: Packed::new(&part, bias, len, outputs) });
+                parts.push(KernelPart { row, first, weight: Packed::new(&part, bias, len, outputs) });
             }
         }
         Self { shape, parts }
@@ -87,6 +87,7 @@ impl Conv {
         let (from_len, to_len) = (input.row_len(), out.row_len());
         let border = out.pad * shape.outputs;
         let rows = (CHUNK / (width + 2 * out.pad)).max(1);
+        let isa = compute::isa();
         let mut chunks: Vec<_> = out.rows_mut().chunks_mut(rows * to_len).collect();
         parallel::for_each(&mut chunks, threads, |i, chunk| {
             let count = chunk.len() / to_len;
@@ -100,7 +101,7 @@ impl Conv {
                     let from = &input.data[(y * shape.stride + part.row) * from_len + part.first..];
                     let epilogue = if n == 0 { Epilogue::Store } else { Epilogue::Add };
                     let step = shape.stride * shape.inputs;
-                    product(level(), pixels, from, step, &part.weight, to, shape.outputs, epilogue);
+                    product(isa, pixels, from, step, &part.weight, to, shape.outputs, epilogue);
                 }
                 to[..pixels * shape.outputs].iter_mut().for_each(|v| *v = v.max(0.0));
             }

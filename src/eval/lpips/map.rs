@@ -1,6 +1,6 @@
 //! Feature maps: channels last, with a border of zeros that convolutions read as padding.
 
-use tensor::parallel;
+use compute::parallel;
 
 /// `[height, width, channels]` inside a border of `pad` pixels of zeros on each side.
 #[derive(Clone, Debug, PartialEq)]

@@ -24,7 +24,7 @@ const SCALE: [f64; 3] = [0.458, 0.448, 0.450];
 
 /// What the colours `[0, 1]` of an image become before they are given to the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Range {
+pub enum ColourRange {
     /// `[-1, 1]`, as the package expects them.
     #[default]
     Scaled,
@@ -102,7 +102,7 @@ impl Lpips {
         &self,
         image: &Image,
         reference: &Image,
-        range: Range,
+        range: ColourRange,
         mask: Option<&Mask>,
         threads: usize,
     ) -> Result<f64> {
@@ -117,7 +117,7 @@ impl Lpips {
         &self,
         image: &Image,
         reference: &Image,
-        range: Range,
+        range: ColourRange,
         mask: Option<&Mask>,
         threads: usize,
     ) -> Result<[f64; TAPS]> {
@@ -158,15 +158,15 @@ fn channel_weights(
 }
 
 /// The colours as the network was trained with them, inside a border of zeros.
-fn network_input(image: &Image, range: Range, pad: usize) -> Map {
+fn network_input(image: &Image, range: ColourRange, pad: usize) -> Map {
     let mut map = Map::zeros(image.height as usize, image.width as usize, 3, pad);
     let (from_len, to_len) = (image.width as usize * 3, map.row_len());
     let rows = image.data.chunks_exact(from_len).zip(map.rows_mut().chunks_exact_mut(to_len));
     for (from, to) in rows {
         for (i, (from, to)) in from.iter().zip(&mut to[pad * 3..]).enumerate() {
             let colour = match range {
-                Range::Scaled => 2.0 * clipped(*from) - 1.0,
-                Range::Unscaled => clipped(*from),
+                ColourRange::Scaled => 2.0 * clipped(*from) - 1.0,
+                ColourRange::Unscaled => clipped(*from),
             };
             *to = ((colour - SHIFT[i % 3]) / SCALE[i % 3]) as f32;
         }

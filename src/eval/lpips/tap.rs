@@ -2,7 +2,7 @@
 
 use super::map::Map;
 use crate::Mask;
-use tensor::parallel;
+use compute::parallel;
 
 /// Added to the length of a pixel's features, as in the package; features may all be 0.
 const FLOOR: f64 = 1e-10;

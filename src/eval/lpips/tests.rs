@@ -1,5 +1,5 @@
 use super::*;
-use crate::error::testing::image as image_of;
+use crate::testing::image as image_of;
 use safetensors::SafeTensors;
 use std::sync::LazyLock;
 use torchfile::testing::{self, Pickler};
@@ -89,7 +89,7 @@ fn agrees_with_the_package(lpips: &Lpips) {
     let bytes = std::fs::read(path).unwrap();
     let fixture = SafeTensors::deserialize(&bytes).unwrap();
     let (image, reference, mask) = pair();
-    for (range, word) in [(Range::Scaled, "scaled"), (Range::Unscaled, "unscaled")] {
+    for (range, word) in [(ColourRange::Scaled, "scaled"), (ColourRange::Unscaled, "unscaled")] {
         for (mask, suffix) in [(None, ""), (Some(&mask), "_masked")] {
             let name = format!("{}.{word}{suffix}", lpips.name());
             let tensor = fixture.tensor(&name).unwrap();
@@ -120,7 +120,8 @@ fn alex_agrees_with_the_package() {
 fn distances_behave_as_distances() {
     let lpips = &*ALEX_LPIPS;
     let (image, reference, mask) = pair();
-    let distance = |a: &Image, b: &Image, mask: Option<&Mask>| lpips.distance(a, b, Range::Scaled, mask, 2).unwrap();
+    let distance =
+        |a: &Image, b: &Image, mask: Option<&Mask>| lpips.distance(a, b, ColourRange::Scaled, mask, 2).unwrap();
     assert_eq!(distance(&image, &image, None), 0.0);
     assert_eq!(distance(&image, &reference, None), distance(&reference, &image, None));
     let full = Mask::new(67, 45, vec![true; 67 * 45]).unwrap();
@@ -143,11 +144,11 @@ fn distances_behave_as_distances() {
 fn unusable_images_are_refused() {
     let lpips = &*ALEX_LPIPS;
     let refuse = |a: &Image, b: &Image, mask: Option<&Mask>, wanted: &str| {
-        let error = lpips.distance(a, b, Range::default(), mask, 1).unwrap_err().to_string();
+        let error = lpips.distance(a, b, ColourRange::default(), mask, 1).unwrap_err().to_string();
         assert_eq!(error, wanted);
     };
     let good = Image::black(31, 31);
-    assert_eq!(lpips.distance(&good, &good, Range::Unscaled, None, 1).unwrap(), 0.0);
+    assert_eq!(lpips.distance(&good, &good, ColourRange::Unscaled, None, 1).unwrap(), 0.0);
     for (width, height) in [(30, 31), (100, 1)] {
         let small = Image::black(width, height);
         let wanted = format!("image: expected at least 31x31 pixels for LPIPS on alex, found {width}x{height}");
@@ -161,7 +162,7 @@ fn unusable_images_are_refused() {
     refuse(&good, &good, Some(&other), "mask: expected 31x31 like the image, found 1x1");
     // One pixel in the corner is enough.
     let corner = Mask::new(31, 31, (0..31 * 31).map(|i| i == 960).collect()).unwrap();
-    assert_eq!(lpips.distance(&good, &good, Range::Scaled, Some(&corner), 1).unwrap(), 0.0);
+    assert_eq!(lpips.distance(&good, &good, ColourRange::Scaled, Some(&corner), 1).unwrap(), 0.0);
 }
 
 #[test]
@@ -214,7 +215,7 @@ fn weights_of_channels_may_be_negative() {
     let [backbone, mut lin] = alex_weights();
     lin.values_mut().flat_map(|tensor| &mut tensor.data).for_each(|v| *v = -*v);
     let (image, reference, _) = pair();
-    let distance = |lpips: &Lpips| lpips.distance(&image, &reference, Range::Scaled, None, 2).unwrap();
+    let distance = |lpips: &Lpips| lpips.distance(&image, &reference, ColourRange::Scaled, None, 2).unwrap();
     assert_eq!(distance(&Lpips::from_tensors(backbone, lin).unwrap()), -distance(&ALEX_LPIPS));
 }
 
@@ -228,7 +229,7 @@ fn vgg_lin() -> Tensors {
 fn files_give_the_same_as_tensors() {
     let [backbone, lin] = alex_weights();
     let (image, reference, mask) = pair();
-    let of = |lpips: &Lpips| lpips.layer_distances(&image, &reference, Range::Scaled, Some(&mask), 2).unwrap();
+    let of = |lpips: &Lpips| lpips.layer_distances(&image, &reference, ColourRange::Scaled, Some(&mask), 2).unwrap();
     let expected = of(&ALEX_LPIPS);
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, legacy: bool, tensors: &Tensors, extra: &[&str]| {

@@ -1,10 +1,8 @@
-//! Figures of a report by model, split and number of views, and how they are written.
+//! Figures of a report by model, split and number of views.
 
 use super::colours::{self, Rgb};
 use super::data::{Case, CaseKey, Latency, Metrics, Scores, Summary};
-
-/// What stands where there is no figure.
-pub const NONE: &str = "–";
+use super::numbers::{NONE, count, fixed, significant};
 
 /// One model on all scenes of one split with one number of source views.
 pub struct Row<'a> {
@@ -244,86 +242,6 @@ fn weighted(values: impl Iterator<Item = Option<(f64, f64)>>) -> Option<f64> {
 /// Mean; none if there are none or if it is no number.
 pub fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     weighted(values.into_iter().map(|v| Some((v, 1.0))))
-}
-
-/// With so many decimals.
-pub fn fixed(value: f64, decimals: usize) -> String {
-    if !value.is_finite() {
-        return NONE.into();
-    }
-    let text = format!("{value:.decimals$}");
-    // No "-0.00".
-    if text.starts_with('-') && text.bytes().all(|b| b"-0.".contains(&b)) { text[1..].into() } else { grouped(&text) }
-}
-
-/// With three significant digits and commas between thousands.
-pub fn significant(value: f64) -> String {
-    if value == 0.0 {
-        return "0".into();
-    }
-    let exponent = value.abs().log10().floor();
-    if !value.is_finite() {
-        NONE.into()
-    } else if (-5.0..12.0).contains(&exponent) {
-        fixed(value, (2.0 - exponent).max(0.0) as usize)
-    } else {
-        format!("{value:.2e}")
-    }
-}
-
-/// With a prefix for thousands, such as `1.23 M`.
-pub fn si(value: f64) -> String {
-    let prefixes = [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
-    match prefixes.into_iter().find(|(size, _)| value.abs() >= *size) {
-        Some((size, prefix)) if value.is_finite() => format!("{} {prefix}", significant(value / size)),
-        _ => significant(value),
-    }
-}
-
-/// Bytes by powers of 1024.
-pub fn bytes(value: u64) -> String {
-    let units = [(1u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.into_iter().find(|(size, _)| value >= *size) {
-        Some((size, unit)) => format!("{} {unit}", significant(value as f64 / size as f64)),
-        None => format!("{value} B"),
-    }
-}
-
-/// A whole number with commas between thousands.
-pub fn whole(value: u64) -> String {
-    grouped(&value.to_string())
-}
-
-/// A number and what it counts, which takes an "s" for more than one.
-pub fn count(number: u64, what: &str) -> String {
-    format!("{} {what}{}", whole(number), if number == 1 { "" } else { "s" })
-}
-
-/// Commas between thousands of a decimal number.
-fn grouped(number: &str) -> String {
-    let (sign, number) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
-    let (whole, fraction) = number.split_once('.').map_or((number, None), |(w, f)| (w, Some(f)));
-    let mut text = String::from(sign);
-    for (i, digit) in whole.chars().enumerate() {
-        if i > 0 && (whole.len() - i) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    if let Some(fraction) = fraction {
-        text.push('.');
-        text += fraction;
-    }
-    text
-}
-
-/// At most so many characters, the last an ellipsis where some are left out; control characters are shown as `�`.
-pub fn short(text: &str, most: usize) -> String {
-    let clean = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
-    if text.chars().count() <= most {
-        return clean.collect();
-    }
-    clean.take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
 #[cfg(test)]

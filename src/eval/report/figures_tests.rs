@@ -2,37 +2,6 @@ use super::*;
 use crate::report::testing;
 
 #[test]
-fn numbers_are_written_for_readers() {
-    for (value, wanted) in [
-        (0.0, "0"),
-        (-0.0, "0"),
-        (1.0, "1.00"),
-        (0.012345, "0.0123"),
-        (-1234.5, "-1,234"),
-        (12.345, "12.3"),
-        (1234567.0, "1,234,567"),
-        (1e-9, "1.00e-9"),
-        (f64::NAN, "–"),
-        (f64::NEG_INFINITY, "–"),
-        (3e20, "3.00e20"),
-    ] {
-        assert_eq!(significant(value), wanted, "{value}");
-    }
-    assert_eq!([fixed(-0.001, 2), fixed(-0.0, 1), fixed(f64::NAN, 2)], ["0.00", "0.0", "–"]);
-    assert_eq!([fixed(12345.678, 2), fixed(-0.5, 2), fixed(999.0, 0)], ["12,345.68", "-0.50", "999"]);
-    assert_eq!([si(999.0), si(1500.0), si(2.5e9), si(0.0)], ["999", "1.50 k", "2.50 G", "0"]);
-    assert_eq!([bytes(0), bytes(1023), bytes(1024), bytes(3 << 30)], ["0 B", "1023 B", "1.00 KiB", "3.00 GiB"]);
-    assert_eq!([count(1, "view"), count(0, "view"), count(1234, "view")], ["1 view", "0 views", "1,234 views"]);
-    assert_eq!(whole(u64::MAX), "18,446,744,073,709,551,615");
-}
-
-#[test]
-fn long_names_are_cut_between_characters() {
-    assert_eq!([short("ä-öü", 4), short("ä-öü", 3), short("", 0), short("ab", 1)], ["ä-öü", "ä-…", "", "…"]);
-    assert_eq!(short("a\nb\u{1b}[31m", 20), "a�b�[31m");
-}
-
-#[test]
 fn rows_join_cases_and_times() {
     let metrics = testing::metrics();
     let rows = rows(&metrics);

@@ -2,8 +2,9 @@
 
 use super::colours::{self, Scale};
 use super::data::{Case, Metrics, Scores};
-use super::figures::{self, count, distinct, fixed, scene_label, significant};
-use super::html::name;
+use super::figures::{self, distinct, scene_label};
+use super::name::name;
+use super::numbers::{count, fixed, significant};
 use super::sheet::{ERROR_RANGE, Sheet};
 use super::tables;
 use base64::Engine;

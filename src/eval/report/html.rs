@@ -1,8 +1,9 @@
 //! The report as one page: figures, plots, pictures and what is needed to repeat them, without anything to load.
 
-use super::colours::{self, Rgb, Scale, hex};
-use super::data::{Metrics, Run};
-use super::figures::count;
+use super::colours::{self, Scale};
+use super::data::{CommandRun, Metrics};
+use super::name::name;
+use super::numbers::count;
 use super::plots::{Plot, plots};
 use super::sheet::Sheet;
 use super::{gallery, protocol, tables};
@@ -115,7 +116,7 @@ fn header(metrics: &Metrics) -> Markup {
     }
 }
 
-fn command(run: &Run) -> Markup {
+fn command(run: &CommandRun) -> Markup {
     html! {
         pre .command { code { (run.command) } }
         p .muted .small {
@@ -123,11 +124,6 @@ fn command(run: &Run) -> Markup {
             @if !run.processor.is_empty() { " · " (run.processor) }
         }
     }
-}
-
-/// A name with a patch of its colour.
-pub fn name(text: &str, colour: Rgb) -> Markup {
-    html! { span .name { span .patch style={ "background:" (hex(colour)) } {} (text) } }
 }
 
 fn cards(plots: &[Plot]) -> Markup {

@@ -1,7 +1,7 @@
 use super::*;
-use crate::error::testing::image;
-use crate::report::sheet::{Rendered, panels};
+use crate::report::sheet::{PanelInputs, panels};
 use crate::report::testing;
+use crate::testing::image;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -16,7 +16,7 @@ fn sheets(metrics: &Metrics) -> Vec<Sheet> {
             let depth = vec![2.0; 33 * 31];
             let routing = (!case.routed.is_empty()).then_some(&shares[..]);
             let depth_range = case.depth_range;
-            let rendered = Rendered { image: &ours, truth: &truth, depth: &depth, depth_range, routing, mask: None };
+            let rendered = PanelInputs { image: &ours, truth: &truth, depth: &depth, depth_range, routing, mask: None };
             sheets.push(
                 Sheet::new(case.key.clone(), result.name.clone(), &panels(&rendered).unwrap(), depth_range).unwrap(),
             );

@@ -1,4 +1,4 @@
-use super::super::data::{Run, Shard};
+use super::super::data::{CommandRun, Shard};
 use super::super::testing;
 use super::*;
 
@@ -13,7 +13,7 @@ fn part(whole: &Metrics, (index, count): (u32, u32), keep: impl Fn(usize, u32) -
         }
     }
     part.shard = Some(Shard { index, count });
-    part.runs = vec![Run { shard: part.shard, ..whole.runs[0].clone() }];
+    part.runs = vec![CommandRun { shard: part.shard, ..whole.runs[0].clone() }];
     part.latencies.retain(|latency| !latency.images.is_empty());
     finish(&mut part);
     (format!("part-{index}"), part)

@@ -7,6 +7,8 @@ mod figures;
 mod gallery;
 pub mod html;
 pub mod merge;
+mod name;
+mod numbers;
 pub mod plots;
 mod protocol;
 pub mod sheet;

@@ -1,8 +1,8 @@
 //! What is needed to repeat a run: protocol, definitions, models, scenes and versions.
 
-use super::data::{Case, Metrics, Run};
-use super::figures::{count, significant, whole};
-use super::html::name;
+use super::data::{Case, CommandRun, Metrics};
+use super::name::name;
+use super::numbers::{count, significant, whole};
 use super::{colours, tables};
 use maud::{Markup, html};
 
@@ -55,7 +55,7 @@ pub fn protocol(metrics: &Metrics) -> Markup {
 
 /// Models, scenes and runs with their hashes and versions.
 pub fn versions(metrics: &Metrics) -> Markup {
-    let megahertz = |run: &Run| run.processor_mhz.map(|mhz| format!("{} MHz", significant(mhz)));
+    let megahertz = |run: &CommandRun| run.processor_mhz.map(|mhz| format!("{} MHz", significant(mhz)));
     html! {
         h3 { "Models" }
         @for (i, model) in metrics.models.iter().enumerate() {

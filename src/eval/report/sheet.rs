@@ -4,9 +4,8 @@ use super::colours::{HATCH, Rgb, Scale};
 use super::data::CaseKey;
 use crate::error::{check, clipped};
 use crate::{Error, Result};
-use image::ExtendedColorType::Rgb8;
-use image::codecs::jpeg::JpegEncoder;
 use scene::Image;
+use scene::write::{PictureFormat, encode};
 
 /// Difference at the bright end of the error map: the mean over the channels of `|ours - truth|`, colours in `[0, 1]`.
 pub const ERROR_RANGE: f64 = 0.25;
@@ -25,7 +24,7 @@ const JPEG_SIDE: u32 = 65_535;
 
 /// What the panels of an image are made of.
 #[derive(Clone, Copy, Debug)]
-pub struct Rendered<'a> {
+pub struct PanelInputs<'a> {
     /// The rendered image, rounded to 8 bits.
     pub image: &'a Image,
     /// The photograph.
@@ -61,8 +60,8 @@ pub struct Panels {
 /// # Errors
 /// [`Error::Shape`] if an image is empty, one differs in size from the others, or the range of depths is not above 0
 /// and ordered.
-pub fn panels(rendered: &Rendered) -> Result<Panels> {
-    let Rendered { image, truth, depth, depth_range: [near, far], routing, mask } = *rendered;
+pub fn panels(rendered: &PanelInputs) -> Result<Panels> {
+    let PanelInputs { image, truth, depth, depth_range: [near, far], routing, mask } = *rendered;
     check(image, truth)?;
     let pixels = image.data.len() / 3;
     let counts = [("depth", Some(depth.len())), ("routing", routing.map(<[_]>::len)), ("mask", mask.map(<[_]>::len))];
@@ -220,10 +219,7 @@ pub fn jpeg(image: &Image) -> Result<Vec<u8>> {
     if values == 0 || width.max(height) > JPEG_SIDE || values != image.data.len() as u64 {
         return Err(error(format!("{width}x{height} with {} values", image.data.len())));
     }
-    let mut bytes = Vec::new();
-    let encoded = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).encode(&image.to_rgb8(), width, height, Rgb8);
-    encoded.map_err(|e| error(format!("{width}x{height}: {e}")))?;
-    Ok(bytes)
+    encode(image, PictureFormat::Jpeg { quality: JPEG_QUALITY }).map_err(|e| error(format!("{width}x{height}: {e}")))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::error::testing::image;
+use crate::testing::image;
 
 /// An image of odd size with all inputs, which the tests change one at a time.
 struct Inputs {
@@ -22,8 +22,8 @@ impl Inputs {
         }
     }
 
-    fn all(&self) -> Rendered<'_> {
-        Rendered {
+    fn all(&self) -> PanelInputs<'_> {
+        PanelInputs {
             image: &self.image,
             truth: &self.truth,
             depth: &self.depth,
@@ -71,7 +71,7 @@ fn depth_is_even_in_its_inverse() {
     }
     inputs.depth = vec![f32::INFINITY; 7];
     assert_eq!(rgb(&panels(&inputs.all()).unwrap().depth, 3), Scale::Depth.at(1.0));
-    let flat = panels(&Rendered { depth_range: [3.0, 3.0], ..inputs.all() }).unwrap().depth;
+    let flat = panels(&PanelInputs { depth_range: [3.0, 3.0], ..inputs.all() }).unwrap().depth;
     assert_eq!(rgb(&flat, 0), Scale::Depth.at(0.5));
 }
 
@@ -88,7 +88,7 @@ fn routing_and_masks() {
         assert_eq!(rgb(routing, pixel), Scale::Routing.at(t), "pixel {pixel}");
     }
     assert!(HATCH.contains(&rgb(routing, 2)));
-    let plain = panels(&Rendered { mask: None, routing: None, ..inputs.all() }).unwrap();
+    let plain = panels(&PanelInputs { mask: None, routing: None, ..inputs.all() }).unwrap();
     assert_eq!(plain.routing, None);
     for pixel in 0..93 {
         let (masked, unmasked) = (rgb(&made.error, pixel), rgb(&plain.error, pixel));
@@ -110,14 +110,14 @@ fn bad_input_is_named() {
     let all = inputs.all();
     let small = Image::black(3, 5);
     for (rendered, wanted) in [
-        (Rendered { truth: &small, ..all }, "expected 3x5 like the reference, found 5x3"),
-        (Rendered { depth: &inputs.depth[1..], ..all }, "depth: expected 15 values for 5x3 pixels, found 14"),
-        (Rendered { routing: Some(&[]), ..all }, "routing: expected 15 values for 5x3 pixels, found 0"),
-        (Rendered { mask: Some(&[true; 16]), ..all }, "mask: expected 15 values for 5x3 pixels, found 16"),
-        (Rendered { depth_range: [0.0, 1.0], ..all }, "depth range: expected 0 < near <= far, found near 0, far 1"),
-        (Rendered { depth_range: [2.0, 1.0], ..all }, "found near 2, far 1"),
-        (Rendered { depth_range: [f32::NAN, 1.0], ..all }, "found near NaN, far 1"),
-        (Rendered { depth_range: [1.0, f32::INFINITY], ..all }, "found near 1, far inf"),
+        (PanelInputs { truth: &small, ..all }, "expected 3x5 like the reference, found 5x3"),
+        (PanelInputs { depth: &inputs.depth[1..], ..all }, "depth: expected 15 values for 5x3 pixels, found 14"),
+        (PanelInputs { routing: Some(&[]), ..all }, "routing: expected 15 values for 5x3 pixels, found 0"),
+        (PanelInputs { mask: Some(&[true; 16]), ..all }, "mask: expected 15 values for 5x3 pixels, found 16"),
+        (PanelInputs { depth_range: [0.0, 1.0], ..all }, "depth range: expected 0 < near <= far, found near 0, far 1"),
+        (PanelInputs { depth_range: [2.0, 1.0], ..all }, "found near 2, far 1"),
+        (PanelInputs { depth_range: [f32::NAN, 1.0], ..all }, "found near NaN, far 1"),
+        (PanelInputs { depth_range: [1.0, f32::INFINITY], ..all }, "found near 1, far inf"),
     ] {
         let error = panels(&rendered).unwrap_err().to_string();
         assert!(error.contains(wanted), "{error}");
@@ -130,7 +130,7 @@ fn composites_come_apart_again() {
         let mut inputs = Inputs::new(width, height);
         inputs.mask[0] = false;
         for routing in [None, Some(&inputs.routing[..])] {
-            let made = panels(&Rendered { routing, ..inputs.all() }).unwrap();
+            let made = panels(&PanelInputs { routing, ..inputs.all() }).unwrap();
             let sheet = composite(&made);
             let count = 4 + u32::from(routing.is_some());
             assert_eq!((sheet.width, sheet.height), ((count - 1) * pitch(width) + width, height));

@@ -36,11 +36,11 @@ pub fn build(scenes: &[&str], models: &[&str], views: &[u32], split: &str) -> Me
     let mut metrics = Metrics {
         format: FORMAT.into(),
         shard: None,
-        settings: Settings {
+        settings: EvalSettings {
             protocol: "gnt".into(),
             precision: "auto".into(),
             ssim: "gnt".into(),
-            ..Settings::default()
+            ..EvalSettings::default()
         },
         definitions: definitions(),
         models: models.iter().map(|name| model(name)).collect(),
@@ -89,6 +89,7 @@ fn model(name: &str) -> ModelInfo {
         sha256: "5d".repeat(32),
         parameters: 1_234_567,
         config: serde_json::json!({ "blocks": 4, "width": 64, "note": "</script><b>" }),
+        rendered_shift_shares: None,
     }
 }
 
@@ -189,8 +190,8 @@ fn image_time(image: &ImageResult, seconds: f64, measured: bool) -> ImageTime {
     ImageTime { index, name, rays: 190_512, seconds: vec![seconds], features: (1.0, 2), joules }
 }
 
-fn run() -> Run {
-    Run {
+fn run() -> CommandRun {
+    CommandRun {
         command: "shiftray eval --scene llff/fern --model 'gnt <dense>' --out report/".into(),
         shard: None,
         version: "0.1.0".into(),

@@ -1,7 +1,8 @@
 //! The report in words: a summary for the terminal and tables for a README.
 
 use super::data::{CaseKey, Metrics};
-use super::figures::{self, COLUMNS, Column, Line, Mean, NONE, Row, count, distinct, scene_label, short};
+use super::figures::{self, COLUMNS, Column, Line, Mean, Row, distinct, scene_label};
+use super::numbers::{NONE, count, short};
 use std::fmt::Write;
 
 /// Most characters of a line.

@@ -1,9 +1,9 @@
 //! Writes our model file, whole or not at all.
 
-use super::native::{FORMAT, Header, MAX_HEADER_BYTES};
+use super::native::{FORMAT, Header, header_bytes};
 use super::packed::ShiftNames;
-use super::{Checkpoint, Precision, problem_in};
-use crate::{Config, Error, MlpKind, RayAttentionKind, Result, ViewAttentionKind, Weights};
+use super::{Checkpoint, Storage, problem_in};
+use crate::{Config, Error, FeedForwardKind, LinearKind, RayAttentionKind, Result, ViewAttentionKind};
 use half::f16;
 use safetensors::tensor::{Dtype, TensorInfo};
 use std::borrow::Cow;
@@ -23,11 +23,11 @@ enum Data<'a> {
 }
 
 /// See [`Checkpoint::write`].
-pub(super) fn write(checkpoint: &Checkpoint, path: &Path, precision: Precision) -> Result<()> {
+pub(super) fn write(checkpoint: &Checkpoint, path: &Path, storage: Storage) -> Result<()> {
     let problem = |problem| problem_in(path, problem);
-    let names = match precision {
-        Precision::Packed => Some(ShiftNames::of(&checkpoint.config).map_err(problem)?),
-        Precision::F32 | Precision::F16 => None,
+    let names = match storage {
+        Storage::Packed => Some(ShiftNames::of(&checkpoint.config).map_err(problem)?),
+        Storage::F32 | Storage::F16 => None,
     };
     let (mut stored, mut parts) = (Vec::new(), Vec::new());
     for (name, tensor) in &checkpoint.tensors {
@@ -35,7 +35,7 @@ pub(super) fn write(checkpoint: &Checkpoint, path: &Path, precision: Precision) 
         match packed {
             Some(packed) => parts.extend(packed),
             None => {
-                let dtype = if precision == Precision::F32 { Dtype::F32 } else { Dtype::F16 };
+                let dtype = if storage == Storage::F32 { Dtype::F32 } else { Dtype::F16 };
                 let (shape, data) = (tensor.shape.as_slice(), Data::Floats(&tensor.data));
                 stored.push(Stored { name: name.into(), dtype, shape, data });
             }
@@ -78,8 +78,8 @@ fn version(config: &Config) -> u32 {
     let first = Config {
         view_attention: ViewAttentionKind::Subtract,
         ray_attention: RayAttentionKind::Softmax,
-        linears: Weights::Dense,
-        mlp: MlpKind::Dense,
+        linears: LinearKind::Dense,
+        mlp: FeedForwardKind::Dense,
         ..*config
     };
     if *config == first { 1 } else { 2 }
@@ -104,13 +104,5 @@ fn encode_header(checkpoint: &Checkpoint, stored: &[Stored]) -> std::result::Res
         next = info.data_offsets.1;
         header.tensors.insert(name.to_string(), info);
     }
-    let mut json = serde_json::to_vec(&header).map_err(|e| format!("safetensors header: {e}"))?;
-    // The format asks for data that starts at a multiple of eight.
-    json.resize(json.len().next_multiple_of(8), b' ');
-    if json.len() as u64 > MAX_HEADER_BYTES {
-        return Err(format!("expected a header of at most {MAX_HEADER_BYTES} bytes, found {}", json.len()));
-    }
-    let mut encoded = (json.len() as u64).to_le_bytes().to_vec();
-    encoded.append(&mut json);
-    Ok(encoded)
+    header_bytes(&header)
 }

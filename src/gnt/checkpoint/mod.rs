@@ -1,5 +1,6 @@
 //! Weights in files: our own format, and official PyTorch checkpoints read into it.
 
+pub mod annotate;
 mod encode;
 pub mod infer;
 mod native;
@@ -21,12 +22,12 @@ const MAX_RANK: usize = 8;
 
 /// How weights are stored in a file; in memory they are always f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
+pub enum Storage {
     /// 32-bit floats: exact.
     F32,
     /// 16-bit floats: half the size, rounded to 11 significant bits.
     F16,
-    /// The weights of shift layers as their powers of two, 4 or 5 bits each, the others as [`Precision::F16`]. A shift
+    /// The weights of shift layers as their powers of two, 4 or 5 bits each, the others as [`Storage::F16`]. A shift
     /// layer computes with the same numbers afterwards, bit for bit; the floats that training rounds to them are lost.
     Packed,
 }
@@ -65,10 +66,10 @@ impl Checkpoint {
     /// Writes a safetensors file, whole or not at all; equal checkpoints give equal bytes.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Checkpoint`] if a weight does not fit the precision or, for [`Precision::Packed`], the
+    /// [`Error::Io`], or [`Error::Checkpoint`] if a weight does not fit the storage, or, for [`Storage::Packed`], the
     /// weight of a shift layer is of another shape than the config asks for or not finite.
-    pub fn write(&self, path: &Path, precision: Precision) -> Result<()> {
-        encode::write(self, path, precision)
+    pub fn write(&self, path: &Path, storage: Storage) -> Result<()> {
+        encode::write(self, path, storage)
     }
 
     /// The weights as the flat vector of `layout`.

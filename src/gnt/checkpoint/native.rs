@@ -72,6 +72,19 @@ impl Serialize for Header {
     }
 }
 
+/// A header as it stands at the beginning of a file: its length, then its JSON.
+pub(super) fn header_bytes(header: &Header) -> std::result::Result<Vec<u8>, String> {
+    let mut json = serde_json::to_vec(header).map_err(|e| format!("safetensors header: {e}"))?;
+    // The format asks for data that starts at a multiple of eight.
+    json.resize(json.len().next_multiple_of(8), b' ');
+    if json.len() as u64 > MAX_HEADER_BYTES {
+        return Err(format!("expected a header of at most {MAX_HEADER_BYTES} bytes, found {}", json.len()));
+    }
+    let mut encoded = (json.len() as u64).to_le_bytes().to_vec();
+    encoded.append(&mut json);
+    Ok(encoded)
+}
+
 /// See [`Checkpoint::read`].
 pub(super) fn read(path: &Path) -> Result<Checkpoint> {
     decode(path, &scene::file::read_limited(path, MAX_FILE_BYTES)?)
@@ -132,7 +145,7 @@ fn decode_parts(bytes: &[u8]) -> std::result::Result<Parts, String> {
 }
 
 /// Header and data of a file.
-fn split(bytes: &[u8]) -> std::result::Result<(Header, &[u8]), String> {
+pub(super) fn split(bytes: &[u8]) -> std::result::Result<(Header, &[u8]), String> {
     let Some((len, rest)) = bytes.split_first_chunk::<8>() else {
         return Err(format!("expected a safetensors file, found {} bytes", bytes.len()));
     };

@@ -1,4 +1,4 @@
-use super::super::Precision;
+use super::super::Storage;
 use super::super::infer::tests::{small, tensors};
 use super::*;
 use crate::Error;
@@ -13,7 +13,7 @@ static SMALL: LazyLock<(Checkpoint, Vec<u8>)> = LazyLock::new(|| {
     let checkpoint = Checkpoint { config: Config::compact(), tensors, metadata, origin: "small".into() };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.safetensors");
-    checkpoint.write(&path, Precision::F32).unwrap();
+    checkpoint.write(&path, Storage::F32).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     (checkpoint, bytes)
 });
@@ -36,7 +36,7 @@ fn f32_is_exact_and_repeatable() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("b.safetensors");
     std::fs::write(&path, b"what was there before").unwrap();
-    found.write(&path, Precision::F32).unwrap();
+    found.write(&path, Storage::F32).unwrap();
     assert_eq!(&std::fs::read(&path).unwrap(), bytes);
     assert_eq!(Checkpoint::read(&path).unwrap().tensors, checkpoint.tensors);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "temporary files stay behind");
@@ -61,15 +61,15 @@ fn halves_round_and_overflow_is_an_error() {
     let path = folder.path().join("half.safetensors");
     let mut checkpoint = SMALL.0.clone();
     checkpoint.tensors.get_mut("net_coarse.rgb_fc.bias").unwrap().data = vec![1.0 / 3.0, 65504.0, -0.0];
-    checkpoint.write(&path, Precision::F16).unwrap();
+    checkpoint.write(&path, Storage::F16).unwrap();
     let found = Checkpoint::read(&path).unwrap();
     assert_eq!(found.tensors["net_coarse.rgb_fc.bias"].data, [0.33325195, 65504.0, -0.0]);
     checkpoint.tensors.get_mut("net_coarse.rgb_fc.bias").unwrap().data[1] = 7e4;
-    let error = checkpoint.write(&path, Precision::F16).unwrap_err().to_string();
+    let error = checkpoint.write(&path, Storage::F16).unwrap_err().to_string();
     assert!(error.contains("\"net_coarse.rgb_fc.bias\": expected weights up to 65504 for f16, found 70000"), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "temporary files stay behind");
     assert_eq!(Checkpoint::read(&path).unwrap(), found, "the file from before is gone");
-    let error = checkpoint.write(&folder.path().join("no/such/folder.safetensors"), Precision::F32).unwrap_err();
+    let error = checkpoint.write(&folder.path().join("no/such/folder.safetensors"), Storage::F32).unwrap_err();
     assert!(matches!(error, Error::Io { .. }) && error.to_string().contains("no/such/folder"));
 }
 

@@ -1,6 +1,6 @@
 //! Files that claim to hold packed weights and are damaged or contradict themselves.
 
-use super::super::{Checkpoint, Precision};
+use super::super::{Checkpoint, Storage};
 use super::tests::{bits, bytes, config, header, join, master, refuse};
 use super::*;
 use proptest::prelude::*;
@@ -39,7 +39,7 @@ static SMALL: LazyLock<(Checkpoint, Vec<u8>)> = LazyLock::new(|| {
     let (model, params) = master(config(4, 5));
     let mut checkpoint = Checkpoint::from_params(&model.config, &model.layout, &params);
     checkpoint.tensors.retain(|name, _| [FOUR, FIVE, PLAIN].contains(&name.as_str()));
-    let stored = bytes(&checkpoint, Precision::Packed);
+    let stored = bytes(&checkpoint, Storage::Packed);
     (checkpoint, stored)
 });
 
@@ -236,7 +236,7 @@ proptest! {
         for name in [FOUR, FIVE] {
             checkpoint.tensors.get_mut(name).unwrap().data[start..start + 31].copy_from_slice(&values);
         }
-        let found = Checkpoint::from_bytes("any", &bytes(&checkpoint, Precision::Packed)).unwrap();
+        let found = Checkpoint::from_bytes("any", &bytes(&checkpoint, Storage::Packed)).unwrap();
         for (name, inputs, format) in [(FOUR, 19, 4), (FIVE, 16, 5)] {
             let weight = &checkpoint.tensors[name].data;
             let mut rounded = vec![0.0; weight.len()];

@@ -1,6 +1,6 @@
-use super::super::{Checkpoint, Precision};
+use super::super::{Checkpoint, Storage};
 use super::*;
-use crate::{FeatureConfig, MlpKind, RayAttentionKind, ViewAttentionKind, Weights};
+use crate::{FeatureConfig, FeedForwardKind, LinearKind, RayAttentionKind, ViewAttentionKind};
 use half::f16;
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -14,8 +14,8 @@ pub(super) fn config(linears: u8, experts: u8) -> Config {
         attention_hidden: 3,
         view_attention: ViewAttentionKind::Hamming,
         ray_attention: RayAttentionKind::Hamming,
-        linears: Weights::Shift { bits: linears },
-        mlp: MlpKind::Experts { bits: experts },
+        linears: LinearKind::Shift { bits: linears },
+        mlp: FeedForwardKind::Experts { bits: experts },
         features: FeatureConfig { stem_width: 3, stem_stride: 2, widths: [5, 3, 7], blocks: [1, 1, 1], channels: 5 },
         ..Config::compact()
     }
@@ -44,10 +44,10 @@ fn ordinary(config: Config) -> Checkpoint {
     Checkpoint::from_params(&config, &model.layout, &model.layout.initialise(9))
 }
 
-pub(super) fn bytes(checkpoint: &Checkpoint, precision: Precision) -> Vec<u8> {
+pub(super) fn bytes(checkpoint: &Checkpoint, storage: Storage) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    checkpoint.write(&path, precision).unwrap();
+    checkpoint.write(&path, storage).unwrap();
     std::fs::read(&path).unwrap()
 }
 
@@ -78,10 +78,10 @@ fn packing_loses_nothing_that_the_network_computes_with() {
         let (model, params) = master(config(linears, experts));
         let mut checkpoint = Checkpoint::from_params(&model.config, &model.layout, &params);
         checkpoint.metadata = BTreeMap::from([("about".to_owned(), "a \"test\"\n".to_owned())]);
-        let stored = bytes(&checkpoint, Precision::Packed);
+        let stored = bytes(&checkpoint, Storage::Packed);
         let found = Checkpoint::from_bytes("packed", &stored).unwrap();
         assert_eq!((found.config, &found.metadata), (model.config, &checkpoint.metadata));
-        assert_eq!(bytes(&found, Precision::Packed), stored, "what was read is written differently");
+        assert_eq!(bytes(&found, Storage::Packed), stored, "what was read is written differently");
         let read = found.clone().into_params(&model.layout).unwrap();
         assert_ne!(bits(&read), bits(&params));
         assert_eq!(bits(&model.fold(&read)), bits(&model.fold(&params)));
@@ -91,7 +91,7 @@ fn packing_loses_nothing_that_the_network_computes_with() {
             assert_eq!(bits(weight.slot.of(&read)), bits(&rounded));
         }
         // Floats keep them too: the rounding is its own rounding.
-        let floats = Checkpoint::from_bytes("floats", &bytes(&found, Precision::F32)).unwrap();
+        let floats = Checkpoint::from_bytes("floats", &bytes(&found, Storage::F32)).unwrap();
         assert_eq!(floats.tensors, found.tensors);
     }
 }
@@ -100,7 +100,7 @@ fn packing_loses_nothing_that_the_network_computes_with() {
 #[test]
 fn other_readers_find_codes_and_aligned_floats() {
     let checkpoint = ordinary(config(4, 5));
-    let (stored, halves) = (bytes(&checkpoint, Precision::Packed), bytes(&checkpoint, Precision::F16));
+    let (stored, halves) = (bytes(&checkpoint, Storage::Packed), bytes(&checkpoint, Storage::F16));
     let other = SafeTensors::deserialize(&stored).unwrap();
     let part = |name: &str| {
         let view = other.tensor(&format!("net_coarse.{name}")).unwrap();
@@ -138,11 +138,11 @@ fn other_readers_find_codes_and_aligned_floats() {
 
 #[test]
 fn without_shift_layers_packed_is_f16() {
-    let hamming = Config { linears: Weights::Dense, mlp: MlpKind::Dense, ..config(4, 4) };
+    let hamming = Config { linears: LinearKind::Dense, mlp: FeedForwardKind::Dense, ..config(4, 4) };
     for (config, version) in [(Config { depth: 1, ..Config::compact() }, 1), (hamming, 2)] {
         let checkpoint = ordinary(config);
-        let stored = bytes(&checkpoint, Precision::Packed);
-        assert_eq!(stored, bytes(&checkpoint, Precision::F16));
+        let stored = bytes(&checkpoint, Storage::Packed);
+        assert_eq!(stored, bytes(&checkpoint, Storage::F16));
         assert_eq!(header(&stored).0["__metadata__"]["version"], version.to_string());
     }
 }
@@ -152,8 +152,8 @@ fn without_shift_layers_packed_is_f16() {
 #[test]
 fn versions() {
     let checkpoint = ordinary(config(5, 4));
-    for precision in [Precision::F32, Precision::F16, Precision::Packed] {
-        let stored = bytes(&checkpoint, precision);
+    for storage in [Storage::F32, Storage::F16, Storage::Packed] {
+        let stored = bytes(&checkpoint, storage);
         let (mut header, data) = header(&stored);
         assert_eq!(header["__metadata__"]["version"], "2");
         header["__metadata__"]["version"] = "1".into();
@@ -174,7 +174,7 @@ fn no_parameter_is_called_like_a_part() {
         Config::compact(),
         Config::compact().shift_add(),
         Config { ray_attention: branch, ..config(5, 5) },
-        Config { mlp: MlpKind::Shift { bits: 5 }, ..config(4, 4) },
+        Config { mlp: FeedForwardKind::Shift { bits: 5 }, ..config(4, 4) },
     ];
     for config in configs {
         let model = Model::new(config).unwrap();
@@ -193,7 +193,7 @@ fn weights_that_cannot_be_packed() {
     let refuse = |change: &dyn Fn(&mut Checkpoint), wanted: &str| {
         let mut bad = good.clone();
         change(&mut bad);
-        let error = bad.write(&path, Precision::Packed).unwrap_err().to_string();
+        let error = bad.write(&path, Storage::Packed).unwrap_err().to_string();
         assert!(error.contains("m.safetensors: ") && error.contains(wanted), "{error}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a file stays behind");
     };

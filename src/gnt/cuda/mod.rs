@@ -3,83 +3,47 @@
 //! Weights are packed once, source views prepared once a scene; a chunk of rays is then one launch. Sampling and what
 //! comes after a ray's colour stay on the host.
 
-pub mod check;
-mod frame;
-mod network;
-mod pack;
-pub mod plan;
+pub mod forced;
+mod instance;
+pub mod launch;
+mod memory;
 mod rays;
 mod source;
 #[cfg(test)]
 mod tests;
+pub mod twins;
+mod weights;
 
 use crate::features::cuda::CudaFeatures;
-use crate::{Config, MlpKind, Model, Result};
-use network::Network;
-pub use plan::Tuning;
+use crate::{Config, FeedForwardKind, Model, Result};
+use compute::cuda::{Buffer, Device, Module};
+pub use launch::Tuning;
+pub use layers::ray_kernel::CudaPrecision;
 pub use rays::{RayBatch, Rays, Want};
 pub use source::CudaSource;
 use std::collections::HashMap;
-use tensor::cuda::{Buffer, Device, Module};
+use weights::Network;
 
-/// What products are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// f32, each product as three of TF32: what the CPU's f32 engine gives, to rounding.
-    F32,
-    /// bf16 with sums in f32. Powers of two are exact in it.
-    Bf16,
-    /// Shift layers and experts on 8-bit numbers with exact integer sums, all else as [`Precision::Bf16`]. Powers of two
-    /// are exact; the weights of multiply experts are rounded.
-    Int8,
-    /// The same, but the weights of shift layers stay in codes of four bits until they are in registers: a quarter of
-    /// the traffic, at the price of some integer arithmetic.
-    Packed,
+/// The precision that is fastest for a network without being seen: [`CudaPrecision::Int8`] for one all of whose linear
+/// layers are shifts of four bits, else [`CudaPrecision::Bf16`].
+pub fn fastest(config: &Config) -> CudaPrecision {
+    if byte_products(config).is_ok() { CudaPrecision::Int8 } else { CudaPrecision::Bf16 }
 }
 
-impl Precision {
-    /// What is fastest for a network without being seen: [`Precision::Int8`] for one all of whose linear layers are shifts
-    /// of four bits, else [`Precision::Bf16`].
-    pub fn fastest(config: &Config) -> Self {
-        if byte_products(config).is_ok() { Self::Int8 } else { Self::Bf16 }
-    }
-
-    /// Whether shift layers are computed on bytes.
-    fn on_bytes(self) -> bool {
-        matches!(self, Self::Int8 | Self::Packed)
-    }
-
-    /// Channels of one step of the matrix units.
-    fn step(self) -> usize {
-        match self {
-            Self::F32 => 8,
-            _ => 16,
-        }
-    }
-
-    /// Bytes of a stored number.
-    fn bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            _ => 2,
-        }
-    }
-
-    /// Name as on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-            Self::Int8 => "int8",
-            Self::Packed => "packed",
-        }
-    }
+/// A name for the kernels that render a network: the constants that they are compiled for.
+///
+/// # Errors
+/// [`crate::Error::Unsupported`] naming what the kernels lack, [`crate::Error::Input`] for an environment variable.
+pub fn kernels_of(config: &Config, precision: CudaPrecision) -> Result<String> {
+    let tuning = Tuning::from_environment(config)?;
+    Ok(instance::render_source(config, tuning, precision, false, false)?.label())
 }
 
 /// Whether the linear layers and feed-forward parts of a network can be computed on bytes; if not, why.
 fn byte_products(config: &Config) -> std::result::Result<(), String> {
-    let four = crate::Weights::Shift { bits: 4 };
-    if config.linears != four || !matches!(config.mlp, MlpKind::Shift { bits: 4 } | MlpKind::Experts { bits: 4 }) {
+    let four = crate::LinearKind::Shift { bits: 4 };
+    let parts = matches!(config.mlp, FeedForwardKind::Shift { bits: 4 } | FeedForwardKind::Experts { bits: 4 });
+    if config.linears != four || !parts {
         return Err("a network whose linear layers and feed-forward parts are shifts of four bits".into());
     }
     if !config.width.is_multiple_of(32) || config.width > 128 {
@@ -88,12 +52,15 @@ fn byte_products(config: &Config) -> std::result::Result<(), String> {
     Ok(())
 }
 
+/// Most rays of a launch of a frame: enough to fill any device many times over.
+const MOST_RAYS: usize = 32 * 1024;
+
 /// A network on a device, ready to render.
 #[derive(Debug)]
 pub struct CudaEngine {
     device: Device,
     config: Config,
-    precision: Precision,
+    precision: CudaPrecision,
     network: Network,
     /// The same in f32, for preparing source views; where it is the same, `network` serves.
     exact: Option<Network>,
@@ -101,14 +68,14 @@ pub struct CudaEngine {
     /// Feature channels `→ C`.
     map: Buffer<f32>,
     prepare: Module,
-    /// The ray kernel, for rays in shared memory and in the workspace.
-    render: HashMap<bool, Module>,
+    /// The ray kernel: whether rays lie in the workspace, and whether decisions are forced.
+    render: HashMap<(bool, bool), Module>,
     buffers: rays::Buffers,
     tuning: Tuning,
     /// Whether frames count cycles.
     counting: bool,
     /// Most rays of a launch of a frame.
-    chunk: usize,
+    most_rays: usize,
 }
 
 impl CudaEngine {
@@ -117,18 +84,18 @@ impl CudaEngine {
     /// # Errors
     /// [`crate::Error::Unsupported`] if the network has parts without kernels; [`crate::Error::Cuda`] if kernels cannot be
     /// had, or memory is short.
-    pub fn new(device: Device, model: &Model, params: &[f32], precision: Precision) -> Result<Self> {
+    pub fn new(device: Device, model: &Model, params: &[f32], precision: CudaPrecision) -> Result<Self> {
         let config = model.config;
         let tuning = Tuning::from_environment(&config)?;
-        let prepare = device.module(&plan::prepare_source(&config)?)?;
+        let prepare = device.module(&instance::prepare_source(&config)?)?;
         // What is missing shows now, not with the first frame.
-        let render = device.module(&plan::render_source(&config, tuning, precision, false)?)?;
-        let render = HashMap::from([(false, render)]);
+        let render = device.module(&instance::render_source(&config, tuning, precision, false, false)?)?;
+        let render = HashMap::from([((false, false), render)]);
         let folded = model.fold(params);
         let network = Network::new(&device, model, &folded, precision)?;
         let exact = match precision {
-            Precision::F32 => None,
-            _ => Some(Network::new(&device, model, &folded, Precision::F32)?),
+            CudaPrecision::F32 => None,
+            _ => Some(Network::new(&device, model, &folded, CudaPrecision::F32)?),
         };
         let mut features = CudaFeatures::new(&device, &model.features)?;
         features.set_params(params)?;
@@ -147,7 +114,7 @@ impl CudaEngine {
             buffers,
             tuning,
             counting: false,
-            chunk: frame::CHUNK,
+            most_rays: MOST_RAYS,
         })
     }
 
@@ -166,13 +133,33 @@ impl CudaEngine {
         self.tuning
     }
 
-    /// Whether frames from now on count, see [`CudaEngine::stage_cycles`]; it costs them a little time.
+    /// Whether frames from now on count cycles, see [`CudaEngine::stage_cycles`]; it costs them a little time.
     pub fn set_counting(&mut self, counting: bool) {
         self.counting = counting;
     }
 
+    /// Whether frames count cycles.
+    pub fn counting(&self) -> bool {
+        self.counting
+    }
+
+    /// Most rays of a launch of a frame.
+    pub fn most_rays(&self) -> usize {
+        self.most_rays
+    }
+
+    /// Lets frames be rendered in launches of at most so many rays.
+    pub fn set_most_rays(&mut self, rays: usize) {
+        self.most_rays = rays;
+    }
+
+    /// Gives back the memory that sources are prepared in; it is taken again when one is.
+    pub(crate) fn release_features(&mut self) {
+        self.features.release_memory();
+    }
+
     /// What products are made of.
-    pub fn precision(&self) -> Precision {
+    pub fn precision(&self) -> CudaPrecision {
         self.precision
     }
 }

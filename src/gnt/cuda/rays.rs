@@ -1,12 +1,16 @@
 //! Chunks of rays: buffers, launches, results.
 
-use super::plan::{Plan, render_source};
-use super::source::SourceView;
+use super::forced::{DecisionTable, Uploaded};
+use super::instance::render_source;
+use super::launch::RayLaunch;
+use super::source::RaySource;
 use super::{CudaEngine, CudaSource};
-use crate::engine::Stage;
-use crate::{Error, MlpKind, Result};
+use crate::stage::Stage;
+use crate::{Error, FeedForwardKind, Result};
+use compute::cuda::twin::{Address, Out, Pointee};
+use compute::cuda::{Args, Buffer, CudaError, Device, Launch, Module, Plain, STREAMS};
+use compute::twin;
 use scene::Ray;
-use tensor::cuda::{Args, Buffer, CudaError, Device, Launch, Plain, STREAMS};
 
 /// Rays and where their samples lie.
 #[derive(Clone, Copy, Debug)]
@@ -53,32 +57,43 @@ pub struct RayBatch {
     pub multiplied: Vec<u32>,
 }
 
-/// Twin of the struct in `kernels/render/network.cuh`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-struct Job {
-    sources: u64,
-    rays: u64,
-    depths: u64,
-    workspace: u64,
-    rgb: u64,
-    weights: u64,
-    depth: u64,
-    states: u64,
-    cycles: u64,
-    routed: u64,
-    multiplied: u64,
-    workspace_stride: u64,
-    near: f32,
-    far: f32,
-    num_rays: i32,
-    num_samples: i32,
-    num_views: i32,
-    depth_stride: i32,
+twin! {
+    /// The rays of a launch, and where their results go.
+    pub(super) struct RayJob {
+        sources: Address<RaySource>,
+        /// `[rays, 6]`: origin and direction.
+        rays: Address<f32>,
+        /// `[samples]`, or of each ray.
+        depths: Address<f32>,
+        /// A part for each block.
+        workspace: Address<Out<u8>>,
+        /// `[rays, 3]`.
+        rgb: Address<Out<f32>>,
+        /// `[rays, samples]`, or null.
+        weights: Address<Out<f32>>,
+        /// `[rays]`.
+        depth: Address<Out<f32>>,
+        /// `[1 + 3 depth, rays, samples, C]`, or null: the start, and after each view block, position layer and ray block.
+        states: Address<Out<f32>>,
+        /// By STAGE: cycles spent; or null.
+        cycles: Address<Out<u64>>,
+        /// `[2 depth]`: rows that the multiply expert of each feed-forward part ran, added up; or null.
+        routed: Address<Out<u64>>,
+        /// `[rays]`: rows of a ray that all multiply experts ran; written where there is `routed`.
+        multiplied: Address<Out<u32>>,
+        /// What is decided elsewhere; null, and not read, where the instance is not FORCED.
+        decisions: Address<DecisionTable>,
+        /// Bytes of the workspace of a block.
+        workspace_stride: u64,
+        near: f32,
+        far: f32,
+        num_rays: i32,
+        num_samples: i32,
+        num_views: i32,
+        /// Depths of a ray from those of the next; 0 where all rays have the same.
+        depth_stride: i32,
+    }
 }
-
-// SAFETY: twelve words of eight bytes and six of four: no padding.
-unsafe impl Plain for Job {}
 
 /// Buffers of launches, kept between them.
 #[derive(Debug)]
@@ -91,7 +106,7 @@ pub(super) struct Buffers {
 /// What a stream's launch reads and writes; another stream has its own, so that one can be read while the other runs.
 #[derive(Debug)]
 struct StreamBuffers {
-    sources: Buffer<SourceView>,
+    sources: Buffer<RaySource>,
     rays: Buffer<f32>,
     depths: Buffer<f32>,
     workspace: Buffer<u8>,
@@ -185,6 +200,14 @@ fn fit<T: Plain>(buffer: &mut Buffer<T>, len: usize) -> Result<()> {
     Ok(())
 }
 
+/// Where results go that are wanted; null for others.
+fn wanted<T: Plain>(wanted: bool, buffer: &Buffer<T>) -> Address<Out<T>>
+where
+    Out<T>: Pointee,
+{
+    if wanted { buffer.into() } else { Address::NULL }
+}
+
 /// Copies the first `len` values.
 fn fetch<T: Plain + Default>(stream: usize, buffer: &Buffer<T>, len: usize) -> Result<Vec<T>> {
     let mut values = vec![T::default(); len];
@@ -210,7 +233,19 @@ impl CudaEngine {
     ///
     /// # Panics
     /// If the stream's results were not fetched.
-    pub(super) fn start(&mut self, stream: usize, sources: &[&CudaSource], rays: Rays, want: Want) -> Result<()> {
+    pub(crate) fn start(&mut self, stream: usize, sources: &[&CudaSource], rays: Rays, want: Want) -> Result<()> {
+        self.start_with(stream, sources, rays, want, None)
+    }
+
+    /// The same with the decisions of another device.
+    pub(super) fn start_with(
+        &mut self,
+        stream: usize,
+        sources: &[&CudaSource],
+        rays: Rays,
+        want: Want,
+        decisions: Option<&Uploaded>,
+    ) -> Result<()> {
         let (count, samples) = (rays.rays.len(), rays.samples);
         let per_ray = rays.depths.len() != samples;
         if sources.is_empty() || count == 0 {
@@ -220,24 +255,17 @@ impl CudaEngine {
             let found = rays.depths.len();
             return Err(Error::Input(format!("depths of {count} rays with {samples} samples: found {found}")));
         }
-        let plan = Plan::new(&self.config, self.tuning, self.precision, self.device.info(), samples, sources.len())?;
-        let module = match self.render.get(&plan.large) {
-            Some(module) => module.clone(),
-            None => {
-                let module =
-                    self.device.module(&render_source(&self.config, self.tuning, self.precision, plan.large)?)?;
-                self.render.insert(plan.large, module.clone());
-                module
-            }
-        };
+        let launch =
+            RayLaunch::new(&self.config, self.tuning, self.precision, self.device.info(), samples, sources.len())?;
+        let module = self.render_module(launch.large, decisions.is_some())?;
         let stages = if want.states { 1 + 3 * self.config.depth } else { 0 };
-        let experts = matches!(self.config.mlp, MlpKind::Experts { .. });
+        let experts = matches!(self.config.mlp, FeedForwardKind::Experts { .. });
         let parts = if want.routing && experts { 2 * self.config.depth } else { 0 };
         let Buffers { streams, cycles } = &mut self.buffers;
         let b = &mut streams[stream];
         assert!(b.pending.is_none(), "results of stream {stream} were not fetched");
 
-        let views: Vec<SourceView> = sources.iter().map(|s| s.view).collect();
+        let views: Vec<RaySource> = sources.iter().map(|s| s.view).collect();
         let room = Room {
             sources: views.len(),
             rays: count,
@@ -246,7 +274,7 @@ impl CudaEngine {
             states: stages * count * samples * self.config.width,
             parts,
         };
-        let blocks = match b.make(room, plan.workspace, plan.blocks.min(count)) {
+        let blocks = match b.make(room, launch.workspace, launch.blocks.min(count)) {
             Ok(blocks) => blocks,
             Err(error) => {
                 // What was made for more rays would be in the way of fewer.
@@ -260,20 +288,20 @@ impl CudaEngine {
         b.rays.write_on(stream, 0, &flat)?;
         b.depths.write_on(stream, 0, rays.depths)?;
         b.routed.clear(stream)?;
-        let some = |wanted: bool, address: u64| if wanted { address } else { 0 };
-        let job = Job {
-            sources: b.sources.address(),
-            rays: b.rays.address(),
-            depths: b.depths.address(),
-            workspace: b.workspace.address(),
-            rgb: b.rgb.address(),
-            weights: some(want.weights, b.weights.address()),
-            depth: b.depth.address(),
-            states: some(want.states, b.states.address()),
-            cycles: some(want.cycles, cycles.address()),
-            routed: some(parts > 0, b.routed.address()),
-            multiplied: some(parts > 0, b.multiplied.address()),
-            workspace_stride: plan.workspace as u64,
+        let job = RayJob {
+            sources: (&b.sources).into(),
+            rays: (&b.rays).into(),
+            depths: (&b.depths).into(),
+            workspace: (&b.workspace).into(),
+            rgb: (&b.rgb).into(),
+            weights: wanted(want.weights, &b.weights),
+            depth: (&b.depth).into(),
+            states: wanted(want.states, &b.states),
+            cycles: wanted(want.cycles, cycles),
+            routed: wanted(parts > 0, &b.routed),
+            multiplied: wanted(parts > 0, &b.multiplied),
+            decisions: decisions.map_or(Address::NULL, |decisions| (&decisions.table).into()),
+            workspace_stride: launch.workspace as u64,
             near: rays.depth_range.0,
             far: rays.depth_range.1,
             num_rays: i32::try_from(count).map_err(|_| Error::Input(format!("{count} rays are too many")))?,
@@ -281,14 +309,25 @@ impl CudaEngine {
             num_views: sources.len() as i32,
             depth_stride: if per_ray { samples as i32 } else { 0 },
         };
-        let how = Launch::new(blocks, plan.threads).shared(plan.shared).on(stream);
+        let how = Launch::new(blocks, launch.threads).shared(launch.shared).on(stream);
         let args = Args::new().value(job).value(self.network.weights);
-        // SAFETY: the twins of the kernel's structs; buffers were made as large as the counts in the job say, the
+        // SAFETY: the kernel's two arguments; buffers were made as large as the counts in the job say, the
         // workspace for as many blocks as are launched; sources and weights live as long as `self` and the caller's
         // borrow, and results are fetched before anything is dropped.
         unsafe { module.launch("render_rays", &how, args)? };
         b.pending = Some(Pending { rays: count, samples, stages, parts, want });
         Ok(())
+    }
+
+    /// The ray kernel for rays in shared memory, or in the workspace.
+    fn render_module(&mut self, large: bool, forced: bool) -> Result<Module> {
+        if let Some(module) = self.render.get(&(large, forced)) {
+            return Ok(module.clone());
+        }
+        let source = render_source(&self.config, self.tuning, self.precision, large, forced)?;
+        let module = self.device.module(&source)?;
+        self.render.insert((large, forced), module.clone());
+        Ok(module)
     }
 
     /// Waits for what was started on a stream and fetches it.
@@ -298,7 +337,7 @@ impl CudaEngine {
     ///
     /// # Panics
     /// If nothing was started.
-    pub(super) fn finish(&mut self, stream: usize) -> Result<RayBatch> {
+    pub(crate) fn finish(&mut self, stream: usize) -> Result<RayBatch> {
         let c = self.config.width;
         let b = &mut self.buffers.streams[stream];
         let Pending { rays, samples, stages, parts, want } = b.pending.take().expect("rays were started on the stream");
@@ -324,7 +363,7 @@ impl CudaEngine {
     }
 
     /// Waits for everything that was started and forgets its results.
-    pub(super) fn abandon(&mut self) {
+    pub(crate) fn abandon(&mut self) {
         // Whatever failed before has been told already.
         let _ = self.device.synchronise();
         self.buffers.streams.iter_mut().for_each(|b| b.pending = None);

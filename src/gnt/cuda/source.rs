@@ -1,39 +1,43 @@
 //! Source views on a device.
 
-use super::{CudaEngine, Precision};
+use super::{CudaEngine, CudaPrecision};
 use crate::config::ViewAttentionKind;
 use crate::{Error, Result};
+use compute::cuda::twin::{Address, Float4, Stored};
+use compute::cuda::{Args, Buffer, CudaError, Launch};
+use compute::twin;
 use scene::{Camera, Image};
-use tensor::cuda::{Args, Buffer, CudaError, Launch, Plain};
 
-/// A source view as kernels read it; twin of the struct in `kernels/render/network.cuh`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SourceView {
-    image: u64,
-    map: u64,
-    keys: u64,
-    pixel_from_world: [f32; 12],
-    eye: [f32; 3],
-    width: i32,
-    height: i32,
-    map_width: i32,
-    map_height: i32,
-    unused: i32,
+twin! {
+    /// A source view. Axes of a camera: x right, y down, z forward; pixels are integers at their centres.
+    pub(super) struct RaySource {
+        /// Colours `[height, width]`.
+        image: Address<Float4>,
+        /// First token layer of the feature map, `[map_height, map_width, C]`.
+        map: Address<Stored>,
+        /// Codes of the keys of all blocks, `[map pixels, depth, kCode]`; null where no block reads them.
+        keys: Address<u32>,
+        /// Three rows.
+        pixel_from_world: [f32; 12],
+        eye: [f32; 3],
+        width: i32,
+        height: i32,
+        map_width: i32,
+        map_height: i32,
+        /// Fills the struct up to a multiple of eight bytes.
+        unused: i32,
+    }
 }
-
-// SAFETY: 24 bytes of addresses and 20 numbers of four bytes: no padding.
-unsafe impl Plain for SourceView {}
 
 /// A source view ready to be looked up: it does not depend on the target, so it is made once a scene.
 #[derive(Debug)]
 pub struct CudaSource {
-    pub(super) view: SourceView,
+    pub(super) view: RaySource,
     bytes: u64,
     // Held because `view` points to them.
     _image: Buffer<f32>,
     map: Map,
-    _keys: Option<Buffer<u32>>,
+    keys: Option<Buffer<u32>>,
 }
 
 #[derive(Debug)]
@@ -54,8 +58,32 @@ impl CudaSource {
         self.bytes
     }
 
-    /// The map after the first token layer `[pixels, C]`; empty in bf16.
-    pub(super) fn read_map(&self) -> Result<Vec<f32>> {
+    /// The codes of the keys of all blocks, `[pixels, depth, words]`, with words of 32 bits; empty where no block reads
+    /// them.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn read_keys(&self) -> Result<Vec<u32>> {
+        Ok(self.keys.as_ref().map_or(Ok(Vec::new()), Buffer::read)?)
+    }
+
+    /// Replaces the codes of the keys.
+    ///
+    /// # Errors
+    /// If there are not as many, or the device fails.
+    pub fn write_keys(&mut self, codes: &[u32]) -> Result<()> {
+        let count = self.keys.as_ref().map_or(0, Buffer::len);
+        if codes.len() != count {
+            return Err(Error::Input(format!("codes of keys: expected {count} words, found {}", codes.len())));
+        }
+        Ok(self.keys.as_mut().map_or(Ok(()), |keys| keys.write(codes))?)
+    }
+
+    /// The map after the first token layer `[pixels, C]`; empty unless the engine's precision is f32.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn read_map(&self) -> Result<Vec<f32>> {
         match &self.map {
             Map::F32(map) => Ok(map.read()?),
             Map::Bf16(_) => Ok(Vec::new()),
@@ -111,10 +139,10 @@ impl CudaEngine {
         launch("prepare_map", Launch::each(pixels * c), args)?;
 
         let (pixel_from_world, eye) = placed(camera);
-        let mut view = SourceView {
-            image: pixel_image.address(),
-            map: map.address(),
-            keys: 0,
+        let mut view = RaySource {
+            image: Address::at(pixel_image.address()),
+            map: Address::at(map.address()),
+            keys: Address::NULL,
             pixel_from_world,
             eye,
             width: w as i32,
@@ -133,24 +161,24 @@ impl CudaEngine {
                 // Four warps of sixteen pixels; the map is in f32 still.
                 launch("prepare_keys", Launch::new(pixels.div_ceil(64), 128), args)?;
                 self.device.synchronise()?;
-                view.keys = keys.address();
+                view.keys = (&keys).into();
                 Some(keys)
             }
         };
         let map = match self.precision {
-            Precision::F32 => Map::F32(map),
+            CudaPrecision::F32 => Map::F32(map),
             _ => {
                 let rounded = self.device.zeros::<u32>(pixels * c / 2)?;
                 let args = Args::new().buffer(&map).buffer(&rounded).int(pixels * c / 2);
                 launch("prepare_round", Launch::each(pixels * c / 2), args)?;
                 self.device.synchronise()?;
-                view.map = rounded.address();
+                view.map = Address::at(rounded.address());
                 Map::Bf16(rounded)
             }
         };
         self.device.synchronise()?;
         let keys_bytes = keys.as_ref().map_or(0, |k| 4 * k.len());
-        let bytes = (16 * h * w + pixels * c * self.precision.bytes() + keys_bytes) as u64;
-        Ok(CudaSource { view, bytes, _image: pixel_image, map, _keys: keys })
+        let bytes = (16 * h * w + pixels * c * self.precision.stored_bytes() + keys_bytes) as u64;
+        Ok(CudaSource { view, bytes, _image: pixel_image, map, keys })
     }
 }

@@ -1,7 +1,7 @@
 //! Latencies of the experts on this device, measured with the engine's own kernels.
 
 use super::Engine;
-use super::mlp::MlpScratch;
+use layers::feed_forward::engine::{FeedForwardBuffers, PackedFeedForward};
 use layers::params::SplitMix;
 
 /// Rows of a measurement: those of a ray or two.
@@ -15,13 +15,14 @@ impl Engine {
         let c = self.model.config.width;
         let mut rng = SplitMix(1);
         let x: Vec<f32> = (0..ROWS * c).map(|_| 2.0 * rng.uniform() - 1.0).collect();
-        let mut scratch = MlpScratch::default();
+        let mut scratch = FeedForwardBuffers::default();
         let mut runs: [Vec<f64>; 2] = Default::default();
         for _ in 0..REPEATS {
             let mut sum = [0.0; 2];
             for block in &self.weights.blocks {
-                for mlp in [&block.view_ff, &block.ray_ff] {
-                    let seconds = mlp.time_experts(self.level, &x, c, &mut scratch).unwrap_or_default();
+                for part in [&block.view_ff, &block.ray_ff] {
+                    let PackedFeedForward::Experts(experts) = part else { continue };
+                    let seconds = experts.time(self.isa, &x, &mut scratch.experts);
                     sum.iter_mut().zip(seconds).for_each(|(sum, s)| *sum += s);
                 }
             }

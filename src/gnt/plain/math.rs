@@ -1,7 +1,7 @@
 //! Layers over numbers of any kind.
 
 use super::Parameters;
-use crate::config::Weights;
+use crate::config::LinearKind;
 use layers::codes::WINDOW;
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -45,15 +45,15 @@ pub fn relu<T: Real>(mut x: Vec<T>) -> Vec<T> {
 
 /// `x · Wᵀ + b`; the bias is optional.
 pub fn linear<T: Real>(params: &Parameters<T>, name: &str, x: &[T], inputs: usize) -> Vec<T> {
-    linear_with(Weights::Dense, params, name, x, inputs)
+    linear_with(LinearKind::Dense, params, name, x, inputs)
 }
 
 /// As [`linear`], with the weights held as `kind` says; biases are never quantised.
-pub fn linear_with<T: Real>(kind: Weights, params: &Parameters<T>, name: &str, x: &[T], inputs: usize) -> Vec<T> {
+pub fn linear_with<T: Real>(kind: LinearKind, params: &Parameters<T>, name: &str, x: &[T], inputs: usize) -> Vec<T> {
     let weight = &params[&format!("{name}.weight")];
     let weight = match kind {
-        Weights::Dense => weight.clone(),
-        Weights::Shift { bits } => quantise(weight, inputs, bits),
+        LinearKind::Dense => weight.clone(),
+        LinearKind::Shift { bits } => quantise(weight, inputs, bits),
     };
     let bias = params.get(&format!("{name}.bias"));
     let mut y = Vec::with_capacity(x.len() / inputs * (weight.len() / inputs));

@@ -3,7 +3,7 @@
 use super::Net;
 use super::math::{Real, code, linear_with, softmax};
 use crate::config::RayAttentionKind;
-use layers::linear_angular::{NORM_EPS, TAPS};
+use layers::ray_attention::linear_angular::{NORM_EPS, TAPS};
 use std::f64::consts::FRAC_1_PI;
 
 /// The attention `name` of the normalised states `x` `[rays, S, C]`: what is added to the state, and the weights

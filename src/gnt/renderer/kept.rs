@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use scene::{Image, Scene};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tensor::parallel;
+use compute::parallel;
 
 /// Prepared source views by their number in the scene.
 #[derive(Debug)]

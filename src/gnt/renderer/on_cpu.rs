@@ -1,14 +1,15 @@
 //! The rays of a frame on the processor.
 
-use super::routing::{self, Routing};
+use super::expert_shares::{self, ExpertShares};
 use super::{Rendered, Settings};
-use crate::engine::{Engine, PreparedSource, RayOutput, RayScratch, Stage};
+use crate::engine::{Engine, PreparedSource, RayOutput, RayScratch};
 use crate::guided::{Guide, Guided};
-use crate::{MlpKind, sampling};
+use crate::stage::Stage;
+use crate::{FeedForwardKind, sampling};
 use glam::Vec2;
 use scene::{Camera, Image, Ray};
 use std::time::Instant;
-use tensor::parallel;
+use compute::parallel;
 
 /// Pixels of a tile: neighbours read neighbouring pixels of the sources, and tiles are many enough for all cores.
 const TILE: usize = 64;
@@ -21,7 +22,7 @@ struct Tile<'a> {
     range: &'a mut [f32],
     /// Empty where the routing is not wanted.
     multiplied: &'a mut [f32],
-    /// Rows of the tile's rays, as [`Routing::parts`].
+    /// Rows of the tile's rays, as [`ExpertShares::parts`].
     parts: Vec<[u64; 2]>,
 }
 
@@ -87,7 +88,7 @@ impl<'a> Caster<'a> {
         let Scratch { ray: rows, out, depths, density } = scratch;
         let ray = self.ray(x, y);
         let mut pass = |depths: &[f32], out: &mut RayOutput| -> f32 {
-            rows.mlp.counts.fill([0; 2]);
+            rows.clear_routed();
             self.engine.render_ray(self.sources, &ray, depths, self.settings.depth_range, rows, out);
             depths.iter().zip(&out.weights).map(|(z, w)| z * w).sum()
         };
@@ -118,8 +119,8 @@ pub fn render_rays(
     let rays = width as usize * height as usize;
     let mut image = Image::black(width, height);
     let (mut depth, mut range) = (vec![0.0; rays], vec![0.0; rays]);
-    let experts = matches!(engine.config().mlp, MlpKind::Experts { .. });
-    let mut routing = (settings.routing && experts).then(|| Routing::new(engine.config().depth, rays));
+    let experts = matches!(engine.config().mlp, FeedForwardKind::Experts { .. });
+    let mut routing = (settings.routing && experts).then(|| ExpertShares::new(engine.config().depth, rays));
     let mut multiplied = routing.as_mut().map(|routing| routing.multiplied.chunks_mut(TILE));
     let caster = Caster::new(engine, sources, camera, settings);
     let mut tiles: Vec<Tile> = image
@@ -141,7 +142,7 @@ pub fn render_rays(
             tile.depth[i] = z;
             tile.range[i] = z * caster.ray(x, y).direction.length();
             if let Some(share) = tile.multiplied.get_mut(i) {
-                *share = routing::add(&mut tile.parts, &scratch.ray.mlp.counts);
+                *share = expert_shares::add(&mut tile.parts, scratch.ray.routed());
             }
         }
         progress(tile.depth.len());
@@ -149,7 +150,7 @@ pub fn render_rays(
     let parts: Vec<Vec<[u64; 2]>> = tiles.into_iter().map(|tile| tile.parts).collect();
     if let Some(routing) = &mut routing {
         for tile in &parts {
-            routing::add(&mut routing.parts, tile);
+            expert_shares::add(&mut routing.parts, tile);
         }
     }
     Rendered::new(image, depth, range, routing)

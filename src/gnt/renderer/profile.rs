@@ -1,8 +1,8 @@
 //! What a benchmark needs beside frames: a warm start, where time goes, memory.
 
-use super::{Backend, Rendered, Renderer, Settings, on_cpu};
+use super::{Backend, Rendered, Renderer, Settings, on_cpu, on_cuda};
 use crate::Result;
-use crate::engine::Stage;
+use crate::stage::Stage;
 use scene::{Camera, Frame};
 
 /// Rays that warm a device up, and that are profiled on CUDA: enough to keep any device busy for some turns.
@@ -34,7 +34,7 @@ impl Renderer {
             Backend::Cpu(engine, kept) => on_cpu::stage_seconds(engine, &kept.get(&sources), camera, settings),
             Backend::Cuda(engine, kept) => {
                 let few = Settings { routing: false, ..few(settings, camera) };
-                engine.profile(&kept.get(&sources), camera, &few)?.map(|cycles| cycles as f64)
+                on_cuda::stage_cycles(engine, &kept.get(&sources), camera, &few)?.map(|cycles| cycles as f64)
             }
         };
         let all: f64 = spent.iter().sum();

@@ -1,6 +1,6 @@
 //! Matrix products over strided, possibly overlapping rows.
 
-use tensor::{Mat, MatMut, matmul};
+use compute::{Mat, MatMut, matmul};
 
 /// A matrix inside `data`; rows may overlap.
 #[derive(Clone, Copy)]

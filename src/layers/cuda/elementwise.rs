@@ -1,7 +1,7 @@
 //! Operations on single values and whole rows.
 
-use super::{Ops, Store, View, ViewMut};
-use tensor::cuda::{Args, Launch, Result};
+use super::{Ops, Slice, SliceMut, Store, warps};
+use compute::cuda::{Args, Launch, Result};
 
 impl Ops {
     /// Zeroes the gradient `dy` where the layer's output `y` was clipped.
@@ -11,7 +11,7 @@ impl Ops {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn relu_backward<'a, 'b>(&self, y: impl Into<View<'a>>, dy: impl Into<ViewMut<'b>>) -> Result<()> {
+    pub fn relu_backward<'a, 'b>(&self, y: impl Into<Slice<'a>>, dy: impl Into<SliceMut<'b>>) -> Result<()> {
         self.pairwise("training_relu_backward", y.into(), dy.into(), None)
     }
 
@@ -22,7 +22,7 @@ impl Ops {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn copy<'a, 'b>(&self, x: impl Into<View<'a>>, y: impl Into<ViewMut<'b>>) -> Result<()> {
+    pub fn copy<'a, 'b>(&self, x: impl Into<Slice<'a>>, y: impl Into<SliceMut<'b>>) -> Result<()> {
         self.pairwise("training_copy", x.into(), y.into(), None)
     }
 
@@ -33,7 +33,7 @@ impl Ops {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn axpy<'a, 'b>(&self, alpha: f32, x: impl Into<View<'a>>, y: impl Into<ViewMut<'b>>) -> Result<()> {
+    pub fn axpy<'a, 'b>(&self, alpha: f32, x: impl Into<Slice<'a>>, y: impl Into<SliceMut<'b>>) -> Result<()> {
         self.pairwise("training_axpy", x.into(), y.into(), Some(alpha))
     }
 
@@ -41,7 +41,7 @@ impl Ops {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn scale<'a>(&self, alpha: f32, y: impl Into<ViewMut<'a>>) -> Result<()> {
+    pub fn scale<'a>(&self, alpha: f32, y: impl Into<SliceMut<'a>>) -> Result<()> {
         self.single("training_scale", alpha, y.into())
     }
 
@@ -49,7 +49,7 @@ impl Ops {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn fill<'a>(&self, value: f32, y: impl Into<ViewMut<'a>>) -> Result<()> {
+    pub fn fill<'a>(&self, value: f32, y: impl Into<SliceMut<'a>>) -> Result<()> {
         self.single("training_fill", value, y.into())
     }
 
@@ -57,7 +57,7 @@ impl Ops {
     ///
     /// # Shapes
     /// - `x`: `[any, width]`, `y`: `[order.len(), width]`
-    pub(super) fn gather_rows(&self, x: View, order: &Store<i32>, width: usize, y: ViewMut) -> Result<()> {
+    pub(crate) fn gather_rows(&self, x: Slice, order: &Store<i32>, width: usize, y: SliceMut) -> Result<()> {
         self.move_rows("training_gather_rows", x, order, width, y)
     }
 
@@ -65,11 +65,11 @@ impl Ops {
     ///
     /// # Shapes
     /// - `x`: `[order.len(), width]`, `y`: `[any, width]`
-    pub(super) fn scatter_rows(&self, x: View, order: &Store<i32>, width: usize, y: ViewMut) -> Result<()> {
+    pub(crate) fn scatter_rows(&self, x: Slice, order: &Store<i32>, width: usize, y: SliceMut) -> Result<()> {
         self.move_rows("training_scatter_rows", x, order, width, y)
     }
 
-    fn pairwise(&self, kernel: &str, x: View, y: ViewMut, alpha: Option<f32>) -> Result<()> {
+    fn pairwise(&self, kernel: &str, x: Slice, y: SliceMut, alpha: Option<f32>) -> Result<()> {
         assert_eq!(x.len(), y.len(), "{kernel}: {} and {} values", x.len(), y.len());
         let args = Args::new().value(x.address()).value(y.address()).value(y.len() as u64);
         let args = if let Some(alpha) = alpha { args.float(alpha) } else { args };
@@ -77,13 +77,13 @@ impl Ops {
         unsafe { self.elementwise.launch(kernel, &fours(y.len()), args) }
     }
 
-    fn single(&self, kernel: &str, alpha: f32, y: ViewMut) -> Result<()> {
+    fn single(&self, kernel: &str, alpha: f32, y: SliceMut) -> Result<()> {
         let args = Args::new().value(y.address()).value(y.len() as u64).float(alpha);
         // SAFETY: y has as many values as is said and is borrowed mutably.
         unsafe { self.elementwise.launch(kernel, &fours(y.len()), args) }
     }
 
-    fn move_rows(&self, kernel: &str, x: View, order: &Store<i32>, width: usize, y: ViewMut) -> Result<()> {
+    fn move_rows(&self, kernel: &str, x: Slice, order: &Store<i32>, width: usize, y: SliceMut) -> Result<()> {
         let rows = order.len() * width;
         assert!(x.len() >= rows && y.len() >= rows, "{kernel}: {} and {} values for {rows}", x.len(), y.len());
         if order.is_empty() {
@@ -92,7 +92,7 @@ impl Ops {
         let args = Args::new().value(x.address()).buffer(order.buffer()).int(order.len()).int(width).value(y.address());
         // SAFETY: both sides have at least one row an index (checked), which bounds the gathered side; that the indices
         // are rows of the other is the contract of the two callers; y is borrowed mutably.
-        unsafe { self.elementwise.launch(kernel, &Launch::new(order.len().div_ceil(8), 256), args) }
+        unsafe { self.elementwise.launch(kernel, &warps(order.len()), args) }
     }
 }
 

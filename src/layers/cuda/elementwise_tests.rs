@@ -10,9 +10,9 @@ fn operations_follow_their_formulas_at_any_alignment() {
             let mut rng = SplitMix(len as u64);
             let [x, y] = [0, 1].map(|_| uniform(&mut rng, len + offset, 1.0));
             let x_device = upload(&ops, &x);
-            let check = |what: &str, run: &dyn Fn(View, ViewMut), formula: &dyn Fn(f32, f32) -> f32| {
+            let check = |what: &str, run: &dyn Fn(Slice, SliceMut), formula: &dyn Fn(f32, f32) -> f32| {
                 let mut device = upload(&ops, &y);
-                run(x_device.view().slice(offset..offset + len), device.view_mut().slice(offset..offset + len));
+                run(x_device.slice().part(offset..offset + len), device.slice_mut().part(offset..offset + len));
                 let mut expected = y.clone();
                 expected.iter_mut().zip(&x).skip(offset).for_each(|(y, x)| *y = formula(*x, *y));
                 assert_eq!(device.read().unwrap(), expected, "{what}, {len} values at {offset}");
@@ -45,10 +45,10 @@ fn rows_move_there_and_back() {
     let mut order = Store::<i32>::default();
     order.upload(ops.device(), &numbers).unwrap();
     let (device, mut gathered, mut back) = (upload(&ops, &x), upload(&ops, &vec![0.0; x.len()]), upload(&ops, &x));
-    ops.gather_rows(device.view(), &order, width, gathered.view_mut()).unwrap();
+    ops.gather_rows(device.slice(), &order, width, gathered.slice_mut()).unwrap();
     let expected: Vec<f32> = numbers.iter().flat_map(|n| x[*n as usize * width..][..width].to_vec()).collect();
     assert_eq!(gathered.read().unwrap(), expected);
     ops.fill(0.0, &mut back).unwrap();
-    ops.scatter_rows(gathered.view(), &order, width, back.view_mut()).unwrap();
+    ops.scatter_rows(gathered.slice(), &order, width, back.slice_mut()).unwrap();
     assert_eq!(back.read().unwrap(), x);
 }

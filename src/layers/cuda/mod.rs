@@ -1,45 +1,47 @@
-//! The training path's layers on a CUDA device, forward and backward, in f32.
+//! Training on a CUDA device: memory and the operations that layers are made of, in f32.
 //!
 //! Whole batches lie in device memory: a row is one sample of one ray. Parameters are the slots of one flat vector in a
 //! buffer, and gradients are added into the same slots of another. Every sum has a fixed order, so a step repeats to the
 //! last bit on the same device. The functions return before the work is done; all of it is in order on the first stream.
+//!
+//! What a layer does with these operations lies in `cuda.rs` of the layer's own folder.
 
+mod args;
 mod elementwise;
-mod experts;
-mod feed_forward;
-mod layer_norm;
-mod linear;
+mod executor;
+mod footprint;
 mod product;
-mod ray_attention;
 mod reduce;
+mod store;
 #[cfg(test)]
-mod testing;
-mod view;
+pub(crate) mod testing;
+pub mod twins;
 
-pub use experts::{ExpertsScratch, ExpertsTape};
-pub use feed_forward::{FeedForwardScratch, FeedForwardTape};
-pub use layer_norm::LayerNormTape;
+pub use args::{BLOCK, MoreArgs, WARPS, warps};
+pub use executor::OnCuda;
+pub use footprint::{Footprint, Footprints};
 pub use product::{Epilogue, Matrix, MatrixMut};
-pub use ray_attention::{RayAttentionScratch, RayAttentionTape};
-pub use view::{Store, View, ViewMut};
+pub use store::{Slice, SliceMut, Store};
 
+use compute::cuda::{Device, KernelSource, Module, Result};
 use std::sync::Mutex;
-use tensor::cuda::{Device, Module, Result, Source};
 
 /// The kernels of the layers on one device, and memory for their partial sums.
 ///
-/// Its methods are the layers' operations; they lie in the file of each layer.
+/// Its methods are the layers' operations; each lies in `cuda.rs` of its layer.
 #[derive(Debug)]
 pub struct Ops {
-    device: Device,
-    product: Module,
-    reduce: Module,
-    elementwise: Module,
-    layer_norm: Module,
-    ray_attention: Module,
-    experts: Module,
+    pub(crate) device: Device,
+    pub(crate) product: Module,
+    pub(crate) reduce: Module,
+    pub(crate) elementwise: Module,
+    pub(crate) layer_norm: Module,
+    pub(crate) view_attention: Module,
+    pub(crate) hamming_views: Module,
+    pub(crate) ray_attention: Module,
+    pub(crate) experts: Module,
     /// Partial sums of the operation in progress. Work is in order, so the next operation may overwrite them.
-    partial: Mutex<Store>,
+    pub(crate) partial: Mutex<Store>,
 }
 
 impl Ops {
@@ -48,13 +50,15 @@ impl Ops {
     /// # Errors
     /// If they cannot be compiled or loaded.
     pub fn new(device: &Device) -> Result<Self> {
-        let module = |file| device.module(&Source::plain(file));
+        let module = |file| device.module(&KernelSource::plain(file));
         Ok(Self {
             device: device.clone(),
             product: module("training/product.cu")?,
             reduce: module("training/reduce.cu")?,
             elementwise: module("training/elementwise.cu")?,
             layer_norm: module("training/layer_norm.cu")?,
+            view_attention: module("training/view_attention.cu")?,
+            hamming_views: module("training/hamming_views.cu")?,
             ray_attention: module("training/ray_attention.cu")?,
             experts: module("training/experts.cu")?,
             partial: Mutex::default(),
@@ -67,7 +71,7 @@ impl Ops {
     }
 
     /// Blocks that keep every multiprocessor busy with several at a time.
-    fn wanted_blocks(&self) -> usize {
+    pub(crate) fn wanted_blocks(&self) -> usize {
         4 * self.device.info().multiprocessors.max(1) as usize
     }
 }

@@ -1,12 +1,13 @@
 //! Matrix products.
 
-use super::{Ops, View, ViewMut};
-use tensor::cuda::{Args, Launch, Result};
+use super::reduce::reduce_launch;
+use super::{Ops, Slice, SliceMut};
+use compute::cuda::{Args, Launch, Result};
 
 /// A row-major matrix in device memory, possibly read as its transpose.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
-    data: View<'a>,
+    data: Slice<'a>,
     rows: usize,
     cols: usize,
     stride: usize,
@@ -16,7 +17,7 @@ pub struct Matrix<'a> {
 /// A row-major matrix in device memory, to be written.
 #[derive(Debug)]
 pub struct MatrixMut<'a> {
-    data: ViewMut<'a>,
+    data: SliceMut<'a>,
     rows: usize,
     cols: usize,
     stride: usize,
@@ -30,7 +31,7 @@ pub struct Epilogue<'a> {
     /// Whether what is there is added to.
     pub accumulate: bool,
     /// Added to every row, `[N]`.
-    pub bias: Option<View<'a>>,
+    pub bias: Option<Slice<'a>>,
     /// Whether negative results become 0.
     pub relu: bool,
 }
@@ -53,7 +54,7 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// If `data` is too short.
-    pub fn new(data: impl Into<View<'a>>, rows: usize, cols: usize) -> Self {
+    pub fn new(data: impl Into<Slice<'a>>, rows: usize, cols: usize) -> Self {
         Self::strided(data, rows, cols, cols)
     }
 
@@ -61,7 +62,7 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// If `data` is too short, or rows overlap.
-    pub fn strided(data: impl Into<View<'a>>, rows: usize, cols: usize, stride: usize) -> Self {
+    pub fn strided(data: impl Into<Slice<'a>>, rows: usize, cols: usize, stride: usize) -> Self {
         let data = data.into();
         assert_reach(data.len(), rows, cols, stride);
         Self { data, rows, cols, stride, transposed: false }
@@ -83,7 +84,7 @@ impl<'a> MatrixMut<'a> {
     ///
     /// # Panics
     /// If `data` is too short.
-    pub fn new(data: impl Into<ViewMut<'a>>, rows: usize, cols: usize) -> Self {
+    pub fn new(data: impl Into<SliceMut<'a>>, rows: usize, cols: usize) -> Self {
         Self::strided(data, rows, cols, cols)
     }
 
@@ -91,7 +92,7 @@ impl<'a> MatrixMut<'a> {
     ///
     /// # Panics
     /// If `data` is too short, or rows overlap.
-    pub fn strided(data: impl Into<ViewMut<'a>>, rows: usize, cols: usize, stride: usize) -> Self {
+    pub fn strided(data: impl Into<SliceMut<'a>>, rows: usize, cols: usize, stride: usize) -> Self {
         let data = data.into();
         assert_reach(data.len(), rows, cols, stride);
         Self { data, rows, cols, stride }
@@ -103,9 +104,9 @@ fn assert_reach(len: usize, rows: usize, cols: usize, stride: usize) {
     assert!(cols <= stride && reach <= len, "matrix {rows}x{cols}, stride {stride}, reaches past {len} values");
 }
 
-/// Threads of a block and terms of a step, as in the kernel.
-const THREADS: u32 = 128;
-const DEPTH: usize = 16;
+/// Threads of a block and terms of a step.
+pub(super) const THREADS: u32 = 128;
+pub(super) const DEPTH: usize = 16;
 /// Fewest terms that are worth a block of their own.
 const SHORTEST_PART: usize = 256;
 
@@ -161,7 +162,7 @@ impl Ops {
         let plan = Plan::new(m, n, k, self.wanted_blocks());
         let mut scratch = self.partial.lock().expect("no launch panics");
         let partial =
-            if plan.parts > 1 { scratch.resize(&self.device, plan.parts * m * n)?.view().address() } else { 0 };
+            if plan.parts > 1 { scratch.resize(&self.device, plan.parts * m * n)?.slice().address() } else { 0 };
         let args = Args::new()
             .value(a.data.address())
             .int(a.stride)
@@ -186,25 +187,25 @@ impl Ops {
     }
 
     /// `c = Σ partial`, with `how` it is stored; `partial` is the address of `[count, m, n]` values.
-    pub(super) fn reduce(
+    pub(crate) fn reduce(
         &self,
         partial: u64,
         count: usize,
         m: usize,
         n: usize,
-        c: ViewMut,
+        c: SliceMut,
         stride: usize,
         how: Epilogue,
     ) -> Result<()> {
         let args = finish(Args::new().value(partial).int(count).int(m).int(n), &c, stride, how);
         // SAFETY: the kernel reads `count` matrices of m·n values, which the callers have just written, and writes the
         // matrix that they have checked.
-        unsafe { self.reduce.launch("training_reduce", &Launch::new((m * n).div_ceil(32), 512), args) }
+        unsafe { self.reduce.launch("training_reduce", &reduce_launch(m * n), args) }
     }
 }
 
 /// The arguments that say where and how results are stored.
-fn finish(args: Args, c: &ViewMut, stride: usize, how: Epilogue) -> Args {
+fn finish(args: Args, c: &SliceMut, stride: usize, how: Epilogue) -> Args {
     args.value(c.address())
         .int(stride)
         .value(how.bias.map_or(0u64, |b| b.address()))

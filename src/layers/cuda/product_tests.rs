@@ -33,7 +33,7 @@ impl Operand {
 
     fn matrix(&self) -> Matrix<'_> {
         let (outer, inner) = if self.lie.transposed { (self.cols, self.rows) } else { (self.rows, self.cols) };
-        let view = self.store.view().slice(self.lie.offset..self.values.len());
+        let view = self.store.slice().part(self.lie.offset..self.values.len());
         let matrix = Matrix::strided(view, outer, inner, inner + self.lie.gap);
         if self.lie.transposed { matrix.t() } else { matrix }
     }
@@ -58,9 +58,9 @@ fn check(ops: &Ops, [m, n, k]: [usize; 3], a: Lie, b: Lie, c: Lie, alpha: f32, [
             expected[target.lie.offset + r * (n + target.lie.gap) + c] = if relu { v.max(0.0) } else { v } as f32;
         }
     }
-    let how = Epilogue { alpha, accumulate: add, bias: bias.then(|| bias_store.view()), relu };
+    let how = Epilogue { alpha, accumulate: add, bias: bias.then(|| bias_store.slice()), relu };
     let (offset, gap, end) = (target.lie.offset, target.lie.gap, target.values.len());
-    let c = MatrixMut::strided(target.store.view_mut().slice(offset..end), m, n, n + gap);
+    let c = MatrixMut::strided(target.store.slice_mut().part(offset..end), m, n, n + gap);
     ops.product(a.matrix(), b.matrix(), c, how).unwrap();
     // What lies between the rows is compared as well.
     assert_near(&format!("{m}x{n}x{k}"), &target.store.read().unwrap(), &expected, TOLERANCE);

@@ -1,7 +1,18 @@
 //! Sums over rows.
 
-use super::{Epilogue, Ops, View, ViewMut};
-use tensor::cuda::{Args, Launch, Result};
+use super::{Epilogue, Ops, Slice, SliceMut};
+use compute::cuda::{Args, Launch, Result};
+
+/// Threads of a block of column sums; each keeps to one column.
+pub(super) const COLUMNS: usize = 256;
+/// Results of a block that adds matrices up, and the warps that share the matrices.
+pub(super) const REDUCE_COLUMNS: usize = 32;
+pub(super) const REDUCE_WARPS: usize = 16;
+
+/// For the sum of matrices of so many values.
+pub(super) fn reduce_launch(values: usize) -> Launch {
+    Launch::new(values.div_ceil(REDUCE_COLUMNS), (REDUCE_COLUMNS * REDUCE_WARPS) as u32)
+}
 
 /// Fewest rows that are worth a block of their own.
 const SHORTEST_PART: usize = 64;
@@ -17,7 +28,7 @@ impl Ops {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn column_sums<'a>(&self, x: impl Into<View<'a>>, sums: ViewMut) -> Result<()> {
+    pub fn column_sums<'a>(&self, x: impl Into<Slice<'a>>, sums: SliceMut) -> Result<()> {
         let (x, cols) = (x.into(), sums.len());
         if cols == 0 || x.is_empty() {
             return Ok(());
@@ -28,9 +39,9 @@ impl Ops {
         let part = rows.div_ceil(parts);
         let parts = rows.div_ceil(part);
         let mut scratch = self.partial.lock().expect("no launch panics");
-        let partial = scratch.resize(&self.device, parts * cols)?.view().address();
+        let partial = scratch.resize(&self.device, parts * cols)?.slice().address();
         let args = Args::new().value(x.address()).int(rows).int(cols).int(part).value(partial);
-        let launch = Launch::new(parts, 256).grid(cols.div_ceil(256), 1);
+        let launch = Launch::new(parts, COLUMNS as u32).grid(cols.div_ceil(COLUMNS), 1);
         // SAFETY: `x` has rows·cols values, and there is one row of partial sums for each of `parts` blocks.
         unsafe { self.reduce.launch("training_column_sums", &launch, args)? };
         self.reduce(partial, parts, 1, cols, sums, cols, Epilogue::add())

@@ -10,10 +10,10 @@ fn column_sums_are_those_of_the_cpu() {
         let mut expected = uniform(&mut SplitMix(4), cols, 1.0);
         let device = upload(&ops, &x);
         let start = expected.clone();
-        add_column_sums(&x, &mut expected);
+        add_column_sums(compute::isa(), &x, &mut expected);
         in_each_schedule(|_| {
             let mut sums = upload(&ops, &start);
-            ops.column_sums(&device, sums.view_mut()).unwrap();
+            ops.column_sums(&device, sums.slice_mut()).unwrap();
             assert_near(&format!("{rows}x{cols}"), &sums.read().unwrap(), &expected, VALUES);
         });
     }

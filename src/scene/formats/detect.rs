@@ -1,6 +1,6 @@
 //! What a folder holds: a scene in a format that is read, or something else that can be named.
 
-use super::{file_name, llff, transforms};
+use super::{FormatReader, READERS, file_name, llff, transforms};
 use crate::{Error, Format, Result};
 use std::path::{Path, PathBuf};
 
@@ -9,33 +9,53 @@ const LISTED: usize = 20;
 /// Folders that are searched for scenes.
 const SEARCHED: usize = 2000;
 
-/// Which format the folder `root` holds.
+/// Files that make a folder a scene, of the formats that are read and of those that others make scenes from, as paths
+/// below the folder.
+pub const POSE_FILES: [&str; 14] = [
+    llff::POSE_FILE,
+    transforms::SINGLE_FILE,
+    transforms::TRAIN_FILE,
+    "transforms_test.json",
+    "transforms_val.json",
+    "cameras.bin",
+    "cameras.txt",
+    "images.bin",
+    "images.txt",
+    COLMAP_DATABASE,
+    "sparse/cameras.bin",
+    "sparse/0/cameras.bin",
+    "sparse/0/cameras.txt",
+    "colmap/sparse/0/cameras.bin",
+];
+const COLMAP_DATABASE: &str = "database.db";
+
+/// Whether a folder holds a scene in a format that is read.
+pub fn is_scene(folder: &Path) -> bool {
+    READERS.iter().any(|reader| folder.join(reader.marker).is_file())
+}
+
+/// Whether a folder holds a scene in this format.
+pub fn holds(folder: &Path, format: Format) -> bool {
+    READERS.iter().any(|reader| reader.format == format && folder.join(reader.marker).is_file())
+}
+
+/// What reads the folder `root`.
 ///
 /// # Errors
 /// [`Error::Scene`] that says what the folder holds instead, and what to do.
-pub(super) fn format(root: &Path) -> Result<Format> {
-    if let Some(format) = known(root) {
-        return Ok(format);
-    }
-    Err(Error::Scene(format!("{}: {}", root.display(), instead(root))))
+pub(super) fn reader(root: &Path) -> Result<&'static FormatReader> {
+    known(root).ok_or_else(|| Error::Scene(format!("{}: {}", root.display(), instead(root))))
 }
-
-/// The files that stand for formats, the one that is read first.
-pub(crate) const FILES: [(&str, Format); 3] = [
-    (llff::POSE_FILE, Format::Llff),
-    (transforms::TRAIN_FILE, Format::Blender),
-    (transforms::SINGLE_FILE, Format::Nerfstudio),
-];
 
 /// Files of other formats that lie in a folder as well.
 pub(super) fn others(root: &Path, read: Format) -> impl Iterator<Item = &'static str> {
-    let others = FILES.into_iter().filter(move |(_, format)| *format != read);
-    others.map(|(file, _)| file).filter(|file| root.join(file).exists())
+    let others = READERS.iter().filter(move |reader| reader.format != read);
+    others.map(|reader| reader.marker).filter(|file| root.join(file).exists())
 }
 
-/// The format by the file that stands for it.
-fn known(root: &Path) -> Option<Format> {
-    FILES.into_iter().find(|(file, _)| root.join(file).exists()).map(|(_, format)| format)
+/// The reader by the file that stands for its format.
+fn known(root: &Path) -> Option<&'static FormatReader> {
+    READERS.iter().find(|reader| root.join(reader.marker).exists())
 }
 
 /// What there is in place of a scene, and what was expected.
@@ -113,7 +133,7 @@ fn other_data(root: &Path) -> Option<&'static str> {
         ("cameras.json", "a trained Gaussian splatting model (cameras.json)"),
         ("pair.txt", "data of MVSNet (pair.txt)"),
         ("intrinsics.txt", "data of NSVF (intrinsics.txt)"),
-        ("database.db", "a COLMAP database without a reconstruction (database.db)"),
+        (COLMAP_DATABASE, "a COLMAP database without a reconstruction (database.db)"),
         ("transforms_test.json", "a Blender scene without its training views (transforms_train.json is missing)"),
         ("dataset.json", "data of Nerfies or HyperNeRF (dataset.json)"),
     ];
@@ -123,15 +143,10 @@ fn other_data(root: &Path) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::folder;
 
-    fn folder(files: &[&str]) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for file in files {
-            let path = dir.path().join(file);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, b"{}").unwrap();
-        }
-        dir
+    fn format(root: &Path) -> Result<Format> {
+        reader(root).map(|reader| reader.format)
     }
 
     fn message(files: &[&str]) -> String {

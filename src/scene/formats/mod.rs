@@ -3,12 +3,12 @@
 pub(crate) mod detect;
 pub mod llff;
 mod masks;
-pub(crate) mod npy;
 mod pictures;
 mod range;
-mod split;
+pub(crate) mod split;
 pub mod transforms;
 
+pub use detect::{POSE_FILES, holds, is_scene};
 pub use split::Split;
 
 use crate::{Error, Format, Result, Scene, View, picture};
@@ -41,16 +41,52 @@ impl Default for LoadOptions {
     }
 }
 
+/// How scenes of one layout of files are told from others and read. Whoever adds a layout adds a row to [`READERS`].
+pub(crate) struct FormatReader {
+    /// The layout.
+    pub format: Format,
+    /// The file whose presence in a folder stands for it.
+    pub marker: &'static str,
+    /// As [`load`].
+    load: fn(&Path, &LoadOptions) -> Result<Scene>,
+    /// As [`splits`].
+    splits: fn(&Path) -> Result<Vec<Split>>,
+    /// As [`eval_factor`].
+    eval_factor: fn(&Path) -> u32,
+}
+
+/// All readers; where a folder has the markers of several, the first of them reads it.
+pub(crate) const READERS: [FormatReader; 3] = [
+    FormatReader {
+        format: Format::Llff,
+        marker: llff::POSE_FILE,
+        load: llff::load,
+        splits: |_| Ok(vec![Split::HeldOut]),
+        eval_factor: llff::eval_factor,
+    },
+    FormatReader {
+        format: Format::Blender,
+        marker: transforms::TRAIN_FILE,
+        load: |root, options| transforms::load(root, Format::Blender, options),
+        splits: |root| transforms::splits(root, Format::Blender),
+        eval_factor: |_| 1,
+    },
+    FormatReader {
+        format: Format::Nerfstudio,
+        marker: transforms::SINGLE_FILE,
+        load: |root, options| transforms::load(root, Format::Nerfstudio, options),
+        splits: |root| transforms::splits(root, Format::Nerfstudio),
+        eval_factor: |_| 1,
+    },
+];
+
 /// Loads the scene in the folder `root`.
 ///
 /// # Errors
 /// [`Error::Scene`] if the folder holds no known format or not the split that is asked for; otherwise as
 /// [`llff::load`] and [`transforms::load`].
 pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
-    let mut scene = match detect::format(root)? {
-        Format::Llff => llff::load(root, options),
-        layout @ (Format::Blender | Format::Nerfstudio) => transforms::load(root, layout, options),
-    }?;
+    let mut scene = (detect::reader(root)?.load)(root, options)?;
     for other in detect::others(root, scene.format) {
         let read = scene.pose_files.first().map_or_else(String::new, |file| file_name(file));
         scene.warnings.push(format!("{}: {other} beside {read} is ignored", root.display()));
@@ -82,10 +118,16 @@ fn keep_apart(scene: &mut Scene) {
 /// [`Error::Scene`] if the folder holds no known format; [`Error::Io`] or [`Error::Format`] if the split is in a file
 /// that cannot be read.
 pub fn splits(root: &Path) -> Result<Vec<Split>> {
-    match detect::format(root)? {
-        Format::Llff => Ok(vec![Split::HeldOut]),
-        layout @ (Format::Blender | Format::Nerfstudio) => transforms::splits(root, layout),
-    }
+    (detect::reader(root)?.splits)(root)
+}
+
+/// The [`LoadOptions::factor`] at which the published evaluation of GNT looks at the scene in the folder `root`, as far as
+/// its photographs allow. Of a scene that is loaded so, [`Scene::eval_stride`] tells which pixels it looks at.
+///
+/// # Errors
+/// [`Error::Scene`] if the folder holds no known format.
+pub fn eval_factor(root: &Path) -> Result<u32> {
+    Ok((detect::reader(root)?.eval_factor)(root))
 }
 
 /// All files of a scene that are in use: the pose files, the photographs in the order of the views, then their masks.
@@ -107,15 +149,6 @@ fn leave_out(scene: &mut Scene, ids: &[usize]) {
     for part in [&mut scene.source_ids, &mut scene.held_out] {
         *part = part.iter().filter_map(|&id| new_ids[id]).collect();
     }
-}
-
-/// Splits by position, for [`Split::HeldOut`].
-///
-/// # Errors
-/// [`Error::Scene`] if the split is asked for but no view is to be held out, or another one is asked for.
-fn hold_out(root: &Path, options: &LoadOptions) -> Result<Option<Split>> {
-    let available = if options.hold_every == 0 { [].as_slice() } else { &[Split::HeldOut] };
-    split::choose(root, options.split, available)
 }
 
 /// Name of a scene: the last part of its folder.

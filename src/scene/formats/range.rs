@@ -1,6 +1,6 @@
-//! Depth bounds for scenes whose files have none, and values that are not to decide.
+//! Depth bounds for scenes whose files have none, told from the cameras.
 //!
-//! The rule for bounds looks at the cameras only. If they stand around one place that they look at, the bounds are
+//! The rule looks at the cameras only. If they stand around one place that they look at, the bounds are
 //! multiples of their distances to it. Otherwise, as for photographs taken all in one direction, they are multiples of
 //! how far the cameras stand apart across their view, since depth is seen by moving and people move about as far as suits
 //! the scene. Few photographs of a scene stand closer together, so that their spacing counts besides their extent, and the
@@ -8,12 +8,10 @@
 //! photographs as with all. Samples are spread evenly in inverse depth, so that a far bound that is too far costs little;
 //! a near bound that is too near costs more, and one that is too far most (2 dB for a fifth), as what is in front is lost.
 
-use crate::pose::axes_meet;
+use crate::pose::{SPREAD_AROUND, axes_meet, center};
+use crate::robust::{STRAY, absurd_places, median, quantile, sorted};
 use glam::{DMat4, DVec3};
 
-/// Least spread of the optical axes of cameras around a place, for [`axes_meet`]: they turn by about 13 degrees from
-/// their mean. The LLFF scenes, which are forward-facing, have 0.001 to 0.02; captures around an object 0.2 and more.
-const SPREAD: f64 = 0.05;
 /// Least spread for axes to meet anywhere that can be computed.
 const CONVERGING: f64 = 1e-7;
 /// Near bound of a place that is looked at, by the distance of the nearest camera. The object reaches half-way.
@@ -33,15 +31,6 @@ const NEAR_OF_RIG: f64 = 0.25;
 const FAR_OF_NEAR: f64 = 80.0 / 3.0;
 /// Least extent across the view by the whole extent, for cameras that move along it.
 const LEAST_ACROSS: f64 = 0.2;
-/// Part of the cameras or values that may be anywhere: strays are not to decide. At least one may.
-const STRAY: f64 = 0.05;
-/// How many times farther than all others a stray camera is; of few cameras it has to be plainer.
-const STRAY_DISTANCE: f64 = 10.0;
-const STRAY_OF_FEW: f64 = 30.0;
-/// Fewer cameras than these are few.
-const FEW: usize = 8;
-/// How many times smaller or larger than all others a stray bound is.
-const STRAY_BOUND: f64 = 5.0;
 
 /// What the cameras tell about a scene; lengths in the units of the poses.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +49,7 @@ impl Range {
     /// Bounds from poses in OpenGL axes; `None` if all cameras stand in one place and look at none.
     pub fn of(poses: &[DMat4]) -> Option<Self> {
         let apart = Apart::of(poses);
-        if let Some(focus) = axes_meet(poses, SPREAD) {
+        if let Some(focus) = axes_meet(poses, SPREAD_AROUND) {
             let views: Vec<(f64, f64)> = poses.iter().map(|pose| depth_and_offset(pose, focus)).collect();
             // From the inside of a room the axes meet as well, but behind the cameras or amidst them.
             let depths = sorted(views.iter().filter(|(depth, off)| *depth > 0.0 && *off < 0.5 * depth).map(|v| v.0));
@@ -88,7 +77,7 @@ impl Range {
 
 /// Depth of a place along a camera's axis, and its distance from the axis.
 fn depth_and_offset(pose: &DMat4, place: DVec3) -> (f64, f64) {
-    let (back, to_camera) = (pose.z_axis.truncate(), pose.w_axis.truncate() - place);
+    let (back, to_camera) = (pose.z_axis.truncate(), center(pose) - place);
     let depth = to_camera.dot(back);
     (depth, (to_camera - back * depth).length())
 }
@@ -108,7 +97,7 @@ struct Apart {
 impl Apart {
     /// `None` if all cameras stand in one place.
     fn of(poses: &[DMat4]) -> Option<Self> {
-        let centers: Vec<DVec3> = poses.iter().map(|pose| pose.w_axis.truncate()).collect();
+        let centers: Vec<DVec3> = poses.iter().map(center).collect();
         let middle = centers.iter().sum::<DVec3>() / centers.len().max(1) as f64;
         let diameter = |offset: &dyn Fn(DVec3) -> f64| {
             2.0 * quantile(&sorted(centers.iter().map(|center| offset(*center - middle))), 1.0 - STRAY)
@@ -129,7 +118,7 @@ impl Apart {
         let some: Vec<usize> = (0..poses.len()).step_by(poses.len().div_ceil(500)).collect();
         let others = |i: usize| (0..poses.len()).filter(move |&j| j != i);
         let nearest = |&i: &usize| others(i).map(|j| centers[i].distance(centers[j])).fold(f64::INFINITY, f64::min);
-        let spacing = quantile(&sorted(some.iter().map(nearest)), 0.5);
+        let spacing = median(some.iter().map(nearest));
         let shares = |&&i: &&usize| {
             let elsewhere = |j: usize| poses[i].z_axis.dot(poses[j].z_axis) < 0.7;
             others(i).any(|j| centers[i].distance(centers[j]) < 1e-2 * extent && elsewhere(j))
@@ -145,69 +134,23 @@ fn convergence(poses: &[DMat4]) -> Option<f64> {
     let place = axes_meet(poses, CONVERGING).filter(|place| poses.len() > 2 && place.is_finite())?;
     let views: Vec<(f64, f64)> = poses.iter().map(|pose| depth_and_offset(pose, place)).collect();
     let mean = poses.iter().map(|pose| pose.z_axis.truncate()).sum::<DVec3>().try_normalize()?;
-    let middle = poses.iter().map(|pose| pose.w_axis.truncate()).sum::<DVec3>() / poses.len() as f64;
-    let scatter: f64 =
-        poses.iter().map(|pose| (pose.w_axis.truncate() - middle).reject_from(mean).length_squared()).sum();
+    let middle = poses.iter().map(center).sum::<DVec3>() / poses.len() as f64;
+    let scatter: f64 = poses.iter().map(|pose| (center(pose) - middle).reject_from(mean).length_squared()).sum();
     let off: f64 = views.iter().map(|(_, off)| off * off).sum();
     let in_front = views.iter().all(|(depth, _)| *depth > 0.0);
-    (in_front && off < 0.2 * scatter).then(|| quantile(&sorted(views.iter().map(|v| v.0)), 0.5))
+    (in_front && off < 0.2 * scatter).then(|| median(views.iter().map(|v| v.0)))
 }
 
 /// Poses absurdly far from all others, which are left out and said so; `what` names a pose.
 pub(super) fn stray_poses(poses: &[DMat4], what: &dyn Fn(usize) -> String, warnings: &mut Vec<String>) -> Vec<usize> {
-    let places: Vec<DVec3> = poses.iter().map(|pose| pose.w_axis.truncate()).collect();
-    let strays = stray_places(&places);
+    let places: Vec<DVec3> = poses.iter().map(center).collect();
+    let strays = absurd_places(&places);
     let say = |&i: &usize| {
         let (what, place) = (what(i), places[i]);
         format!("{what}: its camera stands absurdly far from all others, at {place:.3}: the view is left out")
     };
     warnings.extend(strays.iter().map(say));
     strays
-}
-
-/// Places that are absurdly far from all others: at most one of twenty, but one of four at least.
-fn stray_places(places: &[DVec3]) -> Vec<usize> {
-    let count = places.len();
-    if count < 4 {
-        return Vec::new();
-    }
-    let median = |axis: usize| quantile(&sorted(places.iter().map(|place| place[axis])), 0.5);
-    let middle = DVec3::new(median(0), median(1), median(2));
-    let distances: Vec<f64> = places.iter().map(|place| place.distance(middle)).collect();
-    let others = sorted(distances.iter().copied())[count - 1 - allowed_strays(count)];
-    let farther = if count < FEW { STRAY_OF_FEW } else { STRAY_DISTANCE };
-    (0..count).filter(|&i| others > 0.0 && distances[i] > farther * others).collect()
-}
-
-/// The smallest and largest of positive values that are not strays: at most one of twenty, but one of three at least, is
-/// one if it is a fifth or five times of what the others reach to. Without strays these are the smallest and largest.
-pub(super) fn without_strays(values: impl Iterator<Item = f64>) -> [f64; 2] {
-    let values = sorted(values);
-    let (Some(&first), Some(&last)) = (values.first(), values.last()) else { return [0.0; 2] };
-    if values.len() < 3 {
-        return [first, last];
-    }
-    let skip = allowed_strays(values.len());
-    let (low, high) = (values[skip], values[values.len() - 1 - skip]);
-    let smallest = values.iter().find(|value| **value * STRAY_BOUND >= low).copied();
-    let largest = values.iter().rev().find(|value| **value <= high * STRAY_BOUND).copied();
-    [smallest.unwrap_or(first), largest.unwrap_or(last)]
-}
-
-fn allowed_strays(count: usize) -> usize {
-    ((STRAY * count as f64) as usize).max(1)
-}
-
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted
-}
-
-/// The value with about `part` of the sorted values below it; 0 for no values.
-fn quantile(sorted: &[f64], part: f64) -> f64 {
-    let at = (part * sorted.len().saturating_sub(1) as f64).round() as usize;
-    sorted.get(at).copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]
@@ -282,24 +225,6 @@ mod tests {
     }
 
     #[test]
-    fn strays_are_found_and_others_are_not() {
-        let mut places: Vec<DVec3> = (0..10).map(|i| DVec3::new(f64::from(i), f64::from(i % 3), 50.0)).collect();
-        assert_eq!(stray_places(&places), [0; 0]);
-        places[4] = DVec3::new(900.0, -900.0, 50.0);
-        assert_eq!(stray_places(&places), [4]);
-        places[5] = -places[4];
-        // Two of ten are a second group.
-        assert_eq!(stray_places(&places), [0; 0]);
-        assert_eq!(stray_places(&places[3..6]), [0; 0]);
-        assert_eq!(stray_places(&[DVec3::ZERO; 9]), [0; 0]);
-
-        assert_eq!(without_strays([3.0, 0.001, 2.0, 5.0].into_iter()), [2.0, 5.0]);
-        assert_eq!(without_strays([3.0, 1e6, 2.0].into_iter()), [2.0, 3.0]);
-        assert_eq!(without_strays([1.0, 3.0, 2.0].into_iter()), [1.0, 3.0]);
-        assert_eq!(without_strays([1.0, 3e9].into_iter()), [1.0, 3e9]);
-    }
-
-    #[test]
     fn one_place_tells_nothing() {
         assert_eq!(Range::of(&[]), None);
         assert_eq!(Range::of(&[DMat4::IDENTITY]), None);
@@ -334,7 +259,7 @@ mod tests {
                 }
             }
         }
-        let ratios = sorted(ratios.into_iter());
+        let ratios = sorted(ratios);
         let parts = [0.02, 0.1, 0.5, 0.9, 0.98].map(|part| quantile(&ratios, part));
         eprintln!("near bound by the true one, of {} subsets: {parts:.2?}", ratios.len());
         assert!(parts[0] > 0.1 && parts[1] > 0.18 && parts[3] < 1.1 && parts[4] < 1.3, "{parts:.2?}");

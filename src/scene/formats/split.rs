@@ -1,4 +1,4 @@
-//! Named sets of held-out views.
+//! Which views are held out: named sets of them, and the rule for scenes that name none.
 
 use crate::{Error, Result};
 use std::fmt;
@@ -42,6 +42,17 @@ impl FromStr for Split {
     }
 }
 
+/// Sources and held-out views of a scene without a split of its own: every `hold_every`-th view from 0 is held out; 0 holds
+/// none out.
+pub(crate) fn by_position(count: usize, hold_every: usize) -> (Vec<usize>, Vec<usize>) {
+    (0..count).partition(|&i| hold_every == 0 || i % hold_every != 0)
+}
+
+/// The splits that a scene without one of its own has.
+pub(super) fn of_positions(hold_every: usize) -> &'static [Split] {
+    if hold_every == 0 { &[] } else { &[Split::HeldOut] }
+}
+
 /// The split to load: `wanted`, or the first of `available`.
 ///
 /// # Errors
@@ -77,5 +88,12 @@ mod tests {
         let message = choose(root, Some(Split::HeldOut), &[Split::Test, Split::Val]).unwrap_err().to_string();
         assert!(message.contains("lego") && message.contains("held-out") && message.contains("test and val"));
         assert!(choose(root, Some(Split::Val), &[]).unwrap_err().to_string().contains("none"));
+    }
+
+    #[test]
+    fn every_nth_view_is_held_out_or_none() {
+        assert_eq!(by_position(3, 0), (vec![0, 1, 2], vec![]));
+        assert_eq!(by_position(3, 1), (vec![], vec![0, 1, 2]));
+        assert_eq!(by_position(17, 8).1, [0, 8, 16]);
     }
 }

@@ -1,5 +1,6 @@
 //! Values of a camera path's JSON, with errors in the words of whoever wrote the file.
 
+use crate::json::{self, kind, matrix};
 use crate::{Error, Result};
 use glam::DMat4;
 use serde_json::{Map, Value};
@@ -14,7 +15,7 @@ impl<'a> Fields<'a> {
     pub fn of(value: &'a Value, what: String) -> Result<Self> {
         match value {
             Value::Object(map) => Ok(Self { map, what }),
-            other => Err(camera_error(&what, format!("expected an object in braces, found {}", shown(other)))),
+            other => Err(camera_error(&what, format!("expected an object in braces, found {}", kind(other)))),
         }
     }
 
@@ -28,26 +29,23 @@ impl<'a> Fields<'a> {
     }
 
     pub fn number(&self, key: &str) -> Result<Option<f64>> {
-        let found = |value: &Value| self.fail(format!("expected {key} to be a number, found {}", shown(value)));
-        self.get(key).map(|value| value.as_f64().ok_or_else(|| found(value))).transpose()
+        json::number(self.map, key).map_err(|problem| self.fail(problem))
     }
 
     pub fn text(&self, key: &str) -> Result<Option<&'a str>> {
-        let found = |value: &Value| self.fail(format!("expected {key} to be a text in quotes, found {}", shown(value)));
-        self.get(key).map(|value| value.as_str().ok_or_else(|| found(value))).transpose()
+        json::text(self.map, key).map_err(|problem| self.fail(problem))
     }
 
     pub fn list(&self, key: &str) -> Result<Option<&'a [Value]>> {
-        let found = |value: &Value| self.fail(format!("expected {key} to be a list, found {}", shown(value)));
-        self.get(key).map(|value| value.as_array().map(Vec::as_slice).ok_or_else(|| found(value))).transpose()
+        json::list(self.map, key).map_err(|problem| self.fail(problem))
     }
 
     /// The pose under `camera_to_world`: 4x4, 3x4, or 12 or 16 numbers row by row.
     pub fn pose(&self) -> Result<DMat4> {
         const EXPECTED: &str = "expected camera_to_world with 4x4 or 3x4 numbers, row by row";
         let value = self.get("camera_to_world").ok_or_else(|| self.fail(format!("{EXPECTED}, found none")))?;
-        let numbers = numbers(value).filter(|numbers| matches!(numbers.len(), 12 | 16));
-        let numbers = numbers.ok_or_else(|| self.fail(format!("{EXPECTED}, found {}", shown(value))))?;
+        let numbers = matrix(value).filter(|numbers| matches!(numbers.len(), 12 | 16));
+        let numbers = numbers.ok_or_else(|| self.fail(format!("{EXPECTED}, found {}", kind(value))))?;
         let last: [f64; 4] = std::array::from_fn(|i| numbers.get(12 + i).copied().unwrap_or([0.0, 0.0, 0.0, 1.0][i]));
         if last.iter().zip([0.0, 0.0, 0.0, 1.0]).any(|(found, expected)| (found - expected).abs() > 1e-4) {
             let column = [3, 7, 11].iter().all(|i| numbers[*i].abs() < 1e-9);
@@ -89,27 +87,4 @@ impl<'a> Fields<'a> {
 
 pub(super) fn camera_error(what: &str, problem: String) -> Error {
     Error::Camera { what: what.to_owned(), problem }
-}
-
-/// Numbers of a list, or of a list of rows of four.
-pub(super) fn numbers(value: &Value) -> Option<Vec<f64>> {
-    let list = value.as_array()?;
-    if list.iter().all(Value::is_array) {
-        let rows = list.iter().map(|row| numbers(row).filter(|row| row.len() == 4));
-        return Some(rows.collect::<Option<Vec<_>>>()?.concat());
-    }
-    list.iter().map(Value::as_f64).collect()
-}
-
-/// A value in a message: short.
-pub(super) fn shown(value: &Value) -> String {
-    match value {
-        Value::Array(list) => format!("a list of {}", list.len()),
-        Value::Object(_) => "an object".into(),
-        other => {
-            let text = other.to_string();
-            let start: String = text.chars().take(40).collect();
-            if start.len() < text.len() { format!("{start}…") } else { start }
-        }
-    }
 }

@@ -1,8 +1,8 @@
 //! A smooth walk past the cameras of the photographs.
 
 use super::{Frame, curve, tour};
-use crate::capture::{Capture, CaptureKind, center};
-use crate::pose::{flip_axes, look_along};
+use crate::capture::{Capture, CaptureKind};
+use crate::pose::{center, flip_axes, look_along};
 use crate::{Camera, Result, Scene};
 use glam::{DMat3, DMat4, DQuat, DVec3};
 

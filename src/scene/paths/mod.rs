@@ -2,8 +2,9 @@
 
 mod curve;
 mod fields;
+pub mod file;
+mod frame_fields;
 pub mod interpolate;
-pub mod json;
 pub mod nerfstudio;
 pub mod orbit;
 mod row;
@@ -48,7 +49,7 @@ pub enum PathKind {
     Interpolate,
     /// Around the point the cameras look at, as far as there are photographs.
     Orbit,
-    /// Cameras from a JSON file; see [`json`].
+    /// Cameras from a JSON file; see [`file`].
     File(PathBuf),
 }
 
@@ -72,7 +73,7 @@ impl FromStr for PathKind {
 
 /// The frames of a path, and how they came about.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct PathPlan {
     /// The path; of [`PathKind::Auto`] the one that was chosen.
     pub kind: PathKind,
     /// Why it was chosen, in words; none if it was asked for.
@@ -90,9 +91,9 @@ pub struct Plan {
 /// orbit for those around a place, and a walk past the cameras for all others. `options` are for path files.
 ///
 /// # Errors
-/// [`Error::Scene`] if the scene does not suit the path or the count is not 1 to [`MAX_FRAMES`]; as [`json::load`] for
+/// [`Error::Scene`] if the scene does not suit the path or the count is not 1 to [`MAX_FRAMES`]; as [`file::load`] for
 /// a file.
-pub fn plan(scene: &Scene, kind: &PathKind, count: Option<usize>, options: &json::Options) -> Result<Plan> {
+pub fn plan(scene: &Scene, kind: &PathKind, count: Option<usize>, options: &file::PathFileOptions) -> Result<PathPlan> {
     let num_frames = count.unwrap_or(DEFAULT_FRAMES);
     if num_frames == 0 || num_frames > MAX_FRAMES {
         return Err(Error::Scene(format!("expected 1 to {MAX_FRAMES} frames, found {num_frames}")));
@@ -111,13 +112,13 @@ pub fn plan(scene: &Scene, kind: &PathKind, count: Option<usize>, options: &json
         PathKind::Interpolate => interpolate::frames(scene, &capture()?, num_frames)?,
         PathKind::Orbit => orbit::frames(scene, &capture()?, num_frames)?,
         PathKind::File(path) => {
-            let (frames, found) = json::load(path, scene, options)?;
+            let (frames, found) = file::load(path, scene, options)?;
             warnings = found;
             frames
         }
     };
     frames.truncate(count.unwrap_or(usize::MAX));
-    Ok(Plan { kind, reason, frames, warnings })
+    Ok(PathPlan { kind, reason, frames, warnings })
 }
 
 /// The frames of a path, as [`plan`].
@@ -125,7 +126,7 @@ pub fn plan(scene: &Scene, kind: &PathKind, count: Option<usize>, options: &json
 /// # Errors
 /// As [`plan`].
 pub fn frames(scene: &Scene, kind: &PathKind, count: Option<usize>) -> Result<Vec<Frame>> {
-    Ok(plan(scene, kind, count, &json::Options::default())?.frames)
+    Ok(plan(scene, kind, count, &file::PathFileOptions::default())?.frames)
 }
 
 /// The path that suits a capture, and why.
@@ -184,9 +185,7 @@ fn template(scene: &Scene) -> Result<Camera> {
         return Err(Error::Scene(format!("{}: expected views, found none", scene.name)));
     };
     let middle = |value: fn(&Camera) -> f32| {
-        let mut all: Vec<f32> = scene.views.iter().map(|view| value(&view.camera)).collect();
-        all.sort_by(f32::total_cmp);
-        all[all.len() / 2]
+        crate::robust::median(scene.views.iter().map(|view| f64::from(value(&view.camera)))) as f32
     };
     let focal = Vec2::new(middle(|c| c.focal.x), middle(|c| c.focal.y));
     let center = Vec2::new(middle(|c| c.center.x), middle(|c| c.center.y));

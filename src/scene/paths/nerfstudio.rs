@@ -4,8 +4,9 @@
 //! Their poses are in a world that nerfstudio makes when it loads a scene: turned upright, centred and scaled. The
 //! transform to it is in the `dataparser_transforms.json` of the training run.
 
-use super::fields::{Fields, numbers};
-use crate::formats::transforms;
+use super::fields::Fields;
+use crate::formats::transforms::SINGLE_FILE;
+use crate::json::{self, matrix};
 use crate::{Error, Result, Scene, Similarity};
 use glam::{DMat3, DVec3};
 use serde_json::Value;
@@ -53,7 +54,7 @@ fn chained(outer: Similarity, inner: Similarity) -> Similarity {
 
 /// From the coordinates of the scene's files to nerfstudio's: `scale · (transform · point)`.
 fn read(file: &Path, scene: &Scene) -> Result<Similarity> {
-    let value = Value::Object(transforms::json::read(file)?);
+    let value = Value::Object(json::read(file)?);
     let bad = |problem: &str| Error::Format { path: file.to_owned(), problem: problem.to_owned() };
     let fields = Fields::of(&value, file.display().to_string())?;
     let (rotation, translation) = fields
@@ -77,11 +78,11 @@ struct Applied {
 
 impl Applied {
     fn of(scene: &Scene) -> Result<Self> {
-        let is_transforms = |path: &&PathBuf| path.file_name().is_some_and(|name| name == "transforms.json");
+        let is_transforms = |path: &&PathBuf| path.file_name().is_some_and(|name| name == SINGLE_FILE);
         let Some(path) = scene.pose_files.iter().find(is_transforms) else {
             return Ok(Self { file_from_original: Similarity::IDENTITY, scale: 1.0 });
         };
-        let value = Value::Object(transforms::json::read(path)?);
+        let value = Value::Object(json::read(path)?);
         let fields = Fields::of(&value, path.display().to_string())?;
         let scale = match fields.number("applied_scale")? {
             None => 1.0,
@@ -102,7 +103,7 @@ impl Applied {
 
 /// Rotation and translation of a 3x4 or 4x4 matrix.
 fn rigid(value: &Value) -> Option<(DMat3, DVec3)> {
-    let n = numbers(value).filter(|n| matches!(n.len(), 12 | 16) && n.iter().all(|v| v.is_finite()))?;
+    let n = matrix(value).filter(|n| matches!(n.len(), 12 | 16) && n.iter().all(|v| v.is_finite()))?;
     let rotation = DMat3::from_cols_array(&[n[0], n[4], n[8], n[1], n[5], n[9], n[2], n[6], n[10]]);
     let off = rotation.transpose() * rotation - DMat3::IDENTITY;
     let rigid = off.to_cols_array().iter().all(|v| v.abs() < 1e-3) && rotation.determinant() > 0.0;

@@ -1,6 +1,6 @@
 //! The way from nerfstudio's world to the scene's.
 
-use crate::paths::json::{self, Options};
+use crate::paths::file::{self, PathFileOptions};
 use crate::paths::rigs::other_world;
 use crate::{Scene, Similarity, testing};
 use glam::{DMat4, DVec3, Vec3};
@@ -39,8 +39,8 @@ fn dataparser(nerf_from_original: &Similarity) -> String {
     format!(r#"{{"transform": {}, "scale": {}}}"#, three_rows(&moved), nerf_from_original.scale)
 }
 
-fn off(case: &Case, options: &Options) -> (f64, Vec<String>) {
-    let (frames, warnings) = json::load(&case.dir.path().join("path.json"), &case.scene, options).unwrap();
+fn off(case: &Case, options: &PathFileOptions) -> (f64, Vec<String>) {
+    let (frames, warnings) = file::load(&case.dir.path().join("path.json"), &case.scene, options).unwrap();
     let scene_from_file = case.scene.scene_from_file;
     let camera = frames[0].camera;
     let turned = (scene_from_file.rotation * -DVec3::Z).distance(camera.forward().as_dvec3());
@@ -51,12 +51,12 @@ fn off(case: &Case, options: &Options) -> (f64, Vec<String>) {
 fn paths_land_where_the_viewer_was() {
     let nerf = other_world(8);
     let case = case(&nerf);
-    assert!(off(&case, &Options::default()).0 > 0.1);
+    assert!(off(&case, &PathFileOptions::default()).0 > 0.1);
     let places: [PathBuf; 3] =
         [case.dir.path().join(super::FILE), case.scene.root.join(super::FILE), case.dir.path().join("other.json")];
     for (i, place) in places.iter().enumerate() {
         std::fs::write(place, dataparser(&nerf)).unwrap();
-        let options = Options { frame: None, dataparser: (i == 2).then(|| place.clone()) };
+        let options = PathFileOptions { frame: None, dataparser: (i == 2).then(|| place.clone()) };
         let (off, warnings) = off(&case, &options);
         assert!(off < 1e-5 && warnings.is_empty(), "{off} {warnings:?}");
         std::fs::remove_file(place).unwrap();
@@ -79,15 +79,15 @@ fn what_was_applied_to_the_poses_is_taken_into_account() {
     let transform = super::chained(rigid, applied);
     let text = format!(r#"{{"transform": {}, "scale": {}}}"#, three_rows(&transform), nerf_from_file.scale * 2.5);
     std::fs::write(case.scene.root.join(super::FILE), text).unwrap();
-    assert!(off(&case, &Options::default()).0 < 1e-5);
+    assert!(off(&case, &PathFileOptions::default()).0 < 1e-5);
 }
 
 #[test]
 fn bad_transforms_are_named() {
     let case = case(&other_world(8));
     let file = case.dir.path().join("bad.json");
-    let options = Options { frame: None, dataparser: Some(file.clone()) };
-    let load = || json::load(&case.dir.path().join("path.json"), &case.scene, &options).unwrap_err().to_string();
+    let options = PathFileOptions { frame: None, dataparser: Some(file.clone()) };
+    let load = || file::load(&case.dir.path().join("path.json"), &case.scene, &options).unwrap_err().to_string();
     assert!(load().contains("bad.json"));
     let good = "[[1,0,0,1],[0,1,0,2],[0,0,1,3]]";
     for (text, expected) in [

@@ -3,8 +3,9 @@
 
 use super::row::{NEAR, Place, Row};
 use super::{Frame, curve};
-use crate::capture::{Capture, center, median};
-use crate::pose::{flip_axes, look_along};
+use crate::capture::Capture;
+use crate::pose::{center, flip_axes, look_along};
+use crate::robust::median;
 use crate::{Camera, Error, Result, Scene};
 use glam::{DMat4, DVec3};
 use std::f64::consts::{PI, TAU};
@@ -100,7 +101,7 @@ impl Orbit {
             let row = self.row.at(*azimuth);
             ((elevation - row[0]).abs(), (log_distance - row[1]).abs())
         });
-        median(off.filter(|(e, d)| e.max(*d) < NEAR).map(|(elevation, _)| elevation).collect())
+        median(off.filter(|(e, d)| e.max(*d) < NEAR).map(|(elevation, _)| elevation))
     }
 
     /// A level camera at `point` that looks at the place.

@@ -55,7 +55,7 @@ fn paths_go_with_the_world() {
 fn paths_do_not_depend_on_the_order_of_views() {
     for seed in 0..5 {
         for (scene, _) in captures(seed) {
-            let options = json::Options::default();
+            let options = file::PathFileOptions::default();
             let here = plan(&scene, &PathKind::Auto, Some(60), &options).unwrap();
             let there = origins(&plan(&shuffled(&scene, seed), &PathKind::Auto, Some(60), &options).unwrap().frames);
             let at = origins(&here.frames);
@@ -76,7 +76,7 @@ fn speeds_are_even_and_loops_close() {
     for seed in 0..5 {
         for (scene, kinds) in captures(seed) {
             for kind in kinds {
-                let plan = plan(&scene, &kind, Some(60), &json::Options::default()).unwrap();
+                let plan = plan(&scene, &kind, Some(60), &file::PathFileOptions::default()).unwrap();
                 let at = origins(&plan.frames);
                 let mut steps: Vec<f32> = at.windows(2).map(|pair| pair[0].distance(pair[1])).collect();
                 if plan.kind != PathKind::Interpolate {
@@ -119,7 +119,7 @@ fn frames_stay_where_photographs_are() {
 #[test]
 fn the_default_says_what_it_is_and_why() {
     let of = |scene: &Scene| {
-        let plan = plan(scene, &PathKind::Auto, Some(3), &json::Options::default()).unwrap();
+        let plan = plan(scene, &PathKind::Auto, Some(3), &file::PathFileOptions::default()).unwrap();
         (plan.kind, plan.reason.unwrap())
     };
     let (kind, reason) = of(&forward(1, 20));

@@ -58,7 +58,7 @@ fn default_paths_of_real_captures_stay_where_photographs_are() {
     for (name, expected) in SCENES {
         let scene = load(name);
         let capture = Capture::of(&scene).unwrap();
-        let plan = plan(&scene, &PathKind::Auto, None, &json::Options::default()).unwrap();
+        let plan = plan(&scene, &PathKind::Auto, None, &file::PathFileOptions::default()).unwrap();
         assert_eq!(plan.kind, expected, "{name}");
         let at: Vec<Vec3> = plan.frames.iter().map(|frame| frame.camera.origin()).collect();
         let steps: Vec<f32> = (0..at.len()).map(|i| at[i].distance(at[(i + 1) % at.len()])).collect();

@@ -1,8 +1,9 @@
 //! Once around in front of a scene whose photographs all face one way.
 
 use super::{Frame, curve};
-use crate::capture::{Capture, CaptureKind, center};
-use crate::pose::{flip_axes, look_along};
+use crate::capture::{Capture, CaptureKind};
+use crate::pose::{center, flip_axes, look_along};
+use crate::robust::{quantile, sorted};
 use crate::{Camera, Error, Result, Scene};
 use glam::{DMat2, DVec2, DVec3};
 use std::f64::consts::TAU;
@@ -96,9 +97,7 @@ fn square_root(matrix: DMat2) -> DMat2 {
 fn largest(root: DMat2, flat: &[DVec2]) -> f64 {
     let directions = (0..64).map(|i| DVec2::from_angle(TAU * f64::from(i) / 64.0));
     let ratio = |direction: DVec2| {
-        let mut reach: Vec<f64> = flat.iter().map(|p| p.dot(direction)).collect();
-        reach.sort_by(f64::total_cmp);
-        let outer = reach[((reach.len() - 1) as f64 * (1.0 - OUTER)).round() as usize];
+        let outer = quantile(&sorted(flat.iter().map(|p| p.dot(direction))), 1.0 - OUTER);
         let own = (root * direction).length();
         // An ellipse that is flat in this direction reaches nowhere.
         if own > 1e-6 * root.x_axis.length().max(root.y_axis.length()) { outer.max(0.0) / own } else { f64::INFINITY }

@@ -1,6 +1,7 @@
 //! An order of cameras that makes a short way from one to the next.
 
-use crate::capture::{Capture, center};
+use crate::capture::Capture;
+use crate::pose::center;
 use glam::DMat4;
 
 /// Turning by one radian counts as much as moving by this part of the cameras' region.

@@ -14,8 +14,7 @@ use crate::{Error, Image, Result};
 use ::image::codecs::{png::PngDecoder, webp::WebPDecoder};
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
-use std::fs::File;
-use std::io::{BufReader, Cursor};
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 
 /// Longest side of an image that is read; larger ones are refused before anything is allocated.
@@ -126,8 +125,9 @@ pub(crate) fn swaps_sides(orientation: Orientation) -> bool {
 /// [`Error::Io`] if the file cannot be read, [`Error::Format`] if it is no picture that is read, too large, or claims
 /// more pixels than its bytes can hold.
 pub(crate) fn header(path: &Path) -> Result<Header> {
-    let bytes = open_regular(path)?.metadata().map_err(|source| Error::Io { path: path.to_owned(), source })?.len();
-    let reader = open(path)?;
+    let file = open_regular(path)?;
+    let bytes = file.metadata().map_err(|source| Error::Io { path: path.to_owned(), source })?.len();
+    let reader = reader(path, file)?;
     let format = reader.format();
     let mut decoder = reader.into_decoder().map_err(|e| decode_error(path, e))?;
     let size = decoder.dimensions();
@@ -161,10 +161,7 @@ pub(crate) fn decode(path: &Path) -> Result<DynamicImage> {
     header(path)?;
     let bytes = read_limited(path, MAX_BYTES)?;
     let fail = |problem: &str| Err(Error::Format { path: path.to_owned(), problem: problem.to_owned() });
-    let mut reader = ImageReader::new(Cursor::new(&bytes))
-        .with_guessed_format()
-        .map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    reader.limits(limits());
+    let reader = reader(path, Cursor::new(&bytes))?;
     let format = reader.format();
     if format == Some(ImageFormat::Jpeg) && !jpeg::is_whole(&bytes) {
         return fail("expected a whole JPEG picture, found that the file ends early");
@@ -223,11 +220,10 @@ fn blend(rgba: impl ExactSizeIterator<Item = f32>, alpha: Alpha) -> Vec<f32> {
 
 /// Whether a file has more than one frame; damage is left for decoding to find.
 fn is_animated(bytes: &[u8], format: Option<ImageFormat>) -> bool {
+    let source = || source(Cursor::new(bytes));
     match format {
-        Some(ImageFormat::Png) => {
-            PngDecoder::new(Cursor::new(bytes)).and_then(|decoder| decoder.is_apng()).unwrap_or(false)
-        }
-        Some(ImageFormat::WebP) => WebPDecoder::new(Cursor::new(bytes)).is_ok_and(|decoder| decoder.has_animation()),
+        Some(ImageFormat::Png) => PngDecoder::new(source()).and_then(|decoder| decoder.is_apng()).unwrap_or(false),
+        Some(ImageFormat::WebP) => WebPDecoder::new(source()).is_ok_and(|decoder| decoder.has_animation()),
         Some(ImageFormat::Gif) => gif::frames(bytes).count > 1,
         _ => false,
     }
@@ -251,10 +247,22 @@ fn check_claim(path: &Path, (width, height): (u32, u32), format: Option<ImageFor
     Ok(())
 }
 
-/// Opens an image; the format comes from its first bytes.
-fn open(path: &Path) -> Result<ImageReader<BufReader<File>>> {
+/// What a picture is read from: a file or bytes in memory.
+trait ReadSeek: Read + Seek {}
+
+impl<T: Read + Seek> ReadSeek for T {}
+
+/// Any of them. The decoders are large and are compiled for each type that they read from: this way for one only.
+type Source<'a> = BufReader<Box<dyn ReadSeek + 'a>>;
+
+fn source<'a>(from: impl ReadSeek + 'a) -> Source<'a> {
+    BufReader::new(Box::new(from))
+}
+
+/// A reader of the file `path`, which lies in `from`; the format comes from its first bytes.
+fn reader<'a>(path: &Path, from: impl ReadSeek + 'a) -> Result<ImageReader<Source<'a>>> {
     let io = |source| Error::Io { path: path.to_owned(), source };
-    let mut reader = ImageReader::new(BufReader::new(open_regular(path)?)).with_guessed_format().map_err(io)?;
+    let mut reader = ImageReader::new(source(from)).with_guessed_format().map_err(io)?;
     reader.limits(limits());
     Ok(reader)
 }

@@ -2,9 +2,10 @@
 
 use super::World;
 use super::tracer::render_with_threads;
-use crate::{Camera, Error, Image, Result};
+use crate::formats::llff::POSE_FILE;
+use crate::write::{self, PictureFormat};
+use crate::{Camera, Error, Image, Result, npy};
 use glam::Vec3;
-use image::ImageEncoder;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ impl Default for WriteOptions {
 
 /// Whether `dir` holds a scene that was written to the end: folders get their name only then.
 pub fn is_complete(dir: &Path) -> bool {
-    dir.join("poses_bounds.npy").is_file() && dir.join("images").is_dir()
+    dir.join(POSE_FILE).is_file() && dir.join("images").is_dir()
 }
 
 /// Renders the `cameras` and writes `images/000.png`.., `poses_bounds.npy` and, if asked for, `depth/000.npy`.. (f32,
@@ -138,13 +139,13 @@ fn write_all(
         let (image, depth) = render_with_threads(world, camera, options.samples_per_pixel, threads);
         write_image(&dir.join("images"), i, &image, options.jpeg_quality)?;
         if options.depth {
-            let shape = [u64::from(camera.height), u64::from(camera.width)];
-            write_npy(&dir.join(format!("depth/{i:03}.npy")), &shape, depth.iter().copied())?;
+            let shape = [camera.height as usize, camera.width as usize];
+            write_npy(&dir.join(format!("depth/{i:03}.npy")), &shape, &depth)?;
         }
         rows.extend(pose_bounds_row(camera, bounds(depth)));
         progress(i + 1);
     }
-    write_npy(&dir.join("poses_bounds.npy"), &[cameras.len() as u64, 17], rows.into_iter())
+    write_npy(&dir.join(POSE_FILE), &[cameras.len(), 17], &rows)
 }
 
 /// The depths that all but 0.1 % of the pixels on either side lie between.
@@ -170,25 +171,16 @@ pub(super) fn pose_bounds_row(camera: &Camera, (near, far): (f32, f32)) -> [f64;
 }
 
 fn write_image(folder: &Path, index: usize, image: &Image, jpeg_quality: Option<u8>) -> Result<()> {
-    let extension = if jpeg_quality.is_some() { "jpg" } else { "png" };
-    let path = folder.join(format!("{index:03}.{extension}"));
-    let mut out = BufWriter::new(File::create(&path).map_err(io(&path))?);
-    let (data, colour) = (image.to_rgb8(), image::ExtendedColorType::Rgb8);
-    let encoded = match jpeg_quality {
-        Some(quality) => image::codecs::jpeg::JpegEncoder::new_with_quality(&mut out, quality.clamp(1, 100))
-            .write_image(&data, image.width, image.height, colour),
-        None => image::codecs::png::PngEncoder::new(&mut out).write_image(&data, image.width, image.height, colour),
+    let (extension, format) = match jpeg_quality {
+        Some(quality) => ("jpg", PictureFormat::Jpeg { quality }),
+        None => ("png", PictureFormat::Png),
     };
-    encoded.map_err(|e| Error::Format { path: path.clone(), problem: e.to_string() })?;
-    out.flush().map_err(io(&path))
+    let path = folder.join(format!("{index:03}.{extension}"));
+    fs::write(&path, write::encode(image, format)?).map_err(io(&path))
 }
 
-fn write_npy<T: npyz::AutoSerialize>(path: &Path, shape: &[u64], values: impl Iterator<Item = T>) -> Result<()> {
-    use npyz::WriterBuilder;
+fn write_npy<T: npy::Number>(path: &Path, shape: &[usize], values: &[T]) -> Result<()> {
     let mut out = BufWriter::new(File::create(path).map_err(io(path))?);
-    let mut writer =
-        npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut out).begin_nd().map_err(io(path))?;
-    writer.extend(values).map_err(io(path))?;
-    writer.finish().map_err(io(path))?;
+    npy::write(&mut out, shape, values).map_err(io(path))?;
     out.flush().map_err(io(path))
 }

@@ -5,10 +5,10 @@ use crate::data::{Batch, Dataset, Draw};
 use crate::distillation::{Distillation, Teacher};
 use crate::run::{Run, STATE_FILE};
 use crate::state::State;
-use crate::step::{Losses, StepOptions, Stepper};
+use crate::step::{Losses, Step, StepOptions, Stepper};
 use crate::testing::{config, dataset, network, options, plan};
-use gnt::{Config, Head, MlpKind, Model, Position, RayAttentionKind, Start};
-use layers::experts::Balance;
+use gnt::{Config, FeedForwardKind, Head, Model, Position, RayAttentionKind, Start};
+use layers::feed_forward::experts::Balance;
 
 /// Gradients and losses relative to the largest of each parameter: single precision, summed in another order.
 const TOLERANCE: f32 = 1e-3;
@@ -23,7 +23,7 @@ fn official() -> Config {
 }
 
 fn how(model: &Model) -> StepOptions {
-    let experts = matches!(model.config.mlp, MlpKind::Experts { .. });
+    let experts = matches!(model.config.mlp, FeedForwardKind::Experts { .. });
     StepOptions {
         guided: false,
         samples: 12,
@@ -58,8 +58,9 @@ fn both(
     batch: &Batch,
     how: StepOptions,
 ) -> (Outcome, Outcome) {
+    let step = Step { model, params, teacher, batch, how, seed: 9 };
     let mut grads = vec![0.0; params.len()];
-    let losses = Stepper::default().run(model, params, teacher, batch, how, 9, &mut grads);
+    let losses = Stepper::default().run(step, &mut grads);
     let cpu = Outcome { losses, grads, mask: Vec::new() };
     let mut stepper = CudaStepper::new(&kernels_host::device(), model).unwrap();
     stepper.most_rays = CHUNK;
@@ -67,14 +68,14 @@ fn both(
     let mut grads = vec![0.0; params.len()];
     for _ in 0..2 {
         grads.fill(0.25);
-        stepper.run(model, params, teacher, batch, how, 9, &mut grads).unwrap();
+        stepper.run(step, &mut grads).unwrap();
     }
     let mut again = vec![0.0; params.len()];
-    let losses = stepper.run(model, params, teacher, batch, how, 9, &mut again).unwrap();
+    let losses = stepper.run(step, &mut again).unwrap();
     for (i, (g, a)) in grads.iter().zip(&again).enumerate() {
         assert!((g - 0.25 - a).abs() < 1e-5 + TOLERANCE * a.abs(), "gradient {i}: {g} added to 0.25, {a} to 0");
     }
-    let mask = stepper.workspace.tokens.mask.read().unwrap();
+    let mask = stepper.pass.workspace.tokens.shared.mask.read().unwrap();
     (cpu, Outcome { losses, grads: again, mask })
 }
 
@@ -143,7 +144,8 @@ fn little_memory_means_smaller_chunks_and_none_an_error() {
     let run = |memory: u64| {
         let mut stepper = CudaStepper::new(&kernels_host::device_with_memory(memory), &model)?;
         let mut grads = vec![0.0; params.len()];
-        let losses = stepper.run(&model, &params, None, &batch, how(&model), 9, &mut grads)?;
+        let step = Step { model: &model, params: &params, teacher: None, batch: &batch, how: how(&model), seed: 9 };
+        let losses = stepper.run(step, &mut grads)?;
         Ok::<_, crate::Error>((Outcome { losses, grads, mask: Vec::new() }, stepper.budget))
     };
     let (want, budget) = run(1 << 30).unwrap();
@@ -229,7 +231,8 @@ fn seeds_change_what_is_random() {
     let mut stepper = CudaStepper::new(&kernels_host::device(), &model).unwrap();
     let mut colour = |seed: u64| {
         let mut grads = vec![0.0; params.len()];
-        stepper.run(&model, &params, None, &batch, how(&model), seed, &mut grads).unwrap().colour
+        let step = Step { model: &model, params: &params, teacher: None, batch: &batch, how: how(&model), seed };
+        stepper.run(step, &mut grads).unwrap().colour
     };
     let first = colour(1);
     assert_ne!(first, colour(2));

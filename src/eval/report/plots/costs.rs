@@ -4,7 +4,8 @@ use super::Plot;
 use super::stacks::{Layout, Stack, stacks};
 use crate::report::colours::{KINDS, MULTIPLY, Rgb, SHIFT};
 use crate::report::data::{Case, Latency, ModelledEnergy, Operations};
-use crate::report::figures::{Row, distinct, fixed, mean, si, significant, whole};
+use crate::report::figures::{Row, distinct, mean};
+use crate::report::numbers::{fixed, si, significant, whole};
 
 /// Stages in the order of a ray, the features of the sources first.
 pub const STAGES: [(&str, &str); 7] = [

@@ -1,11 +1,9 @@
 //! Bars that are made of parts.
 
-use super::canvas::{self, Axis, Canvas, INK, LARGE, MUTED, SMALL, Side, WIDTH, chart, draw, fit, text_width, write};
-use super::{Failure, paint};
+use super::canvas::{self, Axis, Chart, LARGE, MUTED, SMALL, WIDTH, draw, fit, text_width};
+use super::svg::{Elements, Paint, Side};
 use crate::report::colours::{Rgb, readable_on};
-use crate::report::figures::si;
-use plotters::element::Rectangle;
-use plotters::style::Color;
+use crate::report::numbers::si;
 
 /// Height of a bar in pixels.
 const BAR: i32 = 20;
@@ -38,12 +36,12 @@ pub enum Layout {
 }
 
 /// Draws bars whose parts have the given colours; the values are not negative.
-pub fn stacks(name: &str, colours: &[Rgb], stacks: &[Stack], layout: Layout) -> Result<String, Failure> {
+pub fn stacks(name: &str, colours: &[Rgb], stacks: &[Stack], layout: Layout) -> String {
     let above = layout != Layout::CompactShares;
     let pitch = PITCH[usize::from(!above)];
     let amounts = matches!(layout, Layout::Amounts(_));
     let height = stacks.len() as i32 * pitch + if amounts { 40 } else { 6 };
-    draw(name, height, |canvas| {
+    draw(name, height, |elements| {
         let left = match layout {
             // Room for half of the axis's first number.
             Layout::Amounts(_) => 6,
@@ -58,10 +56,10 @@ pub fn stacks(name: &str, colours: &[Rgb], stacks: &[Stack], layout: Layout) -> 
         };
         let bottom = stacks.len() as i32 * pitch + 4;
         let y = Axis { range: 0.0..1.0, ticks: Vec::new() };
-        let chart = chart(canvas, (&x, &y), (left..right, bottom..0));
-        canvas::grid_x(canvas, &chart, &x, (bottom, bottom + 3))?;
+        let chart = Chart::new((&x, &y), (left..right, bottom..0));
+        canvas::grid_x(elements, &chart, &x, (bottom, bottom + 3));
         if let Layout::Amounts(unit) = layout {
-            write(canvas, unit, (WIDTH - 2, height - 8), Side::Right, SMALL, (INK, MUTED))?;
+            elements.text(unit, (WIDTH - 2, height - 8), Side::Right, SMALL, (Paint::Ink, MUTED));
         }
         for (i, stack) in stacks.iter().enumerate() {
             let top = i as i32 * pitch + 2;
@@ -69,24 +67,23 @@ pub fn stacks(name: &str, colours: &[Rgb], stacks: &[Stack], layout: Layout) -> 
             if above {
                 let total = text_width(&stack.total, LARGE);
                 let label = fit(&stack.name, WIDTH - total - 24, LARGE);
-                write(canvas, &label, (left, top + 13), Side::Left, LARGE, (INK, 0.95))?;
-                write(canvas, &stack.total, (WIDTH - 2, top + 13), Side::Right, LARGE, (INK, 0.95))?;
+                elements.text(&label, (left, top + 13), Side::Left, LARGE, (Paint::Ink, 0.95));
+                elements.text(&stack.total, (WIDTH - 2, top + 13), Side::Right, LARGE, (Paint::Ink, 0.95));
             } else {
                 let label = fit(&stack.name, BESIDE - 10, SMALL);
-                write(canvas, &label, (BESIDE - 8, bar + BAR / 2), Side::Right, SMALL, (INK, 0.9))?;
+                elements.text(&label, (BESIDE - 8, bar + BAR / 2), Side::Right, SMALL, (Paint::Ink, 0.9));
             }
             // Not through the names.
-            canvas::guides(canvas, &chart, &x, (bar - 3, bar + BAR + 3))?;
+            canvas::guides(elements, &chart, &x, (bar - 3, bar + BAR + 3));
             let scale = if amounts { 1.0 } else { sum(stack) };
-            let end = |value: f64| chart.map_coordinate(&(value / scale, 0.0)).0;
-            parts(canvas, stack, colours, bar, end)?;
+            let end = |value: f64| chart.x(value / scale);
+            parts(elements, stack, colours, bar, end);
         }
-        Ok(())
     })
 }
 
 /// Draws the parts of a bar; `end` tells the pixel of a value.
-fn parts(canvas: &Canvas, stack: &Stack, colours: &[Rgb], top: i32, end: impl Fn(f64) -> i32) -> Result<(), Failure> {
+fn parts(elements: &mut Elements, stack: &Stack, colours: &[Rgb], top: i32, end: impl Fn(f64) -> i32) {
     assert!(stack.parts.len() <= colours.len(), "{} parts, {} colours", stack.parts.len(), colours.len());
     let mut before = 0.0;
     for ((value, text), colour) in stack.parts.iter().zip(colours) {
@@ -98,13 +95,12 @@ fn parts(canvas: &Canvas, stack: &Stack, colours: &[Rgb], top: i32, end: impl Fn
         let opacity = if stack.faded { 0.45 } else { 1.0 };
         // A pixel between parts, but none of them vanishes.
         let corners = [(from, top), ((to - 1).max(from + 1), top + BAR)];
-        canvas.draw(&Rectangle::new(corners, paint(*colour).mix(opacity).filled()))?;
+        elements.rectangle(corners, (Paint::Fixed(*colour), opacity));
         if text_width(text, SMALL) + 6 <= to - from {
-            let ink = if stack.faded { INK } else { paint(readable_on(*colour)) };
-            write(canvas, text, ((from + to) / 2, top + BAR / 2), Side::Middle, SMALL, (ink, 0.95))?;
+            let paint = if stack.faded { Paint::Ink } else { Paint::Fixed(readable_on(*colour)) };
+            elements.text(text, ((from + to) / 2, top + BAR / 2), Side::Middle, SMALL, (paint, 0.95));
         }
     }
-    Ok(())
 }
 
 fn sum(stack: &Stack) -> f64 {

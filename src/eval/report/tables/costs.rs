@@ -2,8 +2,9 @@
 
 use super::model;
 use crate::report::data::{Latency, Metrics};
-use crate::report::figures::{self, NONE, Row, bytes, distinct, fixed, scene_label, si, significant, whole};
-use crate::report::html::name;
+use crate::report::figures::{self, Row, distinct, scene_label};
+use crate::report::name::name;
+use crate::report::numbers::{NONE, bytes, fixed, si, significant, whole};
 use crate::report::plots::costs::{Number, OPERATIONS, STAGES, case_mean, part_name, routed};
 use maud::{Markup, html};
 

@@ -6,8 +6,9 @@ pub use costs::{energy, experts, latency};
 
 use super::colours;
 use super::data::{Case, CaseKey, Metrics, Scores};
-use super::figures::{self, COLUMNS, Column, Line, Mean, NONE, Row, count, distinct, fixed, scene_label, whole};
-use super::html::name;
+use super::figures::{self, COLUMNS, Column, Line, Mean, Row, distinct, scene_label};
+use super::name::name;
+use super::numbers::{NONE, count, fixed, whole};
 use maud::{Markup, html};
 
 /// Lines of a table that are compared with one another.

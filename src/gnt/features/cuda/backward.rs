@@ -8,7 +8,7 @@ use crate::Result;
 use crate::features::Block;
 use layers::conv2d::Conv2d;
 use std::sync::Arc;
-use tensor::cuda::Buffer;
+use compute::cuda::Buffer;
 
 impl CudaFeatures {
     /// Adds the parameters' gradients to `grads` (flat, the layout of the model's parameters), given that of the map

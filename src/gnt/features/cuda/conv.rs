@@ -4,10 +4,10 @@ use super::Kernels;
 use super::pool::{Pool, View};
 use crate::Result;
 use layers::conv2d::Conv2d;
-use tensor::cuda::{Args, Buffer, Device, Launch};
+use compute::cuda::{Args, Buffer, Device, Launch};
 
 /// Depth of a step of the products: rows of packed weights are padded to a multiple of it.
-const DEPTH: usize = 16;
+pub(super) const DEPTH: usize = 16;
 /// Blocks among which the pixels of a weight's gradient are divided at most, enough for any card. Not a number of the
 /// card, so that gradients are the same on all of them.
 const SPLIT_BLOCKS: usize = 512;

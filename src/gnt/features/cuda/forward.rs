@@ -6,7 +6,7 @@ use super::{CudaFeatures, DeviceMap, address, check_image};
 use crate::Result;
 use layers::Slot;
 use std::sync::Arc;
-use tensor::cuda::Buffer;
+use compute::cuda::Buffer;
 
 /// Activations of one image on the device, reused between calls.
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@ mod layer_tests;
 mod norm;
 mod pool;
 mod resize;
+pub(crate) mod twins;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +24,7 @@ use layers::Slot;
 use layers::conv2d::Conv2d;
 use pool::Pool;
 use std::sync::Arc;
-use tensor::cuda::{Buffer, Device, Module, Source};
+use compute::cuda::{Buffer, Device, Module, KernelSource};
 
 /// Features of an image on a device.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ struct Kernels {
 
 impl Kernels {
     fn new(device: &Device) -> Result<Self> {
-        let module = |file| device.module(&Source::plain(file));
+        let module = |file| device.module(&KernelSource::plain(file));
         Ok(Self {
             conv: module("features/conv.cu")?,
             weights: module("features/conv_weights.cu")?,

@@ -6,12 +6,12 @@ use crate::Result;
 use layers::Slot;
 use layers::activation::Activation;
 use layers::instance_norm::EPSILON;
-use tensor::cuda::{Args, Buffer, Launch};
+use compute::cuda::{Args, Buffer, Launch};
 
 /// Pixels that a thread of the first stage of a sum adds up.
-const STRIP: usize = 16;
+pub(super) const STRIP: usize = 16;
 /// Threads of a block of that stage.
-const THREADS: usize = 256;
+pub(super) const THREADS: usize = 256;
 
 /// How pixels and channels of a map are divided for sums over the pixels, see `kernels/features/columns.cuh`.
 #[derive(Clone, Copy, Debug)]
@@ -52,13 +52,11 @@ fn values(map: View) -> Launch {
     Launch::each(if map.channels.is_multiple_of(4) { map.len() / 4 } else { map.len() })
 }
 
-/// The number by which kernels know an activation.
+/// Activations by the numbers by which kernels know them.
+pub(super) const ACTIVATIONS: [Activation; 3] = [Activation::Identity, Activation::Relu, Activation::Elu];
+
 fn number(activation: Activation) -> usize {
-    match activation {
-        Activation::Identity => 0,
-        Activation::Relu => 1,
-        Activation::Elu => 2,
-    }
+    ACTIVATIONS.iter().position(|a| *a == activation).expect("kernels know all activations")
 }
 
 /// Gain and offset, or their gradients, in a flat buffer.

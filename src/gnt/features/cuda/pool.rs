@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use std::collections::BTreeMap;
-use tensor::cuda::{Buffer, CudaError, Device};
+use compute::cuda::{Buffer, CudaError, Device};
 
 /// Buffers that nobody uses at the moment, by length.
 ///

@@ -3,7 +3,7 @@
 use super::Kernels;
 use super::pool::View;
 use crate::Result;
-use tensor::cuda::{Args, Buffer, Launch};
+use compute::cuda::{Args, Buffer, Launch};
 
 /// Distance of output pixels in the source, of `n` pixels.
 fn scale(n: usize) -> f32 {

@@ -194,7 +194,7 @@ fn bad_input_is_told() {
     let free = device.0.free_memory().unwrap() as usize;
     let hog = device.zeros::<f32>(free / 4 - 4096).unwrap();
     let large = case.cuda.forward_train(&image, 17, 17, &mut CudaTape::default()).unwrap_err();
-    assert!(matches!(large, Error::Cuda(tensor::cuda::CudaError::OutOfMemory { .. })), "{large}");
+    assert!(matches!(large, Error::Cuda(compute::cuda::CudaError::OutOfMemory { .. })), "{large}");
     drop(hog);
     case.cuda.forward(&image, 17, 17).unwrap();
 }

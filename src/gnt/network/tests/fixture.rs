@@ -1,14 +1,14 @@
 //! A small network and scene for comparing the training path with the plain network.
 
-use crate::network::key_map::{KeyMap, MapGrads};
-use crate::network::parameters::Folded;
-use crate::network::tokens::{RayChunk, Source};
-use crate::network::{Routing, Seeds, Shape, Workspace, folding};
+use crate::folded::Folded;
+use crate::network::sources::{MapGrads, RayChunk, Source, SourceMap, sources};
+use crate::network::{Cpu, NetworkOn, RouterTraining, Seeds, Workspace};
 use crate::plain::{Input, Output, Parameters, Real};
 use crate::projection::{Projector, taps, toward};
 use crate::{Config, FeatureConfig, Head, Position, Start, encoding, plain, sampling};
 use glam::{Mat4, Quat, Vec2, Vec3};
 use layers::Layout;
+use layers::folding::{fold, unfold};
 use layers::params::SplitMix;
 use num_dual::{Dual64, DualNum};
 use scene::{Camera, Image, Ray};
@@ -61,8 +61,8 @@ pub struct Fixture {
     pub layout: Layout,
     pub net: Folded,
     pub params: Vec<f32>,
-    cameras: Vec<Camera>,
-    images: Vec<Image>,
+    /// Cameras and photographs of the source views.
+    pub views: Vec<(Camera, Image)>,
     pub maps: Vec<Vec<f32>>,
     rays: Vec<Ray>,
     pub depths: Vec<f32>,
@@ -72,8 +72,7 @@ pub struct Fixture {
 pub struct Pass {
     pub workspace: Workspace,
     pub folded: Vec<f32>,
-    projected: Vec<Vec<f32>>,
-    keys: Vec<KeyMap>,
+    maps: Vec<SourceMap>,
 }
 
 impl Fixture {
@@ -96,9 +95,10 @@ impl Fixture {
             center: Vec2::new(16.5, 12.5),
             world_from_camera: Mat4::from_rotation_translation(Quat::from_rotation_y(turn), Vec3::new(x, 0.1 * x, 0.0)),
         };
-        let cameras = vec![camera(0.4, -0.1), camera(0.7, 0.1), camera(0.2, 1.2)];
-        let images = (0..VIEWS)
-            .map(|_| Image::new(33, 25, (0..33 * 25 * 3).map(|_| rng.uniform()).collect()).unwrap())
+        let cameras = [camera(0.4, -0.1), camera(0.7, 0.1), camera(0.2, 1.2)];
+        let views = cameras
+            .into_iter()
+            .map(|camera| (camera, Image::new(33, 25, (0..33 * 25 * 3).map(|_| rng.uniform()).collect()).unwrap()))
             .collect();
         let maps = (0..VIEWS).map(|_| (0..MAP.0 * MAP.1 * 5).map(|_| rng.uniform() * 2.0 - 1.0).collect()).collect();
         let target = camera(0.0, 0.0);
@@ -110,13 +110,12 @@ impl Fixture {
             sampling::jitter(&mut z, || rng.uniform());
             depths.extend(z);
         }
-        Self { config, layout, net, params, cameras, images, maps, rays, depths }
+        Self { config, layout, net, params, views, maps, rays, depths }
     }
 
     /// The same network with the first `views` views and `samples` samples a ray.
     pub fn with_size(mut self, views: usize, samples: usize) -> Self {
-        self.cameras.truncate(views);
-        self.images.truncate(views);
+        self.views.truncate(views);
         self.maps.truncate(views);
         let mut rng = SplitMix(samples as u64);
         self.depths.clear();
@@ -128,84 +127,66 @@ impl Fixture {
         self
     }
 
-    /// Sizes of the rays' samples.
-    pub fn shape(&self) -> Shape {
-        Shape { samples: self.depths.len() / self.rays.len(), views: self.maps.len() }
-    }
-
-    /// Cameras and photographs.
-    pub fn sources_with_cameras(&self) -> Vec<(Camera, Image)> {
-        self.cameras.iter().copied().zip(self.images.iter().cloned()).collect()
+    /// The network on the CPU.
+    pub fn network<'a>(&'a self, folded: &'a [f32]) -> NetworkOn<'a> {
+        NetworkOn { executor: &Cpu, config: &self.config, net: &self.net, params: folded }
     }
 
     pub fn chunk(&self) -> RayChunk<'_> {
         RayChunk { rays: &self.rays, depths: &self.depths, depth_range: RANGE }
     }
 
-    fn sources<'a>(&'a self, projected: &'a [Vec<f32>], keys: &'a [KeyMap]) -> Vec<Source<'a>> {
-        (0..self.maps.len())
-            .map(|v| Source {
-                projector: Projector::new(&self.cameras[v]),
-                image: &self.images[v],
-                map_size: MAP,
-                map: &projected[v],
-                keys: keys.get(v).map_or(&[], |k| &k.tokens),
-            })
-            .collect()
-    }
-
     /// Runs the training path.
     pub fn run(&self) -> Pass {
-        self.run_with(Routing::default(), false)
+        self.run_with(RouterTraining::default(), false)
     }
 
     /// Runs the training path with experts routed as told, and with its states recorded where asked.
-    pub fn run_with(&self, routing: Routing, record: bool) -> Pass {
-        let folded = folding::fold(&self.net.folds, &self.params, self.net.layout.len());
-        let (mut projected, mut keys) = (Vec::new(), Vec::new());
-        for (map, image) in self.maps.iter().zip(&self.images) {
-            let mut out = vec![0.0; MAP.0 * MAP.1 * self.config.width];
-            self.net.token_features.forward(&folded, map, &mut out, false);
-            if self.net.reads_keys {
-                let mut key = KeyMap::default();
-                key.forward(&self.net, &folded, image, MAP, &out);
-                keys.push(key);
-            }
-            projected.push(out);
+    pub fn run_with(&self, routers: RouterTraining, record: bool) -> Pass {
+        let folded = fold(&self.net.folds, &self.params, self.net.layout.len());
+        let mut maps = vec![SourceMap::default(); self.maps.len()];
+        for ((made, features), (_, image)) in maps.iter_mut().zip(&self.maps).zip(&self.views) {
+            made.forward(&self.net, &folded, image, MAP, features);
         }
         let mut workspace = Workspace::default();
-        (workspace.trunk.routing, workspace.trunk.record) = (routing, record);
-        workspace.forward(&self.config, &self.net, &folded, &self.sources(&projected, &keys), self.chunk());
-        Pass { workspace, folded, projected, keys }
+        (workspace.trunk.routers, workspace.trunk.record) = (routers, record);
+        let Ok(()) = workspace.forward(self.network(&folded), &sources(&self.views, &maps), self.chunk());
+        Pass { workspace, folded, maps }
+    }
+
+    /// Weights of the samples after `pass`.
+    pub fn ray_weights(&self, pass: &Pass) -> Vec<f32> {
+        let mut weights = Vec::new();
+        let Ok(()) = pass.workspace.ray_weights(self.network(&pass.folded), &mut weights);
+        weights
     }
 
     /// Gradients of the parameters after `pass`.
-    pub fn gradients(&self, pass: &mut Pass, d_rgb: &[f32], d_ray_logits: Option<&[f32]>) -> Vec<f32> {
-        let seeds = Seeds { rgb: d_rgb, ray_logits: d_ray_logits, states: None, tokens: None };
+    pub fn gradients(&self, pass: &mut Pass, d_rgb: &[f32], d_ray_logits: Option<&Vec<f32>>) -> Vec<f32> {
+        let d_rgb = d_rgb.to_vec();
+        let seeds = Seeds { ray_logits: d_ray_logits, ..Seeds::of_colours(&d_rgb) };
         let (folded_grads, _) = self.gradients_from(pass, seeds);
         let mut grads = vec![0.0; self.layout.len()];
-        folding::unfold(&self.net.folds, &self.params, &folded_grads, &mut grads);
+        unfold(&self.net.folds, &self.params, &folded_grads, &mut grads);
         grads
     }
 
     /// Gradients of the folded parameters and of the feature maps after `pass`.
     pub fn gradients_from(&self, pass: &mut Pass, seeds: Seeds) -> (Vec<f32>, Vec<Vec<f32>>) {
         let mut d_maps = MapGrads::default();
-        d_maps.reset(&self.sources(&pass.projected, &pass.keys));
+        let read: Vec<Source> = sources(&self.views, &pass.maps);
+        d_maps.reset(&read);
         let mut grads = vec![0.0; self.net.layout.len()];
-        let d_projected = Some(&mut d_maps);
-        pass.workspace.backward(&self.config, &self.net, &pass.folded, self.shape(), seeds, d_projected, &mut grads);
+        let network = self.network(&pass.folded);
+        let Ok(()) = pass.workspace.backward(network, seeds, Some(&mut d_maps), &mut grads);
         let MapGrads { mut maps, keys } = d_maps;
-        for ((key, d_key), d_map) in pass.keys.iter_mut().zip(&keys).zip(&mut maps) {
-            key.backward(&self.net, &pass.folded, d_key, d_map, &mut grads);
+        let mut d_features = Vec::new();
+        for (v, (map, features)) in pass.maps.iter_mut().zip(&self.maps).enumerate() {
+            let mut d = vec![0.0; features.len()];
+            map.backward(&self.net, &pass.folded, features, (&mut maps[v], &keys[v]), &mut d, &mut grads);
+            d_features.push(d);
         }
-        let features = self.maps.iter().zip(&maps).map(|(map, d_map)| {
-            let mut d = vec![0.0; map.len()];
-            self.net.token_features.backward(&pass.folded, map, d_map, Some((&mut d, false)), &mut grads);
-            d
-        });
-        let features = features.collect();
-        (grads, features)
+        (grads, d_features)
     }
 
     /// Runs the plain network; parameter number `i` is `value(i)`.
@@ -232,7 +213,7 @@ impl Fixture {
             let ray = self.rays[i / SAMPLES];
             let point = *z * ray.direction + ray.origin;
             for v in 0..VIEWS {
-                let p = Projector::new(&self.cameras[v]).project(point, toward(point, ray.origin));
+                let p = Projector::new(&self.views[v].0).project(point, toward(point, ray.origin));
                 input.mask.push(p.visible);
                 input.directions.extend(p.direction.map(real));
                 input.rgb_features.extend(self.rgb_features(v, p.pixel).map(real));
@@ -256,7 +237,7 @@ impl Fixture {
 
     /// Colour and features of view `v` at a pixel of its photograph.
     fn rgb_features(&self, v: usize, pixel: Vec2) -> impl Iterator<Item = f32> {
-        let maps = [(&self.images[v].data, 3, IMAGE), (&self.maps[v], self.config.features.channels, MAP)];
+        let maps = [(&self.views[v].1.data, 3, IMAGE), (&self.maps[v], self.config.features.channels, MAP)];
         maps.into_iter().flat_map(move |(map, channels, size)| {
             let taps = taps(pixel, IMAGE, size);
             (0..channels)

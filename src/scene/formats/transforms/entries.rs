@@ -4,7 +4,7 @@ use super::file::{CameraFile, CameraFrame};
 use super::find::Finder;
 use super::{LoadOptions, Split, VAL_EVERY};
 use crate::Result;
-use crate::formats::{format_error, llff, stem};
+use crate::formats::{format_error, split, stem};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -72,7 +72,7 @@ impl<'a> Entries<'a> {
         self.add(file, file.frames.iter())?;
         self.entries.sort_by(|a, b| a.path.cmp(&b.path));
         if !file.has_lists() {
-            let (sources, held_out) = llff::split(self.entries.len(), hold_every);
+            let (sources, held_out) = split::by_position(self.entries.len(), hold_every);
             sources.into_iter().for_each(|i| self.entries[i].is_source = true);
             held_out.into_iter().for_each(|i| self.entries[i].is_held_out = true);
             return Ok(());

@@ -1,7 +1,7 @@
 //! One JSON file of cameras.
 
 use super::intrinsics::Intrinsics;
-use super::json::{self, as_number, kind};
+use crate::json::{self, as_number, kind};
 use crate::{Error, Result};
 use glam::DMat4;
 use serde_json::{Map, Value};

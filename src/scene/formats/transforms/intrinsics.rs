@@ -8,19 +8,14 @@
 //! - **distortion**: a frame that gives any coefficient, or a model without distortion, gives all. The file's is for the
 //!   file's focal length: a frame whose own differs by more than a twentieth has to give its distortion, too.
 
-use super::json::{self, is_neutral, kind, number};
+use super::models::{self, COEFFICIENTS, UNDISTORTED};
 use crate::camera::center_from_corner;
 use crate::distortion::{Coefficients, Distortion};
 use crate::formats::pictures;
+use crate::json::{self, number};
 use glam::DVec2;
 use serde_json::{Map, Value};
 
-/// Camera models whose distortion is the polynomial of [`Coefficients`]; other models have further terms.
-const MODELS: [&str; 6] = ["OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE"];
-/// Those of them that have no distortion.
-const UNDISTORTED: [&str; 2] = ["PINHOLE", "SIMPLE_PINHOLE"];
-/// Names of the coefficients, `k1` to `k4` and `p1`, `p2`.
-const COEFFICIENTS: [&str; 6] = ["k1", "k2", "k3", "k4", "p1", "p2"];
 /// How far a frame's focal length may be from the file's for the file's distortion to hold.
 const SAME_ZOOM: f64 = 0.05;
 /// How far pixels may be from square where one focal length stands for two.
@@ -89,19 +84,7 @@ impl Intrinsics {
     /// Says what was expected and found: values that are no numbers, and cameras other than pinhole cameras with radial
     /// and tangential distortion, under whatever key.
     pub fn read(object: &Map<String, Value>) -> Result<Self, String> {
-        for key in ["camera_model", "camera_type"] {
-            let model = json::text(object, key)?.map(str::to_uppercase);
-            if let Some(model) = model.filter(|model| !MODELS.contains(&model.as_str())) {
-                return Err(format!("expected a {key} of {}, found {model:?}", MODELS.join(", ")));
-            }
-        }
-        if let Some((key, value)) = object.iter().find(|(key, value)| is_other_camera(key) && !is_neutral(value)) {
-            return Err(format!(
-                "expected a pinhole camera with distortion k1 to k4, p1 and p2, found {key:?} of {}, which changes the \
-                 camera and is not read",
-                kind(value)
-            ));
-        }
+        models::check(object)?;
         let pair = |keys: [&str; 2]| Ok::<_, String>([number(object, keys[0])?, number(object, keys[1])?]);
         let mut angle = [None; 2];
         for (axis, [radians, degrees]) in
@@ -260,35 +243,6 @@ impl Intrinsics {
         }
         Ok(coefficients)
     }
-}
-
-/// Whether a key, if set, stands for a camera that is not read.
-fn is_other_camera(key: &str) -> bool {
-    const NAMES: [&str; 14] = [
-        "latlong",
-        "equirectangular",
-        "spherical",
-        "panorama",
-        "panoramic",
-        "omnidirectional",
-        "orthographic",
-        "rolling_shutter",
-        "from_na",
-        "xi",
-        "k",
-        "distortion",
-        "distortion_params",
-        "distortion_coefficients",
-    ];
-    let key = key.to_lowercase();
-    let key = key.strip_prefix("is_").unwrap_or(&key);
-    // `k5`, `p3`, `s1`: terms of models with more of them.
-    let is_term =
-        key.strip_prefix(['k', 'p', 's']).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    NAMES.contains(&key)
-        || key.starts_with("ftheta")
-        || key.starts_with("fisheye")
-        || (is_term && !COEFFICIENTS.contains(&key))
 }
 
 /// Focal length in pixels for a field of view in radians over `extent` pixels.

@@ -19,7 +19,7 @@ mod entries;
 mod file;
 mod find;
 mod intrinsics;
-pub(crate) mod json;
+mod models;
 mod world;
 
 use super::pictures::{self, Pictures};
@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 use world::World;
 
 /// The file of the layout with one.
-pub(super) const SINGLE_FILE: &str = "transforms.json";
+pub(crate) const SINGLE_FILE: &str = "transforms.json";
 /// The file that tells the layout with a file for each split.
 pub(super) const TRAIN_FILE: &str = "transforms_train.json";
 /// Every how many validation views of a split layout one is held out if they are asked for by name, as in GNT's
@@ -61,8 +61,7 @@ pub fn load(root: &Path, layout: Format, options: &LoadOptions) -> Result<Scene>
     let mut warnings = Vec::new();
     let first = if layout == Format::Blender { TRAIN_FILE } else { SINGLE_FILE };
     let mut files = vec![CameraFile::read(&root.join(first))?];
-    let by_position = if options.hold_every == 0 { Vec::new() } else { vec![Split::HeldOut] };
-    let available = listed(root, layout, &files[0]).unwrap_or(by_position);
+    let available = listed(root, layout, &files[0]).unwrap_or_else(|| split::of_positions(options.hold_every).to_vec());
     let mut wanted = split::choose(root, options.split, &available)?;
     if let Some(split) = wanted.filter(|_| layout == Format::Blender) {
         files.push(CameraFile::read(&root.join(split_file(split)))?);
@@ -125,6 +124,8 @@ pub fn load(root: &Path, layout: Format, options: &LoadOptions) -> Result<Scene>
         near: world.bounds[0],
         far: world.bounds[1],
         bounds_are_tight: false,
+        // The script's stride is meant for the 800x800 pixels of NeRF's synthetic scenes.
+        eval_stride: if layout == Format::Blender && size.0 >= 800 { 2 } else { 1 },
         scene_from_file: world.scene_from_file,
         order: world.order,
         warnings,
@@ -228,8 +229,6 @@ fn cameras(
 }
 
 #[cfg(test)]
-#[path = "single_tests.rs"]
 mod single_tests;
 #[cfg(test)]
-#[path = "split_tests.rs"]
 mod split_tests;

@@ -1,0 +1,42 @@
+// What the training kernels share with Rust.
+// Made from declarations in Rust: change those, then run `cargo run -p gnt --bin twins`.
+#pragma once
+
+// Warps of a block whose warps take a row each.
+constexpr int kWarpsOfBlock = 8;
+// Threads of a block whose threads take an item each and add something up.
+constexpr int kBlock = 256;
+// Threads of a block of product.cu.
+constexpr int kProductThreads = 128;
+// Terms of a step of product.cu.
+constexpr int kProductDepth = 16;
+// Threads, and at most as many columns, of a block of training_column_sums.
+constexpr int kSumColumns = 256;
+// Results of a block of training_reduce.
+constexpr int kReduceColumns = 32;
+// Warps that share them.
+constexpr int kReduceWarps = 16;
+// Sums of a block of rows: importance and load of both experts, rows of the first.
+constexpr int kExpertSums = 5;
+// Standard deviation of the noise on the routers' logits.
+constexpr float kNoiseSigma = 0.5f;
+// Half-width of the window in which gradients pass the signs of codes.
+constexpr float kCodeWindow = 1.5f;
+
+// One source view of a training step.
+struct TrainingSource {
+    float pixel_from_world[16]; // Column-major.
+    float origin[3];
+    float limit[2]; // Last column and row that the camera sees.
+    int image_size[2]; // Width and height.
+    int map_size[2];
+    int image_first; // First pixel among those of all photographs.
+    int map_first; // First pixel among those of all maps.
+    int unused; // Fills the struct up to a multiple of sixteen bytes.
+};
+static_assert(sizeof(TrainingSource) == 112 && OFFSET_OF(TrainingSource, pixel_from_world) == 0 &&
+              OFFSET_OF(TrainingSource, origin) == 64 && OFFSET_OF(TrainingSource, limit) == 76 &&
+              OFFSET_OF(TrainingSource, image_size) == 84 && OFFSET_OF(TrainingSource, map_size) == 92 &&
+              OFFSET_OF(TrainingSource, image_first) == 100 && OFFSET_OF(TrainingSource, map_first) == 104 &&
+              OFFSET_OF(TrainingSource, unused) == 108,
+              "TrainingSource is laid out as in Rust");

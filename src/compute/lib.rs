@@ -1,0 +1,11 @@
+//! The lowest crate: instruction sets, SIMD kernels, matrix products, threads, and the CUDA device.
+pub mod cuda;
+pub mod isa;
+pub mod math;
+pub mod matrix;
+pub mod ops;
+pub mod parallel;
+pub mod simd;
+
+pub use isa::{ISA_VARIABLE, Isa, check_isa, isa};
+pub use matrix::{Mat, MatMut, matmul};

@@ -1,0 +1,186 @@
+//! One sample and one group of heads at a time: the softmax of the sample's few rows, then tiles of heads by registers of
+//! columns.
+
+use super::CodeViews;
+use super::exchange::Exchange;
+use crate::ops::hamming::logits::GROUP;
+use crate::ops::padded;
+
+crate::simd_fn! {
+    /// # Safety
+    /// All rows of values are there; `weights` and `tail` have room for the rows of a sample, padded, and `y` for heads
+    /// of padded rows.
+    pub unsafe fn blend(
+        isa: Isa, views: CodeViews, logits: &[f32], weights: &mut [f32], tail: &mut [f32], y: &mut [f32],
+    ) => kernel
+}
+
+/// # Safety
+/// The instructions of `S` are available; the rest as [`blend`].
+#[inline(always)]
+unsafe fn kernel<S: Exchange>(views: CodeViews, logits: &[f32], weights: &mut [f32], tail: &mut [f32], y: &mut [f32]) {
+    let heads = views.heads;
+    let (width, stride, apart) = (views.width, views.value_stride, padded(views.width));
+    let all = *views.rows.last().unwrap_or(&0) as usize;
+    let whole = width / S::LANES * S::LANES;
+    for (s, uniform) in views.uniform.iter().enumerate() {
+        let (first, end) = (views.rows[s] as usize, views.rows[s + 1] as usize);
+        let count = end - first;
+        let y = &mut y[s * heads * apart..][..heads * apart];
+        if count == 0 {
+            y.fill(0.0);
+            continue;
+        }
+        // Columns that do not fill a register, filled up with zeros: what follows a row need not be readable.
+        if whole < width {
+            for (r, row) in tail.chunks_exact_mut(S::LANES).take(count).enumerate() {
+                let last = &views.values[(first + r) * stride..][whole..width];
+                row[..last.len()].copy_from_slice(last);
+                row[last.len()..].fill(0.0);
+            }
+        }
+        let written = width.next_multiple_of(S::LANES);
+        for (group, y) in y.chunks_mut(GROUP * apart).enumerate() {
+            let logits = &logits[(group * all + first) * GROUP..][..count * GROUP];
+            // SAFETY: the sample has `count` rows of `width` values, `stride` apart; `tail` has as many rows of a
+            // register, `weights` room for whole registers, and whole registers do not exceed a row of `y`.
+            unsafe {
+                if *uniform || count == 1 {
+                    weights[..count * GROUP].fill(1.0 / count as f32);
+                } else {
+                    softmax::<S>(logits, weights);
+                }
+                let (heads, weights) = (y.len() / apart, weights.as_ptr());
+                let values = views.values.as_ptr().add(first * stride);
+                of_heads::<S>(heads, (count, weights, values, stride, y.as_mut_ptr(), apart), whole);
+                if whole < width {
+                    let out = y.as_mut_ptr().add(whole);
+                    of_heads::<S>(heads, (count, weights, tail.as_ptr(), S::LANES, out, apart), S::LANES);
+                }
+            }
+            if written < apart {
+                y.chunks_exact_mut(apart).for_each(|row| row[written..].fill(0.0));
+            }
+        }
+    }
+}
+
+/// Softmax over rows of `[rows, GROUP]` logits, several rows a register.
+///
+/// # Safety
+/// As [`kernel`]; `weights` has room for the logits, rounded up to the widest register.
+#[inline(always)]
+unsafe fn softmax<S: Exchange>(logits: &[f32], weights: &mut [f32]) {
+    let used = logits.len();
+    let (whole, end) = (used / S::LANES * S::LANES, used.next_multiple_of(S::LANES));
+    assert!(weights.len() >= end, "{} weights, {end} needed", weights.len());
+    if whole < end {
+        // Padding is no maximum, and its power is far below what a sum can hold.
+        weights[whole..end].fill(f32::MIN);
+        weights[whole..used].copy_from_slice(&logits[whole..]);
+    }
+    let (x, w) = (logits.as_ptr(), weights.as_mut_ptr());
+    // SAFETY: whole registers of the logits, and a last one that was copied.
+    unsafe {
+        let logit = |i: usize| S::load(if i < whole { x.add(i) } else { w.add(i) });
+        let mut max = logit(0);
+        for i in (S::LANES..end).step_by(S::LANES) {
+            max = S::max(max, logit(i));
+        }
+        let max = S::fold(max, |a, b| S::max(a, b));
+        let mut sum = S::splat(0.0);
+        for i in (0..end).step_by(S::LANES) {
+            let power = S::exp(S::sub(logit(i), max));
+            sum = S::add(sum, power);
+            S::store(w.add(i), power);
+        }
+        let scale = S::reciprocal(S::fold(sum, |a, b| S::add(a, b)));
+        for i in (0..end).step_by(S::LANES) {
+            S::store(w.add(i), S::mul(S::load(w.add(i)), scale));
+        }
+    }
+}
+
+/// Rows, their weights, values and the distance of those, and where the blends go and the distance of heads there.
+type Args = (usize, *const f32, *const f32, usize, *mut f32, usize);
+
+/// Blends `columns` columns for the heads of a group together, so that a value is loaded once for them.
+///
+/// Eight accumulators hide the latency of two FMA units; twelve, with the values and a weight, would need every register
+/// of AVX2, and one then lives in memory, which costs more than it saves.
+///
+/// # Safety
+/// As [`kernel`].
+#[inline(always)]
+unsafe fn of_heads<S: Exchange>(heads: usize, args: Args, columns: usize) {
+    let (count, weights, values, stride, y, apart) = args;
+    // SAFETY: the caller vouches for `heads` heads, and a group has no more than four.
+    unsafe {
+        match heads {
+            1 => tiles::<S, 1, 8>(args, columns),
+            2 => tiles::<S, 2, 4>(args, columns),
+            3 => {
+                tiles::<S, 2, 4>(args, columns);
+                tiles::<S, 1, 8>((count, weights.add(2), values, stride, y.add(2 * apart), apart), columns);
+            }
+            _ => tiles::<S, 4, 2>(args, columns),
+        }
+    }
+}
+
+/// `H` heads, `N` registers of columns at a time as long as there are so many.
+///
+/// # Safety
+/// As [`kernel`].
+#[inline(always)]
+unsafe fn tiles<S: Exchange, const H: usize, const N: usize>(args: Args, columns: usize) {
+    let (count, weights, values, stride, y, apart) = args;
+    let mut at = 0;
+    // SAFETY: each tile ends at `columns` or before.
+    unsafe {
+        let from = |at: usize| (count, weights, values.add(at), stride, y.add(at), apart);
+        while at + N * S::LANES <= columns {
+            tile::<S, H, N>(from(at));
+            at += N * S::LANES;
+        }
+        if N > 4 && at + 4 * S::LANES <= columns {
+            tile::<S, H, 4>(from(at));
+            at += 4 * S::LANES;
+        }
+        if N > 2 && at + 2 * S::LANES <= columns {
+            tile::<S, H, 2>(from(at));
+            at += 2 * S::LANES;
+        }
+        if at < columns {
+            tile::<S, H, 1>(from(at));
+        }
+    }
+}
+
+/// # Safety
+/// As [`kernel`]; `H` heads and `N` registers of columns are there.
+#[inline(always)]
+unsafe fn tile<S: Exchange, const H: usize, const N: usize>(args: Args) {
+    let (count, weights, values, stride, y, apart) = args;
+    // SAFETY: the caller vouches for the pointers.
+    unsafe {
+        let mut sum = [[S::splat(0.0); N]; H];
+        for r in 0..count {
+            let mut value = [S::splat(0.0); N];
+            for n in 0..N {
+                value[n] = S::load(values.add(r * stride + n * S::LANES));
+            }
+            for h in 0..H {
+                let weight = S::splat(*weights.add(r * GROUP + h));
+                for n in 0..N {
+                    sum[h][n] = S::fma(weight, value[n], sum[h][n]);
+                }
+            }
+        }
+        for h in 0..H {
+            for n in 0..N {
+                S::store(y.add(h * apart + n * S::LANES), sum[h][n]);
+            }
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The ray kernel, run on the CPU, against the training path and the CPU's engine.
+
+mod frames;
+
+use super::*;
+use crate::testing::{SmallScene, small_model, small_scene};
+use crate::trace::{Decision, Setup, Trace};
+use crate::{Config, FeatureConfig, Head, LinearKind, Model, Position, RayAttentionKind, Start, ViewAttentionKind, sampling};
+use kernels_host::Schedule;
+use layers::params::SplitMix;
+use scene::image;
+
+const FEATURES: FeatureConfig =
+    FeatureConfig { stem_width: 4, stem_stride: 2, widths: [6, 4, 8], blocks: [1, 2, 1], channels: 5 };
+
+/// Official sizes with fewer blocks, and a small feature network.
+fn official() -> Config {
+    Config { features: FEATURES, ..Config::official(2) }
+}
+
+fn compact() -> Config {
+    Config { features: FEATURES, depth: 3, ..Config::compact() }
+}
+
+/// Sizes that fill neither tiles nor operands.
+fn odd() -> Config {
+    Config {
+        width: 16,
+        heads: 2,
+        mlp_ratio: 3,
+        attention_hidden: 3,
+        start: Start::Stats,
+        position: Position::World { frequencies: 3 },
+        ..official()
+    }
+}
+
+fn odd_codes() -> Config {
+    Config {
+        width: 48,
+        heads: 3,
+        mlp_ratio: 1,
+        attention_hidden: 11,
+        start: Start::Max,
+        position: Position::Ray { frequencies: 2 },
+        head: Head::Blend,
+        view_attention: ViewAttentionKind::Hamming,
+        ray_attention: RayAttentionKind::Hamming,
+        linears: LinearKind::Shift { bits: 5 },
+        mlp: FeedForwardKind::Experts { bits: 5 },
+        ..official()
+    }
+}
+
+fn random(config: Config) -> (Model, Vec<f32>) {
+    let model = Model::new(config).unwrap();
+    let mut rng = SplitMix(9);
+    let params = model.layout.initialise(4).iter().map(|p| p * 1.5 + 0.05 * (rng.uniform() - 0.5)).collect();
+    (model, params)
+}
+
+fn setup<'a>(
+    (model, params): &'a (Model, Vec<f32>),
+    scene: &'a SmallScene,
+    views: usize,
+    depths: &'a [f32],
+) -> Setup<'a> {
+    let sources = &scene.sources[..views];
+    Setup { model, params, sources, rays: &scene.rays, depths, depth_range: scene.depth_range }
+}
+
+/// Largest difference as a part of the largest value, which counts as 1 at least; infinite for what is not a number.
+fn relative(got: &[f32], want: &[f32]) -> f32 {
+    assert_eq!(got.len(), want.len());
+    let off = got.iter().zip(want).map(|(a, b)| if a.is_finite() { (a - b).abs() } else { f32::INFINITY });
+    off.fold(0.0, f32::max) / want.iter().fold(1.0, |most: f32, v| most.max(v.abs()))
+}
+
+/// What the device finds at a precision; in f32 with the maps of its sources. With the decisions of `trace` where they are
+/// `forced`, else with its own.
+fn run(device: &Device, setup: Setup, precision: CudaPrecision, forced: Option<&Trace>) -> (RayBatch, Vec<Vec<f32>>, forced::Flips) {
+    let Setup { model, params, sources, rays, depths, depth_range } = setup;
+    let mut engine = CudaEngine::new(device.clone(), model, params, precision).unwrap();
+    let mut sources: Vec<CudaSource> =
+        sources.iter().map(|(camera, image)| engine.prepare(camera, image).unwrap()).collect();
+    let maps = sources.iter().map(|source| source.read_map().unwrap()).collect();
+    if let Some(trace) = forced {
+        sources.iter_mut().zip(&trace.key_codes).for_each(|(source, codes)| source.write_keys(codes).unwrap());
+    }
+    let sources: Vec<&CudaSource> = sources.iter().collect();
+    let exact = precision == CudaPrecision::F32;
+    let job = Rays { rays, depths, samples: depths.len(), depth_range };
+    let want = Want { weights: exact, states: exact, cycles: true, routing: true };
+    let (batch, flips) = match forced {
+        Some(trace) => engine.render_forced(&sources, job, want, &trace.decisions).unwrap(),
+        None => (engine.render(&sources, job, want).unwrap(), Default::default()),
+    };
+    (batch, maps, flips)
+}
+
+/// In f32: every stage within 1e-4 of the trace. Tells what the device would have decided otherwise.
+fn compare(device: &Device, setup: Setup, trace: &Trace, forced: bool) -> forced::Flips {
+    let (got, maps, flips) = run(device, setup, CudaPrecision::F32, forced.then_some(trace));
+    let check = |stage: &str, got: &[f32], want: &[f32]| {
+        let (off, samples) = (relative(got, want), setup.depths.len());
+        assert!(off < 1e-4, "{} views, {samples} samples: {stage}: {off}", setup.sources.len());
+    };
+    maps.iter().zip(&trace.maps).for_each(|(got, want)| check("map", got, want));
+    for (i, want) in trace.states.iter().enumerate() {
+        // The device has the start and three states a block: view, position, ray.
+        let number = 1 + 3 * (i / 2) + 2 * (i % 2);
+        let stage = format!("block {} {}", i / 2, ["view", "ray"][i % 2]);
+        check(&stage, &got.states[number * want.len()..][..want.len()], want);
+    }
+    check("weights", &got.weights, &trace.weights);
+    check("depth", &got.depth, &trace.depth);
+    check("colour", &got.rgb, &trace.rgb);
+    flips
+}
+
+/// For one to three views, samples that no view sees, rays that end within a tile.
+fn agrees_in_f32(config: Config) {
+    let (network, scene, device) = (random(config), small_scene(), kernels_host::device());
+    for (views, samples) in [(1, 7), (3, 33), (2, 16)] {
+        let depths = sampling::inverse_depth(0.3, 30.0, samples);
+        let setup = setup(&network, &scene, views, &depths);
+        compare(&device, setup, &Trace::new(setup).unwrap(), false);
+    }
+}
+
+#[test]
+fn dense_official_in_f32() {
+    agrees_in_f32(official());
+}
+
+#[test]
+fn dense_compact_in_f32() {
+    agrees_in_f32(compact());
+}
+
+#[test]
+fn shift_add_official_in_f32() {
+    agrees_in_f32(official().shift_add());
+}
+
+#[test]
+fn shift_add_compact_in_f32() {
+    agrees_in_f32(compact().shift_add());
+}
+
+#[test]
+fn odd_sizes_in_f32() {
+    agrees_in_f32(odd());
+    agrees_in_f32(odd_codes());
+}
+
+/// Of a hundred thousand decisions, so many may lie within rounding of their threshold.
+const FLIPS: u64 = 10;
+
+/// With the decisions of the CPU, every stage is strictly that of the CPU; the device would have made nearly all of them
+/// itself.
+#[test]
+fn forced_decisions_in_f32() {
+    for config in [official().shift_add(), compact().shift_add(), odd_codes()] {
+        let (network, scene, device) = (random(config), small_scene(), kernels_host::device());
+        for (views, samples) in [(3, 33), (2, 16)] {
+            let depths = sampling::inverse_depth(0.3, 30.0, samples);
+            let setup = setup(&network, &scene, views, &depths);
+            let flips = compare(&device, setup, &Trace::new(setup).unwrap(), true);
+            for ((found, all), (_, name)) in flips.into_iter().zip(Decision::ALL) {
+                assert!(all > 0 && found <= 1 + FLIPS * all / 100_000, "{found} of {all} {name}");
+            }
+        }
+    }
+}
+
+/// Decisions that are not its own are taken over by the device, and counted where they are the first to differ.
+#[test]
+fn other_decisions_are_taken_over_and_counted() {
+    let (network, scene, device) = (random(compact().shift_add()), small_scene(), kernels_host::device());
+    let depths = sampling::inverse_depth(0.3, 30.0, 16);
+    let setup = setup(&network, &scene, 2, &depths);
+    let trace = Trace::new(setup).unwrap();
+    let (own, _, flips) = run(&device, setup, CudaPrecision::F32, Some(&trace));
+    assert_eq!(flips.map(|(found, _)| found), [0; 5]);
+    type Change = fn(&mut Trace);
+    // The first sample of the first ray in the first block; each decides otherwise once.
+    let changes: [(Decision, Change); 5] = [
+        (Decision::Pixel, |t| t.decisions.pixels[0] = i32::from(t.decisions.pixels[0] == 0)),
+        (Decision::ViewQuery, |t| t.decisions.view_queries[0] ^= 1 << 7),
+        (Decision::RayQuery, |t| t.decisions.ray_queries[0] ^= 1 << 31),
+        (Decision::RayKey, |t| t.decisions.ray_keys[0] ^= 1),
+        (Decision::Expert, |t| t.decisions.experts[0] ^= 1),
+    ];
+    for (decision, change) in changes {
+        let mut other = trace.clone();
+        change(&mut other);
+        let (got, _, flips) = run(&device, setup, CudaPrecision::F32, Some(&other));
+        assert_eq!(flips[decision as usize].0, 1, "{decision:?}: {flips:?}");
+        let ray = |batch: &RayBatch, ray: usize| batch.rgb[3 * ray..][..3].to_vec();
+        // A pixel may hold the code that its neighbour holds.
+        assert!(decision == Decision::Pixel || ray(&got, 0) != ray(&own, 0), "{decision:?} changes nothing");
+        assert_eq!(ray(&got, 1), ray(&own, 1), "{decision:?} changes another ray");
+    }
+    let mut short = trace;
+    short.decisions.experts.pop();
+    let mut engine = CudaEngine::new(device, &network.0, &network.1, CudaPrecision::F32).unwrap();
+    let source = engine.prepare(&scene.sources[0].0, &scene.sources[0].1).unwrap();
+    let job = Rays { rays: setup.rays, depths: &depths, samples: 16, depth_range: setup.depth_range };
+    let error = engine.render_forced(&[&source], job, Want::default(), &short.decisions).unwrap_err().to_string();
+    assert!(error.contains("decisions of another device: expected"), "{error}");
+}
+
+/// In bf16, and on bytes where the network allows it: above 50 dB.
+#[test]
+fn trained_weights_at_every_precision() {
+    let built_in = crate::builtin::NAMES.iter().map(|name| {
+        let (model, params, _) = crate::builtin::load(name).unwrap();
+        (model, params)
+    });
+    let (scene, device) = (small_scene(), kernels_host::device());
+    for network in std::iter::once(small_model()).chain(built_in) {
+        let depths = sampling::inverse_depth(0.3, 30.0, 48);
+        let setup = setup(&network, &scene, 3, &depths);
+        let trace = Trace::new(setup).unwrap();
+        let psnr = |precision| {
+            let (got, ..) = run(&device, setup, precision, None);
+            image::psnr(image::mean_squared_error(&got.rgb, &trace.rgb), image::CHECK_FLOOR)
+        };
+        assert!(psnr(CudaPrecision::Bf16) > 50.0, "{} dB", psnr(CudaPrecision::Bf16));
+        if fastest(&network.0.config) == CudaPrecision::Int8 {
+            let (bytes, codes) = (psnr(CudaPrecision::Int8), psnr(CudaPrecision::Packed));
+            assert!(bytes > 50.0, "{bytes} dB");
+            assert_eq!(bytes, codes, "bytes and codes are the same numbers");
+        }
+    }
+}
+
+/// The order in which threads run between barriers changes nothing.
+#[test]
+fn barriers_are_where_they_must_be() {
+    let (network, scene, device) = (random(compact().shift_add()), small_scene(), kernels_host::device());
+    let depths = sampling::inverse_depth(0.3, 30.0, 40);
+    let setup = setup(&network, &scene, 2, &depths);
+    let trace = Trace::new(setup).unwrap();
+    /// Sets the schedule of other tests again, also where this one fails.
+    struct Until;
+    impl Drop for Until {
+        fn drop(&mut self) {
+            kernels_host::set_schedule(Schedule::Forward);
+        }
+    }
+    let _forward_again = Until;
+    for schedule in [Schedule::Reverse, Schedule::Random(5)] {
+        kernels_host::set_schedule(schedule);
+        compare(&device, setup, &trace, false);
+    }
+}
+
+/// More samples than shared memory holds.
+#[test]
+fn long_rays_lie_in_global_memory() {
+    let (network, scene, device) = (random(odd()), small_scene(), kernels_host::device());
+    let depths = sampling::inverse_depth(0.3, 30.0, 640);
+    let (config, info) = (&network.0.config, device.info());
+    let launch =
+        launch::RayLaunch::new(config, Tuning::of(config), CudaPrecision::F32, info, 640, 2).unwrap();
+    assert!(launch.large && launch.shared == 0, "{launch:?}");
+    let setup = Setup { rays: &scene.rays[..2], ..setup(&network, &scene, 2, &depths) };
+    compare(&device, setup, &Trace::new(setup).unwrap(), false);
+}
+
+/// Writes a hash of everything that the kernel gives, case by case, to the file that `TWINS_DUMP` names.
+#[test]
+#[ignore]
+fn dump() {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    let (scene, device) = (small_scene(), kernels_host::device());
+    let configs = [
+        ("official", official()),
+        ("compact", compact()),
+        ("official_add", official().shift_add()),
+        ("compact_add", compact().shift_add()),
+        ("odd", odd()),
+        ("odd_codes", odd_codes()),
+    ];
+    let hash = |values: &mut dyn Iterator<Item = u64>| {
+        values.fold(0xcbf29ce484222325u64, |h, v| (h ^ v).wrapping_mul(0x100000001b3).rotate_left(23))
+    };
+    for (name, config) in configs {
+        let (model, params) = random(config);
+        let precisions: &[CudaPrecision] = if name.starts_with("odd") {
+            &[CudaPrecision::F32]
+        } else if name.ends_with("add") {
+            &[CudaPrecision::F32, CudaPrecision::Bf16, CudaPrecision::Int8, CudaPrecision::Packed]
+        } else {
+            &[CudaPrecision::F32, CudaPrecision::Bf16]
+        };
+        for precision in precisions {
+            let mut engine = CudaEngine::new(device.clone(), &model, &params, *precision).unwrap();
+            for (views, samples) in [(1, 7), (3, 33), (2, 16), (2, 640)] {
+                if samples == 640 && name != "odd" {
+                    continue;
+                }
+                let depths = sampling::inverse_depth(0.3, 30.0, samples);
+                let sources: Vec<CudaSource> =
+                    scene.sources[..views].iter().map(|(c, i)| engine.prepare(c, i).unwrap()).collect();
+                let sources: Vec<&CudaSource> = sources.iter().collect();
+                let rays = if samples == 640 { &scene.rays[..2] } else { &scene.rays[..] };
+                let rays = Rays { rays, depths: &depths, samples, depth_range: scene.depth_range };
+                let want = Want { weights: true, states: true, cycles: true, routing: true };
+                let got = engine.render(&sources, rays, want).unwrap();
+                if name == "compact" && samples == 7 { writeln!(text, "VALUES {precision:?} {:?}", got.rgb).unwrap(); }
+                let bits = |v: &[f32]| hash(&mut v.iter().map(|x| u64::from(x.to_bits())));
+                let (rgb, depth, weights, states) =
+                    (bits(&got.rgb), bits(&got.depth), bits(&got.weights), bits(&got.states));
+                let routed = hash(&mut got.routed.iter().copied());
+                let multiplied = hash(&mut got.multiplied.iter().map(|v| u64::from(*v)));
+                writeln!(text, "{name} {precision:?} {views} {samples}: {rgb:x} {depth:x} {weights:x} {states:x} {routed:x} {multiplied:x}").unwrap();
+            }
+        }
+    }
+    std::fs::write(std::env::var("TWINS_DUMP").unwrap(), text).unwrap();
+}

@@ -1,0 +1,169 @@
+//! From the samples' states to the colour of a ray.
+
+use super::ray::RayOutput;
+use super::rows::Rows;
+use crate::folded::{Folded, LAST_EPS};
+use compute::Isa;
+use compute::ops::normalise::normalise;
+use compute::ops::padded;
+use compute::ops::product::{Epilogue, Packed, product};
+use layers::engine::SharedScratch;
+use layers::layer_norm::engine::fold_norm;
+use layers::softmax::softmax_rows;
+
+/// Packed weights.
+#[derive(Clone, Debug)]
+pub struct PackedHead {
+    /// `C → 3`, with the last normalisation's gain and bias: `[C, 3]` and `[3]`.
+    rgb: (Vec<f32>, [f32; 3]),
+    /// Where the photographs' colours are blended.
+    blend: Option<Blend>,
+    width: usize,
+}
+
+/// Weights of the blending head.
+#[derive(Clone, Debug)]
+struct Blend {
+    /// `H + C + 4 → K`: hidden direction (zero), token, relative direction; with the bias.
+    token: Packed,
+    /// `C → K`.
+    state: Packed,
+    /// `[K]`.
+    view: Vec<f32>,
+    /// `[C]`; the constant that the normalisation adds cancels in the softmax.
+    ray: Vec<f32>,
+}
+
+/// Buffers of a thread.
+#[derive(Clone, Debug, Default)]
+pub struct HeadBuffers {
+    logits: Vec<f32>,
+    state: Vec<f32>,
+    hidden: Vec<f32>,
+}
+
+impl PackedHead {
+    /// Packs the head of the folded network; `hidden` is H.
+    pub fn new(net: &Folded, folded: &[f32], hidden: usize) -> Self {
+        let c = net.norm.width;
+        let (rgb, constant) = fold_norm(&net.norm, &net.rgb, folded);
+        let blend = net.blend.as_ref().map(|b| {
+            let k = b.token.outputs;
+            let mut token = vec![0.0; hidden * k];
+            token.extend_from_slice(b.token.weight.of(folded));
+            token.extend_from_slice(b.direction.weight.of(folded));
+            let (state, constant) = fold_norm(&net.norm, &b.state, folded);
+            let bias: Vec<f32> = b.token.bias_or_none(folded).iter().zip(&constant).map(|(a, b)| a + b).collect();
+            Blend {
+                token: Packed::new(&token, Some(&bias), hidden + c + 4, k),
+                state: Packed::new(&state, None, c, k),
+                view: b.view.weight.of(folded).to_vec(),
+                ray: fold_norm(&net.norm, &b.ray, folded).0,
+            }
+        });
+        Self { rgb: (rgb, [constant[0], constant[1], constant[2]]), blend, width: c }
+    }
+
+    /// Whether the weights along the ray are the head's own, not those of the last attention.
+    pub fn blends(&self) -> bool {
+        self.blend.is_some()
+    }
+
+    /// Reads colour and, where the head blends, weights along the ray from the states `q` `[samples, C]`.
+    pub fn apply(
+        &self,
+        isa: Isa,
+        rows: &Rows,
+        q: &[f32],
+        shared: &mut SharedScratch,
+        buffers: &mut HeadBuffers,
+        out: &mut RayOutput,
+    ) {
+        let (c, normal) = (self.width, &mut shared.normal);
+        let samples = q.len() / c;
+        normalise(isa, q, c, LAST_EPS, normal);
+        let mut blended = [0.0; 3];
+        let mut pooled = vec![0.0; c];
+        match &self.blend {
+            None => {
+                let scale = 1.0 / samples as f32;
+                for row in normal.chunks_exact(c) {
+                    pooled.iter_mut().zip(row).for_each(|(p, n)| *p += n * scale);
+                }
+            }
+            Some(blend) => {
+                for (w, row) in out.weights.iter_mut().zip(normal.chunks_exact(c)) {
+                    *w = row.iter().zip(&blend.ray).map(|(n, r)| n * r).sum();
+                }
+                softmax_rows(isa, &mut out.weights, samples);
+                for (w, row) in out.weights.iter().zip(normal.chunks_exact(c)) {
+                    pooled.iter_mut().zip(row).for_each(|(p, n)| *p += w * n);
+                }
+                blended = blend.colours(isa, c, rows, normal, buffers, &out.weights);
+            }
+        }
+        let (weight, bias) = &self.rgb;
+        out.rgb = *bias;
+        for (row, p) in weight.chunks_exact(3).zip(&pooled) {
+            out.rgb.iter_mut().zip(row).for_each(|(o, w)| *o += w * p);
+        }
+        out.rgb.iter_mut().zip(blended).for_each(|(o, b)| *o += b);
+    }
+}
+
+impl Blend {
+    /// Blends the photographs' colours over views and samples. Samples of no weight are left out.
+    fn colours(
+        &self,
+        isa: Isa,
+        c: usize,
+        rows: &Rows,
+        normal: &[f32],
+        buffers: &mut HeadBuffers,
+        weights: &[f32],
+    ) -> [f32; 3] {
+        /// All samples below it together change a colour by less than a tenth of an 8-bit step.
+        const NEGLIGIBLE: f32 = 1e-6;
+        let (tokens, samples, stride) = (&rows.tokens, weights.len(), padded(self.token.outputs()));
+        let HeadBuffers { logits, state, hidden } = buffers;
+        state.resize(samples * stride, 0.0);
+        product(isa, samples, normal, c, &self.state, state, stride, Epilogue::Store);
+        let mut colour = [0.0; 3];
+        for s in (0..samples).filter(|s| weights[*s] > NEGLIGIBLE) {
+            let range = tokens.first[s] as usize..tokens.first[s + 1] as usize;
+            let count = range.len();
+            logits.resize(logits.len().max(count), 0.0);
+            if tokens.uniform[s] {
+                logits[..count].fill(1.0 / count as f32);
+            } else {
+                hidden.resize(hidden.len().max(count * stride), 0.0);
+                let values = &tokens.values[range.start * tokens.stride..];
+                product(isa, count, values, tokens.stride, &self.token, hidden, stride, Epilogue::Store);
+                view_logits(isa, hidden, &state[s * stride..], &self.view, stride, &mut logits[..count]);
+                softmax_rows(isa, &mut logits[..count], count);
+            }
+            for (w, row) in logits.iter().zip(range) {
+                for i in 0..3 {
+                    colour[i] += weights[s] * w * rows.look_ups[row].colour[i];
+                }
+            }
+        }
+        colour
+    }
+}
+
+compute::simd_fn! {
+    /// `logit = Σ max(hidden + state, 0) · weight` for each row.
+    fn view_logits(isa: Isa, hidden: &[f32], state: &[f32], weight: &[f32], stride: usize, logits: &mut [f32]) {
+        for (logit, hidden) in logits.iter_mut().zip(hidden.chunks_exact(stride)) {
+            let mut parts = [0.0f32; 8];
+            let terms = hidden.chunks(8).zip(state.chunks(8)).zip(weight.chunks(8));
+            for ((h, s), w) in terms {
+                for (p, ((h, s), w)) in parts.iter_mut().zip(h.iter().zip(s).zip(w)) {
+                    *p += (h + s).max(0.0) * w;
+                }
+            }
+            *logit = parts.iter().sum();
+        }
+    }
+}

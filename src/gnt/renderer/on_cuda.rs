@@ -1,0 +1,229 @@
+//! The rays of a frame on a CUDA device: in chunks on two streams, so that one computes while the host reads the other.
+
+use super::{ExpertShares, Rendered, Settings};
+use crate::cuda::{CudaEngine, CudaSource, RayBatch, Rays, Want};
+use crate::guided::{Guide, Guided};
+use crate::stage::Stage;
+use crate::{Error, FeedForwardKind, Result, sampling};
+use compute::cuda::CudaError;
+use compute::parallel;
+use glam::Vec2;
+use scene::{Camera, Image, Ray};
+
+/// Fewest rays of a launch before a lack of memory is final.
+const FEWEST: usize = 64;
+
+/// Casts every `settings.stride`-th ray of `camera`; `progress` is told the number of rays just done.
+///
+/// # Errors
+/// If the device fails, or its memory does not suffice for the smallest chunk.
+pub fn render_rays_on_cuda(
+    engine: &mut CudaEngine,
+    sources: &[&CudaSource],
+    camera: &Camera,
+    settings: &Settings,
+    progress: &dyn Fn(usize),
+) -> Result<Rendered> {
+    let chunk = engine.most_rays();
+    let mut caster = Caster { engine, sources, camera, settings, chunk };
+    let result = caster.frame(progress);
+    if result.is_err() {
+        engine.abandon();
+    }
+    result
+}
+
+/// Clock cycles of the stages, by [`Stage`], in a frame as [`render_rays_on_cuda`] casts it.
+///
+/// # Errors
+/// As [`render_rays_on_cuda`].
+pub fn stage_cycles(
+    engine: &mut CudaEngine,
+    sources: &[&CudaSource],
+    camera: &Camera,
+    settings: &Settings,
+) -> Result<[u64; Stage::ALL.len()]> {
+    // What was counted before is not this frame's.
+    engine.stage_cycles()?;
+    let before = engine.counting();
+    engine.set_counting(true);
+    let result = render_rays_on_cuda(engine, sources, camera, settings, &|_| {});
+    engine.set_counting(before);
+    result?;
+    engine.stage_cycles()
+}
+
+/// How the rays of a frame are cast.
+struct Caster<'a> {
+    engine: &'a mut CudaEngine,
+    sources: &'a [&'a CudaSource],
+    camera: &'a Camera,
+    settings: &'a Settings,
+    /// Rays of a launch; fewer after a lack of memory.
+    chunk: usize,
+}
+
+/// Rays whose results are not fetched yet.
+struct Chunk {
+    stream: usize,
+    first: usize,
+    rays: Vec<Ray>,
+}
+
+impl Caster<'_> {
+    /// All rays, in one pass or two.
+    fn frame(&mut self, progress: &dyn Fn(usize)) -> Result<Rendered> {
+        let (sources, settings, camera) = (self.sources, self.settings, self.camera);
+        let (width, height) = settings.size(camera);
+        let count = width as usize * height as usize;
+        let ray = |i: usize| {
+            let (x, y) = (i as u32 % width, i as u32 / width);
+            camera.ray(Vec2::new((x * settings.stride) as f32, (y * settings.stride) as f32))
+        };
+        let (near, far) = settings.depth_range;
+        let coarse = sampling::inverse_depth(near, far, settings.samples);
+        let guide = settings.guided.map(|how| self.look_ahead(how)).transpose()?;
+        let (experts, depth) = {
+            let config = self.engine.config();
+            (matches!(config.mlp, FeedForwardKind::Experts { .. }), config.depth)
+        };
+        let routing = settings.routing && experts;
+        let mut frame = Frame {
+            rgb: vec![0.0; 3 * count],
+            depth: vec![0.0; count],
+            range: vec![0.0; count],
+            shares: routing.then(|| ExpertShares::new(depth, count)),
+            samples: settings.samples + settings.importance,
+        };
+        let mut first = 0;
+        let mut running: Option<Chunk> = None;
+        let mut stream = 0;
+        while first < count || running.is_some() {
+            let mut next = None;
+            if first < count {
+                let rays: Vec<Ray> = (first..(first + self.chunk).min(count)).map(ray).collect();
+                let guided = guide.as_ref().map(|guide| guided_depths(guide, first, rays.len(), width, settings));
+                let depths = guided.as_deref().unwrap_or(&coarse);
+                let job = Rays { rays: &rays, depths, samples: settings.samples, depth_range: (near, far) };
+                let two = settings.importance > 0;
+                let cycles = self.engine.counting();
+                let want = Want { weights: two, cycles, routing: routing && !two, states: false };
+                match self.engine.start(stream, sources, job, want) {
+                    Ok(()) => {
+                        next = Some(Chunk { stream, first, rays });
+                        first += next.as_ref().map_or(0, |c| c.rays.len());
+                        stream = 1 - stream;
+                    }
+                    // What the other stream holds is fetched first, then fewer rays are tried.
+                    Err(error) => self.make_smaller(error)?,
+                }
+            }
+            if let Some(done) = running.take() {
+                let mut batch = self.engine.finish(done.stream)?;
+                if settings.importance > 0 {
+                    batch = self.refine(&done, &coarse, &batch, routing)?;
+                }
+                progress(done.rays.len());
+                frame.put(&done, &batch);
+            }
+            running = next;
+        }
+        let Frame { rgb, depth, range, shares, .. } = frame;
+        Ok(Rendered::new(Image { width, height, data: rgb }, depth, range, shares))
+    }
+
+    /// Halves the chunks after a lack of memory; gives other errors back, and that of the smallest chunk.
+    fn make_smaller(&mut self, error: Error) -> Result<()> {
+        if !matches!(error, Error::Cuda(CudaError::OutOfMemory { .. })) || self.chunk <= FEWEST {
+            return Err(error);
+        }
+        self.engine.release_features();
+        self.chunk /= 2;
+        Ok(())
+    }
+
+    /// Casts the coarse rays that guide the samples of all others.
+    fn look_ahead(&mut self, how: Guided) -> Result<Guide> {
+        let (camera, settings) = (self.camera, self.settings);
+        let mut guide = Guide::new(how, (camera.width, camera.height), settings.stride, settings.depth_range);
+        let depths = guide.coarse_depths();
+        let mut first = 0;
+        while first < guide.rays() {
+            let last = (first + self.chunk).min(guide.rays());
+            let ray = |i: usize| {
+                let (x, y) = guide.pixel(i);
+                camera.ray(Vec2::new(x as f32, y as f32))
+            };
+            let rays: Vec<Ray> = (first..last).map(ray).collect();
+            let job = Rays { rays: &rays, depths: &depths, samples: how.coarse, depth_range: settings.depth_range };
+            let want = Want { weights: true, cycles: self.engine.counting(), ..Want::default() };
+            match self.engine.render(self.sources, job, want) {
+                Ok(batch) => {
+                    guide.weights[first * how.coarse..last * how.coarse].copy_from_slice(&batch.weights);
+                    first = last;
+                }
+                Err(error) => self.make_smaller(error)?,
+            }
+        }
+        Ok(guide)
+    }
+
+    /// The second pass: samples where the first found something.
+    fn refine(&mut self, chunk: &Chunk, coarse: &[f32], batch: &RayBatch, routing: bool) -> Result<RayBatch> {
+        let settings = self.settings;
+        let samples = settings.samples + settings.importance;
+        let positions = sampling::linspace(settings.importance);
+        let mut depths = vec![0.0; chunk.rays.len() * samples];
+        let mut rows: Vec<(&mut [f32], &[f32])> =
+            depths.chunks_exact_mut(samples).zip(batch.weights.chunks_exact(settings.samples)).collect();
+        parallel::for_each(&mut rows, settings.threads, |_, (row, weights)| {
+            row.copy_from_slice(&sampling::refine_inverse_depth(coarse, weights, &positions));
+        });
+        let rays = Rays { rays: &chunk.rays, depths: &depths, samples, depth_range: settings.depth_range };
+        let want = Want { cycles: self.engine.counting(), routing, ..Want::default() };
+        self.engine.start(chunk.stream, self.sources, rays, want)?;
+        self.engine.finish(chunk.stream)
+    }
+}
+
+/// Depths of the samples of `count` rays from number `first` on, in an image `width` pixels wide: `[count, samples]`.
+fn guided_depths(guide: &Guide, first: usize, count: usize, width: u32, settings: &Settings) -> Vec<f32> {
+    let mut depths = vec![0.0; count * settings.samples];
+    let mut rows: Vec<&mut [f32]> = depths.chunks_exact_mut(settings.samples).collect();
+    parallel::for_each_with(
+        &mut rows,
+        settings.threads,
+        Default::default,
+        |(density, out): &mut (Vec<f32>, Vec<f32>), i, row| {
+            let (at, stride) = ((first + i) as u32, settings.stride);
+            out.clear();
+            guide.depths((at % width * stride, at / width * stride), settings.samples, density, out);
+            row.copy_from_slice(out);
+        },
+    );
+    depths
+}
+
+/// What a frame is put together in.
+struct Frame {
+    rgb: Vec<f32>,
+    depth: Vec<f32>,
+    range: Vec<f32>,
+    shares: Option<ExpertShares>,
+    /// Of the last pass.
+    samples: usize,
+}
+
+impl Frame {
+    fn put(&mut self, chunk: &Chunk, batch: &RayBatch) {
+        let count = chunk.rays.len();
+        self.rgb[3 * chunk.first..][..3 * count].copy_from_slice(&batch.rgb);
+        self.depth[chunk.first..][..count].copy_from_slice(&batch.depth);
+        for ((range, z), ray) in self.range[chunk.first..].iter_mut().zip(&batch.depth).zip(&chunk.rays) {
+            *range = z * ray.direction.length();
+        }
+        if let Some(shares) = &mut self.shares {
+            shares.put(chunk.first, self.samples, batch);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Linear layers of the engine: products in f32, or of bytes.
+
+use super::{Linear, LinearKind};
+use compute::Isa;
+use compute::ops::product::{Epilogue, Packed, product};
+use compute::ops::product8::{Packed8, Rows8, Sign, product8, quantise};
+
+/// How the engine computes products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// All in f32; shift layers with their exact weights.
+    F32,
+    /// Shift layers on 8-bit activations with exact integer sums, all others in f32.
+    Mixed,
+    /// All products of the blocks on 8-bit activations; dense weights are rounded to bytes.
+    Int8,
+}
+
+impl Precision {
+    /// What is fastest without being seen: [`Precision::Int8`] for a network that `has_shifts`, which was trained to do
+    /// with coarse weights, where there are vector products of bytes; else [`Precision::F32`].
+    pub fn fastest(has_shifts: bool, isa: Isa) -> Self {
+        if has_shifts && isa.has_vector_bytes() { Self::Int8 } else { Self::F32 }
+    }
+
+    /// Name as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Mixed => "mixed",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
+/// A weight matrix as its kernel reads it.
+#[derive(Clone, Debug)]
+pub enum Matrix {
+    /// Read by the f32 kernel.
+    F32(Packed),
+    /// Read by the byte kernel: packed powers of two, or bytes.
+    Bytes(Packed8),
+}
+
+impl Matrix {
+    /// `weight` is `[inputs, outputs]`, its entries powers of two where `kind` says so.
+    pub fn new(
+        precision: Precision,
+        kind: LinearKind,
+        weight: &[f32],
+        bias: Option<&[f32]>,
+        inputs: usize,
+        outputs: usize,
+    ) -> Self {
+        let dense = || Packed::new(weight, bias, inputs, outputs);
+        match (precision, kind.is_shift()) {
+            (Precision::F32, _) | (Precision::Mixed, false) => Self::F32(dense()),
+            // A shift layer of five bits, or one whose rows have been scaled, spans more powers than a byte holds.
+            (_, true) => Packed8::shift(weight, bias, inputs, outputs).map_or_else(|_| Self::F32(dense()), Self::Bytes),
+            (Precision::Int8, false) => Self::Bytes(Packed8::dense(weight, bias, inputs, outputs)),
+        }
+    }
+
+    /// A layer of the folded network.
+    pub fn of(precision: Precision, kind: LinearKind, layer: &Linear, folded: &[f32]) -> Self {
+        let bias = layer.bias.map(|b| b.of(folded));
+        Self::new(precision, kind, layer.weight.of(folded), bias, layer.inputs, layer.outputs)
+    }
+
+    /// Number of columns.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::F32(m) => m.outputs(),
+            Self::Bytes(m) => m.outputs(),
+        }
+    }
+
+    /// Whether the byte kernel reads it.
+    pub fn is_bytes(&self) -> bool {
+        matches!(self, Self::Bytes(_))
+    }
+
+    /// `y = x · W + b` for `rows` rows of `x`, `x_stride` apart; `sign` tells whether `x` may be negative.
+    pub fn apply(
+        &self,
+        isa: Isa,
+        rows: usize,
+        (x, x_stride, sign): (&[f32], usize, Sign),
+        bytes: &mut Rows8,
+        (y, y_stride): (&mut [f32], usize),
+        epilogue: Epilogue,
+    ) {
+        match self {
+            Self::F32(m) => product(isa, rows, x, x_stride, m, y, y_stride, epilogue),
+            Self::Bytes(m) => {
+                quantise(isa, rows, x, x_stride, m.inputs(), sign, bytes);
+                product8(isa, bytes, m, y, y_stride, epilogue);
+            }
+        }
+    }
+}
+
+impl Linear {
+    /// The layer for the f32 kernel.
+    pub fn packed(&self, folded: &[f32]) -> Packed {
+        Packed::new(self.weight.of(folded), self.bias.map(|b| b.of(folded)), self.inputs, self.outputs)
+    }
+
+    /// The layer's bias; empty if it has none.
+    pub fn bias_or_none<'a>(&self, folded: &'a [f32]) -> &'a [f32] {
+        self.bias.map_or(&[], |b| b.of(folded))
+    }
+}

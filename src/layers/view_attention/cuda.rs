@@ -1,0 +1,103 @@
+//! Training of attention over source views on a CUDA device: the choice between the kinds, one `match` a verb.
+
+use super::hamming::cuda::{CudaHammingViewAttentionScratch, CudaHammingViewAttentionTape};
+use super::subtraction::cuda::{CudaSubtractionAttentionScratch, CudaSubtractionAttentionTape};
+use super::{SharedTokens, ViewAttention};
+use crate::cuda::{Footprints, MoreArgs, Ops, Store};
+use crate::linear::Linear;
+use crate::linear::cuda::weight_and_bias;
+use compute::cuda::{Args, Buffer, Launch, Result};
+
+/// What all view attentions of a chunk of rays share, on the device.
+pub type CudaViewTokens = SharedTokens<Store>;
+
+/// What the backward pass needs from the forward pass; the kinds that are not used stay empty.
+#[derive(Debug, Default)]
+pub struct CudaViewAttentionTape {
+    subtraction: CudaSubtractionAttentionTape,
+    hamming: CudaHammingViewAttentionTape,
+}
+
+/// Buffers of both passes, shared by all blocks.
+#[derive(Debug, Default)]
+pub struct CudaViewAttentionScratch {
+    subtraction: CudaSubtractionAttentionScratch,
+    hamming: CudaHammingViewAttentionScratch,
+}
+
+impl ViewAttention {
+    /// What tape and scratch hold.
+    pub fn cuda_footprints(&self) -> Footprints {
+        match self {
+            Self::Subtraction(layer) => layer.cuda_footprints(),
+            Self::Hamming(layer) => layer.cuda_footprints(),
+        }
+    }
+}
+
+impl Ops {
+    /// As [`ViewAttention::forward`]: adds the attention's output to the states `q` `[samples, C]`.
+    ///
+    /// # Errors
+    /// If there is not enough memory, or the device fails.
+    pub fn view_attention(
+        &self,
+        layer: &ViewAttention,
+        params: &Buffer<f32>,
+        tokens: &CudaViewTokens,
+        q: &mut Store,
+        tape: &mut CudaViewAttentionTape,
+        scratch: &mut CudaViewAttentionScratch,
+    ) -> Result<()> {
+        match layer {
+            ViewAttention::Subtraction(layer) => {
+                let (tape, scratch) = (&mut tape.subtraction, &mut scratch.subtraction);
+                self.subtraction_attention(layer, params, tokens, q, tape, scratch)
+            }
+            ViewAttention::Hamming(layer) => self.hamming_view_attention(layer, params, tokens, q, &mut tape.hamming),
+        }
+    }
+
+    /// As [`ViewAttention::backward`]: turns the gradient of the output into that of the input, in place in `dq`
+    /// `[samples, C]`, and adds the gradients of tokens and keys to those in `tokens`.
+    ///
+    /// # Errors
+    /// If there is not enough memory, or the device fails.
+    pub fn view_attention_backward(
+        &self,
+        layer: &ViewAttention,
+        params: &Buffer<f32>,
+        tokens: &mut CudaViewTokens,
+        tape: &CudaViewAttentionTape,
+        dq: &mut Store,
+        scratch: &mut CudaViewAttentionScratch,
+        grads: &mut Buffer<f32>,
+    ) -> Result<()> {
+        match layer {
+            ViewAttention::Subtraction(layer) => {
+                let (tape, scratch) = (&tape.subtraction, &mut scratch.subtraction);
+                self.subtraction_attention_backward(layer, params, tokens, tape, dq, scratch, grads)
+            }
+            ViewAttention::Hamming(layer) => {
+                let (tape, scratch) = (&tape.hamming, &mut scratch.hamming);
+                self.hamming_view_attention_backward(layer, params, tokens, tape, dq, scratch, grads)
+            }
+        }
+    }
+
+    /// `out = relu(direction · W + b)`, `[pairs, H]`: the hidden layer of the directions, which every kind has.
+    pub(super) fn hidden_direction(
+        &self,
+        layer: &Linear,
+        params: &Buffer<f32>,
+        tokens: &CudaViewTokens,
+        out: &mut Store,
+    ) -> Result<()> {
+        let (pairs, hidden) = (tokens.pairs(), layer.outputs);
+        out.resize(&self.device, pairs * hidden)?;
+        let (weight, bias) = weight_and_bias(layer, params);
+        let args = Args::new().store(&tokens.directions).slice(weight).slice(bias).store(out).ints([pairs, hidden]);
+        // SAFETY: four values a pair, and a layer of 4 → hidden.
+        unsafe { self.view_attention.launch("views_direction", &Launch::each(pairs * hidden), args) }
+    }
+}

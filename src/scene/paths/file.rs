@@ -1,0 +1,168 @@
+//! Camera paths from and to JSON files.
+//!
+//! **Poses are in the coordinates of the scene's files**, those of `poses_bounds.npy` or `transforms.json`, unless the
+//! path says `"frame": "scene"`: then they are in the frame of the loaded scene, the one that depths are in.
+//!
+//! Our own format lists frames; everything but the pose may be left out and then comes from the photographs:
+//! ```json
+//! {"frame": "file", "frames": [{
+//!   "name": "left",
+//!   "camera_to_world": [[1, 0, 0, -0.5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
+//!   "w": 504, "h": 378, "fl_x": 407.6, "fl_y": 407.6, "cx": 251.5, "cy": 188.5,
+//!   "exclude": ["image000"]
+//! }]}
+//! ```
+//! `camera_to_world` has OpenGL axes (x right, y up, z backwards) and is 4×4 or 3×4, or 16 or 12 numbers row by row.
+//! Lengths are in pixels, and pixel coordinates are integers at pixel centres: the middle of a picture is
+//! `((w − 1) / 2, (h − 1) / 2)`. With `fl_x` alone pixels are square; `fov` (vertical, in degrees) may stand in its
+//! place; without either the photographs' field of view is kept, or cropped where the shape differs. `exclude` names
+//! photographs that must not be sources of the frame. The paths of nerfstudio's viewer are read too; see
+//! [`super::nerfstudio`].
+
+use super::fields::Fields;
+use super::frame_fields::{Reading, checked_name, file_below};
+use super::{Frame, MAX_FRAMES, nerfstudio, source_candidates};
+use crate::pose::{flip_axes, opengl_pose};
+use crate::{Camera, Error, Result, Scene, write};
+use glam::DMat4;
+use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+/// The coordinates that the poses of a path are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathCoordinates {
+    /// Those of the scene's files.
+    File,
+    /// Those of the loaded scene.
+    Scene,
+}
+
+/// What the user says about a path file.
+#[derive(Clone, Debug, Default)]
+pub struct PathFileOptions {
+    /// The poses' coordinates, whatever the file says.
+    pub frame: Option<PathCoordinates>,
+    /// The transform that nerfstudio wrote when it loaded the scene.
+    pub dataparser: Option<PathBuf>,
+}
+
+/// Reads a camera path; see the module for the formats. Also tells what is assumed or ignored.
+///
+/// # Errors
+/// [`Error::Io`] or [`Error::Format`] if the file cannot be read or has no frames, [`Error::Camera`] naming the frame
+/// if its pose or intrinsics cannot be rendered.
+pub fn load(path: &Path, scene: &Scene, options: &PathFileOptions) -> Result<(Vec<Frame>, Vec<String>)> {
+    let file = Value::Object(crate::json::read(path)?);
+    let fail = |problem: String| Error::Format { path: path.to_owned(), problem };
+    const EXPECTED: &str =
+        "expected an object with \"frames\" (our own format) or \"camera_path\" (nerfstudio's viewer)";
+    let root = Fields::of(&file, path.display().to_string())?;
+    root.refuse_other_cameras()?;
+    let own = root.list("frames")?;
+    let viewer = root.list("camera_path")?;
+    let list = match (own, viewer) {
+        (Some(list), None) | (None, Some(list)) => list,
+        (Some(_), Some(_)) => return Err(fail(format!("{EXPECTED}, found both"))),
+        (None, None) if root.get("keyframes").is_some() => {
+            let problem =
+                "found keyframes only; export the path again in the viewer, which writes the frames between them";
+            return Err(fail(format!("{EXPECTED}, {problem}")));
+        }
+        (None, None) => return Err(fail(format!("{EXPECTED}, found neither"))),
+    };
+    if list.is_empty() || list.len() > MAX_FRAMES {
+        return Err(fail(format!("expected 1 to {MAX_FRAMES} frames, found {}", list.len())));
+    }
+
+    let mut reading =
+        Reading { scene, template: super::template(scene)?, warnings: Vec::new(), unknown: BTreeSet::new() };
+    let what = |i: usize| format!("{}: frame {i}", path.display());
+    let mut frames = Vec::with_capacity(list.len());
+    let mut names = HashSet::new();
+    let scene_from_path = match (own, options.frame) {
+        (Some(_), asked) => {
+            reading.note_unknown(&root, &["frames", "frame", "path", "scene"]);
+            if options.dataparser.is_some() {
+                reading
+                    .warnings
+                    .push(format!("{}: --dataparser is for paths of nerfstudio's viewer; ignored", root.what));
+            }
+            let written = match root.text("frame")? {
+                None | Some("file") => PathCoordinates::File,
+                Some("scene") => PathCoordinates::Scene,
+                Some(other) => {
+                    return Err(fail(format!("expected \"frame\" to be \"file\" or \"scene\", found {other:?}")));
+                }
+            };
+            (asked.unwrap_or(written) == PathCoordinates::File).then_some(scene.scene_from_file)
+        }
+        (None, Some(PathCoordinates::Scene)) => None,
+        (None, Some(PathCoordinates::File)) => Some(scene.scene_from_file),
+        (None, None) => {
+            Some(nerfstudio::scene_from_path(path, scene, options.dataparser.as_deref(), &mut reading.warnings)?)
+        }
+    };
+    for (i, value) in list.iter().enumerate() {
+        let fields = Fields::of(value, what(i))?;
+        fields.refuse_other_cameras()?;
+        let mut camera = if own.is_some() { reading.own(&fields)? } else { reading.viewer(&root, &fields)? };
+        let pose = fields.pose()?;
+        let pose = scene_from_path.map_or(pose, |transform| transform.pose(pose));
+        camera.world_from_camera = flip_axes(pose).as_mat4();
+        camera.validate(&fields.what)?;
+        let mut frame = super::numbered([camera]).remove(0);
+        frame.name = match fields.text("name")? {
+            Some(name) => checked_name(name, &fields)?,
+            None => super::frame_name(i),
+        };
+        // Frames of one name would overwrite each other.
+        if !names.insert(frame.name.clone()) {
+            return Err(fail(format!("frame {i}: expected names that differ, found {:?} again", frame.name)));
+        }
+        frame.excluded = reading.excluded(&fields)?;
+        frames.push(frame);
+    }
+    if !reading.unknown.is_empty() {
+        let keys: Vec<String> = reading.unknown.into_iter().take(8).collect();
+        reading.warnings.push(format!("{}: keys without meaning here are ignored: {}", root.what, keys.join(", ")));
+    }
+    Ok((frames, reading.warnings))
+}
+
+/// Writes frames in our own format, in the coordinates of the scene's files, so that [`load`] gives them again.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be written.
+pub fn write(path: &Path, scene: &Scene, frames: &[Frame]) -> Result<()> {
+    let file_from_scene = scene.scene_from_file.inverse();
+    let mut called: HashMap<&str, usize> = HashMap::new();
+    scene.views.iter().for_each(|view| *called.entry(&view.name).or_default() += 1);
+    let name = |id: usize| match scene.views[id].name.as_str() {
+        name if called[name] == 1 => name.to_owned(),
+        // Training and test views of one scene may share their names.
+        _ => file_below(scene, id),
+    };
+    let frame = |frame: &Frame| {
+        let Camera { width, height, focal, center, world_from_camera } = frame.camera;
+        let pose: DMat4 = file_from_scene.pose(opengl_pose(world_from_camera));
+        let candidates: HashSet<usize> = source_candidates(scene, frame).into_iter().collect();
+        let excluded: Vec<String> = (0..scene.views.len()).filter(|id| !candidates.contains(id)).map(name).collect();
+        let mut all = json!({
+            "name": frame.name, "camera_to_world": pose.transpose().to_cols_array_2d(), "w": width, "h": height,
+            "fl_x": focal.x, "fl_y": focal.y, "cx": center.x, "cy": center.y,
+        });
+        if !excluded.is_empty() {
+            all["exclude"] = json!(excluded);
+        }
+        all
+    };
+    // One frame a line.
+    let lines: Vec<String> = frames.iter().map(|f| frame(f).to_string()).collect();
+    let text = format!("{{\"frame\": \"file\", \"frames\": [\n{}\n]}}\n", lines.join(",\n"));
+    write::write_bytes(path, text.as_bytes())
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

@@ -1,0 +1,226 @@
+//! Camera path files: what is read, what is refused, what is written.
+
+use super::*;
+use crate::paths::{PathKind, rigs};
+use crate::testing;
+use glam::{DVec3, Vec2, Vec3};
+use proptest::prelude::*;
+
+const POSE: &str = "[[1,0,0,-0.5],[0,1,0,2],[0,0,1,3],[0,0,0,1]]";
+
+fn read_in(text: &str, scene: &Scene, options: &PathFileOptions) -> Result<(Vec<Frame>, Vec<String>)> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("path.json");
+    std::fs::write(&path, text).unwrap();
+    load(&path, scene, options)
+}
+
+fn read(text: &str) -> Result<Vec<Frame>> {
+    read_in(text, &testing::scene(&[Vec3::ZERO]), &PathFileOptions::default()).map(|(frames, _)| frames)
+}
+
+#[test]
+fn own_format_takes_what_is_given_and_the_rest_from_the_photographs() {
+    let text = format!(
+        r#"{{"frames": [{{"camera_to_world": {POSE}}}, {{"camera_to_world": {POSE}, "name": "left",
+        "w": 62, "h": 51, "fl_x": 33, "cx": 4.5}}, {{"camera_to_world": {POSE}, "w": 62, "h": 34}},
+        {{"camera_to_world": {POSE}, "w": 40, "h": 100, "fov": 90}}]}}"#
+    );
+    let frames = read(&text).unwrap();
+    let first = frames[0].camera;
+    assert_eq!((frames[0].name.as_str(), first.width, first.height), ("frame_0000", 31, 17));
+    assert_eq!((first.focal, first.center), (Vec2::splat(20.0), Vec2::new(15.5, 8.5)));
+    assert_eq!(first.origin(), Vec3::new(-0.5, 2.0, 3.0));
+    assert_eq!(first.forward(), -Vec3::Z);
+    let second = frames[1].camera;
+    assert_eq!((frames[1].name.as_str(), second.width, second.height), ("left", 62, 51));
+    // Three times as high; of the principal point's half pixel more to the right of the middle three are left.
+    assert_eq!((second.focal, second.center), (Vec2::splat(33.0), Vec2::new(4.5, 26.5)));
+    // Twice the size: pixel centres stay where they are in the picture.
+    assert_eq!((frames[2].camera.focal, frames[2].camera.center), (Vec2::splat(40.0), Vec2::new(31.5, 17.5)));
+    assert!((frames[3].camera.focal - 50.0).length() < 1e-4);
+}
+
+/// Training and test views may share their names; their files differ.
+#[test]
+fn photographs_of_one_name_are_excluded_by_their_files() {
+    let mut scene = testing::scene(&[Vec3::ZERO, Vec3::X, Vec3::Y]);
+    scene.root = "scene".into();
+    for (view, file) in scene.views.iter_mut().zip(["train/r_0.png", "test/r_0.png", "train/r_1.png"]) {
+        view.path = scene.root.join(file);
+        view.name = view.path.file_stem().unwrap().to_string_lossy().into_owned();
+    }
+    let text = |name: &str| format!(r#"{{"frames": [{{"camera_to_world": {POSE}, "exclude": ["{name}"]}}]}}"#);
+    let excluded =
+        |name: &str| read_in(&text(name), &scene, &PathFileOptions::default()).map(|(f, _)| f[0].excluded.clone());
+    assert_eq!(excluded("test/r_0.png").unwrap(), [1]);
+    assert_eq!(excluded("r_1").unwrap(), [2]);
+    let message = excluded("r_0").unwrap_err().to_string();
+    assert!(message.contains("train/r_0.png and test/r_0.png"), "{message}");
+    // What is written says it in the way that is read.
+    let mut frame = crate::paths::numbered([scene.views[0].camera]).remove(0);
+    frame.excluded = vec![1];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("path.json");
+    write(&path, &scene, std::slice::from_ref(&frame)).unwrap();
+    assert_eq!(load(&path, &scene, &PathFileOptions::default()).unwrap().0[0].excluded, [1]);
+}
+
+#[test]
+fn nerfstudio_paths_are_read() {
+    let text = r#"{"camera_type": "perspective", "render_height": 100.0, "render_width": 151, "seconds": 4, "crop": null,
+        "default_fov": 75, "keyframes": [{"matrix": "[]"}],
+        "camera_path": [{"camera_to_world": [1,0,0,1, 0,1,0,2, 0,0,1,3, 0,0,0,1], "fov": 90, "aspect": 1.51}]}"#;
+    let (frames, warnings) = read_in(text, &testing::scene(&[Vec3::ZERO]), &PathFileOptions::default()).unwrap();
+    let camera = frames[0].camera;
+    assert_eq!((camera.width, camera.height), (151, 100));
+    assert!((camera.focal - Vec2::splat(50.0)).length() < 1e-4);
+    // The middle, where pixel centres are whole numbers.
+    assert_eq!(camera.center, Vec2::new(75.0, 49.5));
+    assert_eq!(camera.origin(), Vec3::new(1.0, 2.0, 3.0));
+    assert!(warnings.len() == 1 && warnings[0].contains("dataparser_transforms.json"), "{warnings:?}");
+    let square = text.replace("\"render_width\": 151", "\"render_width\": 100").replace("\"fov\": 90, ", "");
+    let (frames, warnings) = read_in(&square, &testing::scene(&[Vec3::ZERO]), &PathFileOptions::default()).unwrap();
+    assert!(warnings.iter().any(|w| w.contains("frame 0") && w.contains("aspect")), "{warnings:?}");
+    assert!((frames[0].camera.focal.y - 50.0 / 37.5f32.to_radians().tan()).abs() < 1e-3);
+}
+
+#[test]
+fn matrices_have_three_or_four_rows_or_none() {
+    for pose in [
+        "[[1,0,0,-0.5],[0,1,0,2],[0,0,1,3]]",
+        "[1,0,0,-0.5,0,1,0,2,0,0,1,3]",
+        "[1,0,0,-0.5,0,1,0,2,0,0,1,3,0,0,0,1.0000001]",
+    ] {
+        let frames = read(&format!(r#"{{"frames": [{{"camera_to_world": {pose}}}]}}"#)).unwrap();
+        assert_eq!(frames[0].camera.origin(), Vec3::new(-0.5, 2.0, 3.0), "{pose}");
+    }
+}
+
+/// Poses are in the coordinates of the scene's files unless the path or the user says otherwise; in f64, so that a scene
+/// a hundred kilometres from its origin keeps its millimetres.
+#[test]
+fn poses_are_in_the_files_coordinates() {
+    let mut scene = testing::scene(&[Vec3::ZERO]);
+    let mut world = rigs::other_world(5);
+    let far = DVec3::new(1e5, -2e5, 300.0);
+    world.translation = -(world.rotation * far * world.scale);
+    scene.scene_from_file = world;
+    let at = far + DVec3::new(0.001, 0.25, 3.0);
+    let pose = format!("[[1,0,0,{}],[0,1,0,{}],[0,0,1,{}]]", at.x, at.y, at.z);
+    let text = |frame: &str| format!(r#"{{{frame} "frames": [{{"camera_to_world": {pose}}}]}}"#);
+    let expected = world.point(at);
+    let found =
+        |text: &str, options: &PathFileOptions| read_in(text, &scene, options).unwrap().0[0].camera.origin().as_dvec3();
+    for (frame, asked) in
+        [("", None), (r#""frame": "file","#, None), (r#""frame": "scene","#, Some(PathCoordinates::File))]
+    {
+        let options = PathFileOptions { frame: asked, dataparser: None };
+        let off = found(&text(frame), &options).distance(expected) / world.scale;
+        assert!(off < 1e-5, "{frame} {off}");
+    }
+    let options = PathFileOptions { frame: Some(PathCoordinates::Scene), dataparser: None };
+    assert!(found(&text(""), &options).distance(at) < 0.02);
+    assert!(found(&text(r#""frame": "scene","#), &PathFileOptions::default()).distance(at) < 0.02);
+    let message = read_in(&text(r#""frame": "world","#), &scene, &PathFileOptions::default()).unwrap_err().to_string();
+    assert!(message.contains("world") && message.contains("scene"), "{message}");
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let mut scene = rigs::around(4, 20, 360.0, DVec3::new(1.0, 2.0, 3.0));
+    scene.scene_from_file = rigs::other_world(4);
+    for kind in [PathKind::Auto, PathKind::Interpolate, PathKind::Test] {
+        let frames = crate::paths::frames(&scene, &kind, Some(7)).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("path.json");
+        write(&path, &scene, &frames).unwrap();
+        let (again, warnings) = load(&path, &scene, &PathFileOptions::default()).unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
+        assert_eq!(again.len(), frames.len());
+        for (a, b) in frames.iter().zip(&again) {
+            let (pose, other) = (a.camera.world_from_camera, b.camera.world_from_camera);
+            assert!(pose.abs_diff_eq(other, 1e-6), "{pose} {other}");
+            assert_eq!(Camera { world_from_camera: pose, ..b.camera }, a.camera);
+            assert_eq!((&a.name, source_candidates(&scene, a)), (&b.name, source_candidates(&scene, b)));
+        }
+    }
+}
+
+#[test]
+fn keys_that_mean_nothing_are_told_in_one_warning() {
+    let text =
+        format!(r#"{{"fps": 3, "frames": [{{"camera_to_world": {POSE}, "lens": 1}}, {{"camera_to_world": {POSE}}}]}}"#);
+    let (_, warnings) = read_in(&text, &testing::scene(&[Vec3::ZERO]), &PathFileOptions::default()).unwrap();
+    assert!(warnings.len() == 1 && warnings[0].contains("fps, lens"), "{warnings:?}");
+}
+
+#[test]
+fn bad_files_say_what_is_wrong() {
+    let own = |rest: &str| format!(r#"{{"frames": [{{"camera_to_world": {POSE}{rest}}}]}}"#);
+    let viewer = |root: &str, rest: &str| format!(r#"{{{root} "camera_path": [{{"camera_to_world": {POSE}{rest}}}]}}"#);
+    let scaled = POSE.replace("[1,0,0,-0.5]", "[2,0,0,-0.5]");
+    let cases = [
+        ("{}".to_owned(), "camera_path"),
+        ("[1, 2]".to_owned(), "a list of 2"),
+        (r#"{"frames": []}"#.to_owned(), "found 0"),
+        (r#"{"frames": {}}"#.to_owned(), "expected frames to be a list, found an object"),
+        (r#"{"frames": ["a.png"]}"#.to_owned(), r#"frame 0: expected an object in braces, found the text "a.png""#),
+        (r#"{"camera_path": null, "keyframes": [1]}"#.to_owned(), "keyframes only"),
+        (r#"{"camera_path": [], "frames": []}"#.to_owned(), "both"),
+        (own(r#", "w": 1e9"#), "frame 0"),
+        (own(r#", "h": -3"#), "-3"),
+        (own(r#", "w": 10.5"#), "10.5"),
+        (own(r#", "w": "10""#), r#"expected w to be a number, found the text "10""#),
+        (own(r#", "fl_x": 0"#), "intrinsics"),
+        (own(r#", "fl_x": 1e300"#), "intrinsics"),
+        (own(r#", "fov": 180"#), "180"),
+        (own(r#", "k1": 0.1"#), "k1"),
+        (own(r#", "camera_model": "OPENCV_FISHEYE""#), "OPENCV_FISHEYE"),
+        (own(r#", "name": "../evil""#), "evil"),
+        (own(r#", "name": 3"#), "name"),
+        (own(r#", "exclude": ["nobody"]"#), "nobody"),
+        (own("").replace(POSE, &scaled), "orthonormal"),
+        (own("").replace("[0,0,0,1]]", "[0,0,1,1]]"), "0 0 0 1"),
+        (own("").replace(POSE, "[1,0,0,0,0,1,0,0,0,0,1,0,4,5,6,1]"), "column by column"),
+        (own("").replace(POSE, "[[1,0,0],[0,1,0],[0,0,1]]"), "3x4"),
+        (own("").replace(POSE, "\"[1,0]\""), "4x4"),
+        (r#"{"frames": [{"name": "a"}]}"#.to_owned(), "found none"),
+        (own("").replace("-0.5", "1e39"), "finite"),
+        (own("").replace("-0.5", "1e999"), "path.json"),
+        (viewer(r#""camera_type": "equirectangular","#, ""), "equirectangular"),
+        (viewer("", r#", "camera_type": "fisheye""#), "fisheye"),
+        (viewer(r#""crop": {"crop_scale": 1},"#, ""), "crop"),
+        (viewer("", r#", "fov": -1"#), "-1"),
+        (viewer(r#""render_width": 0,"#, ""), "render_width"),
+        ("[".repeat(100_000), "path.json"),
+    ];
+    for (text, expected) in cases {
+        let message = read(&text).unwrap_err().to_string();
+        assert!(message.contains(expected) && message.contains("path.json"), "{expected}: {message}");
+        assert!(!message.contains("untagged"), "{message}");
+    }
+    let twice = format!(
+        r#"{{"frames": [{{"camera_to_world": {POSE}, "name": "a"}}, {{"camera_to_world": {POSE}, "name": "a"}}]}}"#
+    );
+    assert!(read(&twice).unwrap_err().to_string().contains("again"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn damaged_files_never_panic(cut in 0usize..400, at in 0usize..400, to in any::<u8>()) {
+        let text = format!(r#"{{"frames": [{{"camera_to_world": {POSE}, "w": 62, "fl_x": 33.5, "name": "left"}}]}}"#);
+        let mut bytes = text.into_bytes();
+        let at = at % bytes.len();
+        bytes[at] = to;
+        bytes.truncate(cut.max(1));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("path.json");
+        std::fs::write(&path, &bytes).unwrap();
+        if let Ok((frames, _)) = load(&path, &testing::scene(&[Vec3::ZERO]), &PathFileOptions::default()) {
+            prop_assert!(frames.iter().all(|f| f.camera.validate("read").is_ok()));
+        }
+    }
+}

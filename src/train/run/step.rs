@@ -1,0 +1,121 @@
+//! One step of a run: its batch, loss and gradient, then the optimiser.
+
+use super::{AnyStepper, Run};
+use crate::adam::average_weights;
+use crate::data::{Batch, Dataset, Draw};
+use crate::state::State;
+use crate::step::{Losses, Step, StepOptions};
+use crate::{Error, Result};
+use gnt::{Config, Model};
+use layers::feed_forward::experts::Balance;
+use layers::params::SplitMix;
+
+impl Run {
+    /// One step: loss and gradient of a batch, then the optimiser. Returns the losses and the gradient's norm.
+    ///
+    /// # Errors
+    /// If the batch cannot be read, the device fails, or the loss is not a number (the weights are left as they were).
+    pub fn step(&mut self, data: &Dataset, threads: usize) -> Result<(Losses, f64)> {
+        let batch = self.batch(data, self.state.step)?;
+        self.step_on(&batch, threads)
+    }
+
+    /// Seed of a step's batch and of all that is random in it.
+    fn seed(&self, step: u64) -> u64 {
+        SplitMix(self.state.options.seed ^ step.wrapping_mul(0xA076_1D64_78BD_642F)).bits()
+    }
+
+    /// The batch of a step.
+    pub(super) fn batch(&self, data: &Dataset, step: u64) -> Result<Batch> {
+        let options = &self.state.options;
+        data.draw(self.seed(step), Draw { rays: options.rays, views: options.views, axes: self.model.config.axes })
+    }
+
+    /// A step, and meanwhile the batch of the step after it. Only where a device computes: on the CPU the step itself has
+    /// use for all cores.
+    pub(super) fn step_ahead(
+        &mut self,
+        batch: &Batch,
+        data: &Dataset,
+        threads: usize,
+    ) -> Result<((Losses, f64), Option<Batch>)> {
+        if let AnyStepper::Cpu(_) = self.stepper {
+            return Ok((self.step_on(batch, threads)?, None));
+        }
+        let next = self.state.step + 1;
+        let (seed, options) = (self.seed(next), &self.state.options);
+        let draw = Draw { rays: options.rays, views: options.views, axes: self.model.config.axes };
+        std::thread::scope(|scope| {
+            // Where the system starts no more threads, the next step draws its batch itself.
+            let ahead = std::thread::Builder::new().spawn_scoped(scope, move || data.draw(seed, draw)).ok();
+            let done = self.step_on(batch, threads);
+            let ahead = ahead.map(|ahead| ahead.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            // What cannot be read stops the next step, if there is one: it reads again.
+            Ok((done?, ahead.and_then(Result::ok)))
+        })
+    }
+
+    fn step_on(&mut self, batch: &Batch, threads: usize) -> Result<(Losses, f64)> {
+        let State { step, options, .. } = &self.state;
+        let seed = self.seed(*step);
+        let guided = options.guided.filter(|guided| guided.takes(seed) && batch.corners.is_some());
+        let samples = guided.map_or(options.samples, |guided| guided.samples);
+        let how = StepOptions {
+            samples,
+            guided: guided.is_some(),
+            micro_batch: micro_batch(&self.model.config, samples),
+            depth_weight: options.depth_weight,
+            threads,
+            jitter: true,
+            freeze_features: options.freeze_features,
+            balance: options.balance.map(|(alpha, weight)| Balance { alpha, weight }),
+            distillation: options.distillation,
+        };
+        let mut grads = vec![0.0; self.model.layout.len()];
+        let (model, params, teacher) = (&self.model, &self.state.params, self.teacher.as_ref());
+        let inputs = Step { model, params, teacher, batch, how, seed };
+        let losses = match &mut self.stepper {
+            AnyStepper::Cpu(stepper) => stepper.run(inputs, &mut grads),
+            AnyStepper::Cuda(stepper) => stepper.run(inputs, &mut grads)?,
+        };
+        let norm = grads.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt();
+        let found = [losses.colour, losses.depth, losses.distillation, norm].into_iter().find(|x| !x.is_finite());
+        if let Some(found) = found {
+            let problem = format!("step {step}: expected a finite loss and gradient, found {found}; lower the rate");
+            return Err(Error::Run(problem));
+        }
+        let clip = (f64::from(options.clip_norm) / norm.max(1e-12)).min(1.0) as f32;
+        grads.iter_mut().for_each(|g| *g *= clip);
+        let rate = options.schedule.peak * options.schedule.factor(*step);
+        let feature_rate = rate * options.schedule.feature_factor;
+        let split = first_of_features(&self.model);
+        let state = &mut self.state;
+        if let Some(ps) = &mut state.ps {
+            ps.update(&self.model.net, state.step + 1, rate, &mut grads);
+        }
+        // Shift weights in exponents and signs have no gradient left, and so no moments: they stay as they are here.
+        state.adam.update(state.step + 1, &mut state.params, &grads, |i| if i < split { rate } else { feature_rate });
+        if let Some(ps) = &state.ps {
+            ps.write(&self.model.net, &mut state.params);
+        }
+        average_weights(&mut state.average, &state.params, state.step, state.options.average_decay);
+        state.step += 1;
+        Ok((losses, norm))
+    }
+}
+
+/// Where the parameters of the feature network begin, which are the last of all.
+///
+/// # Panics
+/// If the network has none.
+fn first_of_features(model: &Model) -> usize {
+    let first = model.layout.entries().iter().find(|entry| entry.name.starts_with("feature_net."));
+    let Some(first) = first else { panic!("expected parameters of a feature network, found none") };
+    first.slot.offset
+}
+
+/// Rays whose activations stay in a core's cache: about 256 KiB of tokens.
+fn micro_batch(config: &Config, samples: usize) -> usize {
+    let bytes = samples * config.views * config.width * 4;
+    ((256 << 10) / bytes.max(1)).clamp(1, 4)
+}
