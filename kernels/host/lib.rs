@@ -3,11 +3,11 @@
 //! Kernels are compiled from the same files by a C++ compiler, see `cuda_host.h`. Only the instances that
 //! `instances.rs` lists exist. Speed is of no interest here.
 
+use compute::cuda::{CudaError, Device, DeviceInfo, Driver, KernelSource, Launch, Result};
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
-use compute::cuda::{CudaError, Device, DeviceInfo, Driver, Launch, Result, KernelSource};
 
 include!("instances.rs");
 
@@ -151,7 +151,9 @@ impl Driver for Host {
     }
 
     fn module(&self, source: &KernelSource) -> Result<usize> {
-        let known = instances(PLAIN_FILES.iter().copied()).iter().any(|(file, defines)| *file == source.file && *defines == source.defines);
+        let known = instances(PLAIN_FILES.iter().copied())
+            .iter()
+            .any(|(file, defines)| *file == source.file && *defines == source.defines);
         let label = source.label();
         if !known {
             let problem = "not among the instances that are compiled for the CPU".into();

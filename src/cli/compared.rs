@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A photograph as it is compared.
 pub struct Truth {
-    /// The pixels of the stride.
+    /// Every pixel that the stride keeps.
     pub image: Image,
     /// Those that count, where not all do.
     pub mask: Option<Mask>,
@@ -63,7 +63,7 @@ pub struct Quality {
 }
 
 impl Quality {
-    /// Of an image as it is saved, and every `stride`-th pixel of the photograph that its mask lets count.
+    /// Compares an image as it is saved with every `stride`-th pixel of the photograph that its mask lets count.
     ///
     /// # Errors
     /// If the photograph or its mask cannot be read or has another size.

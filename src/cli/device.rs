@@ -1,4 +1,4 @@
-//! Where to compute.
+//! The device that computes: the processor or a GPU, as `--device` names it.
 
 use super::output;
 use super::trial::{Trials, Verdict};
@@ -11,7 +11,7 @@ use gnt::renderer::Backend;
 use std::str::FromStr;
 use train::run::Run;
 
-/// What `--device` names.
+/// The value of `--device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
     /// Whatever is fastest here.
@@ -83,8 +83,8 @@ impl Device {
                     Ok(chosen)
                 }
                 Err(problem) => {
-                    let level = compute::isa().name();
-                    output::say_once(&format!("device: auto takes the CPU ({threads} threads, {level}): {problem}"));
+                    let isa = compute::isa();
+                    output::say_once(&format!("device: auto takes the CPU ({threads} threads, {isa}): {problem}"));
                     Ok(Chosen::Cpu)
                 }
             },
@@ -127,14 +127,14 @@ impl Device {
 
 /// What renders: an engine of the processor or of a CUDA device.
 pub enum AnyEngine {
-    /// The processor's.
+    /// An engine on the processor.
     Cpu(Box<Engine>),
-    /// A device's.
+    /// An engine on a CUDA device.
     Cuda(Box<CudaEngine>),
 }
 
 impl AnyEngine {
-    /// How products are computed.
+    /// How the engine computes products: the name of a precision, as `--precision` takes it.
     pub fn precision(&self) -> &'static str {
         match self {
             Self::Cpu(engine) => engine.precision().name(),
@@ -152,7 +152,7 @@ impl From<AnyEngine> for Backend {
     }
 }
 
-/// How products are computed.
+/// The value of `--precision`: how products are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum PrecisionArg {
     /// int8 for a network with shift layers (on a CPU, where it has AVX2), else f32 on a CPU and bf16 on CUDA

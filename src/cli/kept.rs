@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
-/// Name of the file.
+/// Name of the file, in the folder of a run.
 pub const FILE: &str = "options.json";
 
 /// Longest file that is read: several times that of the longest command.

@@ -19,14 +19,14 @@ fn date(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// A run that has begun.
+/// The clocks and counters of a run at its beginning.
 pub struct Started {
     at: Instant,
     date: String,
 }
 
 impl Started {
-    /// Now.
+    /// Reads clocks and counters now.
     pub fn now() -> Self {
         Self { at: Instant::now(), date: date(SystemTime::now()) }
     }

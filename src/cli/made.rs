@@ -11,7 +11,7 @@ use std::fmt::{self, Display};
 #[serde(transparent)]
 pub struct Made(BTreeMap<String, Part>);
 
-/// How pictures are rendered.
+/// The settings that shape how pictures are rendered.
 #[derive(Clone, Debug)]
 pub struct Rendering<'a> {
     /// Name of the scene, and hash of its poses, photographs and masks.
@@ -20,7 +20,7 @@ pub struct Rendering<'a> {
     pub photographs: (u32, u32),
     /// Name of the model, and hash of its configuration and weights.
     pub model: (&'a str, &'a str),
-    /// What computes.
+    /// Name of the device that computes.
     pub device: &'a str,
     /// How products are computed.
     pub precision: &'a str,
@@ -28,7 +28,7 @@ pub struct Rendering<'a> {
     pub settings: &'a gnt::renderer::Settings,
 }
 
-/// One part.
+/// One setting that a picture depends on, by name and value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected a setting, which is a text, or a content, which has a name and a sha256")]
 enum Part {
@@ -39,7 +39,7 @@ enum Part {
 }
 
 impl Part {
-    /// What is compared.
+    /// The text that is compared between runs.
     fn identity(&self) -> &str {
         match self {
             Self::Setting(value) => value,
@@ -80,7 +80,7 @@ impl Made {
             .with("depths", format!("{near} to {far}"))
     }
 
-    /// With a setting.
+    /// Adds a setting.
     pub fn with(mut self, part: &str, value: impl Display) -> Self {
         self.0.insert(part.into(), Part::Setting(value.to_string()));
         self

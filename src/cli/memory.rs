@@ -1,4 +1,4 @@
-//! Memory of this process.
+//! How much memory this process has taken at most.
 
 /// Largest resident memory in bytes so far, or since [`forget_peak`], where the system tells.
 pub fn peak() -> Option<u64> {

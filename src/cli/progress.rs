@@ -60,7 +60,7 @@ impl Progress {
         }
     }
 
-    /// So many rays are done.
+    /// Counts rays that are done.
     pub fn add(&self, rays: u64) {
         self.bar.inc(rays);
         self.tell(LONGEST);
@@ -71,7 +71,7 @@ impl Progress {
         self.bar.set_length(self.bar.length().unwrap_or(0).saturating_sub(rays));
     }
 
-    /// The end: the bar goes away.
+    /// Takes the bar away when all is done.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }

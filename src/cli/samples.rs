@@ -1,4 +1,4 @@
-//! What `--samples` means.
+//! The value of `--samples`: a number, or `auto`.
 
 use gnt::renderer::Settings;
 use gnt::{Config, Guided, Head};

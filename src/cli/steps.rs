@@ -1,4 +1,4 @@
-//! How far a job of many steps is.
+//! A bar that shows how far a job of many steps is.
 
 use super::output;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -48,12 +48,12 @@ impl Steps {
         self.bar.set_message(about);
     }
 
-    /// The end: the bar stays.
+    /// Ends the bar and leaves it on the screen.
     pub fn finish(&self) {
         self.bar.finish();
     }
 
-    /// The end: the bar goes away.
+    /// Ends the bar and takes it off the screen.
     pub fn clear(&self) {
         self.bar.finish_and_clear();
     }

@@ -8,6 +8,9 @@
 //! The field of [`Isa`] is private. A value is made by detection on this machine ([`Isa::detect`]) or by leaving out
 //! features of a value that exists, so each one holds only instructions that this processor and its operating system
 //! offer. That is what the `unsafe` call inside [`simd_fn!`](crate::simd_fn) rests on.
+//! ```compile_fail
+//! let made_up = compute::Isa { features: 15 };
+//! ```
 //!
 //! # The variable
 //! `SHIFTRAY_SIMD` names the set that [`isa()`] returns; unset or empty means all that the processor has.
@@ -18,16 +21,18 @@
 //! | `avx2` | AVX2, FMA and POPCNT |
 //! | `avx512` | AVX-512 F, BW, DQ and VL, beside those of `avx2` |
 //! | `avx512+vnni` | and its dot products of bytes, which the kernel of 8-bit layers uses |
-//! | `avx512+bitalg` | or its bit counts of 16-bit lanes, which attention on codes uses |
+//! | `avx512+bitalg` | or its bit counts of 16-bit lanes, which Hamming attention along a ray uses |
 //! | `avx512+vnni+bitalg` | or both |
 //!
-//! A misspelt name is an error. A set of which this machine lacks a part is ignored, and [`check_isa`] says so. The
-//! matrix products of training ([`crate::matmul`]) are those of the crate `gemm`, which chooses for itself.
+//! A misspelt name is an error. A set of which this machine lacks a part is ignored, and [`check_isa`] says so.
+//!
+//! The matrix products of training and of the feature network ([`crate::matmul`]) are those of the crate `gemm-f32`,
+//! which looks at the processor itself; the variable does not reach it.
 
 use std::fmt;
 use std::sync::OnceLock;
 
-/// A set of features that this processor has; kernels are compiled for each and picked by it.
+/// A set of features that this processor has; kernels are compiled for each and picked by it. The default is none.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Isa {
     /// Bits of [`FEATURES`], only such as were detected.

@@ -23,7 +23,7 @@ pub enum Error {
     /// A name that stands for nothing.
     #[error("{what}: expected {expected}, found {found:?}")]
     Name {
-        /// What is named.
+        /// What the name is of.
         what: &'static str,
         /// The names that there are.
         expected: &'static str,

@@ -31,7 +31,7 @@ pub enum SsimKind {
 }
 
 impl SsimKind {
-    /// All of them.
+    /// All kinds, in the order of their names in messages.
     pub const ALL: [Self; 3] = [Self::Gnt, Self::Gaussian, Self::Uniform];
 
     /// Name in settings: `gnt`, `gaussian` or `uniform`.

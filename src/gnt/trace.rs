@@ -178,9 +178,10 @@ fn key_codes(model: &Model, folded: &[f32], map: &SourceMap) -> Vec<u32> {
 /// Appends the codes of rows: a bit is set where the value is above zero.
 fn append_codes<'a>(rows: impl Iterator<Item = &'a [f32]>, codes: &mut Vec<u32>) {
     for row in rows {
-        codes.extend(row.chunks(32).map(|word| {
-            word.iter().enumerate().map(|(bit, value)| u32::from(*value > 0.0) << bit).sum::<u32>()
-        }));
+        codes.extend(
+            row.chunks(32)
+                .map(|word| word.iter().enumerate().map(|(bit, value)| u32::from(*value > 0.0) << bit).sum::<u32>()),
+        );
     }
 }
 

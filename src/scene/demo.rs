@@ -8,7 +8,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-/// Its name.
+/// Name of the bundled scene.
 pub const NAME: &str = "still-life";
 
 macro_rules! files {

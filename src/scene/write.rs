@@ -21,11 +21,11 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
 /// A format that pictures are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PictureFormat {
-    /// Without loss.
+    /// PNG, without loss.
     Png,
-    /// JPEG.
+    /// JPEG, with loss.
     Jpeg {
-        /// From 1 to 100.
+        /// How close it stays to the original, from 1 to 100.
         quality: u8,
     },
 }

@@ -1,4 +1,4 @@
-//! Learning rate over time.
+//! The learning rate over the steps of a run.
 
 use serde::{Deserialize, Serialize};
 

@@ -17,11 +17,11 @@ pub struct State {
     pub step: u64,
     /// Options that shape the result; a resumed run keeps them.
     pub options: crate::run::RunOptions,
-    /// The network.
+    /// Configuration of the network.
     pub config: Config,
-    /// Parameters.
+    /// Parameters of the network, in the order of its layout.
     pub params: Vec<f32>,
-    /// Optimiser.
+    /// State of the optimiser.
     pub adam: Adam,
     /// Running average of the parameters, which is what gets used.
     pub average: Vec<f32>,

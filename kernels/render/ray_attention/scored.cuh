@@ -1,6 +1,6 @@
 // Attention along the ray by scores: sixteen queries against all keys of the ray, which lie in shared memory. Scores never
 // leave the registers. What a kind adds:
-// - project_queries(ray, weights, layer, normal, first) and project_keys: rows of the tile from its normalised state
+// - project_queries and project_keys, see keys.cuh
 // - score_factor(weights, head): factor on the scores, in units of base 2
 // - kScoresBounded: whether no score of a head exceeds its channels in size, so that the softmax need not look for the
 //   largest
@@ -8,56 +8,7 @@
 #include "render/inputs.cuh"
 
 #if RAY == RAY_SOFTMAX || RAY == RAY_HAMMING
-// Distance of rows of the values, which are transposed.
-__device__ __forceinline__ int value_stride(const RayJob& job) { return padded_samples(job.num_samples) + kRowPadding; }
-
-// Keys and values of sixteen samples from `first` on, to shared memory; values of rows past the last sample are zero.
-__device__ void store_keys(const Ray& ray, const RayAttentionWeights& weights, int layer, const Tile<C>& x, int first) {
-    int g = lane_id() / 4, t = lane_id() % 4, stride = value_stride(ray.job);
-    const KeysAndValues& kept = ray.s.ray;
-    Input<C> normal = input(normalised(x, weights.norm, kBlockEps));
-    Tile<C> key = project_keys(ray, weights, layer, normal, first);
-#pragma unroll
-    for (int n = 0; n < C / 8; n++)
-        for (int i = 0; i < 2; i++)
-            store_pair(kept.keys + (first + g + 8 * i) * kKeyStride + 8 * n + 2 * t, key.v[n][2 * i],
-                       key.v[n][2 * i + 1]);
-    Tile<C> value = zero_tile<C>();
-    shift_product<C, C>(value, normal, weights.value);
-#pragma unroll
-    for (int n = 0; n < C / 8; n++)
-        for (int e = 0; e < 4; e++) {
-            int row = first + g + 8 * (e / 2);
-            kept.values[(8 * n + 2 * t + e % 2) * stride + row] =
-                stored(row < ray.job.num_samples ? value.v[n][e] : 0);
-        }
-}
-
-// Keys that no tile writes, because chunks of keys are larger than tiles.
-__device__ void clear_last_keys(const Ray& ray) {
-    int samples = ray.job.num_samples, stride = value_stride(ray.job);
-    int first = ceil_div(samples, 16) * 16, count = padded_samples(samples) - first;
-    for (int i = threadIdx.x; i < count * C; i += blockDim.x) {
-        ray.s.ray.keys[(first + i / C) * kKeyStride + i % C] = stored(0);
-        ray.s.ray.values[i % C * stride + first + i / C] = stored(0);
-    }
-}
-
-// The steps of a query operand that head `head` reads, with other heads' channels cleared.
-constexpr int kHeadSteps = kHead % kStep == 0 ? kHead / kStep : 1;
-__device__ __forceinline__ Operand<kHeadSteps * kStep> head_query(const Operand<C>& query, int head) {
-    Operand<kHeadSteps * kStep> part;
-    int first = head * kHead / kStep;
-#pragma unroll
-    for (int k = 0; k < kHeadSteps; k++)
-        for (int r = 0; r < 4; r++) part.v[k][r] = query.v[first + k][r];
-    if (kHead < kStep) {
-        // Half a step: registers 0 and 1 hold the first eight channels, 2 and 3 the others.
-        int other = head % 2 ? 0 : 2;
-        part.v[0][other] = part.v[0][other + 1] = 0;
-    }
-    return part;
-}
+#include "render/ray_attention/keys.cuh"
 
 // x += attention of sixteen samples from `first` on.
 __device__ void ray_attention_tile(const Ray& ray, const RayAttentionWeights& weights, int layer, Tile<C>& x,
@@ -66,7 +17,7 @@ __device__ void ray_attention_tile(const Ray& ray, const RayAttentionWeights& we
     // Far from overflow; a rescaling is then rare enough to be a branch.
     constexpr float kSlack = 40;
     const KeysAndValues& kept = ray.s.ray;
-    int g = lane_id() / 4, t = lane_id() % 4, samples = ray.job.num_samples, stride = value_stride(ray.job);
+    int t = lane_id() % 4, samples = ray.job.num_samples, stride = value_stride(ray.job);
     Operand<C> query;
     {
         Input<C> normal = input(normalised(x, weights.norm, kBlockEps));
@@ -81,17 +32,10 @@ __device__ void ray_attention_tile(const Ray& ray, const RayAttentionWeights& we
         Tile<kHead> out = zero_tile<kHead>();
         for (int from = 0; from < samples; from += kChunk) {
             Tile<kChunk> score = zero_tile<kChunk>();
+            multiply_keys(score, part, kept, head, from);
 #pragma unroll
-            for (int n = 0; n < kChunk / 8; n++) {
-                const Stored* row = kept.keys + (from + 8 * n + g) * kKeyStride + head * kHead / kStep * kStep;
-#pragma unroll
-                for (int k = 0; k < kHeadSteps; k++) {
-                    unsigned b[2];
-                    load_column(b, row, k);
-                    multiply(score.v[n], part.v[k], b);
-                }
+            for (int n = 0; n < kChunk / 8; n++)
                 for (int e = 0; e < 4; e++) score.v[n][e] *= factor;
-            }
             if (!kScoresBounded) {
                 float most[2] = {-3.4e38f, -3.4e38f};
 #pragma unroll
@@ -121,17 +65,7 @@ __device__ void ray_attention_tile(const Ray& ray, const RayAttentionWeights& we
                     score.v[n][e] = power;
                     sum[e / 2] += power;
                 }
-            Operand<kChunk> powers = operand(score);
-#pragma unroll
-            for (int n = 0; n < kHead / 8; n++) {
-                const Stored* row = kept.values + (head * kHead + 8 * n + g) * stride + from;
-#pragma unroll
-                for (int k = 0; k < kChunk / kStep; k++) {
-                    unsigned b[2];
-                    load_column(b, row, k);
-                    multiply(out.v[n], powers.v[k], b);
-                }
-            }
+            multiply_values(out, operand(score), kept, stride, head, from);
         }
         for (int i = 0; i < 2; i++) sum[i] = 1 / quad_sum(sum[i]);
 #pragma unroll
@@ -149,22 +83,11 @@ __device__ void ray_attention_tile(const Ray& ray, const RayAttentionWeights& we
 __device__ void nearest_attention(const Ray& ray, const RayAttentionWeights& weights, int layer, const Tile<C>& x,
                                   float* to) {
     const Shared& s = ray.s;
-    int lane = lane_id(), t = lane % 4, samples = ray.job.num_samples;
-    Tile<C> query = project_queries(ray, weights, layer, input(normalised(x, weights.norm, kBlockEps)), 0);
-    if (lane < 4) {
-#pragma unroll
-        for (int n = 0; n < C / 8; n++)
-            for (int e = 0; e < 2; e++) s.scratch[8 * n + 2 * t + e] = query.v[n][e];
-    }
-    __syncwarp();
+    int lane = lane_id(), samples = ray.job.num_samples;
+    nearest_query(s, project_queries(ray, weights, layer, input(normalised(x, weights.norm, kBlockEps)), 0));
     for (int head = 0; head < HEADS; head++) {
         float factor = score_factor(weights, head), most = -3.4e38f, sum = 0;
-        auto score = [&](int j) {
-            float dot = 0;
-            for (int c = 0; c < kHead; c++)
-                dot += s.scratch[head * kHead + c] * number(s.ray.keys[j * kKeyStride + head * kHead + c]);
-            return dot * factor;
-        };
+        auto score = [&](int j) { return nearest_score(s, head, j) * factor; };
         for (int j = lane; j < samples; j += kWarp) most = fmaxf(most, score(j));
         most = warp_max(most);
         for (int j = lane; j < samples; j += kWarp) sum += power_of_two(score(j) - most);

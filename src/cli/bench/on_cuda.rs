@@ -13,7 +13,7 @@ use gnt::stage::Stage;
 use serde_json::json;
 use std::time::Instant;
 
-/// What is measured.
+/// What a measurement on a CUDA device runs.
 pub struct Work {
     /// The model's name.
     pub name: String,

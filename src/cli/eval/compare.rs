@@ -1,4 +1,4 @@
-//! Against an earlier evaluation.
+//! Comparing an evaluation with an earlier one.
 
 use super::{Args, Protocol, output};
 use crate::cli::device::PrecisionArg;
@@ -9,13 +9,13 @@ use eval::report::compare::{Tolerance, compare};
 use eval::report::data::Metrics;
 use std::path::{Path, PathBuf};
 
-/// A tolerance: 0 or more.
+/// Reads a tolerance, which is 0 or more.
 pub fn parse_tolerance(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
     number.ok_or_else(|| "expected a number of 0 or more".into())
 }
 
-/// A ratio: 1 or more.
+/// Reads a ratio, which is 1 or more.
 pub fn parse_ratio(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 1.0);
     number.ok_or_else(|| "expected a number of 1 or more".into())

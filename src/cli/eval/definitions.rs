@@ -32,7 +32,7 @@ pub fn settings(args: &Args, scorer: &Scorer) -> EvalSettings {
     }
 }
 
-/// How figures are defined.
+/// The sentences that define every figure of a report.
 pub fn definitions(scorer: &Scorer) -> Definitions {
     Definitions {
         colours: "Images are compared as they are saved: clipped to 0..1 and rounded to 8 bits. With a stride, the \

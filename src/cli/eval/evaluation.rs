@@ -13,24 +13,24 @@ use scene::FAR_EVAL;
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-/// Samples a ray of the protocol.
+/// Samples on each ray, by the protocol.
 const SAMPLES: Samples = Samples::Even(192);
 /// Source views of the protocol, and of its few-view form.
 const VIEWS: [&[u32]; 2] = [&[10], &[1, 2, 3]];
 
 /// Everything that is to be done, and the frame of what is reported.
 pub struct Evaluation {
-    /// Scenes, one for each split.
+    /// What is evaluated: one target for each split of each scene.
     pub targets: Vec<Target>,
-    /// Models.
+    /// The models that are evaluated.
     pub models: Vec<LoadedModel>,
     /// Cases of the report, without images; for each the number of its target and model.
     pub cases: Vec<(Case, usize, usize)>,
-    /// The report without cases.
+    /// The report so far, with all that is known before an image is rendered.
     pub metrics: Metrics,
 }
 
-/// An image of a case.
+/// An image that is to be rendered: one of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageJob {
     /// Number of the case.

@@ -11,9 +11,9 @@ use std::path::Path;
 pub struct LoadedModel {
     /// [`ModelInfo::name`].
     pub name: String,
-    /// The same as the name of a folder.
+    /// The name as a folder can have it.
     pub folder: String,
-    /// Its hash.
+    /// SHA-256 of its file.
     pub sha256: String,
     /// The network.
     pub model: Model,

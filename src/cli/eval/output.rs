@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 pub use crate::cli::own_files::METRICS;
-/// The page.
+/// File name of the report that people read.
 pub const PAGE: &str = "report.html";
 
 /// Largest file of figures that is read: some 30 000 images.

@@ -30,7 +30,7 @@ pub struct ImageRecord {
     pub rendered: String,
     /// What the scores follow from beside it.
     pub scored: String,
-    /// The result.
+    /// Metrics of the image.
     pub result: ImageResult,
     /// Its times: of this image alone.
     pub latency: Latency,
@@ -60,17 +60,17 @@ impl ImageFiles {
         format!("images/{}.png", self.stem)
     }
 
-    /// The record.
+    /// Path of the record.
     pub fn record(&self) -> String {
         format!("images/{}.json", self.stem)
     }
 
-    /// The sheet.
+    /// Path of the sheet.
     pub fn sheet(&self) -> String {
         format!("sheets/{}.jpg", self.stem)
     }
 
-    /// All of them.
+    /// Paths of image, record and sheet.
     pub fn all(&self) -> [String; 3] {
         [self.sheet(), self.image(), self.record()]
     }
@@ -117,7 +117,7 @@ impl ImageFiles {
     }
 }
 
-/// [`ImageResult::sha256`].
+/// The hash of an image's pixels, as [`ImageResult::sha256`] has it.
 pub fn pixels(image: &Image) -> String {
     hash::bytes(&image.to_rgb8())
 }

@@ -9,7 +9,7 @@ use scene::{Frame, LoadOptions, PathKind, Scene, paths};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// One split of a scene.
+/// The views of a scene that are rendered and compared, and what they may look up.
 pub struct Target {
     /// [`SceneInfo::name`].
     pub name: String,

@@ -39,11 +39,11 @@ pub struct Work<'a> {
     details: Option<String>,
 }
 
-/// What work came to.
+/// What rendering all images has measured.
 pub struct Done {
     /// Times of all images.
     pub latencies: Vec<Latency>,
-    /// What computed.
+    /// The device that rendered.
     pub device: Chosen,
     /// Images that were rendered; the others were there already.
     pub rendered: u64,
@@ -51,7 +51,7 @@ pub struct Done {
     pub details: Option<String>,
 }
 
-/// A model on a scene.
+/// A model that is ready to render a scene.
 struct Pair<'a> {
     renderer: Renderer,
     target: &'a Target,
@@ -60,7 +60,7 @@ struct Pair<'a> {
 }
 
 impl<'a> Work<'a> {
-    /// Nothing is done yet of `jobs`.
+    /// Starts on `jobs`, of which none is rendered yet.
     pub fn new(args: &'a Args, scorer: Scorer, evaluation: &Evaluation, jobs: &[ImageJob]) -> Self {
         let rays = |job: &ImageJob| {
             let [width, height] = evaluation.cases[job.case].0.size.map(u64::from);
@@ -80,7 +80,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The end.
+    /// Ends the work and hands over what it measured.
     pub fn finish(self) -> Done {
         self.progress.finish();
         let device = self.devices.into_iter().flatten().next().unwrap_or(Chosen::Cpu);
@@ -301,7 +301,7 @@ impl<'a> Work<'a> {
     }
 }
 
-/// What a warm-up found.
+/// What the first, untimed image of a model on a scene has shown.
 struct Warm {
     /// Seconds for features, and how many sources had none yet; the first image takes them over.
     features: (f64, u64),

@@ -10,9 +10,9 @@ use serde::Serialize;
 pub struct Lists {
     /// The dense network of these sizes as it is trained.
     pub plain: Vec<Step>,
-    /// The same folded, as it is run.
+    /// The dense network of the same sizes, folded, as it is run.
     pub before: Vec<Step>,
-    /// The model itself.
+    /// The model as it is, with its kinds of layers.
     pub after: After<Vec<Step>>,
 }
 
@@ -31,7 +31,7 @@ pub enum After<T> {
 }
 
 impl<T> After<T> {
-    /// Something else of each.
+    /// Makes something else of each value.
     pub fn try_map<U, E>(&self, mut of: impl FnMut(&T) -> Result<U, E>) -> Result<After<U>, E> {
         Ok(match self {
             Self::Known(one) => After::Known(of(one)?),
@@ -41,7 +41,7 @@ impl<T> After<T> {
         })
     }
 
-    /// Each with its name.
+    /// Each value with the name that tables give it.
     pub fn named(&self) -> Vec<(&'static str, &T)> {
         match self {
             Self::Known(one) => vec![("after", one)],
@@ -75,7 +75,7 @@ impl Lists {
     }
 }
 
-/// Operations a ray.
+/// Operations of one ray, as JSON.
 #[derive(Serialize)]
 pub struct Counts {
     samples: usize,
@@ -114,7 +114,7 @@ impl Counts {
         self.after == After::Known(self.before)
     }
 
-    /// Tables for people.
+    /// Adds tables for people to `lines`.
     pub fn words(&self, lines: &mut Vec<String>) {
         let Self { samples, views, .. } = self;
         lines.push(String::new());

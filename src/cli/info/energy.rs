@@ -13,7 +13,7 @@ const RAYS: u64 = IMAGE[0] * IMAGE[1];
 /// Energy and time for one image, the feature network excluded.
 #[derive(Serialize)]
 pub struct Report {
-    /// Width and height.
+    /// Width and height in pixels.
     image: [u64; 2],
     plain: Modelled,
     before: Modelled,

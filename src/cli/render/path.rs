@@ -35,7 +35,7 @@ pub struct Planned {
 /// The coordinates of a path file's poses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum PathFrame {
-    /// Those of the scene's files
+    /// Coordinates of the scene's own files
     File,
     /// Those of the loaded scene, as depths are
     Scene,

@@ -67,7 +67,7 @@ pub struct Entry {
 /// A finished animation, or one that is about to be written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Video {
-    /// Its path as it was given.
+    /// The model's path as it was given.
     file: String,
     /// Its SHA-256; empty before it is written.
     sha256: String,
@@ -161,7 +161,7 @@ impl FrameRecord {
 pub struct Journal {
     /// The file.
     pub path: PathBuf,
-    /// What the file begins with.
+    /// What the file holds so far, to tell whether someone else has changed it.
     known: Vec<u8>,
     file: Option<File>,
 }

@@ -12,11 +12,11 @@ pub struct RenderReport {
     pub scene: String,
     /// Name or file of the model.
     pub model: String,
-    /// What computed.
+    /// Name of the device that rendered.
     pub device: String,
-    /// How products were computed.
+    /// Name of the precision of its products.
     pub precision: &'static str,
-    /// Its instructions.
+    /// Name of the processor's instruction set that was used.
     pub cpu_level: &'static str,
     /// Threads.
     pub threads: usize,
@@ -67,7 +67,7 @@ pub struct RenderReport {
     pub mean_psnr: Option<f64>,
     /// Mean over the frames with a photograph.
     pub mean_ssim: Option<f64>,
-    /// What looked odd.
+    /// Warnings: what was guessed, repaired or ignored.
     pub warnings: Vec<String>,
 }
 
@@ -114,7 +114,7 @@ impl RenderReport {
         self.mean_ssim = mean(self.frames.iter().filter_map(|f| f.quality).map(|q| q.ssim).collect());
     }
 
-    /// A few lines for people.
+    /// The report in a few lines for people.
     pub fn words(&self) -> String {
         let mut lines = Vec::new();
         for frame in &self.frames {

@@ -20,14 +20,14 @@ pub struct Wanted {
     pub files: FrameFiles,
 }
 
-/// How a run begins.
+/// What a run finds in its folder, and so where it begins.
 #[derive(Debug)]
 pub struct Resumed {
     /// For each frame, what is known of it if it is finished.
     pub finished: Vec<Option<Entry>>,
     /// The record, to which new frames are added.
     pub journal: Journal,
-    /// What looked odd.
+    /// Warnings about what the folder holds.
     pub warnings: Vec<String>,
 }
 

@@ -11,7 +11,7 @@ use scene::coverage::Coverage;
 use scene::view::{Alpha, read_image};
 use scene::{Frame, Image};
 
-/// What lasts for all frames.
+/// What rendering needs from the first frame to the last.
 pub struct Work {
     /// Scene and network.
     pub renderer: Renderer,
@@ -23,7 +23,7 @@ pub struct Work {
     pub id: String,
     /// The record of the frames.
     pub journal: Journal,
-    /// Rays that are done.
+    /// The bar that counts rays.
     pub progress: Progress,
 }
 

@@ -25,13 +25,13 @@ pub fn file_name(name: &str) -> String {
 
 /// A command whose options have been checked.
 pub struct Job<'a> {
-    /// The options.
+    /// Options of the command.
     pub args: &'a Args,
     /// Name of the dense model.
     pub name: &'a str,
     /// Samples a ray.
     pub samples: usize,
-    /// Threads.
+    /// Threads that compute.
     pub threads: usize,
 }
 

@@ -5,6 +5,7 @@ use super::difference::{Difference, WITHOUT_FLIPS, judge, judge_strictly};
 use super::material::{Material, Network, VIEWS, networks};
 use super::report::{Bound, Report};
 use super::stages::{Flips, compare, psnr};
+use compute::cuda::Device;
 use glam::Vec2;
 use gnt::cuda::{self, CudaEngine, CudaPrecision, CudaSource, RayBatch, Rays, Want};
 use gnt::engine::{self, Engine, PreparedSource};
@@ -12,7 +13,6 @@ use gnt::renderer::{Settings, render_rays, render_rays_on_cuda};
 use gnt::trace::{Setup, Trace};
 use scene::{Camera, Ray};
 use std::sync::Arc;
-use compute::cuda::Device;
 
 /// Images in other precisions have at least so many dB, where weights are trained.
 const IMAGE_DB: f64 = 50.0;
@@ -104,7 +104,12 @@ struct Renderer<'a> {
 }
 
 impl<'a> Renderer<'a> {
-    fn new(device: &Device, network: &'a Network, material: &'a Material, precision: CudaPrecision) -> gnt::Result<Self> {
+    fn new(
+        device: &Device,
+        network: &'a Network,
+        material: &'a Material,
+        precision: CudaPrecision,
+    ) -> gnt::Result<Self> {
         let mut engine = CudaEngine::new(device.clone(), &network.model, &network.params, precision)?;
         let views = material.sources.iter().take(3);
         let sources = views.map(|(camera, image)| engine.prepare(camera, image)).collect::<gnt::Result<_>>()?;

@@ -1,8 +1,8 @@
 //! The checks on the emulated device, on broken figures, and their report.
 
+use super::difference::{Difference, judge, judge_strictly};
 use super::material::{Material, Network, VIEWS};
 use super::report::{Bound, Report};
-use super::difference::{Difference, judge, judge_strictly};
 use super::stages::Flips;
 use super::{Scope, on_cpu, on_cuda, training};
 use compute::cuda::{Device, DeviceInfo, Driver, KernelSource, Launch, Result};

@@ -3,11 +3,11 @@
 use super::Scope;
 use super::material::{Material, Network, VIEWS};
 use super::report::{Bound, Report};
+use compute::cuda::Device;
 use glam::Vec2;
 use gnt::{Config, FeedForwardKind};
 use layers::feed_forward::experts::Balance;
 use layers::params::SplitMix;
-use compute::cuda::Device;
 use train::cuda::CudaStepper;
 use train::data::Batch;
 use train::distillation::{Distillation, Teacher};

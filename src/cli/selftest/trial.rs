@@ -86,7 +86,23 @@ pub fn trial_step(device: &Device) -> anyhow::Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::material::networks;
     use super::*;
+    use gnt::cuda::{CudaPrecision, fastest};
+
+    /// A right device is trusted with every network, also with those whose weights are random and whose codes hang on
+    /// roundings.
+    #[test]
+    fn no_network_makes_a_right_device_suspicious() {
+        for network in networks(true).unwrap() {
+            let (model, params) = (&network.model, &network.params);
+            for precision in [CudaPrecision::F32, CudaPrecision::Bf16, fastest(&model.config)] {
+                let mut engine = CudaEngine::new(kernels_host::device(), model, params, precision).unwrap();
+                let problem = trial_rays(&mut engine, model, params).unwrap();
+                assert_eq!(problem, None, "{} in {}", network.name, precision.name());
+            }
+        }
+    }
 
     #[test]
     fn colours_that_differ_are_told() {

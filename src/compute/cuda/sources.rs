@@ -3,7 +3,7 @@
 //! The list is `kernels/prebuilt.txt`. What it names is compiled in tests, and most of it is carried as PTX for machines without
 //! NVRTC; a source that it does not name still works where NVRTC is present.
 
-use super::{CudaError, Result, KernelSource};
+use super::{CudaError, KernelSource, Result};
 use std::fmt::Write;
 use std::sync::OnceLock;
 

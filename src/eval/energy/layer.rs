@@ -7,13 +7,13 @@ use std::fmt;
 /// `output[0] x output[1]` pixels and `outputs` channels, with kernels of `kernel[0] x kernel[1]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layer {
-    /// What a step is.
+    /// The operation of one step: a multiplication, a shift or an addition.
     pub op: Op,
-    /// N.
+    /// N, how many inputs are worked on at a time.
     pub batch: u64,
-    /// C.
+    /// C, the channels that go in.
     pub inputs: u64,
-    /// M.
+    /// M, the channels that come out.
     pub outputs: u64,
     /// R and S, rows and columns.
     pub kernel: [u64; 2],

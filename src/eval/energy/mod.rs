@@ -50,7 +50,7 @@ pub struct Energy {
 }
 
 impl Energy {
-    /// All of it, in joules.
+    /// The sum of all places, in joules.
     pub fn total(&self) -> f64 {
         self.compute + self.dram + self.buffer + self.network + self.registers
     }
@@ -59,7 +59,7 @@ impl Energy {
 /// Energy and time of some work.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
-    /// In joules.
+    /// Energy, in joules.
     pub energy: Energy,
     /// In seconds, layers one after the other.
     pub seconds: f64,

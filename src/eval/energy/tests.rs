@@ -16,7 +16,7 @@ const CHUNK: u64 = 1024;
 /// Operations of GNT's convertible parts.
 #[derive(Clone, Copy)]
 struct Variant {
-    /// Everything else.
+    /// The operation of all other layers.
     dense: Op,
     scores: Op,
     values: Op,

@@ -13,7 +13,7 @@ pub(super) struct Map {
 }
 
 impl Map {
-    /// Zeros.
+    /// A map of zeros.
     pub fn zeros(height: usize, width: usize, channels: usize, pad: usize) -> Self {
         let data = vec![0.0; (height + 2 * pad) * (width + 2 * pad) * channels];
         Self { height, width, channels, pad, data }

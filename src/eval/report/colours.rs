@@ -40,7 +40,7 @@ pub enum Scale {
 }
 
 impl Scale {
-    /// All scales.
+    /// All scales, in the order of their legends.
     pub const ALL: [Self; 3] = [Self::Error, Self::Depth, Self::Routing];
 
     /// Name in style sheets.

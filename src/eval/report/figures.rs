@@ -10,7 +10,7 @@ pub struct Row<'a> {
     pub summary: &'a Summary,
     /// Its cases with images, one a scene.
     pub cases: Vec<&'a Case>,
-    /// Their times.
+    /// The times of these cases.
     pub latencies: Vec<&'a Latency>,
     /// Place among the models.
     pub model: usize,
@@ -145,15 +145,15 @@ impl Line {
 
 /// A column of figures.
 pub struct Column {
-    /// What it is.
+    /// Heading of the column.
     pub name: &'static str,
     /// Its unit, or empty.
     pub unit: &'static str,
-    /// Larger is better.
+    /// Whether larger is better.
     pub higher: bool,
     /// The figure of a line.
     pub get: fn(&Line) -> Option<f64>,
-    /// As text.
+    /// How a figure is written.
     pub text: fn(f64) -> String,
 }
 

@@ -3,7 +3,7 @@
 /// What stands where there is no figure.
 pub const NONE: &str = "–";
 
-/// With so many decimals.
+/// A number with so many decimals and commas between thousands.
 pub fn fixed(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
         return NONE.into();
@@ -13,7 +13,7 @@ pub fn fixed(value: f64, decimals: usize) -> String {
     if text.starts_with('-') && text.bytes().all(|b| b"-0.".contains(&b)) { text[1..].into() } else { grouped(&text) }
 }
 
-/// With three significant digits and commas between thousands.
+/// A number with three significant digits and commas between thousands.
 pub fn significant(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
@@ -28,7 +28,7 @@ pub fn significant(value: f64) -> String {
     }
 }
 
-/// With a prefix for thousands, such as `1.23 M`.
+/// A number with a prefix for thousands, such as `1.23 M`.
 pub fn si(value: f64) -> String {
     let prefixes = [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
     match prefixes.into_iter().find(|(size, _)| value.abs() >= *size) {

@@ -165,7 +165,7 @@ pub fn split(sheet: &Image, [width, height]: [u32; 2]) -> Result<Panels> {
 /// Panels of one image of one case as the page embeds them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sheet {
-    /// The case.
+    /// The case that the picture belongs to.
     pub key: CaseKey,
     /// Name of the photograph.
     pub image: String,
@@ -177,11 +177,11 @@ pub struct Sheet {
     pub ours: Vec<u8>,
     /// The photograph.
     pub truth: Vec<u8>,
-    /// Their difference.
+    /// Difference of both, as colours.
     pub error: Vec<u8>,
-    /// Depth.
+    /// Depth, as colours.
     pub depth: Vec<u8>,
-    /// Routing.
+    /// Share of each pixel's rows that went to shift experts, as colours.
     pub routing: Option<Vec<u8>>,
 }
 

@@ -54,8 +54,7 @@ impl Choice {
     }
 }
 
-const START: Choice =
-    Choice { define: "START", doc: "How the state of a sample starts.", kinds: &["MAX", "STATS"] };
+const START: Choice = Choice { define: "START", doc: "How the state of a sample starts.", kinds: &["MAX", "STATS"] };
 const POSITION: Choice =
     Choice { define: "POSITION", doc: "What tells a sample where it is.", kinds: &["WORLD", "RAY"] };
 const COLOUR: Choice =

@@ -124,8 +124,9 @@ mod tests {
     fn blocks_fit_their_multiprocessor() {
         let device = kernels_host::device();
         for (config, warps) in [(Config::official(8), 12), (Config::official(8).shift_add(), 6)] {
-            let plan =
-                |samples, tuning| RayLaunch::new(&config, tuning, CudaPrecision::Bf16, device.info(), samples, 10).unwrap();
+            let plan = |samples, tuning| {
+                RayLaunch::new(&config, tuning, CudaPrecision::Bf16, device.info(), samples, 10).unwrap()
+            };
             let usual = Tuning::of(&config);
             assert_eq!(plan(192, usual).threads, 32 * warps);
             assert_eq!(plan(64, usual).threads, 128);

@@ -7,10 +7,10 @@ use super::memory::{LookUp, shared, workspace};
 use super::rays::RayJob;
 use super::source::RaySource;
 use super::weights::{BlockWeights, NetworkWeights, PositionWeights};
-use crate::{Config, features};
 use crate::folded::{BLOCK_EPS, LAST_EPS};
 use crate::network::sources::TrainingSource;
 use crate::trace::Decision;
+use crate::{Config, features};
 use compute::cuda::twin::{Constant, Twin, choice_text, header};
 use layers::feed_forward::ray_kernel::TwoLayers;
 use layers::ray_kernel::{KEY_CHUNK, ROW_PADDING, Space};
@@ -24,8 +24,16 @@ fn choices_header() -> String {
 fn render_header() -> String {
     let constants = [
         Constant::int("kMostWarps", MOST_WARPS, "Most warps of a block."),
-        Constant::int("kKeyChunk", KEY_CHUNK, "Keys of a chunk: all that is kept of samples has room for whole chunks."),
-        Constant::int("kRowPadding", ROW_PADDING, "Numbers behind a row, so that rows of a tile fall on different banks."),
+        Constant::int(
+            "kKeyChunk",
+            KEY_CHUNK,
+            "Keys of a chunk: all that is kept of samples has room for whole chunks.",
+        ),
+        Constant::int(
+            "kRowPadding",
+            ROW_PADDING,
+            "Numbers behind a row, so that rows of a tile fall on different banks.",
+        ),
         Constant::float("kBlockEps", BLOCK_EPS, "Added to the variance by the normalisations inside blocks."),
         Constant::float("kLastEps", LAST_EPS, "The same in the last one."),
     ];
@@ -42,7 +50,8 @@ fn render_header() -> String {
         TwoLayers::text(),
     ];
     let structs = [PositionWeights::text(), BlockWeights::text(), NetworkWeights::text(), RaySource::text()];
-    let of_rays = [DecisionTable::text(), RayJob::text(), LookUp::text(), workspace(&kinds).text(), shared(&kinds).text()];
+    let of_rays =
+        [DecisionTable::text(), RayJob::text(), LookUp::text(), workspace(&kinds).text(), shared(&kinds).text()];
     let all = parts.into_iter().chain(SLOTS.map(|slot| slot.text(&mut seen))).chain(structs).chain(of_rays);
     header("What the ray kernel shares with Rust: weights, source views, rays, and memory of a ray.", &[], all)
 }

@@ -1,10 +1,10 @@
 //! The folded network as the ray kernel reads it.
 
-use super::instance::SLOTS;
 use super::CudaPrecision;
+use super::instance::SLOTS;
 use crate::folded::{Block, PositionLayer};
 use crate::{Config, Error, Model, Result};
-use compute::cuda::twin::{Address, Fragments, Pointee, TwinField, Twin, Weights, comment};
+use compute::cuda::twin::{Address, Fragments, Pointee, Twin, TwinField, Weights, comment};
 use compute::cuda::{Buffer, Device};
 use compute::twin;
 use layers::ray_kernel::{Order, Packer};
@@ -184,9 +184,8 @@ fn network(packer: &mut Packer, model: &Model) -> NetworkWeights {
 }
 
 fn pack_block(packer: &mut Packer, config: &Config, block: &Block) -> Result<Parts<Box<dyn Weights>>> {
-    let position = block.position.as_ref().map_or_else(PositionWeights::default, |layer| {
-        pack_position(packer, config, layer)
-    });
+    let position =
+        block.position.as_ref().map_or_else(PositionWeights::default, |layer| pack_position(packer, config, layer));
     Ok(Parts {
         view: block.view.pack(packer),
         view_ff: block.view_ff.pack(packer),

@@ -48,7 +48,8 @@ impl Engine {
         Self { model, weights, features, isa: compute::isa(), precision }
     }
 
-    /// The same engine with the instructions of `isa`.
+    /// The same engine, whose kernels run with the instructions of `isa` and no others. The precision stays, and so do the
+    /// feature network's matrix products, which are [`compute::matmul`]'s.
     pub fn with_isa(mut self, isa: Isa) -> Self {
         self.isa = isa;
         self

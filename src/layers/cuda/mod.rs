@@ -24,9 +24,10 @@ pub use product::{Epilogue, Matrix, MatrixMut};
 pub use store::{Slice, SliceMut, Store};
 
 use compute::cuda::{Device, KernelSource, Module, Result};
-use std::sync::Mutex;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
-/// The kernels of the layers on one device, and memory for their partial sums.
+/// The kernels that all layers use on one device, and memory for their partial sums.
 ///
 /// Its methods are the layers' operations; each lies in `cuda.rs` of its layer.
 #[derive(Debug)]
@@ -36,10 +37,8 @@ pub struct Ops {
     pub(crate) reduce: Module,
     pub(crate) elementwise: Module,
     pub(crate) layer_norm: Module,
-    pub(crate) view_attention: Module,
-    pub(crate) hamming_views: Module,
-    pub(crate) ray_attention: Module,
-    pub(crate) experts: Module,
+    /// Kernels of layer kinds, by their file: made ready when a network first uses the kind.
+    of_kinds: Mutex<HashMap<&'static str, Module>>,
     /// Partial sums of the operation in progress. Work is in order, so the next operation may overwrite them.
     pub(crate) partial: Mutex<Store>,
 }
@@ -57,12 +56,23 @@ impl Ops {
             reduce: module("training/reduce.cu")?,
             elementwise: module("training/elementwise.cu")?,
             layer_norm: module("training/layer_norm.cu")?,
-            view_attention: module("training/view_attention.cu")?,
-            hamming_views: module("training/hamming_views.cu")?,
-            ray_attention: module("training/ray_attention.cu")?,
-            experts: module("training/experts.cu")?,
+            of_kinds: Mutex::default(),
             partial: Mutex::default(),
         })
+    }
+
+    /// The kernels in a file of a layer kind.
+    ///
+    /// # Errors
+    /// If they cannot be compiled or loaded.
+    pub(crate) fn module(&self, file: &'static str) -> Result<Module> {
+        let mut modules = self.of_kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = modules.get(file) {
+            return Ok(module.clone());
+        }
+        let module = self.device.module(&KernelSource::plain(file))?;
+        modules.insert(file, module.clone());
+        Ok(module)
     }
 
     /// The device.

@@ -235,14 +235,16 @@ impl Space {
     /// The function that places an array, in C.
     pub fn text(self) -> String {
         let (align, number, function) = (self.align(), self.number(), self.function());
-        comment(0, &format!("The next array of `count` values from `at` on, a multiple of {align} bytes; `at` moves on."))
-            + &format!(
-                "template <class T> __device__ __forceinline__ T* {function}(unsigned char*& at, {number} count) {{\n    \
+        comment(
+            0,
+            &format!("The next array of `count` values from `at` on, a multiple of {align} bytes; `at` moves on."),
+        ) + &format!(
+            "template <class T> __device__ __forceinline__ T* {function}(unsigned char*& at, {number} count) {{\n    \
                  T* here = reinterpret_cast<T*>(at);\n    \
                  at += (count * {number}(sizeof(T)) + {}) / {align} * {align};\n    \
                  return here;\n}}\n",
-                align - 1
-            )
+            align - 1
+        )
     }
 }
 

@@ -8,6 +8,9 @@ use crate::linear::Linear;
 use crate::linear::cuda::weight_and_bias;
 use compute::cuda::{Args, Buffer, Launch, Result};
 
+/// The file of the kernels.
+const KERNELS: &str = "training/view_attention.cu";
+
 /// What all view attentions of a chunk of rays share, on the device.
 pub type CudaViewTokens = SharedTokens<Store>;
 
@@ -98,6 +101,6 @@ impl Ops {
         let (weight, bias) = weight_and_bias(layer, params);
         let args = Args::new().store(&tokens.directions).slice(weight).slice(bias).store(out).ints([pairs, hidden]);
         // SAFETY: four values a pair, and a layer of 4 → hidden.
-        unsafe { self.view_attention.launch("views_direction", &Launch::each(pairs * hidden), args) }
+        unsafe { self.module(KERNELS)?.launch("views_direction", &Launch::each(pairs * hidden), args) }
     }
 }

@@ -43,15 +43,15 @@ impl Default for LoadOptions {
 
 /// How scenes of one layout of files are told from others and read. Whoever adds a layout adds a row to [`READERS`].
 pub(crate) struct FormatReader {
-    /// The layout.
+    /// The layout that it reads.
     pub format: Format,
     /// The file whose presence in a folder stands for it.
     pub marker: &'static str,
-    /// As [`load`].
+    /// Loads a scene, as [`load`] does.
     load: fn(&Path, &LoadOptions) -> Result<Scene>,
-    /// As [`splits`].
+    /// Names the splits of a scene, as [`splits`] does.
     splits: fn(&Path) -> Result<Vec<Split>>,
-    /// As [`eval_factor`].
+    /// Chooses the reduction of an evaluation, as [`eval_factor`] does.
     eval_factor: fn(&Path) -> u32,
 }
 

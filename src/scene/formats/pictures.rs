@@ -16,7 +16,7 @@ pub(super) struct Pictures {
     pub size: (u32, u32),
     /// How each is turned when it is loaded.
     pub turns: Vec<Orientation>,
-    /// Which have an alpha channel.
+    /// Whether each picture has an alpha channel.
     has_alpha: Vec<bool>,
 }
 

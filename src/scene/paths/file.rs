@@ -32,9 +32,9 @@ use std::path::{Path, PathBuf};
 /// The coordinates that the poses of a path are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathCoordinates {
-    /// Those of the scene's files.
+    /// Coordinates of the scene's own files.
     File,
-    /// Those of the loaded scene.
+    /// Coordinates of the scene as it was loaded.
     Scene,
 }
 

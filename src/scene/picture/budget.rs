@@ -7,7 +7,7 @@ const MOST: u64 = 2 << 30;
 /// Bytes for a pixel in decoding: RGBA of 16 bits, RGB of 32 bits, and the same again while it is straightened.
 const BYTES_A_PIXEL: u64 = 32;
 
-/// Bytes that are taken.
+/// Bytes that pictures being decoded have reserved.
 static TAKEN: Mutex<u64> = Mutex::new(0);
 static GIVEN_BACK: Condvar = Condvar::new();
 

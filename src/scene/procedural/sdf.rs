@@ -15,7 +15,7 @@ pub(super) enum Solid {
         half: Vec3,
         radius: f32,
     },
-    /// About y.
+    /// A ring about the y axis.
     Torus {
         major: f32,
         minor: f32,

@@ -11,7 +11,7 @@ use glam::{Vec2, Vec3};
 struct Hit {
     t: f32,
     point: Vec3,
-    /// Faces the viewer.
+    /// Normal of the surface, on the viewer's side.
     normal: Vec3,
     /// Position and normal in the object's axes.
     local: Vec3,

@@ -33,7 +33,7 @@ pub struct RunSettings {
     pub save_every: u64,
     /// Steps between lines of the log.
     pub log_every: u64,
-    /// Threads.
+    /// Threads that compute.
     pub threads: usize,
     /// Scene whose first held-out view is rendered at every checkpoint, into `validation/`.
     pub validation: Option<scene::Scene>,
@@ -64,7 +64,7 @@ pub struct LogLine {
     pub seconds: f64,
 }
 
-/// A run in memory.
+/// A training run in memory.
 #[derive(Debug)]
 pub struct Run {
     model: Model,

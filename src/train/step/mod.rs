@@ -1,6 +1,6 @@
 //! One training step: loss and gradients of a batch.
 //!
-//! A step cuts its rays into chunks. What happens to a chunk is written once, in [`chunk`]; how chunks are shared out
+//! A step cuts its rays into chunks. What happens to a chunk is written once, in `chunk.rs`; how chunks are shared out
 //! belongs to each device: [`Stepper`] gives the CPU's threads micro-batches that fit in cache,
 //! [`crate::cuda::CudaStepper`] gives a device as many rays as its memory holds.
 

@@ -4,7 +4,7 @@ use super::api::{Api, Handle, OUT_OF_MEMORY, Raw, Status};
 use super::lock;
 use super::modules::{self, Function, Modules};
 use crate::cuda::cache::Cache;
-use crate::cuda::{CudaError, DeviceInfo, Driver, Launch, Result, STREAMS, KernelSource, nvrtc};
+use crate::cuda::{CudaError, DeviceInfo, Driver, KernelSource, Launch, Result, STREAMS, nvrtc};
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -4,7 +4,7 @@ use super::api::{Api, Handle, Status};
 use super::lock;
 use crate::cuda::cache::Cache;
 use crate::cuda::nvrtc::{INSTALL, Nvrtc, Target};
-use crate::cuda::{CudaError, Result, KernelSource, prebuilt};
+use crate::cuda::{CudaError, KernelSource, Result, prebuilt};
 use std::collections::HashMap;
 use std::ffi::{CString, c_uint, c_void};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

@@ -67,12 +67,18 @@ fn constants_and_choices_are_written_in_c() {
     let choice = choice_text("START", "How a state starts.", ["MAX", "STATS"]);
     assert_eq!(choice, "// How a state starts.\n#define START_MAX 0\n#define START_STATS 1\n");
     let text = header("Of a folder.", &["a/b.cuh"], [choice]);
-    assert!(text.starts_with("// Of a folder.\n// Made from declarations in Rust") && text.ends_with("STATS 1\n"), "{text}");
+    assert!(
+        text.starts_with("// Of a folder.\n// Made from declarations in Rust") && text.ends_with("STATS 1\n"),
+        "{text}"
+    );
 }
 
 #[test]
 fn headers_that_differ_are_told() {
     let problem = compare("common/portable.cuh", "// Another text.\n").unwrap_err();
-    assert!(problem.starts_with("kernels/common/portable.cuh:1: expected \"// Another text.\", found \"// What"), "{problem}");
+    assert!(
+        problem.starts_with("kernels/common/portable.cuh:1: expected \"// Another text.\", found \"// What"),
+        "{problem}"
+    );
     assert!(compare("common/no_such_file.cuh", "").unwrap_err().starts_with("kernels/common/no_such_file.cuh: "));
 }

@@ -143,7 +143,8 @@ pub fn compare(path: &str, text: &str) -> Result<(), String> {
     }
     let found = std::fs::read_to_string(file(path)).map_err(|problem| format!("kernels/{path}: {problem}"))?;
     let lines = found.lines().count().max(text.lines().count());
-    let padded = |text: &str| text.lines().map(str::to_owned).chain(std::iter::repeat(String::new())).take(lines).collect();
+    let padded =
+        |text: &str| text.lines().map(str::to_owned).chain(std::iter::repeat(String::new())).take(lines).collect();
     let (found, expected): (Vec<_>, Vec<_>) = (padded(&found), padded(text));
     match (0..lines).find(|line| found[*line] != expected[*line]) {
         None => Ok(()),

@@ -18,7 +18,7 @@ pub struct CaseKey {
 /// Figures of one model on one split of one scene with one number of source views.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Case {
-    /// What it is.
+    /// Scene, split, model and number of views, which identify the case.
     #[serde(flatten)]
     pub key: CaseKey,
     /// Samples a ray.
@@ -40,7 +40,7 @@ pub struct Case {
     pub size: [u32; 2],
     /// Nearest and farthest sample in scene units.
     pub depth_range: [f32; 2],
-    /// How products were computed.
+    /// Name of the precision of the products.
     pub precision: String,
     /// Images of the split in all; a part of an evaluation holds some of them.
     pub total: u32,
@@ -59,7 +59,7 @@ pub struct Case {
     pub routed: Vec<[u64; 2]>,
 }
 
-/// One image.
+/// Likeness and cost of one image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImageResult {
     /// Its place in the split, from 0.
@@ -86,13 +86,13 @@ pub struct ImageResult {
 /// Likeness to a photograph.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// dB.
+    /// PSNR in dB.
     pub psnr: f64,
-    /// At most 1.
+    /// SSIM, at most 1.
     pub ssim: f64,
     /// At least 0; none without weights.
     pub lpips: Option<f64>,
-    /// From 0 to 1.
+    /// FLIP, from 0 to 1.
     pub flip: f64,
 }
 
@@ -103,7 +103,7 @@ pub struct Operations {
     pub multiplies: u64,
     /// Products with a power of two.
     pub shifts: u64,
-    /// Sums.
+    /// Sums of two numbers.
     pub additions: u64,
     /// Values read from tables.
     pub lookups: u64,
@@ -121,13 +121,13 @@ impl Scores {
 /// Modelled energy of an image, feature network excluded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelledEnergy {
-    /// All of it, in joules.
+    /// The sum of the three places below, in joules.
     pub joules: f64,
-    /// Operations.
+    /// Joules of the operations.
     pub compute: f64,
-    /// Movement to and from memory.
+    /// Joules of movement to and from memory.
     pub memory: f64,
-    /// Movement on the chip.
+    /// Joules of movement on the chip.
     pub on_chip: f64,
     /// The dense network of the same sizes in 8-bit integers.
     pub dense_8_bit_joules: f64,
@@ -144,12 +144,12 @@ pub struct Summary {
     pub split: String,
     /// Source views that were asked for.
     pub views: u32,
-    /// Scenes.
+    /// How many scenes there are.
     pub num_scenes: u64,
-    /// Images.
+    /// How many images there are.
     pub num_images: u64,
     /// Every image counts the same, as in the GNT evaluation.
     pub mean_over_images: Scores,
-    /// Every scene counts the same.
+    /// Means in which every scene counts the same.
     pub mean_over_scenes: Scores,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Measured times, memory and energy of a case on one device.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// The case.
+    /// The case that was timed.
     #[serde(flatten)]
     pub key: CaseKey,
     /// What computed, such as `cpu (AMD EPYC)` or `cuda:0 (NVIDIA H200)`.
@@ -21,9 +21,9 @@ pub struct Latency {
     pub median: f64,
     /// 95 % of the images took no longer.
     pub p95: f64,
-    /// The fastest.
+    /// Seconds of the fastest image.
     pub min: f64,
-    /// The slowest.
+    /// Seconds of the slowest image.
     pub max: f64,
     /// Rays of the images over their seconds.
     pub rays_per_second: f64,
@@ -49,7 +49,7 @@ pub struct ImageTime {
     pub index: u32,
     /// Name of the photograph.
     pub name: String,
-    /// Rays.
+    /// Rays of the image.
     pub rays: u64,
     /// Seconds for the rays, one number a repetition.
     pub seconds: Vec<f64>,
@@ -64,7 +64,7 @@ pub struct ImageTime {
 pub struct CommandRun {
     /// The command line.
     pub command: String,
-    /// Which part it was.
+    /// Which part of the work it did, where the work was shared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
     /// Version of the program.
@@ -82,13 +82,13 @@ pub struct CommandRun {
     pub system: String,
     /// Name of the processor.
     pub processor: String,
-    /// Instructions in use.
+    /// Name of the processor's instruction set that was used.
     pub instructions: String,
-    /// Threads.
+    /// Threads that computed.
     pub threads: u32,
     /// Megahertz of the processor as the system tells it, at the end of the run.
     pub processor_mhz: Option<f64>,
-    /// What computed.
+    /// Name of the device that computed.
     pub device: String,
     /// Driver and clocks of the device, where it tells them.
     pub device_details: Option<String>,

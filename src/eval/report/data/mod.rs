@@ -25,7 +25,7 @@ pub struct Metrics {
     /// Which part of the evaluation this is; none for the whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
-    /// What was asked for.
+    /// The options that shape the figures.
     pub settings: EvalSettings,
     /// How each figure is computed.
     pub definitions: Definitions,
@@ -46,24 +46,24 @@ pub struct Metrics {
 /// Part `index` of `count`, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
-    /// From 1.
+    /// Number of the part, from 1.
     pub index: u32,
     /// Parts in all.
     pub count: u32,
 }
 
-/// A model.
+/// A model that was evaluated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelInfo {
     /// Unique among the models.
     pub name: String,
-    /// What the command line gave.
+    /// The name or path that the command line gave.
     pub given: String,
     /// SHA-256 of configuration and weights as they are used.
     pub sha256: String,
     /// Weights in all.
     pub parameters: u64,
-    /// Its configuration.
+    /// Configuration of the network.
     pub config: serde_json::Value,
     /// Shares of the rows that its routers send to the experts of shifts when pictures are rendered, by feed-forward part,
     /// as its file tells them; none where it does not, or there are no routers.
@@ -71,12 +71,12 @@ pub struct ModelInfo {
     pub rendered_shift_shares: Option<Vec<f64>>,
 }
 
-/// A scene.
+/// A scene on which models were evaluated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SceneInfo {
     /// Unique among the scenes.
     pub name: String,
-    /// What the command line gave.
+    /// The name or path that the command line gave.
     pub given: String,
     /// `llff`, `blender` or `nerfstudio`.
     pub kind: String,
@@ -84,6 +84,6 @@ pub struct SceneInfo {
     pub sha256: String,
     /// Photographs in use.
     pub photographs: u64,
-    /// What looked odd.
+    /// What was guessed, repaired or ignored when it was loaded.
     pub warnings: Vec<String>,
 }

@@ -26,7 +26,7 @@ pub struct EvalSettings {
     pub images: Option<u32>,
     /// How products are computed: `auto` or a precision.
     pub precision: String,
-    /// Which SSIM.
+    /// The kind of SSIM: `gnt`, `gaussian` or `uniform`.
     pub ssim: String,
     /// Which LPIPS; none if no weights were given.
     pub lpips: Option<String>,
@@ -35,17 +35,17 @@ pub struct EvalSettings {
 /// How each figure is computed, in words.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Definitions {
-    /// What images are compared.
+    /// In which form images are compared.
     pub colours: String,
-    /// PSNR.
+    /// How PSNR is computed.
     pub psnr: String,
-    /// SSIM.
+    /// How SSIM is computed.
     pub ssim: String,
-    /// LPIPS, or why it is not there.
+    /// How LPIPS is computed, or why it is not there.
     pub lpips: String,
-    /// FLIP.
+    /// How FLIP is computed.
     pub flip: String,
-    /// What latency is.
+    /// How latency is measured.
     pub latency: String,
     /// What modelled energy is, with its biases.
     pub energy: Vec<String>,

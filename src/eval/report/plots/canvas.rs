@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn values_have_pixels() {
         let axis = |range: Range<f64>| Axis { range, ticks: Vec::new() };
-        let chart = Chart::new((&axis(0.0..1.0), &axis(20.0..30.0)), (10..110, 200..100));
+        let chart = Chart::new((&axis(0.0..1.0), &axis(20.0..30.0)), (10..110, Range { start: 200, end: 100 }));
         assert_eq!([0.0, 0.25, 0.2599999, 0.255, 1.0].map(|v| chart.x(v)), [10, 35, 36, 35, 110]);
         assert_eq!([20.0, 22.5, 30.0].map(|v| chart.y(v)), [200, 175, 100]);
         assert_eq!([f64::NEG_INFINITY, f64::INFINITY].map(|v| chart.y(v)), [200, 100]);

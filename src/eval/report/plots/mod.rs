@@ -30,7 +30,7 @@ impl Plot {
         Self { title: title.into(), note: note.into(), legend: Vec::new(), svg: None }
     }
 
-    /// With colours and a picture.
+    /// Adds the names of the colours and the picture.
     fn drawn(self, legend: Vec<(String, Rgb)>, svg: String) -> Self {
         Self { legend, svg: Some(svg), ..self }
     }

@@ -12,11 +12,11 @@ const PITCH: [i32; 2] = [48, 23];
 /// Pixels for names beside bars.
 const BESIDE: i32 = 110;
 
-/// A bar.
+/// A bar that is made of parts.
 pub struct Stack {
-    /// What it is.
+    /// What the bar stands for.
     pub name: String,
-    /// What it comes to.
+    /// The sum of its parts, as it is written.
     pub total: String,
     /// Its parts and what stands in them where there is room.
     pub parts: Vec<(f64, String)>,
@@ -73,7 +73,7 @@ pub fn stacks(name: &str, colours: &[Rgb], stacks: &[Stack], layout: Layout) -> 
                 let label = fit(&stack.name, BESIDE - 10, SMALL);
                 elements.text(&label, (BESIDE - 8, bar + BAR / 2), Side::Right, SMALL, (Paint::Ink, 0.9));
             }
-            // Not through the names.
+            // The lines stop above and below the bar: they would cross the names.
             canvas::guides(elements, &chart, &x, (bar - 3, bar + BAR + 3));
             let scale = if amounts { 1.0 } else { sum(stack) };
             let end = |value: f64| chart.x(value / scale);

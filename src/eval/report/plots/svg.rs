@@ -126,7 +126,8 @@ mod tests {
         let svg = elements.finish("three", (10, 20));
         let lines: Vec<&str> = svg.lines().collect();
         assert_eq!(lines[0], "<svg viewBox=\"0 0 10 20\" role=\"img\" aria-label=\"three\">");
-        let rectangle = "<rect x=\"4\" y=\"2\" width=\"5\" height=\"5\" opacity=\"0.5\" fill=\"#01ABFF\" stroke=\"none\"/>";
+        let rectangle =
+            "<rect x=\"4\" y=\"2\" width=\"5\" height=\"5\" opacity=\"0.5\" fill=\"#01ABFF\" stroke=\"none\"/>";
         assert_eq!(lines[1], rectangle);
         assert!(lines[2].contains("stroke-width=\"2\" points=\"0,1 2,3 \""), "{svg}");
         assert!(lines[3].contains("cx=\"5\" cy=\"6\" r=\"7\" opacity=\"1\" fill=\"currentColor\""), "{svg}");

@@ -193,35 +193,3 @@ fn unknown_stages_are_not_guessed() {
     }
     assert!(plots(&metrics)[3].svg.is_none());
 }
-
-#[test]
-fn zz_dump() {
-    let folder = std::env::var("DUMP").unwrap();
-    let mut all = String::new();
-    let scenes: Vec<String> = (0..40).map(|i| format!("a scene with a long name & a number {i}\u{7}")).collect();
-    let models: Vec<String> = (0..9).map(|i| format!("model <{i}> {}", "with a name ".repeat(12))).collect();
-    let refs = |names: &'_ [String]| names.iter().map(|n| n.clone().leak() as &str).collect::<Vec<&str>>();
-    for metrics in [testing::metrics(), testing::few_views(), testing::build(&["fern"], &[testing::DENSE], &[10], "held-out"), testing::build(&refs(&scenes), &refs(&models), &[10], "held-out")] {
-        for plot in plots(&metrics) {
-            all += &format!("{plot:?}\n{}\n", plot.svg.as_deref().unwrap_or_default());
-        }
-    }
-    for value in [0.0, -0.0, 1e-300, 60.0, 1e12, -3.0, f64::NAN, f64::INFINITY] {
-        let mut metrics = testing::metrics();
-        for case in &mut metrics.cases {
-            case.images.iter_mut().for_each(|i| i.scores = Scores { psnr: value, ..i.scores });
-            summary::complete(case);
-            case.modelled.memory = value;
-            case.modelled.dense_joules = value;
-        }
-        metrics.summaries = summary::summaries(&metrics.cases);
-        for latency in &mut metrics.latencies {
-            latency.median = value;
-            latency.stages[0].1 = value;
-        }
-        for plot in plots(&metrics) {
-            all += &format!("{plot:?}\n{}\n", plot.svg.as_deref().unwrap_or_default());
-        }
-    }
-    std::fs::write(folder, all).unwrap();
-}

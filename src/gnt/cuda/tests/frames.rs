@@ -154,9 +154,8 @@ fn borders_are_seen_the_same_twice() {
     let sources = pair.sources();
     let sources: Vec<&CudaSource> = sources.iter().collect();
     let target = pair.scene.sources[0].0;
-    let mut frame = || {
-        render_rays_on_cuda(&mut pair.cuda, &sources, &target, &frame_settings(0), &|_| {}).unwrap().image.data
-    };
+    let mut frame =
+        || render_rays_on_cuda(&mut pair.cuda, &sources, &target, &frame_settings(0), &|_| {}).unwrap().image.data;
     let first = frame();
     assert_eq!(frame(), first);
 }

@@ -5,7 +5,9 @@ mod frames;
 use super::*;
 use crate::testing::{SmallScene, small_model, small_scene};
 use crate::trace::{Decision, Setup, Trace};
-use crate::{Config, FeatureConfig, Head, LinearKind, Model, Position, RayAttentionKind, Start, ViewAttentionKind, sampling};
+use crate::{
+    Config, FeatureConfig, Head, LinearKind, Model, Position, RayAttentionKind, Start, ViewAttentionKind, sampling,
+};
 use kernels_host::Schedule;
 use layers::params::SplitMix;
 use scene::image;
@@ -78,7 +80,12 @@ fn relative(got: &[f32], want: &[f32]) -> f32 {
 
 /// What the device finds at a precision; in f32 with the maps of its sources. With the decisions of `trace` where they are
 /// `forced`, else with its own.
-fn run(device: &Device, setup: Setup, precision: CudaPrecision, forced: Option<&Trace>) -> (RayBatch, Vec<Vec<f32>>, forced::Flips) {
+fn run(
+    device: &Device,
+    setup: Setup,
+    precision: CudaPrecision,
+    forced: Option<&Trace>,
+) -> (RayBatch, Vec<Vec<f32>>, forced::Flips) {
     let Setup { model, params, sources, rays, depths, depth_range } = setup;
     let mut engine = CudaEngine::new(device.clone(), model, params, precision).unwrap();
     let mut sources: Vec<CudaSource> =
@@ -174,39 +181,40 @@ fn forced_decisions_in_f32() {
     }
 }
 
-/// Decisions that are not its own are taken over by the device, and counted where they are the first to differ.
+/// Decisions that are not its own are taken over by the device, and counted.
 #[test]
 fn other_decisions_are_taken_over_and_counted() {
+    const SAMPLES: usize = 16;
     let (network, scene, device) = (random(compact().shift_add()), small_scene(), kernels_host::device());
-    let depths = sampling::inverse_depth(0.3, 30.0, 16);
+    let depths = sampling::inverse_depth(0.3, 30.0, SAMPLES);
     let setup = setup(&network, &scene, 2, &depths);
     let trace = Trace::new(setup).unwrap();
     let (own, _, flips) = run(&device, setup, CudaPrecision::F32, Some(&trace));
     assert_eq!(flips.map(|(found, _)| found), [0; 5]);
     type Change = fn(&mut Trace);
-    // The first sample of the first ray in the first block; each decides otherwise once.
+    // All samples of the first ray, in the first block.
     let changes: [(Decision, Change); 5] = [
-        (Decision::Pixel, |t| t.decisions.pixels[0] = i32::from(t.decisions.pixels[0] == 0)),
-        (Decision::ViewQuery, |t| t.decisions.view_queries[0] ^= 1 << 7),
-        (Decision::RayQuery, |t| t.decisions.ray_queries[0] ^= 1 << 31),
-        (Decision::RayKey, |t| t.decisions.ray_keys[0] ^= 1),
-        (Decision::Expert, |t| t.decisions.experts[0] ^= 1),
+        (Decision::Pixel, |t| t.decisions.pixels[..2 * SAMPLES].iter_mut().for_each(|p| *p = i32::from(*p == 0))),
+        (Decision::ViewQuery, |t| t.decisions.view_queries[..SAMPLES].iter_mut().for_each(|code| *code ^= 0xff)),
+        (Decision::RayQuery, |t| t.decisions.ray_queries[..SAMPLES].iter_mut().for_each(|code| *code ^= 1 << 31)),
+        (Decision::RayKey, |t| t.decisions.ray_keys[..SAMPLES].iter_mut().for_each(|code| *code ^= 1)),
+        (Decision::Expert, |t| t.decisions.experts[..SAMPLES].iter_mut().for_each(|expert| *expert ^= 1)),
     ];
     for (decision, change) in changes {
         let mut other = trace.clone();
         change(&mut other);
         let (got, _, flips) = run(&device, setup, CudaPrecision::F32, Some(&other));
-        assert_eq!(flips[decision as usize].0, 1, "{decision:?}: {flips:?}");
+        // The blocks that follow find other states, so that there are more.
+        assert!(flips[decision as usize].0 >= SAMPLES as u64, "{decision:?}: {flips:?}");
         let ray = |batch: &RayBatch, ray: usize| batch.rgb[3 * ray..][..3].to_vec();
-        // A pixel may hold the code that its neighbour holds.
-        assert!(decision == Decision::Pixel || ray(&got, 0) != ray(&own, 0), "{decision:?} changes nothing");
+        assert_ne!(ray(&got, 0), ray(&own, 0), "{decision:?} changes nothing");
         assert_eq!(ray(&got, 1), ray(&own, 1), "{decision:?} changes another ray");
     }
     let mut short = trace;
     short.decisions.experts.pop();
     let mut engine = CudaEngine::new(device, &network.0, &network.1, CudaPrecision::F32).unwrap();
     let source = engine.prepare(&scene.sources[0].0, &scene.sources[0].1).unwrap();
-    let job = Rays { rays: setup.rays, depths: &depths, samples: 16, depth_range: setup.depth_range };
+    let job = Rays { rays: setup.rays, depths: &depths, samples: SAMPLES, depth_range: setup.depth_range };
     let error = engine.render_forced(&[&source], job, Want::default(), &short.decisions).unwrap_err().to_string();
     assert!(error.contains("decisions of another device: expected"), "{error}");
 }
@@ -263,63 +271,8 @@ fn long_rays_lie_in_global_memory() {
     let (network, scene, device) = (random(odd()), small_scene(), kernels_host::device());
     let depths = sampling::inverse_depth(0.3, 30.0, 640);
     let (config, info) = (&network.0.config, device.info());
-    let launch =
-        launch::RayLaunch::new(config, Tuning::of(config), CudaPrecision::F32, info, 640, 2).unwrap();
+    let launch = launch::RayLaunch::new(config, Tuning::of(config), CudaPrecision::F32, info, 640, 2).unwrap();
     assert!(launch.large && launch.shared == 0, "{launch:?}");
     let setup = Setup { rays: &scene.rays[..2], ..setup(&network, &scene, 2, &depths) };
     compare(&device, setup, &Trace::new(setup).unwrap(), false);
-}
-
-/// Writes a hash of everything that the kernel gives, case by case, to the file that `TWINS_DUMP` names.
-#[test]
-#[ignore]
-fn dump() {
-    use std::fmt::Write as _;
-    let mut text = String::new();
-    let (scene, device) = (small_scene(), kernels_host::device());
-    let configs = [
-        ("official", official()),
-        ("compact", compact()),
-        ("official_add", official().shift_add()),
-        ("compact_add", compact().shift_add()),
-        ("odd", odd()),
-        ("odd_codes", odd_codes()),
-    ];
-    let hash = |values: &mut dyn Iterator<Item = u64>| {
-        values.fold(0xcbf29ce484222325u64, |h, v| (h ^ v).wrapping_mul(0x100000001b3).rotate_left(23))
-    };
-    for (name, config) in configs {
-        let (model, params) = random(config);
-        let precisions: &[CudaPrecision] = if name.starts_with("odd") {
-            &[CudaPrecision::F32]
-        } else if name.ends_with("add") {
-            &[CudaPrecision::F32, CudaPrecision::Bf16, CudaPrecision::Int8, CudaPrecision::Packed]
-        } else {
-            &[CudaPrecision::F32, CudaPrecision::Bf16]
-        };
-        for precision in precisions {
-            let mut engine = CudaEngine::new(device.clone(), &model, &params, *precision).unwrap();
-            for (views, samples) in [(1, 7), (3, 33), (2, 16), (2, 640)] {
-                if samples == 640 && name != "odd" {
-                    continue;
-                }
-                let depths = sampling::inverse_depth(0.3, 30.0, samples);
-                let sources: Vec<CudaSource> =
-                    scene.sources[..views].iter().map(|(c, i)| engine.prepare(c, i).unwrap()).collect();
-                let sources: Vec<&CudaSource> = sources.iter().collect();
-                let rays = if samples == 640 { &scene.rays[..2] } else { &scene.rays[..] };
-                let rays = Rays { rays, depths: &depths, samples, depth_range: scene.depth_range };
-                let want = Want { weights: true, states: true, cycles: true, routing: true };
-                let got = engine.render(&sources, rays, want).unwrap();
-                if name == "compact" && samples == 7 { writeln!(text, "VALUES {precision:?} {:?}", got.rgb).unwrap(); }
-                let bits = |v: &[f32]| hash(&mut v.iter().map(|x| u64::from(x.to_bits())));
-                let (rgb, depth, weights, states) =
-                    (bits(&got.rgb), bits(&got.depth), bits(&got.weights), bits(&got.states));
-                let routed = hash(&mut got.routed.iter().copied());
-                let multiplied = hash(&mut got.multiplied.iter().map(|v| u64::from(*v)));
-                writeln!(text, "{name} {precision:?} {views} {samples}: {rgb:x} {depth:x} {weights:x} {states:x} {routed:x} {multiplied:x}").unwrap();
-            }
-        }
-    }
-    std::fs::write(std::env::var("TWINS_DUMP").unwrap(), text).unwrap();
 }

@@ -9,6 +9,9 @@ use crate::layer_norm::cuda::CudaLayerNormTape;
 use compute::cuda::{Args, Buffer, Launch, Result};
 use std::ops::Range;
 
+/// The file of the kernels.
+const KERNELS: &str = "training/experts.cu";
+
 /// What the backward pass needs from the forward pass.
 #[derive(Debug, Default)]
 pub struct CudaExpertsTape {
@@ -146,7 +149,7 @@ impl Ops {
             .int(width)
             .value(x.address());
         // SAFETY: the tape's parts have `rows` rows, and `order` is a permutation of them; x is borrowed mutably.
-        unsafe { self.experts.launch("training_experts_add", &warps(rows), args) }
+        unsafe { self.module(KERNELS)?.launch("training_experts_add", &warps(rows), args) }
     }
 
     /// Chooses the expert of each row from `tape.logits`.
@@ -165,10 +168,10 @@ impl Ops {
             .buffer(tape.gates.buffer())
             .buffer(tape.sums.buffer());
         // SAFETY: two values a row in each array, five doubles a block.
-        unsafe { self.experts.launch("training_experts_route", &launch, args)? };
+        unsafe { self.module(KERNELS)?.launch("training_experts_route", &launch, args)? };
         let args = Args::new().buffer(tape.sums.buffer()).int(blocks).buffer(tape.starts.buffer());
         // SAFETY: the sums of `blocks` blocks and room for the whole; one start a block.
-        unsafe { self.experts.launch("training_experts_scan", &Launch::new(1, BLOCK as u32), args)? };
+        unsafe { self.module(KERNELS)?.launch("training_experts_scan", &Launch::new(1, BLOCK as u32), args)? };
         let args = Args::new()
             .buffer(tape.noisy.buffer())
             .int(rows)
@@ -176,7 +179,7 @@ impl Ops {
             .buffer(tape.starts.buffer())
             .buffer(tape.order.buffer());
         // SAFETY: as above; every row gets one place below `rows`.
-        unsafe { self.experts.launch("training_experts_place", &launch, args)? };
+        unsafe { self.module(KERNELS)?.launch("training_experts_place", &launch, args)? };
         let mut totals = [0; SUMS];
         tape.sums.buffer().read_on(0, blocks * SUMS, &mut totals)?;
         let [p0, p1, q0, q1, first] = totals.map(f64::from_bits);
@@ -228,7 +231,7 @@ impl Ops {
             .buffer(d_output.buffer())
             .buffer(d_logits.buffer());
         // SAFETY: all have `rows` rows, and `order` is a permutation of them; the scratch is borrowed mutably.
-        unsafe { self.experts.launch("training_experts_add_backward", &warps(rows), args)? };
+        unsafe { self.module(KERNELS)?.launch("training_experts_add_backward", &warps(rows), args)? };
         for (i, expert) in layer.experts.iter().enumerate() {
             let Range { start, end } = tape.share(i);
             if start < end {
@@ -251,7 +254,7 @@ impl Ops {
                 .float(load[1] as f32)
                 .buffer(d_logits.buffer());
             // SAFETY: two values a row in each array.
-            unsafe { self.experts.launch("training_experts_balance", &Launch::each(rows), args)? };
+            unsafe { self.module(KERNELS)?.launch("training_experts_balance", &Launch::each(rows), args)? };
         }
         let d_norm_view = Some((d_norm.slice_mut(), true));
         self.linear_backward(&layer.router, params, &tape.norm.y, &*d_logits, d_norm_view, grads)?;

@@ -11,6 +11,9 @@ use crate::layer_norm::cuda::CudaLayerNormTape;
 use crate::linear::Linear;
 use compute::cuda::{Args, Buffer, CudaError, Launch, Result};
 
+/// The file of the kernels.
+const KERNELS: &str = "training/ray_attention.cu";
+
 /// What the backward pass needs from the forward pass, of either kind.
 #[derive(Debug, Default)]
 pub struct CudaScoredAttentionTape {
@@ -147,7 +150,7 @@ impl Ops {
         self.linear(layer.qkv, params, &tape.norm.y, &mut tape.qkv, false, false)?;
         let args = sizes.args(params, layer.tau, &tape.qkv).buffer(tape.mixed.buffer()).buffer(tape.stats.buffer());
         // SAFETY: the tape's parts were just made for these sizes, and `tau` has one value a head.
-        unsafe { self.ray_attention.launch(&sizes.kernel("forward", layer.tau), &sizes.launch(), args)? };
+        unsafe { self.module(KERNELS)?.launch(&sizes.kernel("forward", layer.tau), &sizes.launch(), args)? };
         self.linear(layer.out, params, &tape.mixed, x, true, false)
     }
 
@@ -190,8 +193,8 @@ impl Ops {
         // second reads, and they write different thirds of d_qkv; `d_tau` has one value a block.
         unsafe {
             let queries = args().buffer(tape.mixed.buffer()).buffer(d_tau.buffer());
-            self.ray_attention.launch(&sizes.kernel("queries", layer.tau), &sizes.launch(), queries)?;
-            self.ray_attention.launch(&sizes.kernel("others", layer.tau), &sizes.launch(), args())?;
+            self.module(KERNELS)?.launch(&sizes.kernel("queries", layer.tau), &sizes.launch(), queries)?;
+            self.module(KERNELS)?.launch(&sizes.kernel("others", layer.tau), &sizes.launch(), args())?;
         }
         if let Some(tau) = layer.tau {
             self.column_sums(&*d_tau, SliceMut::of(grads, tau))?;
@@ -223,7 +226,7 @@ impl Ops {
         }
         let args = sizes.args(params, layer.tau, &tape.qkv).buffer(tape.stats.buffer()).value(weights.address());
         // SAFETY: the tape has these sizes (checked), and the weights one value a row.
-        unsafe { self.ray_attention.launch("training_attention_first_rows", &Launch::new(sizes.rays, 64), args) }
+        unsafe { self.module(KERNELS)?.launch("training_attention_first_rows", &Launch::new(sizes.rays, 64), args) }
     }
 }
 

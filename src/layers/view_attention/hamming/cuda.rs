@@ -6,6 +6,9 @@ use crate::layer_norm::cuda::CudaLayerNormTape;
 use crate::view_attention::cuda::CudaViewTokens;
 use compute::cuda::{Args, Buffer, Launch, Result};
 
+/// The file of the kernels.
+const KERNELS: &str = "training/hamming_views.cu";
+
 /// What the backward pass needs from the forward pass; as [`super::train::HammingViewAttentionTape`], without the codes,
 /// which are the signs of the projections.
 #[derive(Debug, Default)]
@@ -127,9 +130,9 @@ impl Ops {
         let blend = Args::new().store(&tape.weights).store(&tokens.tokens).store(&tape.direction).store(&tape.blended);
         // SAFETY: the tape's parts were just made for these sizes; `bias` is h → heads and `tau` has a value a head.
         unsafe {
-            self.hamming_views.launch("hamming_views_weigh", &warps(samples), args)?;
+            self.module(KERNELS)?.launch("hamming_views_weigh", &warps(samples), args)?;
             let launch = Launch::each(samples * width);
-            self.hamming_views.launch("hamming_views_blend", &launch, blend.ints(sizes.ints()))?;
+            self.module(KERNELS)?.launch("hamming_views_blend", &launch, blend.ints(sizes.ints()))?;
         }
         for head in 0..heads {
             let value = sizes.channels_of(Slice::of(params, layer.value.weight), head, width);
@@ -181,8 +184,8 @@ impl Ops {
         let codes = codes.store(&s.d_query).store(&s.d_key).ints([samples, views, c, heads]);
         // SAFETY: the tape has these sizes, the scratch was just made for them, and d_tokens has the size of the tokens.
         unsafe {
-            self.hamming_views.launch("hamming_views_blend_backward", &warps(samples), args)?;
-            self.hamming_views.launch("hamming_views_codes_backward", &Launch::each(samples * c), codes)?;
+            self.module(KERNELS)?.launch("hamming_views_blend_backward", &warps(samples), args)?;
+            self.module(KERNELS)?.launch("hamming_views_codes_backward", &Launch::each(samples * c), codes)?;
         }
         self.column_sums(&s.d_tau, SliceMut::of(grads, layer.tau))?;
         let d_keys = Some((tokens.d_keys.slice_mut(), true));

@@ -54,9 +54,8 @@ impl HammingViewAttention {
     pub fn pack(&self, packer: &mut Packer) -> HammingViewWeights {
         let (c, h, d) = (self.out.inputs, self.direction.outputs, self.out.inputs / self.heads);
         // Heads one after the other: sizes leave no gap between them, so that the first has the address of all.
-        let token: Vec<_> = (0..self.heads)
-            .map(|head| packer.byte_part(Order::Rows, &self.value, c, (head * d, d), true))
-            .collect();
+        let token: Vec<_> =
+            (0..self.heads).map(|head| packer.byte_part(Order::Rows, &self.value, c, (head * d, d), true)).collect();
         let hidden: Vec<_> =
             (0..self.heads).map(|head| packer.part(Order::Natural, &self.value, (c, h), (head * d, d))).collect();
         HammingViewWeights {

@@ -7,6 +7,9 @@ use crate::linear::cuda::weight_and_bias;
 use crate::view_attention::cuda::CudaViewTokens;
 use compute::cuda::{Args, Buffer, Launch, Result};
 
+/// The file of the kernels.
+const KERNELS: &str = "training/view_attention.cu";
+
 /// What the backward pass needs from the forward pass; as [`super::train::SubtractionAttentionTape`].
 #[derive(Debug, Default)]
 pub struct CudaSubtractionAttentionTape {
@@ -110,8 +113,8 @@ impl Ops {
         let attend = attend.store(&tape.weights).store(&tape.blended).ints(sizes.of_samples());
         // SAFETY: the tape's parts were just made for these sizes; the query has h values a sample, the layer is h → c.
         unsafe {
-            self.view_attention.launch("views_hidden", &Launch::each(pairs * h), args)?;
-            self.view_attention.launch("views_attend", &Launch::each(samples * c), attend)?;
+            self.module(KERNELS)?.launch("views_hidden", &Launch::each(pairs * h), args)?;
+            self.module(KERNELS)?.launch("views_attend", &Launch::each(samples * c), attend)?;
         }
         self.linear(&layer.out, params, &tape.blended, q, true, false)
     }
@@ -146,7 +149,7 @@ impl Ops {
         let args = Args::new().store(&tape.weights).store(&tape.mixed).store(&tape.blended).store(&s.d_blended);
         let args = args.store(&tokens.mask).store(&s.d_mixed).store(&s.d_logits).ints(sizes.of_samples());
         // SAFETY: the tape has these sizes, and the scratch was just made for them.
-        unsafe { self.view_attention.launch("views_attend_backward", &Launch::each(samples * c), args)? };
+        unsafe { self.module(KERNELS)?.launch("views_attend_backward", &Launch::each(samples * c), args)? };
         let dx = Some((s.d_hidden.slice_mut(), false));
         self.linear_backward(&layer.logits, params, &tape.hidden, &s.d_logits, dx, grads)?;
         // The query reaches every view of its sample with the sign −1.
@@ -154,7 +157,7 @@ impl Ops {
         // SAFETY: as above; the query's gradient has h values a sample.
         unsafe {
             let args = args.ints(sizes.of_samples());
-            self.view_attention.launch("views_hidden_backward", &Launch::each(samples * h), args)?
+            self.module(KERNELS)?.launch("views_hidden_backward", &Launch::each(samples * h), args)?
         };
         let dx = Some((s.d_norm.slice_mut(), false));
         self.linear_backward(&layer.query, params, &tape.norm.y, &s.query, dx, grads)?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// How far the last row of a matrix may be from 0 0 0 1, by rounding to single precision.
 const LAST_ROW: f64 = 1e-6;
 
-/// The file.
+/// A JSON file of cameras, read and checked.
 pub(super) struct CameraFile {
     pub path: PathBuf,
     /// Intrinsics of all frames.
@@ -25,7 +25,7 @@ pub(super) struct CameraFile {
     pub far: Option<f64>,
 }
 
-/// One photograph.
+/// One photograph of the file.
 pub(super) struct CameraFrame {
     /// Position in the file.
     pub index: usize,
