@@ -67,7 +67,7 @@ Examples:
   The built-in dense model, on procedural scenes that are made first:
     shiftray reparam --model gnt-dense --out run
   Attention only, on scenes of your own:
-    shiftray reparam --model run/model.safetensors --out additive --data scenes --stages ray+view";
+    shiftray reparam --model run/model.safetensors --out shiftadd --data scenes --stages ray+view";
 
 /// Of `shiftray selftest`.
 pub const SELFTEST: &str = "\

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::adam::average_weights;
-use crate::run::{MODEL_FILE, RunOptions, Run, STATE_FILE};
+use crate::run::{MODEL_FILE, Run, RunOptions, STATE_FILE};
 use crate::state::State;
 use crate::testing::{config, dataset, network, options, plan};
 use gnt::checkpoint::{Checkpoint, Storage};
@@ -105,7 +105,8 @@ fn a_step_follows_the_formula() {
 fn the_vector_follows_exponents_and_signs() {
     let dir = tempfile::tempdir().unwrap();
     let data = dataset(dir.path());
-    let options = RunOptions { schedule: crate::schedule::Schedule { peak: 0.2, ..options().schedule }, ..ps_options() };
+    let options =
+        RunOptions { schedule: crate::schedule::Schedule { peak: 0.2, ..options().schedule }, ..ps_options() };
     let mut run = Run::start(shifts(4), options, None).unwrap();
     assert_rounded(run.model(), &run.state().params);
     let mut average = run.state().params.clone();

@@ -11,6 +11,7 @@ mod output;
 mod record;
 mod score;
 mod targets;
+mod timing;
 mod work;
 
 use super::device::{Device, PrecisionArg};

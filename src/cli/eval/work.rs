@@ -6,14 +6,14 @@ use super::models::LoadedModel;
 use super::record::{ImageFiles, ImageRecord, pixels};
 use super::score::Scorer;
 use super::targets::Target;
+use super::timing::{Pair, Warm};
 use crate::cli::compared::{Truth, as_saved, expect_numbers};
 use crate::cli::device::{AnyEngine, Chosen};
 use crate::cli::made::{Made, Rendering};
 use crate::cli::progress::Progress;
-use crate::cli::{hash, machine, memory};
+use crate::cli::{hash, machine};
 use anyhow::Context;
 use eval::mask::Mask;
-use eval::power::Meter;
 use eval::report::data::{Case, CaseKey, ImageResult, ImageTime, Latency};
 use eval::report::merge::join_latency;
 use eval::report::sheet;
@@ -49,14 +49,6 @@ pub struct Done {
     pub rendered: u64,
     /// Driver and clocks of the device right after the last image.
     pub details: Option<String>,
-}
-
-/// A model that is ready to render a scene.
-struct Pair<'a> {
-    renderer: Renderer,
-    target: &'a Target,
-    device: Chosen,
-    meter: Option<Meter>,
 }
 
 impl<'a> Work<'a> {
@@ -155,7 +147,7 @@ impl<'a> Work<'a> {
                 None => {
                     let warm = match &mut warm {
                         Some(warm) => warm,
-                        None => warm.insert(self.warm_up(pair, case, frame)?),
+                        None => warm.insert(pair.warm_up(frame, &self.settings(case, false))?),
                     };
                     self.image(pair, case, (index, frame), &files, warm, rendered)?
                 }
@@ -206,20 +198,6 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Prepares the source views, casts some rays and finds the shares of the stages.
-    fn warm_up(&self, pair: &mut Pair, case: &Case, frame: &Frame) -> anyhow::Result<Warm> {
-        memory::forget_peak();
-        let settings = self.settings(case, false);
-        let rendered = pair.renderer.warm_up(frame, &settings)?;
-        let peak = memory::peak();
-        let stages = pair.renderer.profile(frame, &settings)?;
-        Ok(Warm {
-            features: (rendered.seconds_features, rendered.prepared as u64),
-            peak,
-            stages: stages.into_iter().map(|(name, share)| (name.to_owned(), share)).collect(),
-        })
-    }
-
     fn image(
         &mut self,
         pair: &mut Pair,
@@ -232,25 +210,8 @@ impl<'a> Work<'a> {
         let truth = truth(pair.target, frame)?;
         let experts = matches!(pair.renderer.config().mlp, FeedForwardKind::Experts { .. });
         let settings = self.settings(case, experts);
-        memory::forget_peak();
-        let (seconds_features, prepared) = pair.renderer.prepare_sources(frame, &settings)?;
-        let before = std::mem::take(&mut warm.features);
-        let features = (before.0 + seconds_features, before.1 + prepared as u64);
-        let (mut seconds, mut joules, mut last) = (Vec::new(), Vec::new(), None);
-        for repetition in 0..self.args.repeat {
-            let meter = pair.meter.take().context("a meter between two images")?.start();
-            let rendered = pair.renderer.render(frame, &settings, &|rays| {
-                if repetition == 0 {
-                    self.progress.add(rays as u64);
-                }
-            })?;
-            joules.extend(meter.joules());
-            pair.meter = Some(meter);
-            seconds.push(rendered.seconds_rays);
-            last = Some(rendered);
-        }
-        let rendered = last.context("expected at least one repetition")?;
-        let peak_memory = warm.peak.take().max(memory::peak());
+        let timed = pair.time(frame, &settings, warm, (self.args.repeat, &self.progress))?;
+        let rendered = timed.rendered;
         self.details = machine::details(&pair.device).or(self.details.take());
         self.rendered += 1;
         let (scene, model) = (&case.key.scene, &case.key.model);
@@ -271,16 +232,9 @@ impl<'a> Work<'a> {
             key: case.key.clone(),
             device: machine::device(&pair.device),
             threads: settings.threads as u32,
-            images: vec![ImageTime {
-                index: index as u32,
-                name: frame.name.clone(),
-                rays: rendered.rays as u64,
-                joules: (joules.len() == seconds.len()).then(|| joules.iter().sum::<f64>() / seconds.len() as f64),
-                seconds,
-                features,
-            }],
+            images: vec![ImageTime { index: index as u32, ..timed.time }],
             stages: warm.stages.clone(),
-            peak_memory,
+            peak_memory: timed.peak_memory,
             device_memory: pair.renderer.device_memory(),
             meter,
             ..Latency::default()
@@ -299,15 +253,6 @@ impl<'a> Work<'a> {
         files.write(&self.out, &record, &image, &sheet)?;
         Ok(record)
     }
-}
-
-/// What the first, untimed image of a model on a scene has shown.
-struct Warm {
-    /// Seconds for features, and how many sources had none yet; the first image takes them over.
-    features: (f64, u64),
-    /// Largest resident memory of the process in bytes, features included; the first image takes it over.
-    peak: Option<u64>,
-    stages: Vec<(String, f64)>,
 }
 
 /// The photograph of a held-out view as it is compared.

@@ -2,7 +2,7 @@
 //!
 //! Every kernel takes the instruction set to use as its first argument, an [`Isa`](crate::Isa), and is compiled for the
 //! sets it is written for by [`simd_fn!`](crate::simd_fn). Most are written once over a register type
-//! ([`Simd`](crate::simd::Simd), or `Dot` of `product8/lanes.rs` for bytes). Where instructions have no common form, a
+//! ([`Simd`](crate::simd::Simd), or `Dot` of `product8/lanes` for bytes). Where instructions have no common form, a
 //! kernel has one body in plain Rust and others in intrinsics: `hamming/{codes,logits,weigh}`, `hamming/ray8/x86.rs` and
 //! `product8/passes.rs`. Tests run each with every set that the machine has ([`Isa::available`](crate::Isa::available)).
 //!

@@ -59,6 +59,7 @@ impl FeedForwardKind {
 }
 
 /// A feed-forward part, folded.
+#[expect(clippy::large_enum_variant, reason = "two a block, and Copy: places in a vector, not weights")]
 #[derive(Clone, Copy, Debug)]
 pub enum FeedForward {
     /// [`FeedForwardKind::Dense`] or [`FeedForwardKind::Shift`].

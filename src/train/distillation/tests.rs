@@ -176,7 +176,7 @@ fn gradients_are_added() {
     });
 }
 
-/// A run of the additive network that comes from a dense one, which teaches it.
+/// A run of the ShiftAdd network that comes from a dense one, which teaches it.
 fn start(data: &Dataset, options: RunOptions) -> Run {
     let (dense, params) = network(config(), 5);
     let (pupil, start) = convert(&dense, &params, config().shift_add(), &stats(&dense, &params, data), 1).unwrap();
@@ -285,7 +285,7 @@ fn teachers_of_another_outline_are_refused() {
 
 /// A teacher may itself read keys, of its own features or, where they are frozen, of the pupil's.
 #[test]
-fn teachers_may_be_additive() {
+fn teachers_may_be_shift_add() {
     let dir = tempfile::tempdir().unwrap();
     let data = dataset(dir.path());
     for freeze in [true, false] {

@@ -124,9 +124,9 @@ fn folders_of_other_commands_are_refused() {
     let (place, line) = cheap();
     place.ok("synth --out set --views 3 --size 24x18 --spp 1");
     place.ok(&format!("{line} --out dense"));
-    let reparam = "reparam --model dense/model.safetensors --out additive --data scenes --stages ray";
+    let reparam = "reparam --model dense/model.safetensors --out shiftadd --data scenes --stages ray";
     place.ok(&format!("{reparam} --steps 1 --rays 3 --views 1 2"));
-    for (folder, found) in [("set", "shiftray synth"), ("additive", "shiftray reparam")] {
+    for (folder, found) in [("set", "shiftray synth"), ("shiftadd", "shiftray reparam")] {
         let before = fs::read(place.path(&format!("{folder}/options.json"))).unwrap();
         let wanted = [folder, "options.json", found, "choose another folder"];
         place.fails(1, &format!("{line} --out {folder}"), &wanted);

@@ -1,22 +1,20 @@
 //! `shiftray train`: training a model.
 
+mod start;
+
 use super::device::Device;
 use super::folder::FolderLock;
 use super::steps::Steps;
-use super::training_data::{SYNTH, generate, open, validation_scene, warn_of, whole_path};
+use super::training_data::{SYNTH, open, validation_scene, warn_of, whole_path};
 use super::{kept, numbers, output};
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::value_parser;
-use gnt::{Config, Head};
 use serde::{Deserialize, Serialize};
+use start::{generated, start};
 use std::path::{Path, PathBuf};
 use train::data::Dataset;
-use train::guided::GuidedSteps;
 use train::reparam::expect_dense;
-use train::run::{
-    LOG_FILE, LogLine, MODEL_FILE, MOST_RAYS, Run, RunOptions, RunSettings, STATE_FILE, expect_replaceable,
-};
-use train::schedule::Schedule;
+use train::run::{LOG_FILE, LogLine, MODEL_FILE, MOST_RAYS, Run, RunSettings, STATE_FILE, expect_replaceable};
 
 /// Train a model on scenes in LLFF layout.
 ///
@@ -103,9 +101,6 @@ struct RunArgs {
     #[arg(long)]
     seed: Option<u64>,
 }
-
-/// Longest JSON file of a network.
-const MOST_CONFIG_BYTES: u64 = 1 << 16;
 
 /// Runs the subcommand.
 ///
@@ -241,84 +236,4 @@ fn finish(
     bar.finish();
     output::note(&format!("{} steps done; model in {}", run.state().step, folder.join(MODEL_FILE).display()));
     Ok(())
-}
-
-fn generated(folder: &Path, shape: &RunArgs, seed: u64) -> anyhow::Result<Dataset> {
-    generate(folder, shape.scenes.unwrap_or(SCENES), seed)
-}
-
-/// Scenes that are generated when no number is given.
-const SCENES: u32 = 200;
-
-/// A run from the options that are given, and all options with their defaults.
-fn start(given: &RunArgs) -> anyhow::Result<(Run, RunArgs)> {
-    let weights = given.from.as_deref().map(gnt::builtin::checkpoint).transpose()?;
-    let config = match (given.config.as_deref(), &weights) {
-        (None, Some(weights)) => weights.config,
-        (None | Some("compact"), _) => Config::compact(),
-        (Some("full"), _) => Config::official(8),
-        (Some(file), _) => {
-            let text = scene::file::read_text(Path::new(file), MOST_CONFIG_BYTES)
-                .with_context(|| format!("--config {file}: expected compact, full or a JSON file"))?;
-            serde_json::from_str(&text).with_context(|| format!("--config {file}"))?
-        }
-    };
-    if given.scenes.is_some() && given.data.as_deref() != Some(SYNTH) {
-        bail!(
-            "--scenes: expected --data {SYNTH}, whose scenes it counts, found {}",
-            given.data.as_deref().unwrap_or_default()
-        );
-    }
-    let name = given.config.as_deref().or(given.from.as_deref()).unwrap_or("compact");
-    config.validate().with_context(|| name.to_owned())?;
-    if config.head == Head::Mean && given.depth_weight.is_some_and(|weight| weight > 0.0) {
-        bail!(
-            "--depth-weight: expected a network whose head blends colours, which alone learns from depth, found {name}"
-        );
-    }
-    let views = given.views.clone().unwrap_or_else(|| vec![6, 10]);
-    let [least, most] = views[..] else { bail!("--views: expected two numbers, found {}", views.len()) };
-    if least > most {
-        bail!("--views: expected MIN up to MAX, found {least} {most}");
-    }
-    let samples = given.samples.map_or(config.samples, usize::from);
-    let shape = RunArgs {
-        data: given.data.clone(),
-        scenes: (given.data.as_deref() == Some(SYNTH)).then(|| given.scenes.unwrap_or(SCENES)),
-        config: given.config.clone().or_else(|| given.from.is_none().then(|| "compact".to_owned())),
-        from: given.from.clone(),
-        steps: Some(given.steps.unwrap_or(20_000)),
-        rays: Some(given.rays.unwrap_or(512)),
-        samples: Some(samples as u16),
-        guided: given.guided,
-        guided_share: given.guided.map(|_| given.guided_share.unwrap_or(0.5)),
-        views: Some(views.clone()),
-        rate: Some(given.rate.unwrap_or(1e-3)),
-        depth_weight: Some(given.depth_weight.unwrap_or(0.005)),
-        seed: Some(given.seed.unwrap_or(0)),
-    };
-    let options = RunOptions {
-        seed: shape.seed.unwrap_or_default(),
-        rays: shape.rays.unwrap_or_default() as usize,
-        samples,
-        views: (least.into(), most.into()),
-        depth_weight: shape.depth_weight.unwrap_or_default(),
-        schedule: Schedule {
-            peak: shape.rate.unwrap_or_default(),
-            feature_factor: 1.0,
-            warmup: 200,
-            steps: shape.steps.unwrap_or_default(),
-        },
-        average_decay: 0.998,
-        clip_norm: 1.0,
-        freeze_features: false,
-        distillation: Default::default(),
-        balance: None,
-        form: Default::default(),
-        guided: shape
-            .guided
-            .zip(shape.guided_share)
-            .map(|(samples, share)| GuidedSteps { samples: samples.into(), share }),
-    };
-    Ok((Run::start(config, options, weights)?, shape))
 }
