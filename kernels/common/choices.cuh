@@ -21,6 +21,7 @@
 // Attention along the ray.
 #define RAY_SOFTMAX 0
 #define RAY_HAMMING 1
+#define RAY_LINEAR_ANGULAR 2
 
 // Feed-forward parts.
 #define FEED_FORWARD_MLP 0

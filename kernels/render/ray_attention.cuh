@@ -7,6 +7,7 @@
 // - ray_attention_tile(ray, weights, layer, x, first): x += attention of sixteen samples from `first` on
 #pragma once
 #include "render/ray_attention/hamming.cuh"
+#include "render/ray_attention/linear_angular.cuh"
 #include "render/ray_attention/softmax.cuh"
 // After the kinds that it completes.
 #include "render/ray_attention/scored.cuh"

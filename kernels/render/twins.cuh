@@ -134,7 +134,7 @@ static_assert(sizeof(SoftmaxRayWeights) == 48 && OFFSET_OF(SoftmaxRayWeights, no
               OFFSET_OF(SoftmaxRayWeights, out_bias) == 40,
               "SoftmaxRayWeights is laid out as in Rust");
 
-// What attention by scores keeps of a ray.
+// What attention whose queries meet all keys keeps of a ray.
 struct KeysAndValues {
     Stored* keys; // `[samples, kKeyStride]`.
     Stored* values; // `[C, value_stride]`: transposed.
@@ -166,12 +166,34 @@ static_assert(sizeof(HammingRayWeights) == 72 && OFFSET_OF(HammingRayWeights, no
               OFFSET_OF(HammingRayWeights, out) == 56 && OFFSET_OF(HammingRayWeights, out_bias) == 64,
               "HammingRayWeights is laid out as in Rust");
 
+// Weights of linear-angular attention along the ray; matrices are C → C.
+struct LinearAngularWeights {
+    const float* norm; // Gain and bias `[2, C]`.
+    const uint2* query;
+    const float* query_bias; // `[C]`.
+    const uint2* key;
+    const float* key_bias; // `[C]`.
+    const uint2* value;
+    const float* filter; // `[heads, 9]`; null without a filter.
+    const uint2* out;
+    const float* out_bias; // `[C]`.
+};
+static_assert(sizeof(LinearAngularWeights) == 72 && OFFSET_OF(LinearAngularWeights, norm) == 0 &&
+              OFFSET_OF(LinearAngularWeights, query) == 8 && OFFSET_OF(LinearAngularWeights, query_bias) == 16 &&
+              OFFSET_OF(LinearAngularWeights, key) == 24 && OFFSET_OF(LinearAngularWeights, key_bias) == 32 &&
+              OFFSET_OF(LinearAngularWeights, value) == 40 && OFFSET_OF(LinearAngularWeights, filter) == 48 &&
+              OFFSET_OF(LinearAngularWeights, out) == 56 && OFFSET_OF(LinearAngularWeights, out_bias) == 64,
+              "LinearAngularWeights is laid out as in Rust");
+
 // Those of the network: `RAY` says which.
 #if RAY == RAY_SOFTMAX
 typedef SoftmaxRayWeights RayAttentionWeights;
 typedef KeysAndValues RayAttentionShared;
 #elif RAY == RAY_HAMMING
 typedef HammingRayWeights RayAttentionWeights;
+typedef KeysAndValues RayAttentionShared;
+#elif RAY == RAY_LINEAR_ANGULAR
+typedef LinearAngularWeights RayAttentionWeights;
 typedef KeysAndValues RayAttentionShared;
 #endif
 

@@ -92,13 +92,7 @@ impl Projections {
     /// Adds `out(attend(qkv(norm(q))))` to `q` `[samples, C]`; `attend` takes rows `[samples, 3C]` of queries, keys and
     /// values to `[samples, C]`.
     #[inline(always)]
-    pub fn around(
-        &self,
-        isa: Isa,
-        q: &mut [f32],
-        shared: &mut SharedScratch,
-        attend: impl FnOnce(&[f32], &mut [f32]),
-    ) {
+    pub fn around(&self, isa: Isa, q: &mut [f32], shared: &mut SharedScratch, attend: impl FnOnce(&[f32], &mut [f32])) {
         let c = self.width;
         let SharedScratch { normal, wide, bytes } = shared;
         let samples = q.len() / c;

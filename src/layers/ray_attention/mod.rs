@@ -161,12 +161,7 @@ pub struct ProjectionParameters {
 /// Registers queries, keys and values, `{name}.q_fc` and so on, and folds them into one layer `C → 3C`. Where there are
 /// `codes`, queries and keys have biases, which hold the thresholds; else the queries take the factor `1/sqrt(d)` of the
 /// scores in.
-fn build_projections(
-    b: &mut Builder,
-    name: &str,
-    shape: &BlockShape,
-    codes: bool,
-) -> (Linear, ProjectionParameters) {
+fn build_projections(b: &mut Builder, name: &str, shape: &BlockShape, codes: bool) -> (Linear, ProjectionParameters) {
     let BlockShape { width: c, heads, linears: kind, .. } = *shape;
     let qkv = Linear::new(&mut b.folded, &format!("{name}.qkv"), c, 3 * c, codes);
     let query_scale = if codes { 1.0 } else { 1.0 / ((c / heads) as f32).sqrt() };

@@ -1,7 +1,7 @@
-//! Attention along the ray in the CUDA ray kernel: the choice between the kinds, and what softmax and Hamming attention
-//! have in common.
+//! Attention along the ray in the CUDA ray kernel: the choice between the kinds, and what they have in common.
 
 use super::hamming::ray_kernel::HammingRayWeights;
+use super::linear_angular::ray_kernel::LinearAngularWeights;
 use super::softmax::ray_kernel::SoftmaxRayWeights;
 use super::{RayAttention, RayAttentionKind, RayAttentionTape};
 use crate::ray_kernel::{Element, Memory, Packer, Part, ROW_PADDING, RayKind, RaySlot, Size, Space};
@@ -16,20 +16,18 @@ pub const RAY_SLOT: RaySlot = RaySlot {
     kinds: &[
         RayKind::new::<SoftmaxRayWeights>("SOFTMAX", keys_and_values),
         RayKind::new::<HammingRayWeights>("HAMMING", keys_and_values),
+        RayKind::new::<LinearAngularWeights>("LINEAR_ANGULAR", keys_and_values),
     ],
 };
 
-/// Of kinds that the kernel lacks.
-const NO_LINEAR_ANGULAR: &str = "linear-angular attention has no kernel";
-
-/// What attention by the scores of queries and keys keeps of a ray.
+/// What attention whose queries meet all keys keeps of a ray.
 fn keys_and_values() -> Memory {
     let keys = Size::Samples * (Size::Width + ROW_PADDING);
     let values = Size::Width * (Size::Samples + ROW_PADDING);
     Memory::new(
         Space::Shared,
         "KeysAndValues",
-        "What attention by scores keeps of a ray.",
+        "What attention whose queries meet all keys keeps of a ray.",
         vec![
             Part::array("keys", Element::Stored, keys, "`[samples, kKeyStride]`."),
             Part::array("values", Element::Stored, values, "`[C, value_stride]`: transposed."),
@@ -46,7 +44,7 @@ impl RayAttentionKind {
         match self {
             Self::Softmax => Ok("SOFTMAX"),
             Self::Hamming => Ok("HAMMING"),
-            Self::LinearAngular { .. } => Err(NO_LINEAR_ANGULAR.into()),
+            Self::LinearAngular { .. } => Ok("LINEAR_ANGULAR"),
         }
     }
 }
@@ -79,7 +77,7 @@ impl RayAttention {
         match self {
             Self::Softmax(layer) => Ok(Box::new(layer.pack(packer))),
             Self::Hamming(layer) => Ok(Box::new(layer.pack(packer))),
-            Self::LinearAngular(_) => Err(NO_LINEAR_ANGULAR.into()),
+            Self::LinearAngular(layer) => Ok(Box::new(layer.pack(packer))),
         }
     }
 }

@@ -214,14 +214,6 @@ fn a_run_goes_on_on_the_other_device() {
     }
 }
 
-#[test]
-fn a_kind_without_kernels_is_refused() {
-    let config = Config { ray_attention: RayAttentionKind::LinearAngular { branch: false }, ..config() };
-    let run = Run::start(config, options(), None).unwrap();
-    let error = run.on_cuda(&kernels_host::device()).unwrap_err().to_string();
-    assert!(error.contains("linear-angular") && error.contains("CPU"), "{error}");
-}
-
 /// Where samples lie in their cells depends on the seed alone, and forward passes repeat to the bit.
 #[test]
 fn seeds_change_what_is_random() {

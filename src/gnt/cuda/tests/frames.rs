@@ -192,8 +192,6 @@ fn bad_input_is_told() {
         let (model, params) = random(config);
         CudaEngine::new(kernels_host::device(), &model, &params, CudaPrecision::F32).unwrap_err().to_string()
     };
-    let angular = Config { ray_attention: RayAttentionKind::LinearAngular { branch: true }, ..compact() };
-    assert!(unsupported(angular).contains("linear-angular"));
     let (model, params) = random(compact());
     let error = CudaEngine::new(kernels_host::device(), &model, &params, CudaPrecision::Int8).unwrap_err().to_string();
     assert!(error.contains("precision int8: expected a network whose linear layers"), "{error}");

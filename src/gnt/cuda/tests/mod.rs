@@ -156,6 +156,13 @@ fn shift_add_compact_in_f32() {
 }
 
 #[test]
+fn linear_angular_in_f32() {
+    let angular = |branch| RayAttentionKind::LinearAngular { branch };
+    agrees_in_f32(Config { ray_attention: angular(false), ..official() });
+    agrees_in_f32(Config { ray_attention: angular(true), ..compact() });
+}
+
+#[test]
 fn odd_sizes_in_f32() {
     agrees_in_f32(odd());
     agrees_in_f32(odd_codes());

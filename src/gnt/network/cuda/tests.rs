@@ -149,6 +149,10 @@ fn compare(name: &str, f: &Fixture, kernels: &Kernels, workspace: &mut Workspace
     assert_parts(name, &net.layout, &grads.read().unwrap(), &want);
 }
 
+fn angular(branch: bool, config: Config) -> Config {
+    Config { ray_attention: RayAttentionKind::LinearAngular { branch }, ..config }
+}
+
 #[test]
 fn every_kind_equals_the_cpu() {
     let kernels = Kernels::new(&kernels_host::device()).unwrap();
@@ -159,6 +163,8 @@ fn every_kind_equals_the_cpu() {
         ("compact", compact()),
         ("Hamming attention across views", Config { view_attention: ViewAttentionKind::Hamming, ..compact() }),
         ("Hamming attention along the ray", Config { ray_attention: RayAttentionKind::Hamming, ..official() }),
+        ("linear-angular attention", angular(false, official())),
+        ("linear-angular attention with a filter", angular(true, compact())),
         (
             "shifts",
             Config { linears: LinearKind::Shift { bits: 4 }, mlp: FeedForwardKind::Shift { bits: 5 }, ..official() },
@@ -215,15 +221,6 @@ fn memory_of_a_ray_is_known_in_advance() {
         let ratio = (fixture::RAYS * bytes_per_ray(&config, &f.net, 133, 3).unwrap()) as f64 / used;
         assert!((0.95..1.05).contains(&ratio), "{ratio} of {used} bytes");
     }
-}
-
-#[test]
-fn a_kind_without_kernels_is_refused() {
-    let config = Config { ray_attention: RayAttentionKind::LinearAngular { branch: true }, ..compact() };
-    let error = check(&Fixture::new(config).net).unwrap_err();
-    assert!(matches!(error, CudaError::Kernels { .. }), "{error}");
-    assert!(error.to_string().contains("linear-angular") && error.to_string().contains("CPU"), "{error}");
-    assert!(tests::official_and_compact().iter().all(|c| check(&Fixture::new(*c).net).is_ok()));
 }
 
 /// Both passes of a workspace from the same gradient of every colour; the gradients of the folded parameters.

@@ -6,38 +6,36 @@ pub(crate) use scored::ScoredAttention;
 pub use scored::{CudaScoredAttentionScratch, CudaScoredAttentionTape};
 
 use super::RayAttention;
+use super::linear_angular::cuda::{CudaLinearAngularScratch, CudaLinearAngularTape};
 use crate::cuda::{Footprints, Ops, Store};
-use compute::cuda::{Buffer, CudaError, Result};
+#[cfg(doc)]
+use compute::cuda::CudaError;
+use compute::cuda::{Buffer, Result};
 
 /// What the backward pass needs from the forward pass; the kinds that are not used stay empty.
 #[derive(Debug, Default)]
 pub struct CudaRayAttentionTape {
     scored: CudaScoredAttentionTape,
+    linear_angular: CudaLinearAngularTape,
 }
 
 /// Buffers of the backward pass, shared by all blocks.
 #[derive(Debug, Default)]
 pub struct CudaRayAttentionScratch {
     scored: CudaScoredAttentionScratch,
-}
-
-/// The error of the kind that has no kernels.
-fn no_linear_angular() -> CudaError {
-    let problem =
-        "expected softmax or Hamming attention along the ray, which train on CUDA; this kind trains on the CPU";
-    CudaError::Kernels { label: "linear-angular attention".into(), problem: problem.into() }
+    linear_angular: CudaLinearAngularScratch,
 }
 
 impl RayAttention {
     /// What tape and scratch hold.
     ///
     /// # Errors
-    /// [`CudaError::Kernels`] for linear-angular attention, which does not train on CUDA.
+    /// [`CudaError::Kernels`] for a kind that does not train on CUDA; today there is none.
     pub fn cuda_footprints(&self) -> Result<Footprints> {
         match self {
             Self::Softmax(layer) => Ok(layer.scored().cuda_footprints()),
             Self::Hamming(layer) => Ok(layer.scored().cuda_footprints()),
-            Self::LinearAngular(_) => Err(no_linear_angular()),
+            Self::LinearAngular(layer) => Ok(layer.cuda_footprints()),
         }
     }
 }
@@ -46,8 +44,8 @@ impl Ops {
     /// As [`RayAttention::forward`]: adds the attention's output to the states `x` `[rays, samples, C]`.
     ///
     /// # Errors
-    /// [`CudaError::Kernels`] for heads of more than 128 channels and for linear-angular attention, and if the device
-    /// fails.
+    /// [`CudaError::Kernels`] for heads of more than 128 channels, where scores are computed, and if the
+    /// device fails.
     pub fn ray_attention(
         &self,
         layer: &RayAttention,
@@ -63,7 +61,9 @@ impl Ops {
             RayAttention::Hamming(layer) => {
                 self.scored_attention(layer.scored(), params, samples, x.slice_mut(), &mut tape.scored)
             }
-            RayAttention::LinearAngular(_) => Err(no_linear_angular()),
+            RayAttention::LinearAngular(layer) => {
+                self.linear_angular(layer, params, samples, x.slice_mut(), &mut tape.linear_angular)
+            }
         }
     }
 
@@ -82,15 +82,19 @@ impl Ops {
         scratch: &mut CudaRayAttentionScratch,
         grads: &mut Buffer<f32>,
     ) -> Result<()> {
-        let (dx, tape, scratch) = (dx.slice_mut(), &tape.scored, &mut scratch.scored);
+        let (scored, scratch_scored) = (&tape.scored, &mut scratch.scored);
+        let dx = dx.slice_mut();
         match layer {
             RayAttention::Softmax(layer) => {
-                self.scored_attention_backward(layer.scored(), params, samples, tape, dx, scratch, grads)
+                self.scored_attention_backward(layer.scored(), params, samples, scored, dx, scratch_scored, grads)
             }
             RayAttention::Hamming(layer) => {
-                self.scored_attention_backward(layer.scored(), params, samples, tape, dx, scratch, grads)
+                self.scored_attention_backward(layer.scored(), params, samples, scored, dx, scratch_scored, grads)
             }
-            RayAttention::LinearAngular(_) => Err(no_linear_angular()),
+            RayAttention::LinearAngular(layer) => {
+                let (tape, scratch) = (&tape.linear_angular, &mut scratch.linear_angular);
+                self.linear_angular_backward(layer, params, samples, tape, dx, scratch, grads)
+            }
         }
     }
 
@@ -107,15 +111,17 @@ impl Ops {
         tape: &CudaRayAttentionTape,
         weights: &mut Store,
     ) -> Result<()> {
-        let (weights, tape) = (weights.slice_mut(), &tape.scored);
+        let weights = weights.slice_mut();
         match layer {
             RayAttention::Softmax(layer) => {
-                self.scored_attention_first_rows(layer.scored(), params, samples, tape, weights)
+                self.scored_attention_first_rows(layer.scored(), params, samples, &tape.scored, weights)
             }
             RayAttention::Hamming(layer) => {
-                self.scored_attention_first_rows(layer.scored(), params, samples, tape, weights)
+                self.scored_attention_first_rows(layer.scored(), params, samples, &tape.scored, weights)
             }
-            RayAttention::LinearAngular(_) => Err(no_linear_angular()),
+            RayAttention::LinearAngular(layer) => {
+                self.linear_angular_first_rows(layer, samples, &tape.linear_angular, weights)
+            }
         }
     }
 }

@@ -3,7 +3,9 @@
 use super::*;
 use crate::Layout;
 use crate::params::SplitMix;
-use crate::testing::{Codes, built, shape, assert_gradient, close, layer_norm, linear, parameters, softmax, uniform, wide};
+use crate::testing::{
+    Codes, assert_gradient, built, close, layer_norm, linear, parameters, shape, softmax, uniform, wide,
+};
 
 fn attention(width: usize, heads: usize) -> (HammingRayAttention, Layout) {
     built(|b| {

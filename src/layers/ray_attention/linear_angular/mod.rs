@@ -12,7 +12,9 @@
 //! of weights: the norm takes its place. Cost grows linearly with the samples, and both products have one operand of
 //! zeros and ones.
 
+pub mod cuda;
 pub mod engine;
+pub mod ray_kernel;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -58,14 +60,15 @@ impl LinearAngularAttention {
     pub fn build(b: &mut Builder, name: &str, norm: LayerNorm, shape: &BlockShape, branch: bool) -> Self {
         let (qkv, original) = build_projections(b, name, shape, true);
         let (c, heads) = (shape.width, shape.heads);
-        let filter = branch
-            .then(|| b.copy_with_parameter(&format!("{name}.filter"), &[heads, TAPS], Init::fan_in(TAPS)));
+        let filter =
+            branch.then(|| b.copy_with_parameter(&format!("{name}.filter"), &[heads, TAPS], Init::fan_in(TAPS)));
         let out = b.linear_of(shape.linears, &format!("{name}.out_fc"), c, c, true);
         let (original_filter, filter) = (filter.map(|f| f.0), filter.map(|f| f.1));
         Self { norm, qkv, filter, out, heads, original, original_filter }
     }
 
-    /// How much the first sample of `ray` looks at each sample, see [`first_row_of`].
+    /// How much the first sample of `ray` looks at each sample, `[samples]`: stands in for the attention row from which
+    /// depth is read.
     pub fn first_row(&self, tape: &LinearAngularAttentionTape, samples: usize, ray: usize) -> Vec<f32> {
         first_row_of(tape, samples, self.out.inputs, self.heads, ray)
     }

@@ -3,10 +3,10 @@
 //! are the gradients which the layer defines.
 
 use super::*;
+use crate::Layout;
 use crate::codes::WINDOW;
 use crate::params::SplitMix;
 use crate::testing::{built, shape};
-use crate::Layout;
 use std::f64::consts::FRAC_1_PI as INV_PI;
 
 const WIDTH: usize = 24;
@@ -166,7 +166,14 @@ fn gradients_are_those_of_the_reference() {
         let (mut y, mut tape) = (case.x.clone(), LinearAngularAttentionTape::default());
         layer.forward(&case.params, samples, &mut y, &mut tape);
         let (mut dx, mut grads) = (u.clone(), vec![0.0; case.params.len()]);
-        layer.backward(&case.params, samples, &tape, &mut dx, &mut LinearAngularAttentionScratch::default(), &mut grads);
+        layer.backward(
+            &case.params,
+            samples,
+            &tape,
+            &mut dx,
+            &mut LinearAngularAttentionScratch::default(),
+            &mut grads,
+        );
         let loss = |params: &[f64], x: &[f64]| -> f64 {
             let y = reference(layer, params, samples, x, &base);
             y.iter().zip(&u).map(|(y, u)| y * f64::from(*u)).sum()
