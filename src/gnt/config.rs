@@ -1,10 +1,10 @@
 //! The shape of a network: everything that a checkpoint must say beside its weights.
 
 use crate::{Axes, Error, Result};
-use serde::{Deserialize, Serialize};
 use compute::ops::hamming::MOST_CHANNELS;
 use layers::BlockShape;
 pub use layers::{FeedForwardKind, LinearKind, RayAttentionKind, ViewAttentionKind};
+use serde::{Deserialize, Serialize};
 
 /// How the state of a sample starts before the first view block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

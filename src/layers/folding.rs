@@ -6,8 +6,8 @@
 
 use crate::Slot;
 use crate::linear::LinearKind;
-use std::borrow::Cow;
 use compute::{Mat, MatMut, matmul};
+use std::borrow::Cow;
 
 /// A block inside a folded matrix.
 #[derive(Clone, Copy, Debug)]

@@ -10,8 +10,8 @@
 mod tests;
 
 use crate::{Config, FeedForwardKind, Head, LinearKind, RayAttentionKind, Start, ViewAttentionKind};
-use layers::view_attention::subtraction;
 use layers::operations::{Part, RaySize, Step, elementwise, linear};
+use layers::view_attention::subtraction;
 
 /// The dense network of `config`'s sizes as checkpoints describe it.
 pub fn plain(config: &Config, samples: usize, views: usize) -> Vec<Step> {

@@ -3,10 +3,10 @@
 use crate::cuda::{CudaEngine, CudaSource};
 use crate::engine::{Engine, PreparedSource};
 use crate::{Error, Result};
+use compute::parallel;
 use scene::{Image, Scene};
 use std::collections::HashMap;
 use std::sync::Arc;
-use compute::parallel;
 
 /// Prepared source views by their number in the scene.
 #[derive(Debug)]

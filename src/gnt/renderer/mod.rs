@@ -1,10 +1,10 @@
 //! Whole frames: source views chosen, prepared once and kept, rays handed to all cores a tile at a time, or to a device.
 
+mod expert_shares;
 mod kept;
 mod on_cpu;
 mod on_cuda;
 mod profile;
-mod expert_shares;
 #[cfg(test)]
 mod tests;
 
@@ -12,10 +12,10 @@ use crate::cuda::{CudaEngine, CudaSource};
 use crate::engine::{Engine, PreparedSource};
 use crate::guided::Guided;
 use crate::{Config, Error, Result};
+pub use expert_shares::ExpertShares;
 pub use kept::Kept;
 pub use on_cpu::render_rays;
 pub use on_cuda::{render_rays_on_cuda, stage_cycles};
-pub use expert_shares::ExpertShares;
 use scene::{Camera, Frame, Image, Scene};
 use std::time::Instant;
 

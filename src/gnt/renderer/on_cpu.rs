@@ -6,10 +6,10 @@ use crate::engine::{Engine, PreparedSource, RayOutput, RayScratch};
 use crate::guided::{Guide, Guided};
 use crate::stage::Stage;
 use crate::{FeedForwardKind, sampling};
+use compute::parallel;
 use glam::Vec2;
 use scene::{Camera, Image, Ray};
 use std::time::Instant;
-use compute::parallel;
 
 /// Pixels of a tile: neighbours read neighbouring pixels of the sources, and tiles are many enough for all cores.
 const TILE: usize = 64;

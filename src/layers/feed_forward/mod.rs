@@ -7,8 +7,8 @@ pub mod cuda;
 pub mod engine;
 pub mod experts;
 pub mod mlp;
-mod reparam;
 pub mod ray_kernel;
+mod reparam;
 
 use crate::builder::{BlockShape, Builder};
 use crate::layer_norm::LayerNorm;
@@ -91,9 +91,7 @@ impl FeedForward {
             FeedForwardKind::Dense | FeedForwardKind::Shift { .. } => {
                 Self::Mlp(Mlp::build(b, &format!("{name}.ff"), norm, shape, kind.linears()))
             }
-            FeedForwardKind::Experts { .. } => {
-                Self::Experts(Experts::build(b, name, norm, shape, kind.linears()))
-            }
+            FeedForwardKind::Experts { .. } => Self::Experts(Experts::build(b, name, norm, shape, kind.linears())),
         }
     }
 

@@ -87,13 +87,7 @@ pub struct ViewTokens<'a> {
 
 impl ViewAttention {
     /// Registers the parameters under `{name}.`, after the normalisation.
-    pub fn build(
-        b: &mut Builder,
-        name: &str,
-        norm: LayerNorm,
-        shape: &BlockShape,
-        kind: ViewAttentionKind,
-    ) -> Self {
+    pub fn build(b: &mut Builder, name: &str, norm: LayerNorm, shape: &BlockShape, kind: ViewAttentionKind) -> Self {
         match kind {
             ViewAttentionKind::Subtract => Self::Subtraction(SubtractionAttention::build(b, name, norm, shape)),
             ViewAttentionKind::Hamming => Self::Hamming(HammingViewAttention::build(b, name, norm, shape)),

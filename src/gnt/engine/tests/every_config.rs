@@ -1,14 +1,14 @@
 //! Every configuration that validates runs: configurations are drawn at random, with sizes at and beside their limits.
 
 use super::{sources, training_path};
-use crate::engine::{Engine, Precision, PreparedSource, RayOutput, RayScratch};
 use crate::checkpoint::{self, Checkpoint};
+use crate::engine::{Engine, Precision, PreparedSource, RayOutput, RayScratch};
 use crate::features::Tape;
 use crate::network::{NetworkOn, Seeds};
 use crate::testing::small_scene;
 use crate::{
-    Axes, Config, FeatureConfig, Head, FeedForwardKind, Model, Position, RayAttentionKind, Start, ViewAttentionKind, LinearKind,
-    sampling,
+    Axes, Config, FeatureConfig, FeedForwardKind, Head, LinearKind, Model, Position, RayAttentionKind, Start,
+    ViewAttentionKind, sampling,
 };
 use layers::params::SplitMix;
 

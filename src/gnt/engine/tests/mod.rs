@@ -143,7 +143,8 @@ fn equals_the_training_path() {
             let workspace = training_path(&model, &folded, &scene, &prepared, &depths);
             let mut weights = Vec::new();
             let Ok(()) = workspace.ray_weights(NetworkOn::cpu(&model, &folded), &mut weights);
-            let unseen = workspace.tokens.shared.mask.chunks_exact(views).filter(|m| m.iter().all(|v| *v == 0.0)).count();
+            let unseen =
+                workspace.tokens.shared.mask.chunks_exact(views).filter(|m| m.iter().all(|v| *v == 0.0)).count();
             assert!(unseen > 0, "the scene has samples that no view sees");
             let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
             for (r, ray) in scene.rays.iter().enumerate() {

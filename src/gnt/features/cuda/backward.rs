@@ -6,9 +6,9 @@ use super::pool::{Map, View};
 use super::{CudaFeatures, address};
 use crate::Result;
 use crate::features::Block;
+use compute::cuda::Buffer;
 use layers::conv2d::Conv2d;
 use std::sync::Arc;
-use compute::cuda::Buffer;
 
 impl CudaFeatures {
     /// Adds the parameters' gradients to `grads` (flat, the layout of the model's parameters), given that of the map

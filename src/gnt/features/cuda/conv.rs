@@ -3,8 +3,8 @@
 use super::Kernels;
 use super::pool::{Pool, View};
 use crate::Result;
-use layers::conv2d::Conv2d;
 use compute::cuda::{Args, Buffer, Device, Launch};
+use layers::conv2d::Conv2d;
 
 /// Depth of a step of the products: rows of packed weights are padded to a multiple of it.
 pub(super) const DEPTH: usize = 16;

@@ -4,9 +4,9 @@ use super::norm::Affine;
 use super::pool::{Map, Pool, View};
 use super::{CudaFeatures, DeviceMap, address, check_image};
 use crate::Result;
+use compute::cuda::Buffer;
 use layers::Slot;
 use std::sync::Arc;
-use compute::cuda::Buffer;
 
 /// Activations of one image on the device, reused between calls.
 #[derive(Debug, Default)]

@@ -12,19 +12,19 @@ mod layer_tests;
 mod norm;
 mod pool;
 mod resize;
-pub(crate) mod twins;
 #[cfg(test)]
 mod tests;
+pub(crate) mod twins;
 
 use super::FeatureNet;
 use crate::{Error, Result};
+use compute::cuda::{Buffer, Device, KernelSource, Module};
 use conv::Product;
 pub use forward::CudaTape;
 use layers::Slot;
 use layers::conv2d::Conv2d;
 use pool::Pool;
 use std::sync::Arc;
-use compute::cuda::{Buffer, Device, Module, KernelSource};
 
 /// Features of an image on a device.
 #[derive(Debug)]

@@ -3,10 +3,10 @@
 use super::pool::{Pool, View};
 use super::{Kernels, address};
 use crate::Result;
+use compute::cuda::{Args, Buffer, Launch};
 use layers::Slot;
 use layers::activation::Activation;
 use layers::instance_norm::EPSILON;
-use compute::cuda::{Args, Buffer, Launch};
 
 /// Pixels that a thread of the first stage of a sum adds up.
 pub(super) const STRIP: usize = 16;

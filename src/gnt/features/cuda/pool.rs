@@ -1,8 +1,8 @@
 //! Memory for maps, kept between calls.
 
 use crate::{Error, Result};
-use std::collections::BTreeMap;
 use compute::cuda::{Buffer, CudaError, Device};
+use std::collections::BTreeMap;
 
 /// Buffers that nobody uses at the moment, by length.
 ///

@@ -19,8 +19,8 @@ pub use train::{ExpertsScratch, ExpertsTape};
 
 use crate::Slot;
 use crate::builder::{BlockShape, Builder};
-use crate::layer_norm::LayerNorm;
 use crate::feed_forward::mlp;
+use crate::layer_norm::LayerNorm;
 use crate::linear::{Linear, LinearKind};
 use crate::operations::{Part, RaySize, Step, elementwise, linear};
 

@@ -3,8 +3,10 @@
 use super::*;
 use crate::Layout;
 use crate::params::SplitMix;
+use crate::testing::{
+    Codes, assert_gradient, built, close, layer_norm, linear, parameters, shape, softmax, uniform, wide,
+};
 use crate::view_attention::ViewTokens;
-use crate::testing::{Codes, built, shape, assert_gradient, close, layer_norm, linear, parameters, softmax, uniform, wide};
 
 fn attention(width: usize, heads: usize, hidden: usize) -> (HammingViewAttention, Layout) {
     built(|b| {
@@ -301,8 +303,16 @@ fn gradients_equal_differences() {
             loss(&Numbers { tokens: tokens.to_vec(), ..start.clone() })
         });
         // With one view the weights are 1 whatever the logits are.
-        let of_logits =
-            ["norm.weight", "norm.bias", "q_fc.weight", "q_fc.bias", "k_fc.weight", "k_fc.bias", "head_fc.weight", "tau"];
+        let of_logits = [
+            "norm.weight",
+            "norm.bias",
+            "q_fc.weight",
+            "q_fc.bias",
+            "k_fc.weight",
+            "k_fc.bias",
+            "head_fc.weight",
+            "tau",
+        ];
         if views > 1 {
             assert_gradient("keys", &d_keys, &start.keys, 1e-4, |keys| {
                 loss(&Numbers { keys: keys.to_vec(), ..start.clone() })

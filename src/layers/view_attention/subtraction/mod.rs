@@ -71,7 +71,8 @@ impl SubtractionAttention {
         let logits_weight = b.weight(&format!("{name}.attn_fc.2"), c, h);
         // The bias of the logits is the same for all views of a channel and cancels in the softmax: no fold reads it.
         b.bias(&format!("{name}.attn_fc.2"), c, h);
-        let (out_weight, out_bias) = (b.weight(&format!("{name}.out_fc"), c, c), b.bias(&format!("{name}.out_fc"), c, c));
+        let (out_weight, out_bias) =
+            (b.weight(&format!("{name}.out_fc"), c, c), b.bias(&format!("{name}.out_fc"), c, c));
         let out = b.fold_linear(&format!("{name}.out_fc"), out_weight, Some(out_bias), c, c, LinearKind::Dense);
 
         let mix = Linear::new(&mut b.folded, &format!("{name}.mix"), c + h, c + h, true);
