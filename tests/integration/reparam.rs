@@ -179,7 +179,7 @@ fn models_that_are_not_dense_are_refused() {
     let place = place();
     place.ok(&format!("reparam --model dense/model.safetensors --out run {CHEAP} --stages ray+experts --alpha 6:4"));
     let line = |model: &str| format!("reparam --model {model} --out again {CHEAP} --stages view");
-    let wanted = ["run/model.safetensors", "expected a dense model", "along rays on binary codes", "experts"];
+    let wanted = ["run/model.safetensors", "expected a dense model", "Hamming attention along rays", "experts"];
     place.fails(1, &line("run/model.safetensors"), &wanted);
     place.fails(1, &line("gnt-shiftadd"), &["gnt-shiftadd", "dense", "shift layers", "experts"]);
     assert!(!place.path("again").exists());

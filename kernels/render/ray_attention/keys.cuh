@@ -1,8 +1,12 @@
 // Keys and values of a ray in shared memory, for attention whose queries meet all keys. What a kind adds:
-// - project_queries(ray, weights, layer, normal, first) and project_keys: rows of the tile from its normalised state
-// A kind includes this after it has declared those.
+// - project_queries and project_keys: rows of the tile of samples from `first` on, from its normalised state
 #pragma once
 #include "render/inputs.cuh"
+
+__device__ __forceinline__ Tile<C> project_queries(const Ray& ray, const RayAttentionWeights& weights, int layer,
+                                                   const Input<C>& normal, int first);
+__device__ __forceinline__ Tile<C> project_keys(const Ray& ray, const RayAttentionWeights& weights, int layer,
+                                                const Input<C>& normal, int first);
 
 // Distance of rows of the values, which are transposed.
 __device__ __forceinline__ int value_stride(const RayJob& job) { return padded_samples(job.num_samples) + kRowPadding; }

@@ -4,7 +4,7 @@
 // CPU twin: src/layers/ray_attention/linear_angular/engine.rs.
 #pragma once
 #include "render/forced.cuh"
-#include "render/inputs.cuh"
+#include "render/ray_attention/keys.cuh"
 
 #if RAY == RAY_LINEAR_ANGULAR
 constexpr float kInversePi = 0.318309886f;
@@ -46,8 +46,6 @@ __device__ __forceinline__ Tile<C> project_keys(const Ray& ray, const LinearAngu
     to_bits(x);
     return x;
 }
-
-#include "render/ray_attention/keys.cuh"
 
 // x += attention of sixteen samples from `first` on.
 __device__ void ray_attention_tile(const Ray& ray, const LinearAngularWeights& weights, int layer, Tile<C>& x,

@@ -5,11 +5,9 @@
 // - kScoresBounded: whether no score of a head exceeds its channels in size, so that the softmax need not look for the
 //   largest
 #pragma once
-#include "render/inputs.cuh"
-
-#if RAY == RAY_SOFTMAX || RAY == RAY_HAMMING
 #include "render/ray_attention/keys.cuh"
 
+#if RAY == RAY_SOFTMAX || RAY == RAY_HAMMING
 // x += attention of sixteen samples from `first` on.
 __device__ void ray_attention_tile(const Ray& ray, const RayAttentionWeights& weights, int layer, Tile<C>& x,
                                    int first) {
