@@ -12,6 +12,10 @@ constexpr int kRowPadding = 8;
 constexpr float kBlockEps = 1e-6f;
 // The same in the last one.
 constexpr float kLastEps = 1e-5f;
+// Taps of the filter of linear-angular attention.
+constexpr int kLinearAngularTaps = 9;
+// Added to the squared length that it divides by.
+constexpr float kLinearAngularEps = 1e-6f;
 
 // What another device can decide.
 #define DECISION_PIXEL 0

@@ -5,11 +5,10 @@
 // z = ½·v + (1/π)·b(q)·sums, scaled to length 1, and to it come the values of the samples around it by a filter of nine
 // taps, where there is one. Every sum has a fixed order. CPU twin: src/layers/ray_attention/linear_angular/train.rs.
 #include "common/portable.cuh"
+#include "training/twins.cuh"
 
 constexpr float kInversePi = 0.318309886f;
-constexpr float kNormEps = 1e-6f; // linear_angular::NORM_EPS
-constexpr float kWindow = 1.5f;   // codes::WINDOW
-constexpr int kTaps = 9, kReach = kTaps / 2;
+constexpr int kTaps = kLinearAngularTaps, kReach = kTaps / 2;
 
 __device__ __forceinline__ float code(float x) { return x > 0.0f ? 1.0f : 0.0f; }
 
@@ -64,7 +63,7 @@ KERNEL(linear_angular_rows)(const float* qkv, const float* sums, const float* fi
         z[c] = x;
         square += x * x;
     }
-    float factor = 1 / sqrtf(kNormEps + warp_sum(square));
+    float factor = 1 / sqrtf(kLinearAngularEps + warp_sum(square));
     if (lane_id() == 0) scale[item] = factor;
     for (int c = lane_id(); c < channels; c += kWarp) {
         float x = z[c] * factor;
@@ -122,8 +121,8 @@ KERNEL(linear_angular_backward)(const float* qkv, const float* sums, const float
                 if (reader < 0 || reader >= samples) continue;
                 d_value += filter[at.head * kTaps + tap] * d_mixed[at.single(at.row - tap + kReach) + c];
             }
-        d_qkv[at.third(at.row, 0) + c] = fabsf(query[c]) <= kWindow ? 0.5f * kInversePi * d_query : 0;
-        d_qkv[at.third(at.row, 1) + c] = fabsf(key[c]) <= kWindow ? 0.5f * d_key : 0;
+        d_qkv[at.third(at.row, 0) + c] = fabsf(query[c]) <= kCodeWindow ? 0.5f * kInversePi * d_query : 0;
+        d_qkv[at.third(at.row, 1) + c] = fabsf(key[c]) <= kCodeWindow ? 0.5f * d_key : 0;
         d_qkv[at.third(at.row, 2) + c] = d_value;
     }
 }

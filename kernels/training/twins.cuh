@@ -22,6 +22,10 @@ constexpr int kExpertSums = 5;
 constexpr float kNoiseSigma = 0.5f;
 // Half-width of the window in which gradients pass the signs of codes.
 constexpr float kCodeWindow = 1.5f;
+// Taps of the filter of linear-angular attention.
+constexpr int kLinearAngularTaps = 9;
+// Added to the squared length that it divides by.
+constexpr float kLinearAngularEps = 1e-6f;
 
 // One source view of a training step.
 struct TrainingSource {

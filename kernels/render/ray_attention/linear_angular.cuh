@@ -8,8 +8,7 @@
 
 #if RAY == RAY_LINEAR_ANGULAR
 constexpr float kInversePi = 0.318309886f;
-constexpr float kLengthEps = 1e-6f; // linear_angular::NORM_EPS
-constexpr int kTaps = 9, kReach = kTaps / 2;
+constexpr int kTaps = kLinearAngularTaps, kReach = kTaps / 2;
 
 // Projections as ±1.
 __device__ __forceinline__ Tile<C> project_signs(const Input<C>& normal, const uint2* weights, const float* bias) {
@@ -78,7 +77,7 @@ __device__ void ray_attention_tile(const Ray& ray, const LinearAngularWeights& w
                 out.v[n][e] = z;
                 square[e / 2] += z * z;
             }
-        for (int i = 0; i < 2; i++) square[i] = 1 / sqrtf(kLengthEps + quad_sum(square[i]));
+        for (int i = 0; i < 2; i++) square[i] = 1 / sqrtf(kLinearAngularEps + quad_sum(square[i]));
 #pragma unroll
         for (int n = 0; n < kHead / 8; n++)
             for (int e = 0; e < 4; e++) {

@@ -13,6 +13,7 @@ use crate::trace::Decision;
 use crate::{Config, features};
 use compute::cuda::twin::{Constant, Twin, choice_text, header};
 use layers::feed_forward::ray_kernel::TwoLayers;
+use layers::ray_attention::linear_angular;
 use layers::ray_kernel::{KEY_CHUNK, ROW_PADDING, Space};
 
 /// Names of what the constants of an instance choose; a file of its own, since products depend on it.
@@ -37,18 +38,15 @@ fn render_header() -> String {
         Constant::float("kBlockEps", BLOCK_EPS, "Added to the variance by the normalisations inside blocks."),
         Constant::float("kLastEps", LAST_EPS, "The same in the last one."),
     ];
+    let constants = constants.iter().chain(&linear_angular::ray_kernel::constants()).map(Constant::text).collect();
     let decisions: Vec<String> =
         Decision::ALL.iter().map(|(decision, _)| screaming(&format!("{decision:?}"))).collect();
     let decisions = choice_text("DECISION", "What another device can decide.", decisions.iter().map(String::as_str));
     // The parts' types in C are those of the network's kinds; their sizes do not matter here.
     let kinds = Kinds::of(&Config::official(1)).expect("the ray kernel has the official kinds");
     let mut seen = Vec::new();
-    let parts = [
-        constants.map(|constant| constant.text()).concat(),
-        decisions,
-        [Space::Shared, Space::Workspace].map(Space::text).join("\n"),
-        TwoLayers::text(),
-    ];
+    let parts =
+        [constants, decisions, [Space::Shared, Space::Workspace].map(Space::text).join("\n"), TwoLayers::text()];
     let structs = [PositionWeights::text(), BlockWeights::text(), NetworkWeights::text(), RaySource::text()];
     let of_rays =
         [DecisionTable::text(), RayJob::text(), LookUp::text(), workspace(&kinds).text(), shared(&kinds).text()];

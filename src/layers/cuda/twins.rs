@@ -6,6 +6,7 @@ use super::reduce::{COLUMNS, REDUCE_COLUMNS, REDUCE_WARPS};
 use crate::codes::WINDOW;
 use crate::feed_forward::experts::cuda::SUMS;
 use crate::feed_forward::experts::router::NOISE_SIGMA;
+use crate::ray_attention::linear_angular;
 use compute::cuda::twin::Constant;
 
 /// The constants, with the names that they have in C.
@@ -30,4 +31,7 @@ pub fn constants() -> Vec<Constant> {
         Constant::float("kNoiseSigma", NOISE_SIGMA, "Standard deviation of the noise on the routers' logits."),
         Constant::float("kCodeWindow", WINDOW, "Half-width of the window in which gradients pass the signs of codes."),
     ]
+    .into_iter()
+    .chain(linear_angular::ray_kernel::constants())
+    .collect()
 }

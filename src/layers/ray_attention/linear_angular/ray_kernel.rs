@@ -1,8 +1,8 @@
 //! Linear-angular attention in the CUDA ray kernel, `kernels/render/ray_attention/linear_angular.cuh`.
 
-use super::LinearAngularAttention;
+use super::{LinearAngularAttention, NORM_EPS, TAPS};
 use crate::ray_kernel::{Order, Packer};
-use compute::cuda::twin::{Address, Fragments};
+use compute::cuda::twin::{Address, Constant, Fragments};
 use compute::twin;
 
 twin! {
@@ -23,6 +23,14 @@ twin! {
         /// `[C]`.
         out_bias: Address<f32>,
     }
+}
+
+/// Constants of the kernels of training and of rendering.
+pub fn constants() -> [Constant; 2] {
+    [
+        Constant::int("kLinearAngularTaps", TAPS, "Taps of the filter of linear-angular attention."),
+        Constant::float("kLinearAngularEps", NORM_EPS, "Added to the squared length that it divides by."),
+    ]
 }
 
 impl LinearAngularAttention {
