@@ -35,7 +35,7 @@ pub fn write(folder: &Path, options: &impl Serialize) -> anyhow::Result<()> {
     Ok(scene::write::write_bytes(&folder.join(FILE), &text(options)?)?)
 }
 
-/// What [`write`] writes.
+/// What [`write()`] writes.
 ///
 /// # Errors
 /// None in practice; that of the JSON library.

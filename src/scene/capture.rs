@@ -1,6 +1,6 @@
 //! What kind of capture a scene is, told from its cameras alone: all facing one way, around a place, or looking out.
 //!
-//! Everything here is [robust](crate::robust): medians instead of means, and cameras far from all others have no say.
+//! Everything here is robust (`scene/robust.rs`): medians instead of means, and cameras far from all others have no say.
 //! Nothing depends on the world's axes, origin and unit, nor on the cameras' order.
 
 use crate::pose::{SPREAD_AROUND, axes_point, center, opengl_pose};

@@ -49,7 +49,7 @@ pub enum PathKind {
     Interpolate,
     /// Around the point the cameras look at, as far as there are photographs.
     Orbit,
-    /// Cameras from a JSON file; see [`file`].
+    /// Cameras from a JSON file; see [`mod@file`].
     File(PathBuf),
 }
 

@@ -7,7 +7,7 @@ use crate::run::{Run, STATE_FILE};
 use crate::state::State;
 use crate::step::{Losses, Step, StepOptions, Stepper};
 use crate::testing::{config, dataset, network, options, plan};
-use gnt::{Config, FeedForwardKind, Head, Model, Position, RayAttentionKind, Start};
+use gnt::{Config, FeedForwardKind, Head, Model, Position, Start};
 use layers::feed_forward::experts::Balance;
 
 /// Gradients and losses relative to the largest of each parameter: single precision, summed in another order.

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 /// What identifies a case.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CaseKey {
-    /// [`SceneInfo::name`].
+    /// [`super::SceneInfo::name`].
     pub scene: String,
     /// `held-out`, `test` or `val`.
     pub split: String,
-    /// [`ModelInfo::name`].
+    /// [`super::ModelInfo::name`].
     pub model: String,
     /// Source views that were asked for.
     pub views: u32,
@@ -138,7 +138,7 @@ pub struct ModelledEnergy {
 /// Means of a model at one number of source views.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// [`ModelInfo::name`].
+    /// [`super::ModelInfo::name`].
     pub model: String,
     /// `held-out`, `test` or `val`: splits are never mixed.
     pub split: String,

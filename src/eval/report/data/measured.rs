@@ -45,7 +45,7 @@ pub struct Latency {
 /// Times of one image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImageTime {
-    /// As [`ImageResult::index`].
+    /// As [`super::ImageResult::index`].
     pub index: u32,
     /// Name of the photograph.
     pub name: String,

@@ -1,11 +1,11 @@
 //! The training path on the device against the CPU's: colours, weights of samples, and the gradient of every parameter.
 
-use super::{Kernels, bytes_per_ray, check};
+use super::{Kernels, bytes_per_ray};
 use crate::network::sources::{CudaMapGrads, CudaSources};
 use crate::network::tests::fixture::{self, Fixture};
-use crate::network::{NetworkOn, RouterTraining, Seeds, Workspace, tests};
+use crate::network::{NetworkOn, RouterTraining, Seeds, Workspace};
 use crate::{Config, FeedForwardKind, Head, LinearKind, Position, RayAttentionKind, Start, ViewAttentionKind};
-use compute::cuda::{Buffer, CudaError};
+use compute::cuda::Buffer;
 use kernels_host::Schedule;
 use layers::Layout;
 use layers::cuda::Store;

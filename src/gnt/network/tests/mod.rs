@@ -19,11 +19,6 @@ fn compact() -> Config {
     config(Start::Stats, Position::Ray { frequencies: 4 }, Head::Blend)
 }
 
-/// The two outlines that other tests start from.
-pub(super) fn official_and_compact() -> [Config; 2] {
-    [official(), compact()]
-}
-
 /// Every kind by itself and all together.
 fn fixtures() -> Vec<(&'static str, Fixture)> {
     let linear_angular = |branch| RayAttentionKind::LinearAngular { branch };

@@ -34,9 +34,9 @@ pub(super) fn eval_factor(root: &Path) -> u32 {
 /// Loads an LLFF scene.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Format`] or [`Error::Camera`] naming the file and row: unreadable files, another number of
+/// [`crate::Error::Io`], `Format` or `Camera` naming the file and row: unreadable files, another number of
 /// photographs than poses, photographs of different sizes or of another shape than the rows say, poses that are not
-/// orthonormal, bounds that are not `0 < near < far`, or no folder of photographs for the factor. [`Error::Scene`] if a
+/// orthonormal, bounds that are not `0 < near < far`, or no folder of photographs for the factor. [`crate::Error::Scene`] if a
 /// split is asked for that the scene does not have.
 pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     let file = root.join(POSE_FILE);

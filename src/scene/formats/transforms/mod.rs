@@ -2,7 +2,7 @@
 //! `transforms_{train,test,val}.json` (Blender, NeRF's synthetic scenes). One reader serves both layouts.
 //!
 //! Poses are camera-to-world in OpenGL axes and rigid. Intrinsics may be given for all frames or for one, see
-//! [`intrinsics`]; they are in pixels counted from the image's corner, and are scaled to the images that are there. Lens
+//! `intrinsics.rs`; they are in pixels counted from the image's corner, and are scaled to the images that are there. Lens
 //! distortion is removed when images are loaded, see [`crate::distortion`]. What changes the camera and is not read is
 //! refused by name.
 //!
@@ -13,7 +13,7 @@
 //!   `test/r_0.png`, or in `masks/r_0.png` if no other image is called so; cameras that fit NeRF's synthetic scenes have
 //!   the depths 2 to 6 there.
 //!
-//! Depth bounds and the scene's frame are described at [`world`].
+//! Depth bounds and the scene's frame are described in `world.rs`.
 
 mod entries;
 mod file;
