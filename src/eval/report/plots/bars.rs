@@ -1,12 +1,13 @@
 //! PSNR by scene as bars of the models.
 
-use super::canvas::{self, Axis, Chart, LARGE, MUTED, SMALL, WIDTH, draw, fit};
-use super::svg::{Elements, Paint, Side};
-use super::{Plot, models};
+use super::canvas::{self, Axis, Canvas, INK, LARGE, MUTED, SMALL, Side, WIDTH, chart, draw, fit, write};
+use super::{Failure, Plot, models, paint};
 use crate::report::colours::Rgb;
 use crate::report::data::Metrics;
 use crate::report::figures::{Row, distinct, scene_label};
 use crate::report::numbers::{count, fixed};
+use plotters::element::Rectangle;
+use plotters::style::Color;
 
 const TOP: i32 = 8;
 /// Height of a bar in pixels.
@@ -48,7 +49,7 @@ pub fn psnr_by_scene(metrics: &Metrics, rows: &[Row]) -> Vec<Plot> {
         let bars: usize = groups.iter().map(|group| group.bars.len()).sum();
         let height = TOP + bars as i32 * (BAR + 2) + groups.len() as i32 * BETWEEN + FOOT;
         let axis = Axis::even(from, high.max(from + 1.0), 6, |v| fixed(v, 0));
-        let svg = draw(&title, height, |elements| picture(elements, &groups, &axis, height));
+        let svg = draw(&title, height, |canvas| picture(canvas, &groups, &axis, height));
         Plot::new(title, note).drawn(models(&rows), svg)
     };
     views.into_iter().map(plot).collect()
@@ -88,30 +89,31 @@ fn limits(groups: &[Group]) -> Option<(f64, f64)> {
     Some((values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max)))
 }
 
-fn picture(elements: &mut Elements, groups: &[Group], x: &Axis, height: i32) {
+fn picture(canvas: &Canvas, groups: &[Group], x: &Axis, height: i32) -> Result<(), Failure> {
     let longest = groups.iter().map(|group| canvas::text_width(&group.name, LARGE)).max().unwrap_or_default();
     let left = longest.clamp(40, 150) + 14;
     let (right, bottom) = (WIDTH - FIGURE, height - FOOT + 2);
     let y = Axis { range: 0.0..1.0, ticks: Vec::new() };
-    let chart = Chart::new((x, &y), (left..right, bottom..TOP));
-    canvas::grid_x(elements, &chart, x, (TOP, bottom));
-    elements.text("PSNR, dB", (right, height - 8), Side::Right, SMALL, (Paint::Ink, MUTED));
+    let chart = chart(canvas, (x, &y), (left..right, bottom..TOP));
+    canvas::grid_x(canvas, &chart, x, (TOP, bottom))?;
+    write(canvas, "PSNR, dB", (right, height - 8), Side::Right, SMALL, (INK, MUTED))?;
     let mut top = TOP + BETWEEN / 2;
     for group in groups {
         let tall = group.bars.len() as i32 * (BAR + 2);
         if group.is_mean {
             let ground = [(0, top - BETWEEN / 2 + 2), (WIDTH, top + tall + BETWEEN / 2 - 4)];
-            elements.rectangle(ground, (Paint::Ink, 0.06));
+            canvas.draw(&Rectangle::new(ground, INK.mix(0.06).filled()))?;
         }
         let opacity = if group.is_mean { 1.0 } else { 0.9 };
         let name = fit(&group.name, left - 10, LARGE);
-        elements.text(&name, (left - 8, top + tall / 2), Side::Right, LARGE, (Paint::Ink, opacity));
+        write(canvas, &name, (left - 8, top + tall / 2), Side::Right, LARGE, (INK, opacity))?;
         for (psnr, colour) in &group.bars {
-            let end = chart.x(*psnr);
-            elements.rectangle([(left, top), (end.max(left + 1), top + BAR)], (Paint::Fixed(*colour), 1.0));
-            elements.text(&fixed(*psnr, 2), (end + 5, top + BAR / 2), Side::Left, SMALL, (Paint::Ink, opacity));
+            let (end, _) = chart.map_coordinate(&(*psnr, 0.0));
+            canvas.draw(&Rectangle::new([(left, top), (end.max(left + 1), top + BAR)], paint(*colour).filled()))?;
+            write(canvas, &fixed(*psnr, 2), (end + 5, top + BAR / 2), Side::Left, SMALL, (INK, opacity))?;
             top += BAR + 2;
         }
         top += BETWEEN;
     }
+    Ok(())
 }

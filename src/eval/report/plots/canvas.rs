@@ -1,10 +1,22 @@
-//! What all plots share: the size of the drawing and of its letters, its scales and its axes.
+//! What all plots share: the drawing area, its axes and its text.
 
-use super::svg::{Elements, Paint, Side};
+use plotters::backend::SVGBackend;
+use plotters::coord::Shift;
+use plotters::coord::cartesian::Cartesian2d;
+use plotters::coord::types::RangedCoordf64;
+use plotters::drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea};
+use plotters::element::{PathElement, Text};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBColor, TextStyle};
 use std::ops::Range;
 
 /// Width of all plots in pixels.
 pub const WIDTH: i32 = 500;
+
+/// Stands for the colour of the page's text until [`draw`] replaces it; no palette has it.
+pub const INK: RGBColor = RGBColor(1, 2, 3);
+/// [`INK`] as the SVG backend writes it.
+pub const INK_HEX: &str = "#010203";
 
 /// Opacity of lines that guide the eye.
 const GRID: f64 = 0.16;
@@ -18,12 +30,66 @@ pub const SMALL: f64 = 12.0;
 /// Font size of names in pixels.
 pub const LARGE: f64 = 13.0;
 
+/// Drawing into a string does not fail in itself, but the backend could.
+pub type Failure = DrawingAreaErrorKind<std::io::Error>;
+
+/// A drawing area in pixels.
+pub type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// A drawing area in units of data.
+pub type Chart<'a> = DrawingArea<SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
 /// Draws an SVG element of [`WIDTH`] by `height` pixels that takes the page's width and text colour; `name` is what screen
 /// readers say.
-pub fn draw(name: &str, height: i32, body: impl FnOnce(&mut Elements)) -> String {
-    let mut elements = Elements::default();
-    body(&mut elements);
-    elements.finish(name, (WIDTH, height))
+///
+/// # Errors
+/// What `body` meets.
+pub fn draw(name: &str, height: i32, body: impl FnOnce(&Canvas<'_>) -> Result<(), Failure>) -> Result<String, Failure> {
+    let mut svg = String::new();
+    {
+        let canvas = SVGBackend::with_string(&mut svg, (WIDTH as u32, height as u32)).into_drawing_area();
+        body(&canvas)?;
+        canvas.present()?;
+    }
+    // The element stands within HTML: it needs no name space, and the page sets its size.
+    let elements = svg.split_once('>').map_or("", |(_, rest)| rest).trim();
+    // Quotes within text are escaped, so this can only be an attribute.
+    let elements = elements.replace(&format!("\"{INK_HEX}\""), "\"currentColor\"");
+    let mut label = String::new();
+    maud::Render::render_to(name, &mut label);
+    Ok(format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{label}\">\n{elements}"))
+}
+
+/// Where text stands relative to its point.
+#[derive(Clone, Copy)]
+pub enum Side {
+    /// It begins there.
+    Left,
+    /// It is centred there.
+    Middle,
+    /// It ends there.
+    Right,
+}
+
+/// Writes text whose middle height is at `y`.
+pub fn write(
+    canvas: &Canvas,
+    text: &str,
+    (x, y): (i32, i32),
+    side: Side,
+    size: f64,
+    (colour, opacity): (RGBColor, f64),
+) -> Result<(), Failure> {
+    let horizontal = match side {
+        Side::Left => HPos::Left,
+        Side::Middle => HPos::Center,
+        Side::Right => HPos::Right,
+    };
+    // The backend writes a font's size divided by 1.24.
+    let font = FontDesc::new(FontFamily::SansSerif, size * 1.24, FontStyle::Normal);
+    let colour = colour.mix(opacity);
+    let style = TextStyle::from(font).color(&colour).pos(Pos::new(horizontal, VPos::Center));
+    canvas.draw(&Text::new(text.to_owned(), (x, y), style))
 }
 
 /// Width of a text in pixels, on the wide side.
@@ -36,75 +102,43 @@ pub fn fit(text: &str, width: i32, size: f64) -> String {
     super::super::numbers::short(text, (f64::from(width) / (size * CHARACTER)) as usize)
 }
 
-/// Values of an axis over pixels, which may run backwards.
-struct Scale {
-    values: Range<f64>,
-    pixels: Range<i32>,
-}
-
-impl Scale {
-    /// The pixel of a value. Rounds towards the start, where a value a thousandth of a pixel before a pixel is on it.
-    fn pixel(&self, value: f64) -> i32 {
-        let share = (value - self.values.start) / (self.values.end - self.values.start);
-        let Range { start, end } = self.pixels;
-        if share.is_infinite() {
-            return if share > 0.0 { end } else { start };
-        }
-        let along = f64::from(end - start) * share;
-        start + if end > start { (along + 1e-3).floor() } else { (along - 1e-3).ceil() } as i32
-    }
-}
-
-/// A rectangle of pixels with the values of two axes.
-pub struct Chart {
-    x: Scale,
-    y: Scale,
-}
-
-impl Chart {
-    /// Lays two axes over columns and rows of pixels.
-    pub fn new((x, y): (&Axis, &Axis), (columns, rows): (Range<i32>, Range<i32>)) -> Self {
-        Self {
-            x: Scale { values: x.range.clone(), pixels: columns },
-            y: Scale { values: y.range.clone(), pixels: rows },
-        }
-    }
-
-    /// The column of a value.
-    pub fn x(&self, value: f64) -> i32 {
-        self.x.pixel(value)
-    }
-
-    /// The row of a value.
-    pub fn y(&self, value: f64) -> i32 {
-        self.y.pixel(value)
-    }
+/// A drawing area in units of data over a rectangle of pixels.
+pub fn chart<'a>(canvas: &Canvas<'a>, (x, y): (&Axis, &Axis), pixels: (Range<i32>, Range<i32>)) -> Chart<'a> {
+    let (horizontal, vertical) = pixels;
+    canvas.apply_coord_spec(Cartesian2d::<RangedCoordf64, RangedCoordf64>::new(
+        x.range.clone(),
+        y.range.clone(),
+        (horizontal, vertical),
+    ))
 }
 
 /// Draws vertical lines and numbers for `x`.
-pub fn grid_x(elements: &mut Elements, chart: &Chart, axis: &Axis, (top, bottom): (i32, i32)) {
+pub fn grid_x(canvas: &Canvas, chart: &Chart, axis: &Axis, (top, bottom): (i32, i32)) -> Result<(), Failure> {
     for (value, label) in &axis.ticks {
-        let x = chart.x(*value);
-        elements.line([(x, top), (x, bottom)], 1, (Paint::Ink, GRID));
-        elements.text(label, (x, bottom + 12), Side::Middle, SMALL, (Paint::Ink, MUTED));
+        let (x, _) = chart.map_coordinate(&(*value, chart.get_y_range().start));
+        canvas.draw(&PathElement::new(vec![(x, top), (x, bottom)], INK.mix(GRID)))?;
+        write(canvas, label, (x, bottom + 12), Side::Middle, SMALL, (INK, MUTED))?;
     }
+    Ok(())
 }
 
 /// Draws pieces of vertical lines without numbers.
-pub fn guides(elements: &mut Elements, chart: &Chart, axis: &Axis, (top, bottom): (i32, i32)) {
+pub fn guides(canvas: &Canvas, chart: &Chart, axis: &Axis, (top, bottom): (i32, i32)) -> Result<(), Failure> {
     for (value, _) in &axis.ticks {
-        let x = chart.x(*value);
-        elements.line([(x, top), (x, bottom)], 1, (Paint::Ink, GRID));
+        let (x, _) = chart.map_coordinate(&(*value, chart.get_y_range().start));
+        canvas.draw(&PathElement::new(vec![(x, top), (x, bottom)], INK.mix(GRID)))?;
     }
+    Ok(())
 }
 
 /// Draws horizontal lines and numbers for `y`.
-pub fn grid_y(elements: &mut Elements, chart: &Chart, axis: &Axis, (left, right): (i32, i32)) {
+pub fn grid_y(canvas: &Canvas, chart: &Chart, axis: &Axis, (left, right): (i32, i32)) -> Result<(), Failure> {
     for (value, label) in &axis.ticks {
-        let y = chart.y(*value);
-        elements.line([(left, y), (right, y)], 1, (Paint::Ink, GRID));
-        elements.text(label, (left - 8, y), Side::Right, SMALL, (Paint::Ink, MUTED));
+        let (_, y) = chart.map_coordinate(&(chart.get_x_range().start, *value));
+        canvas.draw(&PathElement::new(vec![(left, y), (right, y)], INK.mix(GRID)))?;
+        write(canvas, label, (left - 8, y), Side::Right, SMALL, (INK, MUTED))?;
     }
+    Ok(())
 }
 
 /// Range and ticks of an axis.
@@ -193,16 +227,12 @@ mod tests {
     }
 
     #[test]
-    fn values_have_pixels() {
-        let axis = |range: Range<f64>| Axis { range, ticks: Vec::new() };
-        let chart = Chart::new((&axis(0.0..1.0), &axis(20.0..30.0)), (10..110, Range { start: 200, end: 100 }));
-        assert_eq!([0.0, 0.25, 0.2599999, 0.255, 1.0].map(|v| chart.x(v)), [10, 35, 36, 35, 110]);
-        assert_eq!([20.0, 22.5, 30.0].map(|v| chart.y(v)), [200, 175, 100]);
-        assert_eq!([f64::NEG_INFINITY, f64::INFINITY].map(|v| chart.y(v)), [200, 100]);
-    }
-
-    #[test]
-    fn long_names_are_cut() {
+    fn text_keeps_its_quotes() {
+        let name = "a\"#010203\" <b>&";
+        let svg = draw(name, 31, |canvas| write(canvas, name, (1, 2), Side::Left, SMALL, (INK, 1.0))).unwrap();
+        assert!(svg.contains("fill=\"currentColor\""));
+        assert!(svg.contains("a&quot;#010203&quot; &lt;b&gt;&amp;"), "{svg}");
+        assert!(svg.starts_with("<svg viewBox=\"0 0 500 31\"") && svg.trim_end().ends_with("</svg>"), "{svg}");
         assert_eq!(fit("abcdef", 40, 12.0), "abcd…");
     }
 }

@@ -6,11 +6,11 @@ mod canvas;
 pub(super) mod costs;
 mod scatter;
 mod stacks;
-mod svg;
 
-use super::colours::Rgb;
+use super::colours::{Rgb, hex};
 use super::data::Metrics;
 use super::figures::Row;
+use canvas::Failure;
 
 /// A plot, or why there is none.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,9 +30,13 @@ impl Plot {
         Self { title: title.into(), note: note.into(), legend: Vec::new(), svg: None }
     }
 
-    /// Adds the names of the colours and the picture.
-    fn drawn(self, legend: Vec<(String, Rgb)>, svg: String) -> Self {
-        Self { legend, svg: Some(svg), ..self }
+    /// With colours and a picture.
+    fn drawn(mut self, legend: Vec<(String, Rgb)>, picture: Result<String, Failure>) -> Self {
+        match picture {
+            Ok(svg) => (self.legend, self.svg) = (legend, Some(svg)),
+            Err(error) => self.note = format!("Left out: it could not be drawn ({error})."),
+        }
+        self
     }
 }
 
@@ -51,6 +55,13 @@ pub fn plots(metrics: &Metrics) -> Vec<Plot> {
 /// Names and colours of the models of `rows`.
 fn models(rows: &[&Row]) -> Vec<(String, Rgb)> {
     super::figures::distinct(rows.iter().map(|row| (row.summary.model.clone(), row.colour())))
+}
+
+/// A colour as an SVG attribute wants it.
+fn paint(colour: Rgb) -> plotters::style::RGBColor {
+    debug_assert_ne!(hex(colour).to_uppercase(), canvas::INK_HEX);
+    let [r, g, b] = colour;
+    plotters::style::RGBColor(r, g, b)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! PSNR against time.
 
-use super::canvas::{self, Axis, Chart, LARGE, MUTED, SMALL, WIDTH, draw};
-use super::svg::{Elements, Paint, Pixel, Side};
-use super::{Plot, models};
+use super::canvas::{self, Axis, Canvas, INK, LARGE, MUTED, SMALL, Side, WIDTH, chart, draw, write};
+use super::{Failure, Plot, models, paint};
 use crate::report::colours::Rgb;
 use crate::report::figures::{Row, distinct, mean};
 use crate::report::numbers::{count, fixed, short};
+use plotters::element::{Circle, PathElement};
+use plotters::style::Color;
 use std::ops::Range;
 
 const HEIGHT: i32 = 340;
@@ -49,7 +50,7 @@ pub fn psnr_against_seconds(rows: &[Row]) -> Vec<Plot> {
             note += " What has no times of one single device is not shown.";
         }
         let (rows, points): (Vec<&Row>, Vec<Point>) = shown.into_iter().unzip();
-        let picture = draw(&title, HEIGHT, |elements| picture(elements, &points));
+        let picture = draw(&title, HEIGHT, |canvas| picture(canvas, &points));
         Plot::new(title, note).drawn(models(&rows), picture)
     };
     if splits.is_empty() {
@@ -73,7 +74,7 @@ fn point(row: &Row, several: bool) -> Option<Point> {
     })
 }
 
-fn picture(elements: &mut Elements, points: &[Point]) {
+fn picture(canvas: &Canvas, points: &[Point]) -> Result<(), Failure> {
     let range = |value: fn(&Point) -> f64| {
         let values = points.iter().map(value);
         (values.clone().fold(f64::INFINITY, f64::min), values.fold(f64::NEG_INFINITY, f64::max))
@@ -85,37 +86,37 @@ fn picture(elements: &mut Elements, points: &[Point]) {
     let y = Axis::even(low - room, high + room, 6, |v| fixed(v, 0));
     // Rows are counted from the top, and values grow from the bottom.
     let rows = Range { start: BOTTOM, end: TOP };
-    let chart = Chart::new((&x, &y), (LEFT..RIGHT, rows));
-    canvas::grid_x(elements, &chart, &x, (TOP, BOTTOM));
-    canvas::grid_y(elements, &chart, &y, (LEFT, RIGHT));
-    let muted = (Paint::Ink, MUTED);
-    elements.text("PSNR, dB", (LEFT, 13), Side::Left, SMALL, muted);
-    elements.text("seconds an image, logarithmic", (RIGHT, HEIGHT - 10), Side::Right, SMALL, muted);
+    let chart = chart(canvas, (&x, &y), (LEFT..RIGHT, rows));
+    canvas::grid_x(canvas, &chart, &x, (TOP, BOTTOM))?;
+    canvas::grid_y(canvas, &chart, &y, (LEFT, RIGHT))?;
+    write(canvas, "PSNR, dB", (LEFT, 13), Side::Left, SMALL, (INK, MUTED))?;
+    write(canvas, "seconds an image, logarithmic", (RIGHT, HEIGHT - 10), Side::Right, SMALL, (INK, MUTED))?;
 
-    let at: Vec<Pixel> = points.iter().map(|p| (chart.x(p.seconds.log10()), chart.y(p.psnr))).collect();
+    let at: Vec<(i32, i32)> = points.iter().map(|p| chart.map_coordinate(&(p.seconds.log10(), p.psnr))).collect();
     // Points of one model are joined in the order of their views.
     for (i, point) in points.iter().enumerate() {
         if let Some(next) = (i + 1..points.len()).find(|j| points[*j].model == point.model) {
-            elements.line([at[i], at[next]], 2, (Paint::Fixed(point.colour), 0.5));
+            canvas.draw(&PathElement::new(vec![at[i], at[next]], paint(point.colour).mix(0.5).stroke_width(2)))?;
         }
     }
     for (point, at) in points.iter().zip(&at) {
-        elements.circle(*at, POINT, (Paint::Fixed(point.colour), 1.0));
+        canvas.draw(&Circle::new(*at, POINT, paint(point.colour).filled()))?;
     }
     let texts: Vec<String> = points.iter().map(|p| short(&p.label, LABEL)).collect();
     for (text, place) in texts.iter().zip(places(&texts, &at)) {
         if let Some([left, top, ..]) = place {
-            elements.text(text, (left, top + 8), Side::Left, LARGE, (Paint::Ink, 0.9));
+            write(canvas, text, (left, top + 8), Side::Left, LARGE, (INK, 0.9))?;
         }
     }
+    Ok(())
 }
 
 /// Where labels stand without covering points or one another; none where there is no room, since the legend has the name.
-fn places(texts: &[String], points: &[Pixel]) -> Vec<Option<Area>> {
-    let disc = |(x, y): &Pixel| [x - POINT, y - POINT, x + POINT, y + POINT];
+fn places(texts: &[String], points: &[(i32, i32)]) -> Vec<Option<Area>> {
+    let disc = |(x, y): &(i32, i32)| [x - POINT, y - POINT, x + POINT, y + POINT];
     let mut taken: Vec<Area> = points.iter().map(disc).collect();
     let apart = |a: &Area, b: &Area| a[2] <= b[0] || b[2] <= a[0] || a[3] <= b[1] || b[3] <= a[1];
-    let mut place = |text: &String, &(x, y): &Pixel| {
+    let mut place = |text: &String, &(x, y): &(i32, i32)| {
         let width = canvas::text_width(text, LARGE);
         let corners = [
             (x + POINT + 4, y - 8),
