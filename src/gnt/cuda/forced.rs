@@ -1,7 +1,8 @@
 //! Launches that take over the decisions of another device, so that what follows from them can be compared strictly; see
 //! [`crate::trace`].
 
-use super::{CudaEngine, CudaSource, RayBatch, Rays, Want};
+use super::batch::{RayBatch, Rays, Want};
+use super::{CudaEngine, CudaSource};
 use crate::trace::{Decision, Decisions};
 use crate::{Error, Result};
 use compute::cuda::Buffer;

@@ -1,6 +1,7 @@
 //! Which instance of the ray kernel a network needs: the constants that it is compiled for.
 
-use super::{CudaPrecision, Tuning, byte_products};
+use super::tuning::Tuning;
+use super::{CudaPrecision, byte_products};
 use crate::config::{Head, Position, Start};
 use crate::stage::Stage;
 use crate::{Config, Error, Result};

@@ -2,7 +2,7 @@
 //! workspace.
 
 use super::instance::{Kinds, SLOTS};
-use super::launch::MOST_WARPS;
+use super::tuning::MOST_WARPS;
 use crate::Config;
 use compute::twin;
 use layers::ray_kernel::{CudaPrecision, Element, Memory, Part, ROW_PADDING, Size, Sizes, Space};

@@ -3,6 +3,7 @@
 //! Weights are packed once, source views prepared once a scene; a chunk of rays is then one launch. Sampling and what
 //! comes after a ray's colour stay on the host.
 
+mod batch;
 pub mod forced;
 mod instance;
 pub mod launch;
@@ -11,17 +12,18 @@ mod rays;
 mod source;
 #[cfg(test)]
 mod tests;
+mod tuning;
 pub mod twins;
 mod weights;
 
 use crate::features::cuda::CudaFeatures;
 use crate::{Config, FeedForwardKind, Model, Result};
+pub use batch::{RayBatch, Rays, Want};
 use compute::cuda::{Buffer, Device, Module};
-pub use launch::Tuning;
 pub use layers::ray_kernel::CudaPrecision;
-pub use rays::{RayBatch, Rays, Want};
 pub use source::CudaSource;
 use std::collections::HashMap;
+pub use tuning::Tuning;
 use weights::Network;
 
 /// The precision that is fastest for a network without being seen: [`CudaPrecision::Int8`] for one all of whose linear

@@ -2,17 +2,17 @@
 
 use super::forced::DecisionTable;
 use super::instance::{Kinds, SLOTS, choices};
-use super::launch::MOST_WARPS;
 use super::memory::{LookUp, shared, workspace};
 use super::rays::RayJob;
 use super::source::RaySource;
+use super::tuning::MOST_WARPS;
 use super::weights::{BlockWeights, NetworkWeights, PositionWeights};
 use crate::folded::{BLOCK_EPS, LAST_EPS};
 use crate::network::sources::TrainingSource;
 use crate::trace::Decision;
 use crate::{Config, features};
 use compute::cuda::twin::{Constant, Twin, choice_text, header};
-use layers::feed_forward::ray_kernel::TwoLayers;
+use layers::feed_forward::mlp::ray_kernel::TwoLayers;
 use layers::ray_attention::linear_angular;
 use layers::ray_kernel::{KEY_CHUNK, ROW_PADDING, Space};
 

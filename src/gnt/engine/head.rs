@@ -1,15 +1,16 @@
 //! From the samples' states to the colour of a ray.
 
-use super::ray::RayOutput;
-use super::rows::Rows;
+use super::output::RayOutput;
 use crate::folded::{Folded, LAST_EPS};
 use compute::Isa;
+use compute::ops::gather::LookUp;
 use compute::ops::normalise::normalise;
 use compute::ops::padded;
 use compute::ops::product::{Epilogue, Packed, product};
 use layers::engine::SharedScratch;
 use layers::layer_norm::engine::fold_norm;
 use layers::softmax::softmax_rows;
+use layers::view_attention::rows::TokenRows;
 
 /// Packed weights.
 #[derive(Clone, Debug)]
@@ -69,11 +70,12 @@ impl PackedHead {
         self.blend.is_some()
     }
 
-    /// Reads colour and, where the head blends, weights along the ray from the states `q` `[samples, C]`.
+    /// Reads colour and, where the head blends, weights along the ray from the states `q` `[samples, C]`; `rows` are the
+    /// tokens of the ray and where each was looked up.
     pub fn apply(
         &self,
         isa: Isa,
-        rows: &Rows,
+        rows: (&TokenRows, &[LookUp]),
         q: &[f32],
         shared: &mut SharedScratch,
         buffers: &mut HeadBuffers,
@@ -117,14 +119,14 @@ impl Blend {
         &self,
         isa: Isa,
         c: usize,
-        rows: &Rows,
+        (tokens, look_ups): (&TokenRows, &[LookUp]),
         normal: &[f32],
         buffers: &mut HeadBuffers,
         weights: &[f32],
     ) -> [f32; 3] {
         /// All samples below it together change a colour by less than a tenth of an 8-bit step.
         const NEGLIGIBLE: f32 = 1e-6;
-        let (tokens, samples, stride) = (&rows.tokens, weights.len(), padded(self.token.outputs()));
+        let (samples, stride) = (weights.len(), padded(self.token.outputs()));
         let HeadBuffers { logits, state, hidden } = buffers;
         state.resize(samples * stride, 0.0);
         product(isa, samples, normal, c, &self.state, state, stride, Epilogue::Store);
@@ -144,7 +146,7 @@ impl Blend {
             }
             for (w, row) in logits.iter().zip(range) {
                 for i in 0..3 {
-                    colour[i] += weights[s] * w * rows.look_ups[row].colour[i];
+                    colour[i] += weights[s] * w * look_ups[row].colour[i];
                 }
             }
         }

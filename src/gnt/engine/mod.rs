@@ -5,6 +5,7 @@
 
 mod head;
 mod latency;
+mod output;
 mod position;
 mod ray;
 mod rows;
@@ -17,7 +18,8 @@ use crate::features::Prepared;
 use crate::{Config, Model};
 use compute::Isa;
 pub use layers::linear::engine::Precision;
-pub use ray::{RayOutput, RayScratch};
+pub use output::RayOutput;
+pub use ray::RayScratch;
 use scene::{Camera, Image};
 pub use source::PreparedSource;
 use std::sync::Arc;

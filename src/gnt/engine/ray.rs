@@ -1,6 +1,7 @@
 //! One ray through the whole network.
 
 use super::head::HeadBuffers;
+use super::output::RayOutput;
 use super::position::encode;
 use super::rows::Rows;
 use super::{Engine, PreparedSource};
@@ -13,15 +14,6 @@ use layers::ray_attention::engine::RayAttentionBuffers;
 use layers::view_attention::engine::ViewAttentionBuffers;
 use scene::Ray;
 use std::time::Instant;
-
-/// What a ray gives.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RayOutput {
-    /// Colour, not clipped.
-    pub rgb: [f32; 3],
-    /// Weights of the samples; they sum to 1.
-    pub weights: Vec<f32>,
-}
 
 /// Buffers of one thread; they grow to the largest ray.
 #[derive(Clone, Debug, Default)]
@@ -111,7 +103,7 @@ impl Engine {
             scratch.book(Stage::Experts, &mut clock);
         }
         let RayScratch { rows, q, shared, head, .. } = scratch;
-        w.head.apply(isa, rows, q, shared, head, out);
+        w.head.apply(isa, (&rows.tokens, &rows.look_ups), q, shared, head, out);
         scratch.book(Stage::Head, &mut clock);
     }
 }

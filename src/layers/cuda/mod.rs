@@ -8,6 +8,7 @@
 
 mod args;
 mod elementwise;
+mod epilogue;
 mod executor;
 mod footprint;
 mod product;
@@ -18,9 +19,10 @@ pub(crate) mod testing;
 pub mod twins;
 
 pub use args::{BLOCK, MoreArgs, WARPS, warps};
+pub use epilogue::Epilogue;
 pub use executor::OnCuda;
 pub use footprint::{Footprint, Footprints};
-pub use product::{Epilogue, Matrix, MatrixMut};
+pub use product::{Matrix, MatrixMut};
 pub use store::{Slice, SliceMut, Store};
 
 use compute::cuda::{Device, KernelSource, Module, Result};

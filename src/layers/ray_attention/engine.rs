@@ -5,13 +5,9 @@ use super::hamming::engine::{HammingRayBuffers, PackedHammingRayAttention};
 use super::linear_angular::engine::{LinearAngularBuffers, PackedLinearAngularAttention};
 use super::softmax::engine::{PackedSoftmaxRayAttention, SoftmaxRayBuffers};
 use crate::engine::SharedScratch;
-use crate::layer_norm::LayerNorm;
-use crate::layer_norm::engine::Norm;
-use crate::linear::engine::{Matrix, Precision};
-use crate::linear::{Linear, LinearKind};
+use crate::linear::LinearKind;
+use crate::linear::engine::Precision;
 use compute::Isa;
-use compute::ops::product::Epilogue;
-use compute::ops::product8::Sign;
 
 /// A packed attention along the ray.
 #[derive(Clone, Debug)]
@@ -63,43 +59,5 @@ impl PackedRayAttention {
             Self::Hamming(layer) => layer.apply(isa, q, shared, &mut buffers.hamming, first_row),
             Self::LinearAngular(layer) => layer.apply(isa, q, shared, &mut buffers.linear_angular, first_row),
         }
-    }
-}
-
-/// What all kinds have before and after their attention.
-#[derive(Clone, Debug)]
-pub(super) struct Projections {
-    norm: Norm,
-    /// `C → 3C`: queries, keys and values.
-    qkv: Matrix,
-    /// `C → C`.
-    out: Matrix,
-    /// C.
-    pub width: usize,
-}
-
-impl Projections {
-    pub fn new(
-        precision: Precision,
-        kind: LinearKind,
-        (norm, qkv, out): (&LayerNorm, &Linear, &Linear),
-        folded: &[f32],
-    ) -> Self {
-        let (norm, qkv) = Norm::with_layer(precision, kind, norm, qkv, folded);
-        Self { norm, qkv, out: Matrix::of(precision, kind, out, folded), width: out.inputs }
-    }
-
-    /// Adds `out(attend(qkv(norm(q))))` to `q` `[samples, C]`; `attend` takes rows `[samples, 3C]` of queries, keys and
-    /// values to `[samples, C]`.
-    #[inline(always)]
-    pub fn around(&self, isa: Isa, q: &mut [f32], shared: &mut SharedScratch, attend: impl FnOnce(&[f32], &mut [f32])) {
-        let c = self.width;
-        let SharedScratch { normal, wide, bytes } = shared;
-        let samples = q.len() / c;
-        self.norm.apply(isa, q, c, normal);
-        let (qkv, mixed) = wide.split_at_mut(samples * 3 * c);
-        self.qkv.apply(isa, samples, (normal, c, Sign::Signed), bytes, (qkv, 3 * c), Epilogue::Store);
-        attend(qkv, mixed);
-        self.out.apply(isa, samples, (mixed, c, Sign::Signed), bytes, (q, c), Epilogue::Add);
     }
 }

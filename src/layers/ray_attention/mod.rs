@@ -7,6 +7,7 @@ pub mod cuda;
 pub mod engine;
 pub mod hamming;
 pub mod linear_angular;
+mod projections;
 pub mod ray_kernel;
 pub mod reparam;
 pub mod softmax;

@@ -1,6 +1,6 @@
 //! What can be wrong with weights that are to be packed and with codes that are to be unpacked.
 
-use super::packed::SCALES;
+use super::SCALES;
 use std::error::Error;
 use std::fmt;
 

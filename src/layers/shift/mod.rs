@@ -24,6 +24,9 @@ pub use packed::{Packed4, pack4, pack5, unpack4, unpack5};
 
 use std::f32::consts::LN_2;
 
+/// Bounds of a row's scale: all of `2^scale ..= 2^(scale + 6)` are normal numbers.
+const SCALES: (i32, i32) = (-126, 120);
+
 /// Exponents that a row of 4-bit weights uses, `top − 5 ..= top`.
 pub const EXPONENTS_4: i32 = 6;
 /// Smallest exponent of 5-bit weights; the largest is 0.

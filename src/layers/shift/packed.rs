@@ -9,12 +9,10 @@
 //!
 //! A weight has one code only: the negative zeros (codes 15 and 31) are refused.
 
-use super::{BadCodes, LOWEST_5, NotShift, power};
+use super::{BadCodes, LOWEST_5, NotShift, SCALES, power};
 
 const ZERO_4: u8 = 7;
 const ZERO_5: u8 = 15;
-/// Bounds of a row's scale: all of `2^scale ..= 2^(scale + 6)` are normal numbers.
-pub(super) const SCALES: (i32, i32) = (-126, 120);
 
 /// Weights of 4 bits, two a byte.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,18 +1,11 @@
 //! Training of attention over source views on a CUDA device: the choice between the kinds, one `match` a verb.
 
+use super::ViewAttention;
+pub use super::cuda_tokens::CudaViewTokens;
 use super::hamming::cuda::{CudaHammingViewAttentionScratch, CudaHammingViewAttentionTape};
 use super::subtraction::cuda::{CudaSubtractionAttentionScratch, CudaSubtractionAttentionTape};
-use super::{SharedTokens, ViewAttention};
-use crate::cuda::{Footprints, MoreArgs, Ops, Store};
-use crate::linear::Linear;
-use crate::linear::cuda::weight_and_bias;
-use compute::cuda::{Args, Buffer, Launch, Result};
-
-/// The file of the kernels.
-const KERNELS: &str = "training/view_attention.cu";
-
-/// What all view attentions of a chunk of rays share, on the device.
-pub type CudaViewTokens = SharedTokens<Store>;
+use crate::cuda::{Footprints, Ops, Store};
+use compute::cuda::{Buffer, Result};
 
 /// What the backward pass needs from the forward pass; the kinds that are not used stay empty.
 #[derive(Debug, Default)]
@@ -86,21 +79,5 @@ impl Ops {
                 self.hamming_view_attention_backward(layer, params, tokens, tape, dq, scratch, grads)
             }
         }
-    }
-
-    /// `out = relu(direction · W + b)`, `[pairs, H]`: the hidden layer of the directions, which every kind has.
-    pub(super) fn hidden_direction(
-        &self,
-        layer: &Linear,
-        params: &Buffer<f32>,
-        tokens: &CudaViewTokens,
-        out: &mut Store,
-    ) -> Result<()> {
-        let (pairs, hidden) = (tokens.pairs(), layer.outputs);
-        out.resize(&self.device, pairs * hidden)?;
-        let (weight, bias) = weight_and_bias(layer, params);
-        let args = Args::new().store(&tokens.directions).slice(weight).slice(bias).store(out).ints([pairs, hidden]);
-        // SAFETY: four values a pair, and a layer of 4 → hidden.
-        unsafe { self.module(KERNELS)?.launch("views_direction", &Launch::each(pairs * hidden), args) }
     }
 }

@@ -1,5 +1,12 @@
 //! Relative directions of rows `[hidden direction | token | direction]`, made anew by every block.
 
+use crate::linear::Linear;
+
+/// `[5, H]`: rows and bias of a relative direction's layer.
+pub(super) fn direction_rows(layer: &Linear, folded: &[f32]) -> Vec<f32> {
+    [layer.weight.of(folded), layer.bias_or_none(folded)].concat()
+}
+
 compute::simd_fn! {
     /// Hidden direction of each row, before its token; `weight` is `[5, H]`.
     pub fn set_direction(isa: Isa, rows: &mut [f32], stride: usize, hidden: usize, weight: &[f32]) {

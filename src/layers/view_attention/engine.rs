@@ -5,8 +5,8 @@ use super::hamming::engine::{HammingViewBuffers, PackedHammingViewAttention};
 use super::rows::TokenRows;
 use super::subtraction::engine::{PackedSubtractionAttention, SubtractionBuffers};
 use crate::engine::SharedScratch;
+use crate::linear::LinearKind;
 use crate::linear::engine::Precision;
-use crate::linear::{Linear, LinearKind};
 use compute::Isa;
 
 /// A packed attention over source views.
@@ -68,9 +68,4 @@ impl PackedViewAttention {
             Self::Hamming(layer) => layer.apply(isa, rows, q, shared, &mut buffers.hamming),
         }
     }
-}
-
-/// `[5, H]`: rows and bias of a relative direction's layer.
-pub(super) fn direction_rows(layer: &Linear, folded: &[f32]) -> Vec<f32> {
-    [layer.weight.of(folded), layer.bias_or_none(folded)].concat()
 }

@@ -4,6 +4,7 @@
 //! them, one `match` a verb.
 
 pub mod cuda;
+mod cuda_tokens;
 mod direction;
 pub mod engine;
 pub mod hamming;

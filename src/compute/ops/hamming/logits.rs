@@ -1,7 +1,7 @@
 //! Logits of every (row, head) of a view attention on codes.
 
+use super::code_views::CodeViews;
 use super::codes::{field, words};
-use super::views::CodeViews;
 use crate::Isa;
 
 /// Logits beyond this are cut off, so that differences of infinite biases are numbers.

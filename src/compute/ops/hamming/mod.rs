@@ -2,6 +2,7 @@
 //! channels in a bit each, so that a score is a bit count and a softmax has as many different powers as a head has
 //! scores.
 
+mod code_views;
 mod codes;
 mod logits;
 mod powers;
@@ -12,10 +13,11 @@ mod tests;
 mod views;
 mod weigh;
 
+pub use code_views::CodeViews;
 pub use codes::{hamming, pack_signs, words};
 pub use ray::{RayCodes, RayScratch, attend_ray_codes, bucketed};
 pub use ray8::{RayScratch8, attend_ray_codes8};
-pub use views::{CodeViews, ViewScratch, blend_codes};
+pub use views::{ViewScratch, blend_codes};
 
 /// Most channels a head may have: its code is one word.
 pub const MOST_CHANNELS: usize = 64;

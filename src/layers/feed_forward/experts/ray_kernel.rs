@@ -1,7 +1,7 @@
 //! The mixture of two experts in the CUDA ray kernel, `kernels/render/feed_forward/experts.cuh`.
 
 use super::{Experts, SHIFT};
-use crate::feed_forward::ray_kernel::TwoLayers;
+use crate::feed_forward::mlp::ray_kernel::TwoLayers;
 use crate::ray_kernel::{Element, Memory, Order, Packer, Part, ROW_PADDING, Size, Space, TILE};
 use compute::cuda::twin::Address;
 use compute::twin;

@@ -4,7 +4,7 @@ use super::HammingRayAttention;
 use crate::engine::SharedScratch;
 use crate::linear::LinearKind;
 use crate::linear::engine::Precision;
-use crate::ray_attention::engine::Projections;
+use crate::ray_attention::projections::Projections;
 use compute::Isa;
 use compute::ops::hamming::{
     RayCodes, RayScratch, RayScratch8, attend_ray_codes, attend_ray_codes8, pack_signs, words,

@@ -5,7 +5,7 @@ use super::{LinearAngularAttention, LinearAngularAttentionTape, first_row_of};
 use crate::engine::SharedScratch;
 use crate::linear::LinearKind;
 use crate::linear::engine::Precision;
-use crate::ray_attention::engine::Projections;
+use crate::ray_attention::projections::Projections;
 use compute::Isa;
 
 /// Packed weights.

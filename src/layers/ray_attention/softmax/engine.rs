@@ -4,7 +4,7 @@ use super::SoftmaxRayAttention;
 use crate::engine::SharedScratch;
 use crate::linear::LinearKind;
 use crate::linear::engine::Precision;
-use crate::ray_attention::engine::Projections;
+use crate::ray_attention::projections::Projections;
 use compute::Isa;
 use compute::ops::attend_ray::{Ray, Scratch, attend_ray};
 

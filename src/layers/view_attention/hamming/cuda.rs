@@ -3,7 +3,7 @@
 use super::HammingViewAttention;
 use crate::cuda::{Epilogue, Footprint, Footprints, Matrix, MatrixMut, MoreArgs, Ops, Slice, SliceMut, Store, warps};
 use crate::layer_norm::cuda::CudaLayerNormTape;
-use crate::view_attention::cuda::CudaViewTokens;
+use crate::view_attention::cuda_tokens::CudaViewTokens;
 use compute::cuda::{Args, Buffer, Launch, Result};
 
 /// The file of the kernels.

@@ -4,7 +4,7 @@ use super::SubtractionAttention;
 use crate::cuda::{Epilogue, Footprint, Footprints, Matrix, MatrixMut, MoreArgs, Ops, Slice, SliceMut, Store};
 use crate::layer_norm::cuda::CudaLayerNormTape;
 use crate::linear::cuda::weight_and_bias;
-use crate::view_attention::cuda::CudaViewTokens;
+use crate::view_attention::cuda_tokens::CudaViewTokens;
 use compute::cuda::{Args, Buffer, Launch, Result};
 
 /// The file of the kernels.

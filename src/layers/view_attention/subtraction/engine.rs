@@ -5,7 +5,7 @@ use crate::engine::{GROUP, SharedScratch};
 use crate::layer_norm::engine::{Norm, fold_norm};
 use crate::linear::LinearKind;
 use crate::linear::engine::{Matrix, Precision};
-use crate::view_attention::engine::direction_rows;
+use crate::view_attention::direction::direction_rows;
 use crate::view_attention::rows::TokenRows;
 use compute::Isa;
 use compute::ops::blend_views::{Scratch, Views, blend_views};
