@@ -3,47 +3,28 @@
 // is the same sum as codes(Q) · (codes(K)ᵀ V), in an order that needs no barrier of its own.
 // CPU twin: src/layers/ray_attention/linear_angular/engine.rs.
 #pragma once
-#include "render/forced.cuh"
-#include "render/ray_attention/keys.cuh"
+#include "render/ray_attention/codes.cuh"
 
 #if RAY == RAY_LINEAR_ANGULAR
 constexpr float kInversePi = 0.318309886f;
 constexpr int kTaps = kLinearAngularTaps, kReach = kTaps / 2;
 
-// Projections as ±1.
-__device__ __forceinline__ Tile<C> project_signs(const Input<C>& normal, const uint2* weights, const float* bias) {
-    Tile<C> x = bias_tile<C>(bias);
-    shift_product<C, C>(x, normal, weights);
-#pragma unroll
-    for (int n = 0; n < C / 8; n++)
-        for (int e = 0; e < 4; e++) x.v[n][e] = x.v[n][e] > 0 ? 1.0f : -1.0f;
-    return x;
-}
-
-__device__ __forceinline__ void to_bits(Tile<C>& x) {
+// Signs as bits.
+__device__ __forceinline__ Tile<C> bits(Tile<C> x) {
 #pragma unroll
     for (int n = 0; n < C / 8; n++)
         for (int e = 0; e < 4; e++) x.v[n][e] = 0.5f * (x.v[n][e] + 1);
+    return x;
 }
 
 __device__ __forceinline__ Tile<C> project_queries(const Ray& ray, const LinearAngularWeights& weights, int layer,
                                                    const Input<C>& normal, int first) {
-    Tile<C> x = project_signs(normal, weights.query, weights.query_bias);
-#if FORCED
-    force_signs(ray, ray.job.decisions->ray_queries, DECISION_RAY_QUERY, layer, first, x);
-#endif
-    to_bits(x);
-    return x;
+    return bits(query_signs(ray, weights, layer, normal, first));
 }
 
 __device__ __forceinline__ Tile<C> project_keys(const Ray& ray, const LinearAngularWeights& weights, int layer,
                                                 const Input<C>& normal, int first) {
-    Tile<C> x = project_signs(normal, weights.key, weights.key_bias);
-#if FORCED
-    force_signs(ray, ray.job.decisions->ray_keys, DECISION_RAY_KEY, layer, first, x);
-#endif
-    to_bits(x);
-    return x;
+    return bits(key_signs(ray, weights, layer, normal, first));
 }
 
 // x += attention of sixteen samples from `first` on.

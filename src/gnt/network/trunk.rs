@@ -110,7 +110,7 @@ impl<E: RayExecutor> Trunk<E> {
             if let Some(layer) = &block.position {
                 tape.position.forward(network, layer, encoding, q)?;
             }
-            executor.ray_attention(&block.ray, params, tokens.samples, q, &mut tape.ray, &mut scratch.ray)?;
+            executor.ray_attention(&block.ray, params, tokens.samples, q, &mut tape.ray)?;
             keep(q)?;
             executor.feed_forward(&block.ray_ff, params, q, routers.noise_of(router + 1), &mut tape.ray_ff)?;
             keep(q)?;

@@ -142,7 +142,6 @@ impl<T: OnCuda> Executor for T {
         samples: usize,
         x: &mut Store,
         tape: &mut CudaRayAttentionTape,
-        _: &mut CudaRayAttentionScratch,
     ) -> Result<()> {
         self.ops().ray_attention(layer, params, samples, x, tape)
     }

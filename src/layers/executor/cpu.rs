@@ -138,9 +138,8 @@ impl Executor for Cpu {
         samples: usize,
         x: &mut Vec<f32>,
         tape: &mut RayAttentionTape,
-        scratch: &mut RayAttentionScratch,
     ) -> Done {
-        layer.forward(params, samples, x, tape, scratch);
+        layer.forward(params, samples, x, tape);
         Ok(())
     }
 

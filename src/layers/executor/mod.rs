@@ -129,7 +129,6 @@ pub trait Executor {
         samples: usize,
         x: &mut Self::Values,
         tape: &mut Self::RayAttentionTape,
-        scratch: &mut Self::RayAttentionScratch,
     ) -> Result<(), Self::Error>;
 
     /// [`RayAttention::backward`].

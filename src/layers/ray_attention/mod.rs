@@ -75,7 +75,7 @@ pub struct RayAttentionTape {
     pub linear_angular: LinearAngularAttentionTape,
 }
 
-/// Buffers of both passes, shared by all blocks of a thread.
+/// Buffers of the backward pass, shared by all blocks of a thread.
 #[derive(Clone, Debug, Default)]
 pub struct RayAttentionScratch {
     softmax: SoftmaxRayAttentionScratch,
@@ -96,14 +96,7 @@ impl RayAttention {
     }
 
     /// Adds the attention's output to the states `x` `[rays, samples, C]`.
-    pub fn forward(
-        &self,
-        params: &[f32],
-        samples: usize,
-        x: &mut [f32],
-        tape: &mut RayAttentionTape,
-        _scratch: &mut RayAttentionScratch,
-    ) {
+    pub fn forward(&self, params: &[f32], samples: usize, x: &mut [f32], tape: &mut RayAttentionTape) {
         match self {
             Self::Softmax(layer) => layer.forward(params, samples, x, &mut tape.softmax),
             Self::Hamming(layer) => layer.forward(params, samples, x, &mut tape.hamming),
