@@ -41,6 +41,8 @@ pub struct HeadBuffers {
     logits: Vec<f32>,
     state: Vec<f32>,
     hidden: Vec<f32>,
+    /// Share of each source view in the last ray's blended colour `[views]`; empty where the head does not blend.
+    pub shares: Vec<f32>,
 }
 
 impl PackedHead {
@@ -86,6 +88,7 @@ impl PackedHead {
         normalise(isa, q, c, LAST_EPS, normal);
         let mut blended = [0.0; 3];
         let mut pooled = vec![0.0; c];
+        buffers.shares.clear();
         match &self.blend {
             None => {
                 let scale = 1.0 / samples as f32;
@@ -127,7 +130,7 @@ impl Blend {
         /// All samples below it together change a colour by less than a tenth of an 8-bit step.
         const NEGLIGIBLE: f32 = 1e-6;
         let (samples, stride) = (weights.len(), padded(self.token.outputs()));
-        let HeadBuffers { logits, state, hidden } = buffers;
+        let HeadBuffers { logits, state, hidden, shares } = buffers;
         state.resize(samples * stride, 0.0);
         product(isa, samples, normal, c, &self.state, state, stride, Epilogue::Store);
         let mut colour = [0.0; 3];
@@ -145,9 +148,12 @@ impl Blend {
                 softmax_rows(isa, &mut logits[..count], count);
             }
             for (w, row) in logits.iter().zip(range) {
+                let (share, view) = (weights[s] * w, look_ups[row].view as usize);
                 for i in 0..3 {
-                    colour[i] += weights[s] * w * look_ups[row].colour[i];
+                    colour[i] += share * look_ups[row].colour[i];
                 }
+                shares.resize(shares.len().max(view + 1), 0.0);
+                shares[view] += share;
             }
         }
         colour

@@ -45,6 +45,12 @@ impl RayScratch {
         self.feed_forward.experts.counts.fill([0; 2]);
     }
 
+    /// Share of each source view in the last ray's blended colour, as far as the last view that has one; empty where the
+    /// head does not blend.
+    pub fn shares(&self) -> &[f32] {
+        &self.head.shares
+    }
+
     /// Books the time since `since` on `stage` and restarts the clock.
     fn book(&mut self, stage: Stage, since: &mut Option<Instant>) {
         if let (Some(timing), Some(since)) = (&mut self.timing, since) {

@@ -7,6 +7,7 @@ mod on_cuda;
 mod profile;
 #[cfg(test)]
 mod tests;
+mod tiles;
 
 use crate::cuda::{CudaEngine, CudaSource};
 use crate::engine::{Engine, PreparedSource};
@@ -18,6 +19,7 @@ pub use on_cpu::render_rays;
 pub use on_cuda::{render_rays_on_cuda, stage_cycles};
 use scene::{Camera, Frame, Image, Scene};
 use std::time::Instant;
+pub use tiles::{Pixel, Tiled};
 
 /// How a frame is rendered.
 #[derive(Clone, Copy, Debug)]
