@@ -96,6 +96,14 @@ Examples:
   From the built-in weights, on scenes of your own:
     shiftray train --data scenes --out run --from gnt-dense --steps 5000";
 
+/// Of `shiftray view`.
+pub const VIEW: &str = "\
+Examples:
+  Look around in the bundled scene:
+    shiftray view still-life
+  Twelve pictures of a flight through it, without a window:
+    shiftray view still-life --headless --frames 12 -o pictures";
+
 #[cfg(test)]
 mod tests {
     use crate::cli::Cli;

@@ -32,6 +32,7 @@ pub mod train;
 pub mod training_data;
 pub mod trial;
 pub mod usage;
+pub mod view;
 
 /// New views of a scene from a few posed photographs.
 #[derive(Parser)]
@@ -56,6 +57,8 @@ pub enum Cli {
     Synth(synth::Args),
     #[command(after_help = examples::TRAIN)]
     Train(train::Args),
+    #[command(after_help = examples::VIEW)]
+    View(Box<view::Args>),
 }
 
 impl Cli {
@@ -77,6 +80,7 @@ impl Cli {
             Self::Selftest(args) => selftest::run(args),
             Self::Synth(args) => synth::run(args),
             Self::Train(args) => train::run(args),
+            Self::View(args) => view::run(*args),
         }
     }
 }

@@ -132,18 +132,13 @@ impl Controls {
         self.bound();
     }
 
-    /// Turns by a drag in pixels: around the pivot, or on the spot in flight.
+    /// Turns by a drag in pixels: around the pivot, where the scene follows the mouse, or on the spot in flight, where the
+    /// view does. For the direction in which one looks that is the same.
     pub fn turn(&mut self, pixels: DVec2) {
-        let sign = match self.mode {
-            Mode::Orbit => 1.0,
-            // The scene follows the mouse in an orbit, the view in flight.
-            Mode::Fly => -1.0,
-        };
         let center = self.goal.center();
-        // The world's down axis as the camera's y: a drag to the right takes the scene along.
-        let yaw = DQuat::from_axis_angle(self.home.up, -sign * pixels.x * TURN);
+        let yaw = DQuat::from_axis_angle(self.home.up, -pixels.x * TURN);
         let right = self.goal.rotation * DVec3::X;
-        let pitch = DQuat::from_axis_angle(right, -sign * pixels.y * TURN);
+        let pitch = DQuat::from_axis_angle(right, -pixels.y * TURN);
         let pitched = pitch * self.goal.rotation;
         let steep = |rotation: DQuat| (rotation * DVec3::Z).dot(self.home.up).abs();
         // Over the poles left and right would change sides; whoever is beyond may come back.

@@ -105,7 +105,7 @@ pub fn meet(ray: &Ray, maps: &[&DepthMap], [near, far]: [f32; 2]) -> Option<f32>
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::source::{Part, Patch, Texel};
 

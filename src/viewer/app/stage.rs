@@ -1,0 +1,164 @@
+//! All that lives on the graphics device, so that it can be made anew when the device is lost.
+
+use crate::Result;
+use crate::gpu::Gpu;
+use crate::present::{Kind, Made, Present, Wanted};
+use crate::proxy::pass::{ProxyPass, Sums, blank};
+use crate::proxy::views::Chosen;
+use crate::work::parts::Level;
+use scene::{Camera, Image};
+
+/// The format of pictures that are read back.
+pub const READABLE: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
+
+/// Device, passes and pictures.
+pub struct Stage {
+    /// The device.
+    pub gpu: Gpu,
+    /// The photographs.
+    pub proxy: ProxyPass,
+    /// Sums of the picture that is shown.
+    pub sums: Sums,
+    /// What the network made of the shot that is wanted.
+    pub made: Option<Made>,
+    /// The last complete picture, while a new one is made.
+    pub held: Option<Made>,
+    present: Present,
+    readable: Option<Present>,
+    paint: egui_wgpu::Renderer,
+    format: wgpu::TextureFormat,
+}
+
+/// What is painted over the picture.
+pub struct Paint {
+    /// Triangles.
+    pub primitives: Vec<egui::ClippedPrimitive>,
+    /// Textures that changed.
+    pub textures: egui::TexturesDelta,
+    /// Pixels of a point.
+    pub scale: f32,
+}
+
+/// A picture that is to be shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture<'a> {
+    /// Its camera, at the size that it has in the window.
+    pub camera: &'a Camera,
+    /// Nothing nearer is drawn.
+    pub near: f32,
+    /// Photographs of the proxy.
+    pub chosen: &'a [Chosen],
+    /// What is shown of it.
+    pub kind: Kind,
+    /// Nearest and farthest depth of the colour map.
+    pub range: [f32; 2],
+    /// The highest level that is shown.
+    pub level: Level,
+    /// The source view that errors are told from, with its camera.
+    pub truth: Option<(usize, &'a Camera)>,
+}
+
+impl Stage {
+    /// Makes everything, for targets of a format.
+    pub fn new(gpu: Gpu, format: wgpu::TextureFormat) -> Self {
+        let (proxy, present) = (ProxyPass::new(&gpu), Present::new(&gpu, format));
+        let sums = proxy.sums(&gpu, (1, 1));
+        let paint = egui_wgpu::Renderer::new(&gpu.device, format, egui_wgpu::RendererOptions::default());
+        Self { proxy, sums, made: None, held: None, present, readable: None, paint, format, gpu }
+    }
+
+    /// Whether what is shown has all its pixels from the network.
+    pub fn is_full(&self) -> bool {
+        self.shown().is_some_and(|made| made.full.is_whole())
+    }
+
+    /// What is shown of the network's pictures.
+    pub fn shown(&self) -> Option<&Made> {
+        self.held.as_ref().or(self.made.as_ref())
+    }
+
+    /// Draws a picture at `origin` of a target of `size`, and what is painted over it.
+    pub fn draw(
+        &mut self,
+        picture: Option<&Picture>,
+        paint: &Paint,
+        target: &wgpu::TextureView,
+        size: (u32, u32),
+        origin: (u32, u32),
+    ) {
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        if let Some(picture) = picture {
+            self.draw_proxy(&mut encoder, picture);
+            let wanted = self.wanted(picture, origin);
+            let made = self.shown();
+            self.present.draw(&self.gpu, &mut encoder, (picture.camera, &self.sums, made), &wanted, target);
+        }
+        let screen = egui_wgpu::ScreenDescriptor { size_in_pixels: size.into(), pixels_per_point: paint.scale };
+        let Self { gpu, paint: renderer, .. } = self;
+        for (id, deltas) in &paint.textures.set {
+            for delta in deltas {
+                renderer.update_texture(&gpu.device, &gpu.queue, *id, delta);
+            }
+        }
+        let before = renderer.update_buffers(&gpu.device, &gpu.queue, &mut encoder, &paint.primitives, &screen);
+        {
+            let load = if picture.is_some() {
+                wgpu::LoadOp::Load
+            } else {
+                wgpu::LoadOp::Clear(wgpu::Color { r: 0.11, g: 0.11, b: 0.12, a: 1.0 })
+            };
+            let pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+                label: Some("paint"),
+                color_attachments: &[Some(wgpu::RenderPassColorAttachment {
+                    view: target,
+                    depth_slice: None,
+                    resolve_target: None,
+                    ops: wgpu::Operations { load, store: wgpu::StoreOp::Store },
+                })],
+                ..Default::default()
+            });
+            renderer.render(&mut pass.forget_lifetime(), &paint.primitives, &screen);
+        }
+        gpu.queue.submit(before.into_iter().chain([encoder.finish()]));
+        paint.textures.free.iter().for_each(|id| renderer.free_texture(id));
+    }
+
+    fn draw_proxy(&mut self, encoder: &mut wgpu::CommandEncoder, picture: &Picture) {
+        let size = (picture.camera.width, picture.camera.height);
+        if self.sums.size != size {
+            self.sums = self.proxy.sums(&self.gpu, size);
+        } else if self.is_full() && picture.level == Level::Full {
+            return; // Nobody would see it.
+        }
+        self.proxy.draw(&self.gpu, encoder, picture.camera, picture.near, picture.chosen, &self.sums);
+    }
+
+    fn wanted<'a>(&'a self, picture: &Picture<'a>, origin: (u32, u32)) -> Wanted<'a> {
+        let truth = picture.truth.and_then(|(view, camera)| Some((camera, self.proxy.photo(view)?)));
+        Wanted { kind: picture.kind, range: picture.range, level: picture.level, truth, origin }
+    }
+
+    /// A picture as it is shown, without what is painted over it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Graphics`] if the device is lost.
+    pub fn read(&mut self, picture: &Picture) -> Result<Image> {
+        let (width, height) = (picture.camera.width, picture.camera.height);
+        let usage = wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::COPY_SRC;
+        let target = blank(&self.gpu, (width, height), READABLE, usage, "picture");
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        self.sums = self.proxy.sums(&self.gpu, (width, height));
+        self.proxy.draw(&self.gpu, &mut encoder, picture.camera, picture.near, picture.chosen, &self.sums);
+        if self.format != READABLE && self.readable.is_none() {
+            self.readable = Some(Present::new(&self.gpu, READABLE));
+        }
+        let present = self.readable.as_ref().unwrap_or(&self.present);
+        let wanted = self.wanted(picture, (0, 0));
+        let view = target.create_view(&Default::default());
+        present.draw(&self.gpu, &mut encoder, (picture.camera, &self.sums, self.shown()), &wanted, &view);
+        self.gpu.queue.submit([encoder.finish()]);
+        let bytes = self.gpu.read(&target)?;
+        let data = bytes.as_chunks::<4>().0.iter().flat_map(|[r, g, b, _]| [*r, *g, *b]);
+        Ok(Image { width, height, data: data.map(|byte| f32::from(byte) / 255.0).collect() })
+    }
+}

@@ -1,0 +1,320 @@
+//! From what is known of a picture to what is shown of it.
+
+#[cfg(test)]
+mod reference;
+
+use crate::gpu::Gpu;
+use crate::proxy::pass::{Sums, blank, upload, write};
+use crate::source::{Opened, Patch, Texel, grid_size};
+use crate::work::parts::{Canvas, Level};
+use bytemuck::{Pod, Zeroable};
+use scene::Camera;
+
+/// What is shown of a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Its colours.
+    #[default]
+    Colour,
+    /// Its depth, in colours.
+    Depth,
+    /// Directions of surfaces, from depth.
+    Normals,
+    /// Its difference from the photograph of the source view at which one stands.
+    Error,
+    /// Which source view gives most of a pixel.
+    View,
+    /// How sure the depth is.
+    Confidence,
+    /// Share of the multiply experts.
+    Experts,
+}
+
+impl Kind {
+    /// All of them, in the order of the number keys.
+    pub const ALL: [Self; 7] =
+        [Self::Colour, Self::Depth, Self::Normals, Self::Error, Self::View, Self::Confidence, Self::Experts];
+
+    /// Its name in the panel.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Colour => "colour",
+            Self::Depth => "depth",
+            Self::Normals => "normals",
+            Self::Error => "error",
+            Self::View => "which photograph",
+            Self::Confidence => "confidence",
+            Self::Experts => "experts",
+        }
+    }
+}
+
+/// Twin of `Settings` in present.wgsl.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct Uniforms {
+    shown: [f32; 2],
+    made: [f32; 2],
+    grid: [f32; 2],
+    cell: f32,
+    kind: u32,
+    range: [f32; 2],
+    focal: [f32; 2],
+    center: [f32; 2],
+    truth_scale: [f32; 2],
+    truth_offset: [f32; 2],
+    gain: f32,
+    level: u32,
+    origin: [f32; 2],
+}
+
+/// What errors are multiplied by before they are coloured.
+pub const ERROR_GAIN: f32 = 4.0;
+
+/// The network's picture on the device and in memory.
+#[derive(Debug)]
+pub struct Made {
+    /// Its camera.
+    pub camera: Camera,
+    /// Pixels from one point of the coarse grid to the next.
+    pub cell: u32,
+    /// What is known of the points of the coarse grid.
+    pub coarse: Canvas,
+    /// What is known of its pixels.
+    pub full: Canvas,
+    textures: [wgpu::Texture; 4],
+    views: [wgpu::TextureView; 4],
+}
+
+impl Made {
+    /// Nothing is known yet.
+    pub fn new(gpu: &Gpu, camera: &Camera, opened: &Opened) -> Self {
+        let size = (camera.width, camera.height);
+        let grid = grid_size(size, opened.cell);
+        // Textures start with zeros: an alpha of 0 stands for unknown.
+        let texture = |size, format, label| {
+            blank(gpu, size, format, wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST, label)
+        };
+        let (rgba, facts) = (wgpu::TextureFormat::Rgba8Unorm, wgpu::TextureFormat::Rgba32Float);
+        let textures = [
+            texture(grid, rgba, "coarse colour"),
+            texture(grid, facts, "coarse facts"),
+            texture(size, rgba, "full colour"),
+            texture(size, facts, "full facts"),
+        ];
+        let views = [0, 1, 2, 3].map(|i| textures[i].create_view(&Default::default()));
+        let (camera, cell) = (*camera, opened.cell);
+        Self { camera, cell, coarse: Canvas::new(grid), full: Canvas::new(size), textures, views }
+    }
+
+    /// Puts in what was made.
+    pub fn put(&mut self, gpu: &Gpu, level: Level, patch: &Patch) {
+        let first = if level == Level::Full { 2 } else { 0 };
+        let canvas = if level == Level::Full { &mut self.full } else { &mut self.coarse };
+        canvas.put(patch);
+        let (at, size) = ((patch.part.x, patch.part.y), (patch.part.width, patch.part.height));
+        let byte = |value: f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
+        let colours = patch.texels.iter().flat_map(|texel| {
+            let [r, g, b] = texel.rgb.map(byte);
+            [r, g, b, 255]
+        });
+        let fact = |texel: &Texel| {
+            let view = texel.view.map_or(-1.0, |view| (view % 64) as f32);
+            [texel.depth, texel.confidence, view, texel.multiplied.unwrap_or(-1.0)]
+        };
+        let facts: Vec<f32> = patch.texels.iter().flat_map(fact).collect();
+        write(gpu, &self.textures[first], at, size, &colours.collect::<Vec<u8>>());
+        write(gpu, &self.textures[first + 1], at, size, bytemuck::cast_slice(&facts));
+    }
+
+    /// The level that all of it has.
+    pub fn level(&self) -> Level {
+        match (self.full.is_whole(), self.coarse.is_whole()) {
+            (true, _) => Level::Full,
+            (false, true) => Level::Coarse,
+            (false, false) => Level::Proxy,
+        }
+    }
+
+    /// Depth at a pixel of the picture, as far as the network knows it.
+    pub fn depth(&self, x: u32, y: u32) -> Option<f32> {
+        let coarse = || self.coarse.at(x / self.cell, y / self.cell);
+        self.full.at(x, y).or_else(coarse).map(|texel| texel.depth)
+    }
+}
+
+/// What to show.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// What of the picture.
+    pub kind: Kind,
+    /// Nearest and farthest depth of the colour map.
+    pub range: [f32; 2],
+    /// The highest level that is shown.
+    pub level: Level,
+    /// Camera and photograph of the source view that errors are told from.
+    pub truth: Option<(&'a Camera, &'a wgpu::TextureView)>,
+    /// Pixel of the target that is the picture's first.
+    pub origin: (u32, u32),
+}
+
+/// The pass that shows a picture.
+#[derive(Debug)]
+pub struct Present {
+    pipeline: wgpu::RenderPipeline,
+    layout: wgpu::BindGroupLayout,
+    uniforms: wgpu::Buffer,
+    sampler: wgpu::Sampler,
+    /// Stands for textures that are not there.
+    nothing: [wgpu::TextureView; 2],
+}
+
+impl Present {
+    /// Makes the pipeline for targets of a format that holds colours as they are stored in files.
+    pub fn new(gpu: &Gpu, format: wgpu::TextureFormat) -> Self {
+        let device = &gpu.device;
+        let shader = device.create_shader_module(wgpu::include_wgsl!("../../../shaders/viewer/present.wgsl"));
+        let texture = |filterable| wgpu::BindingType::Texture {
+            sample_type: wgpu::TextureSampleType::Float { filterable },
+            view_dimension: wgpu::TextureViewDimension::D2,
+            multisampled: false,
+        };
+        let uniform = wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Uniform,
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        };
+        let sampler = wgpu::BindingType::Sampler(wgpu::SamplerBindingType::Filtering);
+        let kinds = [uniform]
+            .into_iter()
+            .chain([texture(false); 6])
+            .chain([texture(true), sampler])
+            .enumerate()
+            .map(|(i, ty)| wgpu::BindGroupLayoutEntry {
+                binding: i as u32,
+                visibility: wgpu::ShaderStages::FRAGMENT,
+                ty,
+                count: None,
+            });
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some("present"),
+            entries: &kinds.collect::<Vec<_>>(),
+        });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some("present"),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+            label: Some("present"),
+            layout: Some(&pipeline_layout),
+            vertex: wgpu::VertexState {
+                module: &shader,
+                entry_point: Some("vertex"),
+                compilation_options: Default::default(),
+                buffers: &[],
+            },
+            primitive: Default::default(),
+            depth_stencil: None,
+            multisample: Default::default(),
+            fragment: Some(wgpu::FragmentState {
+                module: &shader,
+                entry_point: Some("fragment"),
+                compilation_options: Default::default(),
+                targets: &[Some(format.into())],
+            }),
+            multiview_mask: None,
+            cache: None,
+        });
+        let uniforms = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("present"),
+            size: size_of::<Uniforms>() as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let sampler = device.create_sampler(&wgpu::SamplerDescriptor {
+            label: Some("truth"),
+            mag_filter: wgpu::FilterMode::Linear,
+            min_filter: wgpu::FilterMode::Linear,
+            ..Default::default()
+        });
+        let nothing = [(wgpu::TextureFormat::Rgba8Unorm, 4), (wgpu::TextureFormat::Rgba32Float, 16)]
+            .map(|(format, bytes)| upload(gpu, (1, 1), format, &vec![0; bytes]).create_view(&Default::default()));
+        Self { pipeline, layout, uniforms, sampler, nothing }
+    }
+
+    /// Shows a picture of `sums` and what the network made of it, in a rectangle of `target`, whose content stays around it
+    /// if `keep` says so. One call a submission: the uniforms are written before it.
+    pub fn draw(
+        &self,
+        gpu: &Gpu,
+        encoder: &mut wgpu::CommandEncoder,
+        (shown, sums, made): (&Camera, &Sums, Option<&Made>),
+        wanted: &Wanted,
+        target: &wgpu::TextureView,
+    ) {
+        let uniforms = uniforms(shown, made, wanted);
+        gpu.queue.write_buffer(&self.uniforms, 0, bytemuck::bytes_of(&uniforms));
+        let [rgba, facts] = &self.nothing;
+        let nothing = [rgba, facts, rgba, facts];
+        let views: [&wgpu::TextureView; 4] = std::array::from_fn(|i| made.map_or(nothing[i], |made| &made.views[i]));
+        let truth = wanted.truth.map_or(rgba, |(_, texture)| texture);
+        let textures = [&sums.colour, &sums.depth, views[0], views[1], views[2], views[3], truth];
+        let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: self.uniforms.as_entire_binding() }];
+        entries.extend(textures.into_iter().enumerate().map(|(i, view)| wgpu::BindGroupEntry {
+            binding: i as u32 + 1,
+            resource: wgpu::BindingResource::TextureView(view),
+        }));
+        entries.push(wgpu::BindGroupEntry { binding: 8, resource: wgpu::BindingResource::Sampler(&self.sampler) });
+        let group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("present"),
+            layout: &self.layout,
+            entries: &entries,
+        });
+        let load = wgpu::LoadOp::Clear(wgpu::Color { r: 0.11, g: 0.11, b: 0.12, a: 1.0 });
+        let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+            label: Some("present"),
+            color_attachments: &[Some(wgpu::RenderPassColorAttachment {
+                view: target,
+                depth_slice: None,
+                resolve_target: None,
+                ops: wgpu::Operations { load, store: wgpu::StoreOp::Store },
+            })],
+            ..Default::default()
+        });
+        let (x, y) = wanted.origin;
+        pass.set_viewport(x as f32, y as f32, shown.width as f32, shown.height as f32, 0.0, 1.0);
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &group, &[]);
+        pass.draw(0..3, 0..1);
+    }
+}
+
+/// What the shader is told.
+fn uniforms(shown: &Camera, made: Option<&Made>, wanted: &Wanted) -> Uniforms {
+    let size = |(width, height): (u32, u32)| [width as f32, height as f32];
+    // Both cameras have one pose: a pixel is scaled and moved.
+    let (scale, offset) = wanted.truth.map_or((glam::Vec2::ZERO, glam::Vec2::splat(-1.0)), |(camera, _)| {
+        let full = glam::Vec2::new(camera.width as f32, camera.height as f32);
+        let scale = camera.focal / shown.focal;
+        (scale / full, (camera.center - shown.center * scale + 0.5) / full)
+    });
+    let kind = Kind::ALL.iter().position(|kind| *kind == wanted.kind).unwrap_or(0) as u32;
+    let level = if made.is_none() { 0 } else { wanted.level as u32 };
+    Uniforms {
+        shown: size((shown.width, shown.height)),
+        made: made.map_or([1.0; 2], |made| size(made.full.size)),
+        grid: made.map_or([1.0; 2], |made| size(made.coarse.size)),
+        cell: made.map_or(1.0, |made| made.cell as f32),
+        kind,
+        range: wanted.range,
+        focal: shown.focal.into(),
+        center: shown.center.into(),
+        truth_scale: scale.into(),
+        truth_offset: offset.into(),
+        gain: ERROR_GAIN,
+        level,
+        origin: size(wanted.origin),
+    }
+}

@@ -1,0 +1,156 @@
+//! Scripts: what a user would do, as a JSON list, for windows and without one; and the report of what came of it.
+
+use crate::app::Command;
+use crate::work::parts::Level;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Longest script, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// A step of a script.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// A wish of the user.
+    Do(Command),
+    /// Presses a key by its name, such as `"h"` or `"right"`.
+    Press(String),
+    /// Drags over so many pixels, evenly in time; the frames meanwhile are counted in the report.
+    Drag {
+        /// Pixels to the right and downwards.
+        pixels: [f64; 2],
+        /// How long.
+        seconds: f64,
+    },
+    /// Waits until something is there.
+    Wait(Until),
+    /// Gives the window another size, in pixels; 0 by 0 for none at all.
+    Resize([u32; 2]),
+    /// Compares the picture, up to a level, with the photograph at which one stands.
+    Measure(Level),
+    /// Saves the window as it is, with everything that is painted over the picture.
+    Snap(PathBuf),
+    /// The memory of the process goes into the report.
+    Memory,
+    /// Does steps several times.
+    Repeat(u32, Vec<Step>),
+}
+
+/// What a script waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Until {
+    /// As many seconds.
+    Seconds(f64),
+    /// A first picture.
+    Picture,
+    /// The camera's rest.
+    Rest,
+    /// A complete picture of what is wanted.
+    Full,
+    /// All photographs with their depth.
+    Photographs,
+    /// As many source views whose depth the network has told.
+    Refined(usize),
+    /// The end of the path that is rendered.
+    Path,
+    /// All screenshots that were asked for.
+    Screenshots,
+}
+
+/// Reads a script.
+///
+/// # Errors
+/// [`Error::Script`] naming the file, if it cannot be read or understood.
+pub fn load(path: &Path) -> Result<Vec<Step>> {
+    let fail = |problem: String| Error::Script(format!("{}: {problem}", path.display()));
+    let text = scene::file::read_text(path, LONGEST).map_err(|e| fail(e.to_string()))?;
+    serde_json::from_str(&text).map_err(|e| fail(e.to_string()))
+}
+
+/// How good a level's picture is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measured {
+    /// The photograph.
+    pub view: String,
+    /// The highest level of the picture.
+    pub level: Level,
+    /// Likeness in dB.
+    pub psnr: f64,
+    /// Source views whose depth the network had told by then.
+    pub refined: usize,
+}
+
+/// Frames while a script dragged.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Dragged {
+    /// Frames.
+    pub frames: usize,
+    /// How long, in seconds.
+    pub seconds: f64,
+    /// Frames a second.
+    pub frames_per_second: f64,
+    /// Milliseconds from an input to the end of the frame that answers it: mean, 95 of 100, and worst.
+    pub input_to_present_ms: [f64; 3],
+}
+
+/// What came of a script.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// The graphics adapter.
+    pub adapter: String,
+    /// Where the network runs.
+    pub device: String,
+    /// Width and height of the picture.
+    pub size: [u32; 2],
+    /// Seconds from the loaded scene to the first picture.
+    pub first_picture_seconds: Option<f64>,
+    /// Each drag.
+    pub drags: Vec<Dragged>,
+    /// Seconds from the camera's rest to the coarse and to the full picture, each time a script waited for it.
+    pub level_seconds: Vec<[Option<f64>; 2]>,
+    /// Likeness to photographs.
+    pub measured: Vec<Measured>,
+    /// Resident memory in MiB, each time a script asked.
+    pub memory_mib: Vec<f64>,
+    /// Frames drawn.
+    pub frames: usize,
+    /// Seconds that all took.
+    pub seconds: f64,
+}
+
+/// Resident memory of the process in MiB; none where the system does not tell it as Linux does.
+pub fn memory_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::present::Kind;
+
+    #[test]
+    fn scripts_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        let text = r#"[
+            {"wait": "picture"}, {"drag": {"pixels": [200, 30], "seconds": 1.5}}, {"do": {"show": "depth"}},
+            {"press": "f"}, {"do": "home"}, {"wait": {"seconds": 0.5}}, {"measure": "proxy"}, {"resize": [0, 0]},
+            {"do": {"pivot": [10, 20]}}, "memory", {"repeat": [2, [{"snap": "a.png"}]]}
+        ]"#;
+        std::fs::write(&path, text).unwrap();
+        let steps = load(&path).unwrap();
+        assert_eq!(steps[0], Step::Wait(Until::Picture));
+        assert_eq!(steps[2], Step::Do(Command::Show(Kind::Depth)));
+        assert_eq!(steps[4], Step::Do(Command::Home));
+        assert_eq!(steps[10], Step::Repeat(2, vec![Step::Snap("a.png".into())]));
+        std::fs::write(&path, r#"[{"jump": 3}]"#).unwrap();
+        let problem = load(&path).unwrap_err().to_string();
+        assert!(problem.contains("a.json") && problem.contains("jump"), "{problem}");
+    }
+}
