@@ -2,6 +2,12 @@
 // coarse grid with the detail of the photographs, photographs through depth maps), and of that what one wants to see.
 // CPU twin: src/viewer/present/reference.rs
 
+// What is shown: 0 colour, 1 depth, 2 normals, 3 error, 4 view, 5 confidence, 6 experts.
+override kind: u32 = 0;
+// What of the picture can be there: 0 photographs alone, 1 some of the network's as well, 2 the network's at every pixel. Both
+// are constants of a pipeline, since a processor that does a graphics device's work runs all branches for every pixel.
+override level: u32 = 1;
+
 struct Settings {
     // Width and height of the picture that is shown, and of the network's picture, in pixels.
     shown: vec2f,
@@ -9,8 +15,8 @@ struct Settings {
     // Points of the coarse grid in a row and column; pixels of the network's picture between them.
     grid: vec2f,
     cell: f32,
-    // What is shown: 0 colour, 1 depth, 2 normals, 3 error, 4 view, 5 confidence, 6 experts.
-    kind: u32,
+    // What errors are multiplied by.
+    gain: f32,
     // Nearest and farthest depth of the colour map.
     range: vec2f,
     // Focal lengths and principal point of the picture that is shown, in its pixels.
@@ -19,12 +25,11 @@ struct Settings {
     // A pixel times the former plus the latter is the place in the photograph that errors are told from, from 0 to 1.
     truth_scale: vec2f,
     truth_offset: vec2f,
-    // What errors are multiplied by.
-    gain: f32,
-    // The highest level that is shown: 0 proxy, 1 coarse, 2 full.
-    level: u32,
     // Pixel of the target that is the picture's first.
     origin: vec2f,
+    // The highest level that is shown: 0 proxy, 1 coarse, 2 full.
+    most: u32,
+    unused: u32,
 }
 
 @group(0) @binding(0) var<uniform> settings: Settings;
@@ -110,11 +115,14 @@ fn known_of(colour: vec4f, facts: vec4f) -> Known {
 }
 
 fn best(pixel: vec2i) -> Known {
+    if level == 0u {
+        return from_proxy(pixel);
+    }
     let made = (vec2f(pixel) + 0.5) * settings.made / settings.shown - 0.5;
     let nearest = clamp(vec2i(round(made)), vec2i(0), vec2i(settings.made) - 1);
-    if settings.level >= 2u {
+    if level == 2u || settings.most >= 2u {
         let colour = textureLoad(full_colour, nearest, 0);
-        if colour.a > 0.0 {
+        if level == 2u || colour.a > 0.0 {
             var known = known_of(colour, textureLoad(full_facts, nearest, 0));
             // Between pixels of a smaller picture colours are blended, where all four are there.
             let first = clamp(vec2i(floor(made)), vec2i(0), vec2i(settings.made) - 1);
@@ -131,9 +139,6 @@ fn best(pixel: vec2i) -> Known {
         }
     }
     let proxy = from_proxy(pixel);
-    if settings.level < 1u {
-        return proxy;
-    }
     let place = grid_place(made);
     let first = vec2i(floor(place));
     let t = place - vec2f(first);
@@ -211,7 +216,7 @@ fn fragment(@builtin(position) position: vec4f) -> @location(0) vec4f {
     let known = best(pixel);
     var rgb = known.rgb;
     let inverse = (1.0 / max(known.depth, 1e-6) - 1.0 / settings.range.y) / (1.0 / settings.range.x - 1.0 / settings.range.y);
-    switch settings.kind {
+    switch kind {
         case 1u: {
             rgb = select(BACKGROUND, turbo(inverse), known.depth > 0.0);
         }

@@ -1,6 +1,6 @@
-// Source photographs on triangles through their depth maps. Two passes over all of them: `front` leaves the nearest depth,
-// then `blend` adds up what lies within a little of it, by angle, distance and trust. CPU twin of the weights:
-// src/viewer/proxy/reference.rs
+// Source photographs on triangles through their depth maps, in two passes: `front` leaves the nearest depth of those that
+// share the picture, then `blend` adds up what lies within a little of it, by angle, distance and trust. The others are drawn
+// at the far end of depth, where they fill holes alone. CPU twin: src/viewer/proxy/reference.rs
 
 struct Frame {
     // Clip space from world space; depth is 0 at the near plane and 1 at infinity.
@@ -13,7 +13,7 @@ struct Frame {
 struct View {
     // The photograph's camera centre; w: number of the view.
     center: vec4f,
-    // x: weight of the view.
+    // x: weight of the view; y: 1 for one that only fills holes, else 0.
     weight: vec4f,
 }
 
@@ -57,6 +57,10 @@ fn blend_vertex(corner: Corner) -> Point {
     point.position = frame.clip_from_world * vec4f(corner.world, 1.0);
     point.depth = point.position.w;
     point.position.z += frame.eye.w;
+    if view.weight.y > 0.5 {
+        // Before the cleared depth, behind all that is nearer than ten thousand times the near plane.
+        point.position.z = 0.9999 * point.position.w;
+    }
     point.uv = corner.uv;
     point.world = corner.world;
     point.trust = corner.trust;

@@ -1,7 +1,7 @@
 //! Follows a script, a frame at a time.
 
 use crate::app::App;
-use crate::script::{Dragged, Measured, Report, Step, Until, memory_mib};
+use crate::script::{Dragged, Measured, Report, Step, Until, memory_mib, processor_seconds};
 use crate::work::parts::Level;
 use crate::{Error, Result, ui};
 use scene::image::{EVAL_FLOOR, mean_squared_error, psnr};
@@ -29,6 +29,7 @@ struct Drag {
     seconds: f64,
     done: f64,
     delays: Vec<f64>,
+    processor: Option<f64>,
 }
 
 /// A script that is being followed.
@@ -90,7 +91,8 @@ impl Player {
                     None => return Err(Error::Script(format!("expected the name of a key, found {name:?}"))),
                 },
                 Step::Drag { pixels, seconds } => {
-                    self.drag = Some(Drag { started: Instant::now(), pixels, seconds, done: 0.0, delays: Vec::new() });
+                    let (started, processor) = (Instant::now(), processor_seconds());
+                    self.drag = Some(Drag { started, pixels, seconds, done: 0.0, delays: Vec::new(), processor });
                 }
                 Step::Wait(until) => self.waiting = Some((until, Instant::now())),
                 Step::Resize(size) => {
@@ -130,13 +132,20 @@ impl Player {
     }
 
     fn end_drag(&mut self) {
-        let Some(Drag { started, mut delays, .. }) = self.drag.take_if(|drag| drag.done >= 1.0) else { return };
+        let Some(Drag { started, mut delays, processor, .. }) = self.drag.take_if(|drag| drag.done >= 1.0) else { return };
         let (seconds, frames) = (started.elapsed().as_secs_f64(), delays.len());
         delays.sort_by(f64::total_cmp);
         let at = |part: f64| delays.get(((frames as f64 * part) as usize).min(frames.saturating_sub(1))).copied().unwrap_or(0.0);
         let mean = delays.iter().sum::<f64>() / frames.max(1) as f64;
         let frames_per_second = frames as f64 / seconds;
-        self.report.drags.push(Dragged { frames, seconds, frames_per_second, input_to_present_ms: [mean, at(0.95), at(1.0)] });
+        let spent = processor_seconds().zip(processor).map(|(now, then)| now - then);
+        self.report.drags.push(Dragged {
+            frames,
+            seconds,
+            frames_per_second,
+            input_to_present_ms: [mean, at(0.95), at(1.0)],
+            processor_ms: spent.map(|seconds| 1e3 * seconds / frames.max(1) as f64),
+        });
     }
 
     fn measure(&mut self, app: &mut App, level: Level) -> Result<()> {

@@ -94,6 +94,8 @@ pub struct Dragged {
     pub frames_per_second: f64,
     /// Milliseconds from an input to the end of the frame that answers it: mean, 95 of 100, and worst.
     pub input_to_present_ms: [f64; 3],
+    /// Milliseconds of processor time of all threads for a frame; of use where other processes take part of the cores.
+    pub processor_ms: Option<f64>,
 }
 
 /// What came of a script.
@@ -127,6 +129,17 @@ pub fn memory_mib() -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib / 1024.0)
+}
+
+/// Seconds of processor time that all threads took so far; none where the system does not tell it as Linux does.
+pub fn processor_seconds() -> Option<f64> {
+    /// Ticks a second, which Linux shows to programs on every machine.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The program's name, which may hold spaces, ends with the last bracket.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |i: usize| fields.get(i)?.parse::<f64>().ok();
+    Some((ticks(11)? + ticks(12)?) / TICKS)
 }
 
 #[cfg(test)]

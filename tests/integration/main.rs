@@ -14,4 +14,5 @@ mod sets;
 mod support;
 mod synth;
 mod train;
+mod view;
 mod world;

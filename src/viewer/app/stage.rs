@@ -89,9 +89,10 @@ impl Stage {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         if let Some(picture) = picture {
             self.draw_proxy(&mut encoder, picture);
-            let wanted = self.wanted(picture, origin);
-            let made = self.shown();
-            self.present.draw(&self.gpu, &mut encoder, (picture.camera, &self.sums, made), &wanted, target);
+            let Self { gpu, proxy, sums, made, held, present, .. } = self;
+            let made = held.as_ref().or(made.as_ref());
+            let wanted = wanted(proxy, picture, origin);
+            present.draw(gpu, &mut encoder, (picture.camera, sums, made), &wanted, target);
         }
         let screen = egui_wgpu::ScreenDescriptor { size_in_pixels: size.into(), pixels_per_point: paint.scale };
         let Self { gpu, paint: renderer, .. } = self;
@@ -133,11 +134,6 @@ impl Stage {
         self.proxy.draw(&self.gpu, encoder, picture.camera, picture.near, picture.chosen, &self.sums);
     }
 
-    fn wanted<'a>(&'a self, picture: &Picture<'a>, origin: (u32, u32)) -> Wanted<'a> {
-        let truth = picture.truth.and_then(|(view, camera)| Some((camera, self.proxy.photo(view)?)));
-        Wanted { kind: picture.kind, range: picture.range, level: picture.level, truth, origin }
-    }
-
     /// A picture as it is shown, without what is painted over it.
     ///
     /// # Errors
@@ -149,16 +145,23 @@ impl Stage {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         self.sums = self.proxy.sums(&self.gpu, (width, height));
         self.proxy.draw(&self.gpu, &mut encoder, picture.camera, picture.near, picture.chosen, &self.sums);
-        if self.format != READABLE && self.readable.is_none() {
-            self.readable = Some(Present::new(&self.gpu, READABLE));
-        }
-        let present = self.readable.as_ref().unwrap_or(&self.present);
-        let wanted = self.wanted(picture, (0, 0));
+        let Self { gpu, proxy, sums, made, held, present, readable, format, .. } = self;
+        let present = match *format {
+            READABLE => present,
+            _ => readable.get_or_insert_with(|| Present::new(gpu, READABLE)),
+        };
+        let made = held.as_ref().or(made.as_ref());
+        let wanted = wanted(proxy, picture, (0, 0));
         let view = target.create_view(&Default::default());
-        present.draw(&self.gpu, &mut encoder, (picture.camera, &self.sums, self.shown()), &wanted, &view);
+        present.draw(gpu, &mut encoder, (picture.camera, sums, made), &wanted, &view);
         self.gpu.queue.submit([encoder.finish()]);
         let bytes = self.gpu.read(&target)?;
         let data = bytes.as_chunks::<4>().0.iter().flat_map(|[r, g, b, _]| [*r, *g, *b]);
         Ok(Image { width, height, data: data.map(|byte| f32::from(byte) / 255.0).collect() })
     }
+}
+
+fn wanted<'a>(proxy: &'a ProxyPass, picture: &Picture<'a>, origin: (u32, u32)) -> Wanted<'a> {
+    let truth = picture.truth.and_then(|(view, camera)| Some((camera, proxy.photo(view)?)));
+    Wanted { kind: picture.kind, range: picture.range, level: picture.level, truth, origin }
 }

@@ -9,9 +9,10 @@ use crate::source::{Opened, Patch, Texel, grid_size};
 use crate::work::parts::{Canvas, Level};
 use bytemuck::{Pod, Zeroable};
 use scene::Camera;
+use std::collections::HashMap;
 
 /// What is shown of a picture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Its colours.
@@ -58,15 +59,15 @@ pub struct Uniforms {
     made: [f32; 2],
     grid: [f32; 2],
     cell: f32,
-    kind: u32,
+    gain: f32,
     range: [f32; 2],
     focal: [f32; 2],
     center: [f32; 2],
     truth_scale: [f32; 2],
     truth_offset: [f32; 2],
-    gain: f32,
-    level: u32,
     origin: [f32; 2],
+    most: u32,
+    unused: u32,
 }
 
 /// What errors are multiplied by before they are coloured.
@@ -162,7 +163,11 @@ pub struct Wanted<'a> {
 /// The pass that shows a picture.
 #[derive(Debug)]
 pub struct Present {
-    pipeline: wgpu::RenderPipeline,
+    /// By what is shown and what can be there; made when they are first needed.
+    pipelines: HashMap<(Kind, u32), wgpu::RenderPipeline>,
+    shader: wgpu::ShaderModule,
+    pipeline_layout: wgpu::PipelineLayout,
+    format: wgpu::TextureFormat,
     layout: wgpu::BindGroupLayout,
     uniforms: wgpu::Buffer,
     sampler: wgpu::Sampler,
@@ -206,27 +211,6 @@ impl Present {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let pipeline = device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
-            label: Some("present"),
-            layout: Some(&pipeline_layout),
-            vertex: wgpu::VertexState {
-                module: &shader,
-                entry_point: Some("vertex"),
-                compilation_options: Default::default(),
-                buffers: &[],
-            },
-            primitive: Default::default(),
-            depth_stencil: None,
-            multisample: Default::default(),
-            fragment: Some(wgpu::FragmentState {
-                module: &shader,
-                entry_point: Some("fragment"),
-                compilation_options: Default::default(),
-                targets: &[Some(format.into())],
-            }),
-            multiview_mask: None,
-            cache: None,
-        });
         let uniforms = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("present"),
             size: size_of::<Uniforms>() as u64,
@@ -241,13 +225,46 @@ impl Present {
         });
         let nothing = [(wgpu::TextureFormat::Rgba8Unorm, 4), (wgpu::TextureFormat::Rgba32Float, 16)]
             .map(|(format, bytes)| upload(gpu, (1, 1), format, &vec![0; bytes]).create_view(&Default::default()));
-        Self { pipeline, layout, uniforms, sampler, nothing }
+        Self { pipelines: HashMap::new(), shader, pipeline_layout, format, layout, uniforms, sampler, nothing }
     }
 
-    /// Shows a picture of `sums` and what the network made of it, in a rectangle of `target`, whose content stays around it
-    /// if `keep` says so. One call a submission: the uniforms are written before it.
+    /// The pipeline for what is shown of a picture of which `level` can be there, as the shader counts it.
+    fn pipeline(&mut self, gpu: &Gpu, kind: Kind, level: u32) -> &wgpu::RenderPipeline {
+        let Self { pipelines, shader, pipeline_layout, format, .. } = self;
+        pipelines.entry((kind, level)).or_insert_with(|| {
+            let number = Kind::ALL.iter().position(|other| *other == kind).unwrap_or(0);
+            let constants = [("kind", number as f64), ("level", f64::from(level))];
+            gpu.device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+                label: Some("present"),
+                layout: Some(pipeline_layout),
+                vertex: wgpu::VertexState {
+                    module: shader,
+                    entry_point: Some("vertex"),
+                    compilation_options: Default::default(),
+                    buffers: &[],
+                },
+                primitive: Default::default(),
+                depth_stencil: None,
+                multisample: Default::default(),
+                fragment: Some(wgpu::FragmentState {
+                    module: shader,
+                    entry_point: Some("fragment"),
+                    compilation_options: wgpu::PipelineCompilationOptions {
+                        constants: &constants,
+                        ..Default::default()
+                    },
+                    targets: &[Some((*format).into())],
+                }),
+                multiview_mask: None,
+                cache: None,
+            })
+        })
+    }
+
+    /// Shows a picture of `sums` and what the network made of it, in a rectangle of `target`. One call a submission: the
+    /// uniforms are written before it.
     pub fn draw(
-        &self,
+        &mut self,
         gpu: &Gpu,
         encoder: &mut wgpu::CommandEncoder,
         (shown, sums, made): (&Camera, &Sums, Option<&Made>),
@@ -272,6 +289,12 @@ impl Present {
             layout: &self.layout,
             entries: &entries,
         });
+        let level = match (made, wanted.level) {
+            (None, _) | (_, Level::Proxy) => 0,
+            (Some(made), Level::Full) if made.full.is_whole() => 2,
+            _ => 1,
+        };
+        let pipeline = self.pipeline(gpu, wanted.kind, level);
         let load = wgpu::LoadOp::Clear(wgpu::Color { r: 0.11, g: 0.11, b: 0.12, a: 1.0 });
         let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
             label: Some("present"),
@@ -285,7 +308,7 @@ impl Present {
         });
         let (x, y) = wanted.origin;
         pass.set_viewport(x as f32, y as f32, shown.width as f32, shown.height as f32, 0.0, 1.0);
-        pass.set_pipeline(&self.pipeline);
+        pass.set_pipeline(pipeline);
         pass.set_bind_group(0, &group, &[]);
         pass.draw(0..3, 0..1);
     }
@@ -300,21 +323,19 @@ fn uniforms(shown: &Camera, made: Option<&Made>, wanted: &Wanted) -> Uniforms {
         let scale = camera.focal / shown.focal;
         (scale / full, (camera.center - shown.center * scale + 0.5) / full)
     });
-    let kind = Kind::ALL.iter().position(|kind| *kind == wanted.kind).unwrap_or(0) as u32;
-    let level = if made.is_none() { 0 } else { wanted.level as u32 };
     Uniforms {
         shown: size((shown.width, shown.height)),
         made: made.map_or([1.0; 2], |made| size(made.full.size)),
         grid: made.map_or([1.0; 2], |made| size(made.coarse.size)),
         cell: made.map_or(1.0, |made| made.cell as f32),
-        kind,
+        gain: ERROR_GAIN,
         range: wanted.range,
         focal: shown.focal.into(),
         center: shown.center.into(),
         truth_scale: scale.into(),
         truth_offset: offset.into(),
-        gain: ERROR_GAIN,
-        level,
         origin: size(wanted.origin),
+        most: wanted.level as u32,
+        unused: 0,
     }
 }

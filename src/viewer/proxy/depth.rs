@@ -13,11 +13,22 @@ pub struct DepthMap {
     pub depth: Vec<f32>,
     /// How far each depth is to be trusted, from 0 to 1, `[height, width]`.
     pub trust: Vec<f32>,
-    /// Whether the network told it.
-    pub of_network: bool,
+    /// Place in the photograph, from 0 to 1, of the grid's pixel (0, 0), and from one of its pixels to the next.
+    pub uv: [Vec2; 2],
 }
 
 impl DepthMap {
+    /// Of a camera whose picture is the whole photograph.
+    ///
+    /// # Panics
+    /// If `depth` or `trust` is not of the camera's size.
+    pub fn new(camera: Camera, depth: Vec<f32>, trust: Vec<f32>) -> Self {
+        let pixels = camera.width as usize * camera.height as usize;
+        assert_eq!([depth.len(), trust.len()], [pixels; 2], "depths and trusts of {}x{}", camera.width, camera.height);
+        let step = Vec2::new(camera.width as f32, camera.height as f32).recip();
+        Self { camera, depth, trust, uv: [0.5 * step, step] }
+    }
+
     /// From the coarse grid that the network made of a picture with this camera, every `cell`-th pixel.
     ///
     /// The grid's last column and row are the picture's last pixels; they are moved to where a regular grid has them, by
@@ -33,7 +44,8 @@ impl DepthMap {
         let small = Camera { width, height, focal: camera.focal / cell, center: camera.center / cell, ..*camera };
         let depth = texels.iter().map(|texel| texel.depth).collect();
         let trust = texels.iter().map(|texel| texel.confidence.max(0.05)).collect();
-        Some(Self { camera: small, depth, trust, of_network: true })
+        let size = Vec2::new(camera.width as f32, camera.height as f32);
+        Some(Self { camera: small, depth, trust, uv: [0.5 / size, cell / size] })
     }
 
     /// Depth at the grid's point nearest to a pixel of the grid; none outside.
@@ -119,7 +131,7 @@ pub(crate) mod tests {
     pub fn wall(center: Vec3, z: f32) -> DepthMap {
         let camera = camera(center, 24, 16);
         let pixels = 24 * 16;
-        DepthMap { camera, depth: vec![z - center.z; pixels], trust: vec![1.0; pixels], of_network: false }
+        DepthMap::new(camera, vec![z - center.z; pixels], vec![1.0; pixels])
     }
 
     #[test]
@@ -161,5 +173,7 @@ pub(crate) mod tests {
         // The grid's second point is the picture's pixel 4.
         let expected = camera.ray(Vec2::new(4.0, 8.0));
         assert!((map.points().nth(2 * 6 + 1).unwrap() - expected.direction * 2.0).length() < 1e-5);
+        let place = map.uv[0] + map.uv[1] * Vec2::new(1.0, 2.0);
+        assert!((place - Vec2::new(4.5 / 20.0, 8.5 / 12.0)).length() < 1e-6);
     }
 }

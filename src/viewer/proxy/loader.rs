@@ -45,6 +45,8 @@ pub enum Loaded {
 #[derive(Debug, Default)]
 struct Known {
     small: Option<Arc<Small>>,
+    /// Others, nearest first.
+    neighbours: Vec<usize>,
     /// Somebody reads or sweeps it.
     taken: bool,
     failed: bool,
@@ -72,8 +74,6 @@ struct Office {
     desk: Mutex<Desk>,
     changed: Condvar,
     scene: Arc<Scene>,
-    /// For each view all others, nearest first.
-    neighbours: Vec<Vec<usize>>,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -93,17 +93,10 @@ pub struct Loader {
 impl Loader {
     /// Starts `threads` of them; `wake` is called whenever something is there.
     pub fn start(scene: Arc<Scene>, threads: usize, wake: impl Fn() + Send + Sync + 'static) -> Self {
-        let all: Vec<usize> = (0..scene.views.len()).collect();
-        let near = |view: usize| {
-            let others: Vec<usize> = all.iter().copied().filter(|other| *other != view).collect();
-            scene::nearest_sources(&scene, &scene.views[view].camera, &others, 2 * OTHERS).unwrap_or_default()
-        };
-        let neighbours = all.iter().map(|view| near(*view)).collect();
         let office = Arc::new(Office {
             desk: Mutex::default(),
             changed: Condvar::new(),
             scene,
-            neighbours,
             wake: Box::new(wake),
         });
         // Bounded: photographs that nobody fetches wait in their files.
@@ -144,7 +137,7 @@ impl Loader {
     pub fn is_done(&self) -> bool {
         let desk = self.office.desk();
         !desk.order.iter().any(|view| desk.known.get(view).is_none_or(|known| known.taken))
-            && desk.next(&self.office.neighbours).is_none()
+            && desk.next().is_none()
     }
 }
 
@@ -163,39 +156,39 @@ impl Drop for Loader {
 
 impl Desk {
     /// The next thing to do: the first few photographs, their depth, all others, depth with more others, comparison.
-    fn next(&self, neighbours: &[Vec<usize>]) -> Option<Task> {
+    fn next(&self) -> Option<Task> {
         let unread = |view: &&usize| self.known.get(view).is_none_or(|known| known.small.is_none() && !known.taken && !known.failed);
         let first = &self.order[..FIRST.min(self.order.len())];
         if let Some(view) = first.iter().find(unread) {
             return Some(Task::Read(*view));
         }
         let all_there = first.iter().all(|view| self.known.get(view).is_some_and(|k| k.small.is_some() || k.failed));
-        if all_there && let Some(task) = first.iter().find_map(|view| self.sweep(*view, neighbours, 0)) {
+        if all_there && let Some(task) = first.iter().find_map(|view| self.sweep(*view, 0)) {
             return Some(task);
         }
         if let Some(view) = self.order.iter().find(unread) {
             return Some(Task::Read(*view));
         }
-        let swept = self.order.iter().find_map(|view| self.sweep(*view, neighbours, OTHERS - 1));
-        swept.or_else(|| self.order.iter().find_map(|view| self.comparison(*view, neighbours)))
+        let swept = self.order.iter().find_map(|view| self.sweep(*view, OTHERS - 1));
+        swept.or_else(|| self.order.iter().find_map(|view| self.comparison(*view)))
     }
 
     /// Depth of a view that has none, or one from few others where there are more than `least` now.
-    fn sweep(&self, view: usize, neighbours: &[Vec<usize>], least: usize) -> Option<Task> {
+    fn sweep(&self, view: usize, least: usize) -> Option<Task> {
         let known = self.known.get(&view).filter(|known| !known.taken)?;
         let own = known.small.as_ref()?;
-        let smalls = neighbours[view].iter().filter_map(|other| self.known.get(other)?.small.clone());
+        let smalls = known.neighbours.iter().filter_map(|other| self.known.get(other)?.small.clone());
         let others: Vec<Arc<Small>> = smalls.take(OTHERS).collect();
         let better = others.len() > known.others.max(least) || known.map.is_none();
         better.then(|| Task::Sweep(view, Arc::clone(own), others))
     }
 
     /// A comparison of a view's depth with that of others, when all that are wanted have one.
-    fn comparison(&self, view: usize, neighbours: &[Vec<usize>]) -> Option<Task> {
+    fn comparison(&self, view: usize) -> Option<Task> {
         let ready = |view: &usize| self.known.get(view).is_some_and(|known| known.map.is_some() || known.failed);
         let known = self.known.get(&view).filter(|known| !known.taken && !known.compared)?;
         let map = known.map.as_ref().filter(|_| self.order.iter().all(ready))?;
-        let others = neighbours[view].iter().filter_map(|other| self.known.get(other)?.map.clone()).take(OTHERS);
+        let others = known.neighbours.iter().filter_map(|other| self.known.get(other)?.map.clone()).take(OTHERS);
         Some(Task::Compare(view, DepthMap::clone(map), others.collect()))
     }
 }
@@ -208,7 +201,7 @@ fn work(office: &Office, sender: &SyncSender<Loaded>) {
                 if desk.quit {
                     return;
                 }
-                if let Some(task) = desk.next(&office.neighbours) {
+                if let Some(task) = desk.next() {
                     let (Task::Read(view) | Task::Sweep(view, ..) | Task::Compare(view, ..)) = &task;
                     desk.known.entry(*view).or_default().taken = true;
                     break task;
@@ -232,9 +225,11 @@ fn done(office: &Office, task: Task) -> Loaded {
     match task {
         Task::Read(view) => {
             let read = scene.views[view].load_image().and_then(|image| pictures(&image, scene, view));
+            let others: Vec<usize> = (0..scene.views.len()).filter(|other| *other != view).collect();
+            let near = scene::nearest_sources(scene, &scene.views[view].camera, &others, 2 * OTHERS);
             let mut desk = office.desk();
             let known = desk.known.entry(view).or_default();
-            known.taken = false;
+            (known.taken, known.neighbours) = (false, near.unwrap_or_default());
             match read {
                 Ok((small, loaded)) => {
                     known.small = Some(Arc::new(small));

@@ -2,6 +2,7 @@
 
 use super::depth::DepthMap;
 use bytemuck::{Pod, Zeroable};
+use glam::Vec2;
 
 /// A corner of a triangle.
 #[repr(C)]
@@ -48,7 +49,7 @@ impl Mesh {
         for y in &rows {
             for x in &columns {
                 let i = y * width + x;
-                let uv = [(*x as f32 + 0.5) / width as f32, (*y as f32 + 0.5) / height as f32];
+                let uv = (map.uv[0] + map.uv[1] * Vec2::new(*x as f32, *y as f32)).into();
                 corners.push(Corner { world: points[i].into(), uv, trust: map.trust[i] });
                 depths.push(map.depth[i]);
             }

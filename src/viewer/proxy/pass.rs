@@ -222,7 +222,7 @@ impl ProxyPass {
             sampler,
             photos: HashMap::new(),
             frames: 0,
-            corners: if gpu.is_software() { 64 } else { 192 },
+            corners: std::env::var("VT_CORNERS").ok().and_then(|v| v.parse().ok()).unwrap_or(if gpu.is_software() { 48 } else { 192 }),
         }
     }
 
@@ -320,11 +320,12 @@ impl ProxyPass {
             let Some(photo) = self.photos.get_mut(&one.view).filter(|photo| photo.mesh.is_some()) else { continue };
             photo.used = self.frames;
             let at = drawn.len() as u64 * 2 * STRIDE;
-            for (offset, weight) in [(0, one.weight), (STRIDE, one.weight * ACROSS)] {
-                let uniforms = ViewUniforms { center: photo.center, weight: [weight, 0.0, 0.0, 0.0] };
+            for (offset, weight) in [(0, 1.0), (STRIDE, ACROSS)] {
+                let fills = if one.fills { 1.0 } else { 0.0 };
+                let uniforms = ViewUniforms { center: photo.center, weight: [weight, fills, 0.0, 0.0] };
                 gpu.queue.write_buffer(&self.views, at + offset, bytemuck::bytes_of(&uniforms));
             }
-            drawn.push(one.view);
+            drawn.push(*one);
         }
         let depth = |load| wgpu::RenderPassDepthStencilAttachment {
             view: &sums.front,
@@ -355,17 +356,18 @@ impl ProxyPass {
         self.draw_views(&mut pass, &drawn, true);
     }
 
-    fn draw_views(&self, pass: &mut wgpu::RenderPass, drawn: &[usize], across: bool) {
+    fn draw_views(&self, pass: &mut wgpu::RenderPass, drawn: &[Chosen], blend: bool) {
         pass.set_bind_group(0, &self.frame_group, &[]);
-        for (i, view) in drawn.iter().enumerate() {
-            let photo = &self.photos[view];
-            let Some(mesh) = &photo.mesh else { continue };
+        for (i, one) in drawn.iter().enumerate() {
+            let photo = &self.photos[&one.view];
+            // What fills holes hides nothing.
+            let Some(mesh) = photo.mesh.as_ref().filter(|_| blend || !one.fills) else { continue };
             pass.set_vertex_buffer(0, mesh.corners.slice(..));
             pass.set_index_buffer(mesh.indices.slice(..), wgpu::IndexFormat::Uint32);
             let at = (2 * i as u64 * STRIDE) as u32;
             pass.set_bind_group(1, &photo.group, &[at]);
             pass.draw_indexed(0..mesh.on_surfaces, 0, 0..1);
-            if across && mesh.count > mesh.on_surfaces {
+            if blend && mesh.count > mesh.on_surfaces {
                 pass.set_bind_group(1, &photo.group, &[at + STRIDE as u32]);
                 pass.draw_indexed(mesh.on_surfaces..mesh.count, 0, 0..1);
             }

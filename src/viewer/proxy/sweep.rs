@@ -56,7 +56,7 @@ pub fn sweep(view: &Small, others: &[&Small], [near, far]: [f32; 2]) -> DepthMap
         trust.push((1.0 - own[best] / MOST).clamp(0.05, 1.0));
     }
     let depth = median(&depth, width, height);
-    DepthMap { camera: view.camera, depth, trust, of_network: false }
+    DepthMap::new(view.camera, depth, trust)
 }
 
 /// Inverse depth of a plane, from the farthest on.

@@ -4,21 +4,23 @@ use scene::{Camera, Scene};
 
 /// Most photographs of a picture.
 pub const MOST: usize = 6;
+/// Photographs that share a picture; the others only fill its holes.
+const SHARING: usize = 3;
 
 /// A photograph's part in a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Chosen {
     /// The view.
     pub view: usize,
-    /// Its weight.
-    pub weight: f32,
+    /// Whether it only fills the holes that the others leave.
+    pub fills: bool,
 }
 
-/// The photographs of `candidates` that see most of what `camera` sees, nearest first. The first four share the picture;
+/// The photographs of `candidates` that see most of what `camera` sees, nearest first. The first few share the picture;
 /// those from farther away only fill its holes.
 pub fn choose(scene: &Scene, camera: &Camera, candidates: &[usize]) -> Vec<Chosen> {
-    const SHARING: usize = 4;
-    let nearest = scene::nearest_sources(scene, camera, candidates, MOST).unwrap_or_default();
-    let weight = |rank: usize| if rank < SHARING { 1.0 } else { 0.01 };
-    nearest.into_iter().enumerate().map(|(rank, view)| Chosen { view, weight: weight(rank) }).collect()
+    let sharing = std::env::var("VT_SHARING").ok().and_then(|v| v.parse().ok()).unwrap_or(SHARING);
+    let most = std::env::var("VT_MOST").ok().and_then(|v| v.parse().ok()).unwrap_or(MOST);
+    let nearest = scene::nearest_sources(scene, camera, candidates, most).unwrap_or_default();
+    nearest.into_iter().enumerate().map(|(rank, view)| Chosen { view, fills: rank >= sharing }).collect()
 }

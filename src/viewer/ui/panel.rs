@@ -116,7 +116,9 @@ fn camera(ui: &mut Ui, app: &App, commands: &mut Vec<Command>) {
             }
         });
         let mut fov = app.controls.fov_degrees();
-        if ui.add(Slider::new(&mut fov, 10.0..=120.0).text("field of view").fixed_decimals(0).suffix("°")).changed() {
+        // Formatted, not rounded: a slider that rounds changes the value by being shown.
+        let degrees = |value: f64, _| format!("{value:.0}°");
+        if ui.add(Slider::new(&mut fov, 10.0..=120.0).text("field of view").custom_formatter(degrees)).changed() {
             commands.push(Command::Fov(fov));
         }
         let mut speed = app.controls.speed;
