@@ -57,16 +57,12 @@ pub fn run(start: Start, size: (u32, u32), steps: Vec<Step>) -> Result<Report> {
             ..Default::default()
         };
         if size.0 > 0 && size.1 > 0 && (changed || player.is_busy() || !snaps.is_empty()) {
-            let t0 = Instant::now();
             let painted = ui.pass(&mut app, input, size);
-            let t1 = Instant::now();
             app.set_viewport(painted.picture.1);
             app.tick(0.0);
             let view = target.create_view(&Default::default());
             app.draw(&painted.paint, &view, size, painted.picture.0);
-            let t2 = Instant::now();
             app.stage().iter().for_each(|stage| stage.gpu.finish());
-            if std::env::var("VT_TIMES").is_ok() { eprintln!("tick {:?} ui {:?} draw {:?} gpu {:?}", t0 - now, t1 - t0, t2 - t1, t2.elapsed()); }
             app.stats.drew(Instant::now(), now.elapsed().as_secs_f64());
             player.after_frame();
             for file in snaps {

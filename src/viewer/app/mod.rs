@@ -10,7 +10,7 @@ use crate::controls::Controls;
 use crate::controls::home::Home;
 use crate::keys::Keys;
 use crate::present::{Kind, Made};
-use crate::proxy::depth::DepthMap;
+use crate::proxy::depth::{DepthMap, merge};
 use crate::proxy::loader::{Loaded, Loader};
 use crate::proxy::pass::MOST_PHOTOS;
 use crate::proxy::views::{self, Chosen};
@@ -34,6 +34,8 @@ use std::time::{Duration, Instant};
 const REST: Duration = Duration::from_millis(60);
 /// How often the order of background work follows the camera.
 const REORDER: Duration = Duration::from_millis(300);
+/// Source views with which the network's depth of another is compared.
+const COMPARED: usize = 5;
 /// Smallest side of a picture.
 const LEAST: u32 = 8;
 
@@ -387,6 +389,10 @@ impl App {
     fn refine(&mut self, view: usize) {
         let Some((cell, canvas)) = self.refining.remove(&view) else { return };
         let Some(map) = DepthMap::of_grid(&self.scene.views[view].camera, cell, &canvas) else { return };
+        let Some(swept) = self.maps.get(&view) else { return };
+        let near = order(&self.scene, &self.scene.views[view].camera).into_iter().filter(|other| *other != view);
+        let others: Vec<&DepthMap> = near.filter_map(|other| self.maps.get(&other)).take(COMPARED).collect();
+        let map = merge(map, swept, &others);
         if let Some(stage) = &mut self.stage {
             stage.proxy.put_depth(&stage.gpu, view, &map);
             self.refined.insert(view);

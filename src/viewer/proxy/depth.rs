@@ -91,6 +91,29 @@ pub fn compare(map: &mut DepthMap, others: &[&DepthMap]) {
     }
 }
 
+/// Of two maps of a view the one on whose depth `others` agree more, at every point of `network`'s grid; where they agree on
+/// both alike, that of `swept`, which is sharper at edges. Trust in what is chosen is that of the comparison.
+pub fn merge(mut network: DepthMap, swept: &DepthMap, others: &[&DepthMap]) -> DepthMap {
+    let own: Vec<f32> = std::mem::replace(&mut network.trust, vec![1.0; network.depth.len()]);
+    let place = |i: usize| Vec2::new((i as u32 % network.camera.width) as f32, (i as u32 / network.camera.width) as f32);
+    let depth: Vec<f32> = (0..network.depth.len())
+        .map(|i| {
+            let uv = network.uv[0] + network.uv[1] * place(i);
+            swept.nearest((uv - swept.uv[0]) / swept.uv[1]).unwrap_or(network.depth[i])
+        })
+        .collect();
+    let mut sharp = DepthMap { depth, ..network.clone() };
+    compare(&mut network, others);
+    compare(&mut sharp, others);
+    for (i, own) in own.into_iter().enumerate() {
+        // An unsure depth has to agree all the more.
+        if network.trust[i] * own > 1.05 * sharp.trust[i] {
+            (sharp.depth[i], sharp.trust[i]) = (network.depth[i], network.trust[i]);
+        }
+    }
+    sharp
+}
+
 /// The depth at which a ray meets a surface of one of the maps: the nearest at which it goes from before to behind what a
 /// map sees. None if it meets none between `near` and `far`.
 pub fn meet(ray: &Ray, maps: &[&DepthMap], [near, far]: [f32; 2]) -> Option<f32> {
@@ -159,6 +182,17 @@ pub(crate) mod tests {
         let mut behind = wall(Vec3::ZERO, 8.0);
         compare(&mut behind, &[&a, &b]);
         assert_eq!(behind.trust[middle], 1.0);
+    }
+
+    #[test]
+    fn merged_maps_take_what_others_agree_on() {
+        let (right, wrong) = (wall(Vec3::ZERO, 4.0), wall(Vec3::ZERO, 2.0));
+        let (a, b) = (wall(Vec3::X * 0.2, 4.0), wall(-Vec3::X * 0.2, 4.0));
+        let middle = 8 * 24 + 12;
+        for (network, swept) in [(right.clone(), &wrong), (wrong.clone(), &right)] {
+            let merged = merge(network, swept, &[&a, &b]);
+            assert!(merged.depth[middle] == 4.0 && merged.trust[middle] > 0.9);
+        }
     }
 
     #[test]

@@ -222,7 +222,7 @@ impl ProxyPass {
             sampler,
             photos: HashMap::new(),
             frames: 0,
-            corners: std::env::var("VT_CORNERS").ok().and_then(|v| v.parse().ok()).unwrap_or(if gpu.is_software() { 48 } else { 192 }),
+            corners: if gpu.is_software() { 56 } else { 192 },
         }
     }
 

@@ -3,7 +3,7 @@
 use scene::{Camera, Scene};
 
 /// Most photographs of a picture.
-pub const MOST: usize = 6;
+pub const MOST: usize = 5;
 /// Photographs that share a picture; the others only fill its holes.
 const SHARING: usize = 3;
 
@@ -19,8 +19,6 @@ pub struct Chosen {
 /// The photographs of `candidates` that see most of what `camera` sees, nearest first. The first few share the picture;
 /// those from farther away only fill its holes.
 pub fn choose(scene: &Scene, camera: &Camera, candidates: &[usize]) -> Vec<Chosen> {
-    let sharing = std::env::var("VT_SHARING").ok().and_then(|v| v.parse().ok()).unwrap_or(SHARING);
-    let most = std::env::var("VT_MOST").ok().and_then(|v| v.parse().ok()).unwrap_or(MOST);
-    let nearest = scene::nearest_sources(scene, camera, candidates, most).unwrap_or_default();
-    nearest.into_iter().enumerate().map(|(rank, view)| Chosen { view, fills: rank >= sharing }).collect()
+    let nearest = scene::nearest_sources(scene, camera, candidates, MOST).unwrap_or_default();
+    nearest.into_iter().enumerate().map(|(rank, view)| Chosen { view, fills: rank >= SHARING }).collect()
 }
