@@ -45,7 +45,12 @@ impl Gpu {
             .ok_or_else(|| Error::Graphics("the driver does not answer".into()))?
             .map_err(|_| Error::Graphics(MISSING.into()))?;
         let limits = wgpu::Limits::downlevel_defaults().using_resolution(adapter.limits());
-        let descriptor = wgpu::DeviceDescriptor { label: Some("viewer"), required_limits: limits, ..Default::default() };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("viewer"),
+            required_limits: limits,
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
         let (device, queue) = wait(adapter.request_device(&descriptor))
             .ok_or_else(|| Error::Graphics("the driver does not answer".into()))?
             .map_err(|e| Error::Graphics(format!("{}: {e}", adapter.get_info().name)))?;
@@ -61,6 +66,8 @@ impl Gpu {
 
     /// Whether the device is gone and another one must be opened.
     pub fn is_lost(&self) -> bool {
+        // Loss is told when the device is asked for anything.
+        let _ = self.device.poll(wgpu::PollType::Poll);
         self.lost.load(Ordering::SeqCst)
     }
 

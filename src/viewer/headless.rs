@@ -69,7 +69,9 @@ pub fn run(start: Start, size: (u32, u32), steps: Vec<Step>) -> Result<Report> {
                 write::write_png(&file, &read(&app, &target)?)?;
             }
         } else {
-            app.set_viewport(if size.0 == 0 || size.1 == 0 { (0, 0) } else { size });
+            if size.0 == 0 || size.1 == 0 {
+                app.set_viewport((0, 0));
+            }
             std::thread::sleep(IDLE);
         }
     }

@@ -50,9 +50,7 @@ impl Keys {
     pub fn along(&self, count: usize, unit: f64) -> Vec<Eye> {
         let last = self.eyes.len().saturating_sub(1);
         let samples: Vec<Eye> = (0..=last * STEPS).filter_map(|i| self.at(i as f64 / STEPS as f64)).collect();
-        let step = |a: &Eye, b: &Eye| {
-            a.center.distance(b.center) + unit * a.rotation.angle_between(b.rotation)
-        };
+        let step = |a: &Eye, b: &Eye| a.center.distance(b.center) + unit * a.rotation.angle_between(b.rotation);
         let lengths: Vec<f64> = samples.windows(2).map(|pair| step(&pair[0], &pair[1])).collect();
         let total: f64 = lengths.iter().sum();
         let (mut segment, mut before) = (0, 0.0);
@@ -191,7 +189,8 @@ pub fn pose_json(scene: &Scene, camera: &Camera) -> Value {
 
 fn eye_of_json(scene: &Scene, value: &Value) -> Option<Eye> {
     let rows = value.get("camera_to_world")?.as_array()?;
-    let numbers: Vec<f64> = rows.iter().flat_map(|row| row.as_array().into_iter().flatten()).filter_map(Value::as_f64).collect();
+    let numbers: Vec<f64> =
+        rows.iter().flat_map(|row| row.as_array().into_iter().flatten()).filter_map(Value::as_f64).collect();
     let number = |key: &str| value.get(key)?.as_f64();
     let lens = Lens {
         size: DVec2::new(number("w")?, number("h")?),

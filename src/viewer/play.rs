@@ -132,10 +132,14 @@ impl Player {
     }
 
     fn end_drag(&mut self) {
-        let Some(Drag { started, mut delays, processor, .. }) = self.drag.take_if(|drag| drag.done >= 1.0) else { return };
+        let Some(Drag { started, mut delays, processor, .. }) = self.drag.take_if(|drag| drag.done >= 1.0) else {
+            return;
+        };
         let (seconds, frames) = (started.elapsed().as_secs_f64(), delays.len());
         delays.sort_by(f64::total_cmp);
-        let at = |part: f64| delays.get(((frames as f64 * part) as usize).min(frames.saturating_sub(1))).copied().unwrap_or(0.0);
+        let at = |part: f64| {
+            delays.get(((frames as f64 * part) as usize).min(frames.saturating_sub(1))).copied().unwrap_or(0.0)
+        };
         let mean = delays.iter().sum::<f64>() / frames.max(1) as f64;
         let frames_per_second = frames as f64 / seconds;
         let spent = processor_seconds().zip(processor).map(|(now, then)| now - then);
@@ -149,7 +153,8 @@ impl Player {
     }
 
     fn measure(&mut self, app: &mut App, level: Level) -> Result<()> {
-        let view = app.controls.view().ok_or_else(|| Error::Script("measure: the camera is at no photograph".into()))?;
+        let view =
+            app.controls.view().ok_or_else(|| Error::Script("measure: the camera is at no photograph".into()))?;
         let image = app.read(level)?;
         let mut truth = app.scene.views[view].load_image()?;
         if (truth.width, truth.height) != (image.width, image.height) {

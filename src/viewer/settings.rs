@@ -40,7 +40,8 @@ impl Settings {
         let text = scene::file::read_text(&folder.join("viewer.json"), LONGEST);
         let read: Option<Self> = text.ok().and_then(|text| serde_json::from_str(&text).ok());
         let mut settings = read.unwrap_or_default();
-        let fit = |value: f64, low: f64, high: f64, or: f64| if value.is_finite() { value.clamp(low, high) } else { or };
+        let fit =
+            |value: f64, low: f64, high: f64, or: f64| if value.is_finite() { value.clamp(low, high) } else { or };
         settings.speed = fit(settings.speed, 0.01, 20.0, 0.5);
         settings.fov = settings.fov.map(|fov| fit(fov, 2.0, 150.0, 50.0));
         settings.window = settings.window.map(|side| fit(side, 100.0, 16_384.0, 700.0));

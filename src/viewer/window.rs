@@ -193,9 +193,6 @@ impl Viewer {
 
     /// Draws a frame, if there is something to draw on.
     fn frame(&mut self, events: &ActiveEventLoop) -> Result<()> {
-        if self.app.is_lost() {
-            self.recover()?;
-        }
         let mut snaps = Vec::new();
         if let Some(player) = &mut self.player {
             let (requests, done) = player.before_frame(&mut self.app)?;
@@ -204,7 +201,8 @@ impl Viewer {
                     (Request::Resize([width, height]), Some(open)) => {
                         // A window of no size is one that is hidden.
                         open.window.set_minimized(width == 0 || height == 0);
-                        if width > 0 && height > 0
+                        if width > 0
+                            && height > 0
                             && let Some(size) = open.window.request_inner_size(PhysicalSize::new(width, height))
                         {
                             self.resize(size);
@@ -219,6 +217,9 @@ impl Viewer {
                 events.exit();
                 return Ok(());
             }
+        }
+        if self.app.is_lost() {
+            self.recover()?;
         }
         let started = Instant::now();
         // A pause is no time that keys were held.
@@ -400,7 +401,8 @@ impl Viewer {
 
 /// The first of `name.png`, `name-2.png` and so on that is not taken.
 fn free_name(name: &str, taken: impl Fn(&PathBuf) -> bool) -> PathBuf {
-    let mut names = (1..).map(|i| PathBuf::from(if i == 1 { format!("{name}.png") } else { format!("{name}-{i}.png") }));
+    let mut names =
+        (1..).map(|i| PathBuf::from(if i == 1 { format!("{name}.png") } else { format!("{name}-{i}.png") }));
     names.find(|file| !taken(file)).unwrap_or_default()
 }
 

@@ -281,7 +281,8 @@ mod tests {
         let scene: Scene = scene::formats::load(root, &LoadOptions::default()).unwrap();
         let mut frame = scene::paths::frames(&scene, &PathKind::Test, Some(1)).unwrap().remove(0);
         frame.camera = frame.camera.resized(23, 17);
-        let features = FeatureConfig { stem_width: 4, stem_stride: 2, widths: [6, 4, 8], blocks: [1, 2, 1], channels: 5 };
+        let features =
+            FeatureConfig { stem_width: 4, stem_stride: 2, widths: [6, 4, 8], blocks: [1, 2, 1], channels: 5 };
         let model = Model::new(Config { features, depth: 1, ..Config::compact() }.shift_add()).unwrap();
         let params: Vec<f32> = model.layout.initialise(7).iter().map(|p| p * 1.5).collect();
         let backend: Backend = if device {

@@ -2,9 +2,9 @@
 
 use super::path::PathJob;
 use super::{App, Command};
+use crate::eye::Eye;
 use crate::keys::{Keys, pose_in_file, pose_json};
 use crate::work::parts::Level;
-use crate::eye::Eye;
 use glam::{DVec2, DVec3};
 use std::path::PathBuf;
 
@@ -168,7 +168,9 @@ impl App {
     fn save_path(&mut self, file: PathBuf) {
         let (count, size, unit) = (self.num_frames(), self.path_size(), self.controls.unit());
         match self.keys.save(&file, &self.scene, count, size, unit) {
-            Ok(()) => self.say(format!("saved: shiftray render {} --path {} -o FOLDER", self.scene_argument, file.display())),
+            Ok(()) => {
+                self.say(format!("saved: shiftray render {} --path {} -o FOLDER", self.scene_argument, file.display()))
+            }
             Err(problem) => self.say(problem.to_string()),
         }
     }
@@ -251,9 +253,10 @@ impl App {
         if self.keys.unsaved && !self.keys.eyes.is_empty() {
             let (count, size, unit) = (self.num_frames(), self.path_size(), self.controls.unit());
             let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
-            match made.map_err(|e| e.to_string()).and_then(|()| {
-                self.keys.save(&file, &self.scene, count, size, unit).map_err(|e| e.to_string())
-            }) {
+            match made
+                .map_err(|e| e.to_string())
+                .and_then(|()| self.keys.save(&file, &self.scene, count, size, unit).map_err(|e| e.to_string()))
+            {
                 Ok(()) => eprintln!("key frames are kept in {}", file.display()),
                 Err(problem) => eprintln!("warning: key frames are lost: {problem}"),
             }
@@ -263,4 +266,3 @@ impl App {
         }
     }
 }
-

@@ -157,7 +157,8 @@ impl App {
     /// [`Error::Source`] if the scene has no views, or no thread can be started.
     pub fn new(start: Start, wake: impl Fn() + Send + Sync + Clone + 'static) -> Result<Self> {
         let Start { scene, choices, make, threads, scene_argument, eye, settings, settings_folder, loaded } = start;
-        let home = Home::of(&scene).ok_or_else(|| Error::Source(format!("{}: expected views, found none", scene.name)))?;
+        let home =
+            Home::of(&scene).ok_or_else(|| Error::Source(format!("{}: expected views, found none", scene.name)))?;
         let home_view = home.view;
         let mut controls = Controls::new(home);
         if let Some(eye) = &eye {
@@ -284,6 +285,9 @@ impl App {
 
     /// Photographs and their depth.
     fn fetch_photos(&mut self) -> bool {
+        if self.is_lost() {
+            return false; // They wait for another device.
+        }
         let Some(stage) = &mut self.stage else { return false };
         let loaded = self.loader.loaded();
         let any = !loaded.is_empty();
@@ -429,7 +433,8 @@ impl App {
     /// The next source view whose depth the network should tell, if it has nothing else to do.
     fn want_depth(&mut self, order: &[usize]) {
         let idle = self.asked.is_some() && self.worker.waiting().1 == 0 && self.refining.is_empty();
-        let full = self.stage.as_ref().is_some_and(|stage| stage.made.as_ref().is_some_and(|made| made.full.is_whole()));
+        let full =
+            self.stage.as_ref().is_some_and(|stage| stage.made.as_ref().is_some_and(|made| made.full.is_whole()));
         if !self.look.refine || !idle || !full || !self.loader.is_done() {
             return;
         }
@@ -495,7 +500,8 @@ impl App {
     /// Whether the best picture is there, of what is wanted now.
     pub fn is_full(&self) -> bool {
         let stage = self.stage.as_ref();
-        self.asked.is_some() && stage.is_some_and(|s| s.made.as_ref().is_some_and(|made| made.full.is_whole()))
+        let same = self.shot.is_some() && self.wanted_shot() == self.shot;
+        same && self.asked.is_some() && stage.is_some_and(|s| s.made.as_ref().is_some_and(|made| made.full.is_whole()))
     }
 
     /// Depths of the colour map.
@@ -503,8 +509,11 @@ impl App {
         self.scene.depth_range(1.2)
     }
 
-    /// Draws the picture at `origin` of a target, and what is painted over it.
+    /// Draws the picture at `origin` of a target, unless the device is lost, and what is painted over it.
     pub fn draw(&mut self, paint: &Paint, target: &wgpu::TextureView, size: (u32, u32), origin: (u32, u32)) {
+        if self.is_lost() {
+            return; // Whoever has the window gives another device.
+        }
         let camera = self.camera();
         let chosen = camera.as_ref().map(|camera| self.chosen(camera)).unwrap_or_default();
         let ready = self.level().is_some() || self.stage.as_ref().is_some_and(|stage| stage.held.is_some());
@@ -618,9 +627,16 @@ impl App {
         match (&stage.made, self.level()) {
             (Some(made), Some(Level::Full)) => format!("network, {}: complete", size(made.full.size)),
             (Some(made), Some(Level::Coarse)) if made.full.known > 0 => {
-                format!("network, {}: {} %, elsewhere every {}th pixel", size(made.full.size), part(&made.full), made.cell)
+                format!(
+                    "network, {}: {} %, elsewhere every {}th pixel",
+                    size(made.full.size),
+                    part(&made.full),
+                    made.cell
+                )
             }
-            (Some(made), Some(Level::Coarse)) => format!("network at every {}th pixel, detail from photographs", made.cell),
+            (Some(made), Some(Level::Coarse)) => {
+                format!("network at every {}th pixel, detail from photographs", made.cell)
+            }
             (Some(made), _) if made.coarse.known > 0 => {
                 format!("photographs through depth; network at every {}th pixel: {} %", made.cell, part(&made.coarse))
             }

@@ -67,13 +67,7 @@ fn flight_turns_on_the_spot_and_follows_keys() {
 
 #[test]
 fn a_bounded_orbit_stays_in_its_bounds() {
-    let bounds = Bounds {
-        forward: DVec3::Z,
-        angle_rad: 0.3,
-        pivot: DVec3::Z * 4.0,
-        reach: 1.0,
-        distance: [2.0, 6.0],
-    };
+    let bounds = Bounds { forward: DVec3::Z, angle_rad: 0.3, pivot: DVec3::Z * 4.0, reach: 1.0, distance: [2.0, 6.0] };
     let mut controls = Controls::new(home(Mode::Orbit, Some(bounds)));
     for i in 0..60 {
         controls.turn(DVec2::new(40.0, if i % 2 == 0 { 30.0 } else { -10.0 }));

@@ -191,17 +191,14 @@ impl Present {
             min_binding_size: None,
         };
         let sampler = wgpu::BindingType::Sampler(wgpu::SamplerBindingType::Filtering);
-        let kinds = [uniform]
-            .into_iter()
-            .chain([texture(false); 6])
-            .chain([texture(true), sampler])
-            .enumerate()
-            .map(|(i, ty)| wgpu::BindGroupLayoutEntry {
+        let kinds = [uniform].into_iter().chain([texture(false); 6]).chain([texture(true), sampler]).enumerate().map(
+            |(i, ty)| wgpu::BindGroupLayoutEntry {
                 binding: i as u32,
                 visibility: wgpu::ShaderStages::FRAGMENT,
                 ty,
                 count: None,
-            });
+            },
+        );
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some("present"),
             entries: &kinds.collect::<Vec<_>>(),

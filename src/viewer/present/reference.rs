@@ -53,9 +53,9 @@ fn shown(kind: Kind, texel: Option<Texel>, [near, far]: [f32; 2], truth: Vec3) -
         Kind::Colour => rgb,
         Kind::Depth => turbo((1.0 / texel.depth - 1.0 / far) / (1.0 / near - 1.0 / far)).into(),
         Kind::Error => turbo(ERROR_GAIN * (rgb - truth).abs().element_sum() / 3.0).into(),
-        Kind::View => texel.view.map_or(BACKGROUND, |view| {
-            label(view as f32).lerp(Vec3::splat(rgb.dot(Vec3::new(0.3, 0.6, 0.1))), 0.35)
-        }),
+        Kind::View => texel
+            .view
+            .map_or(BACKGROUND, |view| label(view as f32).lerp(Vec3::splat(rgb.dot(Vec3::new(0.3, 0.6, 0.1))), 0.35)),
         Kind::Confidence => turbo(texel.confidence).into(),
         Kind::Experts => texel.multiplied.map_or(BACKGROUND, |share| turbo(share).into()),
         Kind::Normals => unreachable!("compared by itself"),
@@ -145,9 +145,8 @@ mod needs_adapter {
         // Planes through (0, 0, 4): n · (p - (0, 0, 4)) = 0.
         for normal in [Vec3::NEG_Z, Vec3::new(0.6, 0.0, -0.8), Vec3::new(0.0, -0.6, -0.8)] {
             let part = Part { x: 0, y: 0, width: 31, height: 21 };
-            let depth = |(x, y): (u32, u32)| {
-                4.0 * normal.z / normal.dot(eye.ray(Vec2::new(x as f32, y as f32)).direction)
-            };
+            let depth =
+                |(x, y): (u32, u32)| 4.0 * normal.z / normal.dot(eye.ray(Vec2::new(x as f32, y as f32)).direction);
             let texels = part.places().map(|at| Texel { depth: depth(at), ..Texel::default() }).collect();
             let mut made = Made::new(&stage.gpu, &eye, &Opened { sources: vec![0], cell: CELL });
             made.put(&stage.gpu, Level::Full, &Patch { part, texels });

@@ -76,7 +76,8 @@ pub fn compare(map: &mut DepthMap, others: &[&DepthMap]) {
         let (mut agree, mut differ) = (0, 0);
         for (pixel_from_world, other) in &sights {
             let p = *pixel_from_world * point.extend(1.0);
-            let Some(there) = Some(p).filter(|p| p.z > 0.0).and_then(|p| other.nearest(Vec2::new(p.x, p.y) / p.z)) else {
+            let Some(there) = Some(p).filter(|p| p.z > 0.0).and_then(|p| other.nearest(Vec2::new(p.x, p.y) / p.z))
+            else {
                 continue;
             };
             if (p.z / there - 1.0).abs() < SAME {
@@ -95,7 +96,8 @@ pub fn compare(map: &mut DepthMap, others: &[&DepthMap]) {
 /// both alike, that of `swept`, which is sharper at edges. Trust in what is chosen is that of the comparison.
 pub fn merge(mut network: DepthMap, swept: &DepthMap, others: &[&DepthMap]) -> DepthMap {
     let own: Vec<f32> = std::mem::replace(&mut network.trust, vec![1.0; network.depth.len()]);
-    let place = |i: usize| Vec2::new((i as u32 % network.camera.width) as f32, (i as u32 / network.camera.width) as f32);
+    let place =
+        |i: usize| Vec2::new((i as u32 % network.camera.width) as f32, (i as u32 / network.camera.width) as f32);
     let depth: Vec<f32> = (0..network.depth.len())
         .map(|i| {
             let uv = network.uv[0] + network.uv[1] * place(i);
@@ -147,7 +149,13 @@ pub(crate) mod tests {
     /// A camera at `center` that looks along z.
     pub fn camera(center: Vec3, width: u32, height: u32) -> Camera {
         let focal = Vec2::splat(width as f32);
-        Camera { width, height, focal, center: scene::middle(width, height), world_from_camera: Mat4::from_translation(center) }
+        Camera {
+            width,
+            height,
+            focal,
+            center: scene::middle(width, height),
+            world_from_camera: Mat4::from_translation(center),
+        }
     }
 
     /// A wall at a depth.

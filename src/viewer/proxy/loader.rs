@@ -93,12 +93,7 @@ pub struct Loader {
 impl Loader {
     /// Starts `threads` of them; `wake` is called whenever something is there.
     pub fn start(scene: Arc<Scene>, threads: usize, wake: impl Fn() + Send + Sync + 'static) -> Self {
-        let office = Arc::new(Office {
-            desk: Mutex::default(),
-            changed: Condvar::new(),
-            scene,
-            wake: Box::new(wake),
-        });
+        let office = Arc::new(Office { desk: Mutex::default(), changed: Condvar::new(), scene, wake: Box::new(wake) });
         // Bounded: photographs that nobody fetches wait in their files.
         let (sender, loaded) = sync_channel(8);
         let run = |_| {
@@ -136,8 +131,7 @@ impl Loader {
     /// Whether nothing that is wanted is left to do.
     pub fn is_done(&self) -> bool {
         let desk = self.office.desk();
-        !desk.order.iter().any(|view| desk.known.get(view).is_none_or(|known| known.taken))
-            && desk.next().is_none()
+        !desk.order.iter().any(|view| desk.known.get(view).is_none_or(|known| known.taken)) && desk.next().is_none()
     }
 }
 
@@ -157,7 +151,9 @@ impl Drop for Loader {
 impl Desk {
     /// The next thing to do: the first few photographs, their depth, all others, depth with more others, comparison.
     fn next(&self) -> Option<Task> {
-        let unread = |view: &&usize| self.known.get(view).is_none_or(|known| known.small.is_none() && !known.taken && !known.failed);
+        let unread = |view: &&usize| {
+            self.known.get(view).is_none_or(|known| known.small.is_none() && !known.taken && !known.failed)
+        };
         let first = &self.order[..FIRST.min(self.order.len())];
         if let Some(view) = first.iter().find(unread) {
             return Some(Task::Read(*view));

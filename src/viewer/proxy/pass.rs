@@ -8,7 +8,6 @@ use bytemuck::{Pod, Zeroable};
 use glam::{Mat4, Vec4};
 use scene::Camera;
 use std::collections::HashMap;
-use wgpu::util::DeviceExt;
 
 /// What the sums of the second pass are kept in: floats can be blended.
 const SUMS: wgpu::TextureFormat = wgpu::TextureFormat::Rgba16Float;
@@ -249,7 +248,8 @@ impl ProxyPass {
         let mut given_up = Vec::new();
         while self.photos.len() > MOST_PHOTOS {
             let others = self.photos.iter().filter(|(other, _)| **other != view);
-            let Some(oldest) = others.min_by_key(|(other, photo)| (photo.used, **other)).map(|(other, _)| *other) else {
+            let Some(oldest) = others.min_by_key(|(other, photo)| (photo.used, **other)).map(|(other, _)| *other)
+            else {
                 break;
             };
             self.photos.remove(&oldest);
@@ -262,8 +262,16 @@ impl ProxyPass {
     pub fn put_depth(&mut self, gpu: &Gpu, view: usize, map: &DepthMap) {
         let Some(photo) = self.photos.get_mut(&view) else { return };
         let mesh = Mesh::of(map, self.corners);
+        // Not mapped when it is made: on a device that has just been lost that would panic.
         let buffer = |contents: &[u8], usage| {
-            gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor { label: Some("mesh"), contents, usage })
+            let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("mesh"),
+                size: contents.len().max(4) as u64,
+                usage: usage | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            gpu.queue.write_buffer(&buffer, 0, contents);
+            buffer
         };
         photo.mesh = Some(Uploaded {
             corners: buffer(bytemuck::cast_slice(&mesh.corners), wgpu::BufferUsages::VERTEX),

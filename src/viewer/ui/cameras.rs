@@ -24,10 +24,12 @@ pub fn paint(
     let pixel_from_world = camera.pixel_from_world();
     let (width, height) = (camera.width as f32, camera.height as f32);
     let near = 0.02 * app.controls.unit() as f32;
-    let place = |point: Vec3| project(&pixel_from_world, point, near).map(|pixel| {
-        let part = (pixel + 0.5) / Vec2::new(width, height);
-        pos2(picture.min.x + part.x * picture.width(), picture.min.y + part.y * picture.height())
-    });
+    let place = |point: Vec3| {
+        project(&pixel_from_world, point, near).map(|pixel| {
+            let part = (pixel + 0.5) / Vec2::new(width, height);
+            pos2(picture.min.x + part.x * picture.width(), picture.min.y + part.y * picture.height())
+        })
+    };
     let size = SIZE * app.controls.unit() as f32;
     let here = camera.origin();
     // Those behind first.

@@ -7,10 +7,13 @@ mod panel;
 #[cfg(test)]
 pub use overlay::turbo;
 
-use crate::app::{App, Command};
 use crate::app::stage::Paint;
+use crate::app::{App, Command};
 use egui::{Color32, Context, Pos2, RawInput, Rect};
 use std::collections::HashMap;
+
+/// Width of a window, in points, below which the panel stays closed: it would leave nothing of the picture.
+const NARROW: f32 = 400.0;
 
 /// Paints and takes input.
 pub struct Ui {
@@ -40,13 +43,7 @@ impl Default for Ui {
     fn default() -> Self {
         let context = Context::default();
         context.set_theme(egui::Theme::Dark);
-        Self {
-            context,
-            thumbnails: HashMap::new(),
-            files: panel::Files::default(),
-            picture: Rect::ZERO,
-            hovered: None,
-        }
+        Self { context, thumbnails: HashMap::new(), files: panel::Files::default(), picture: Rect::ZERO, hovered: None }
     }
 }
 
@@ -78,7 +75,7 @@ impl Ui {
         let mut commands = Vec::new();
         let mut picture = Rect::ZERO;
         let output = context.run_ui(input, |ui| {
-            if app.settings.panel {
+            if app.settings.panel && ui.available_width() >= NARROW {
                 egui::Panel::right("panel").default_size(270.0).show(ui, |ui| {
                     egui::ScrollArea::vertical().show(ui, |ui| panel::show(ui, app, &mut self.files, &mut commands));
                 });
@@ -118,7 +115,9 @@ impl Ui {
 
 /// What a key asks for, as egui and scripts call it; `held` tells of keys that act as long as they are down.
 pub fn key(app: &App, name: &str) -> Option<Command> {
-    if let Some(kind) = name.parse::<usize>().ok().and_then(|number| crate::present::Kind::ALL.get(number.wrapping_sub(1))) {
+    if let Some(kind) =
+        name.parse::<usize>().ok().and_then(|number| crate::present::Kind::ALL.get(number.wrapping_sub(1)))
+    {
         return Some(Command::Show(*kind));
     }
     let other = match app.controls.mode {
@@ -151,7 +150,7 @@ pub const KEYS: [(&str, &str); 19] = [
     ("W A S D, E Q", "fly: ahead, left, back, right, up, down; Shift is faster"),
     ("M", "orbit or flight"),
     ("F", "frame the scene"),
-    ("← →", "step through the photographs' cameras"),
+    ("arrow keys", "step through the photographs' cameras"),
     ("1 to 7", "colour, depth, normals, error, which photograph, confidence, experts"),
     ("C", "the photographs' cameras; a click on one goes there"),
     ("O", "leave out the photograph at which one stands"),

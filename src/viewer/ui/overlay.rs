@@ -12,7 +12,13 @@ pub fn paint(painter: &Painter, app: &App, picture: Rect) {
     }
     label(painter, picture.left_bottom() + vec2(8.0, -8.0), Align2::LEFT_BOTTOM, &app.level_words(), Color32::WHITE);
     if let Some((message, _)) = &app.message {
-        label(painter, picture.center_top() + vec2(0.0, 10.0), Align2::CENTER_TOP, message, Color32::from_rgb(255, 226, 150));
+        label(
+            painter,
+            picture.center_top() + vec2(0.0, 10.0),
+            Align2::CENTER_TOP,
+            message,
+            Color32::from_rgb(255, 226, 150),
+        );
     }
     let kind = app.look.kind;
     if kind != Kind::Colour {
@@ -26,7 +32,7 @@ pub fn paint(painter: &Painter, app: &App, picture: Rect) {
             legend(painter, picture, |t| format!("{:.0} %", 100.0 * t / ERROR_GAIN));
         }
         Kind::Error => {
-            let text = "errors are told at a source view: ← → go there";
+            let text = "errors are told at a photograph's camera: arrow keys go there";
             label(painter, picture.center(), Align2::CENTER_CENTER, text, Color32::WHITE);
         }
         Kind::Confidence | Kind::Experts => legend(painter, picture, |t| format!("{:.0} %", 100.0 * t)),

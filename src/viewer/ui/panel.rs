@@ -92,7 +92,13 @@ fn picture(ui: &mut Ui, app: &App, commands: &mut Vec<Command>) {
                 commands.push(command(value));
             }
         };
-        check(ui, app.look.hold_sharp, "hold sharp", "the last complete picture stays until a new one is (L)", Command::HoldSharp);
+        check(
+            ui,
+            app.look.hold_sharp,
+            "hold sharp",
+            "the last complete picture stays until a new one is (L)",
+            Command::HoldSharp,
+        );
         let hint = "the photograph at which one stands is no source (O)";
         check(ui, app.look.leave_out, "leave photograph out", hint, Command::LeaveOut);
         let hint = "when nothing else is to do, the network tells the depth of the photographs";
@@ -244,7 +250,8 @@ fn figures(ui: &mut Ui, app: &App) {
                 ui.label(value.unwrap_or_else(|| "–".into()));
                 ui.end_row();
             };
-            row("draws with", app.stage().map(|stage| stage.gpu.name()));
+            let short = |name: String| name.split(" (").next().unwrap_or_default().chars().take(26).collect::<String>();
+            row("draws with", app.stage().map(|stage| short(stage.gpu.name())));
             row("renders on", Some(app.choices.device.clone()));
             row("a frame", app.stats.frame_ms().map(|ms| format!("{ms:.1} ms")));
             row("rays a second", app.stats.rays_per_second().map(|rays| format!("{rays:.0}")));
