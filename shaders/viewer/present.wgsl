@@ -4,9 +4,12 @@
 
 // What is shown: 0 colour, 1 depth, 2 normals, 3 error, 4 view, 5 confidence, 6 experts.
 override kind: u32 = 0;
-// What of the picture can be there: 0 photographs alone, 1 some of the network's as well, 2 the network's at every pixel. Both
-// are constants of a pipeline, since a processor that does a graphics device's work runs all branches for every pixel.
-override level: u32 = 1;
+// What of the picture is shown: 0 photographs alone, 1 the network's coarse grid as well, 2 its pixels as well, as far as they
+// are there, 3 its pixels, all of which are there.
+//
+// Both are constants of a pipeline: lavapipe runs all branches for every pixel, and where a branch depends on a uniform it
+// compiles the shader anew, and keeps it, whenever uniforms are written.
+override level: u32 = 2;
 
 struct Settings {
     // Width and height of the picture that is shown, and of the network's picture, in pixels.
@@ -27,9 +30,6 @@ struct Settings {
     truth_offset: vec2f,
     // Pixel of the target that is the picture's first.
     origin: vec2f,
-    // The highest level that is shown: 0 proxy, 1 coarse, 2 full.
-    most: u32,
-    unused: u32,
 }
 
 @group(0) @binding(0) var<uniform> settings: Settings;
@@ -120,9 +120,9 @@ fn best(pixel: vec2i) -> Known {
     }
     let made = (vec2f(pixel) + 0.5) * settings.made / settings.shown - 0.5;
     let nearest = clamp(vec2i(round(made)), vec2i(0), vec2i(settings.made) - 1);
-    if level == 2u || settings.most >= 2u {
+    if level >= 2u {
         let colour = textureLoad(full_colour, nearest, 0);
-        if level == 2u || colour.a > 0.0 {
+        if level == 3u || colour.a > 0.0 {
             var known = known_of(colour, textureLoad(full_facts, nearest, 0));
             // Between pixels of a smaller picture colours are blended, where all four are there.
             let first = clamp(vec2i(floor(made)), vec2i(0), vec2i(settings.made) - 1);

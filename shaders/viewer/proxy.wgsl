@@ -57,10 +57,9 @@ fn blend_vertex(corner: Corner) -> Point {
     point.position = frame.clip_from_world * vec4f(corner.world, 1.0);
     point.depth = point.position.w;
     point.position.z += frame.eye.w;
-    if view.weight.y > 0.5 {
-        // Before the cleared depth, behind all that is nearer than ten thousand times the near plane.
-        point.position.z = 0.9999 * point.position.w;
-    }
+    // Before the cleared depth, behind all that is nearer than ten thousand times the near plane. No branch: lavapipe would
+    // compile the shader anew whenever uniforms are written.
+    point.position.z = mix(point.position.z, 0.9999 * point.position.w, view.weight.y);
     point.uv = corner.uv;
     point.world = corner.world;
     point.trust = corner.trust;

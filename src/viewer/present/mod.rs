@@ -66,8 +66,6 @@ pub struct Uniforms {
     truth_scale: [f32; 2],
     truth_offset: [f32; 2],
     origin: [f32; 2],
-    most: u32,
-    unused: u32,
 }
 
 /// What errors are multiplied by before they are coloured.
@@ -288,8 +286,8 @@ impl Present {
         });
         let level = match (made, wanted.level) {
             (None, _) | (_, Level::Proxy) => 0,
-            (Some(made), Level::Full) if made.full.is_whole() => 2,
-            _ => 1,
+            (Some(_), Level::Coarse) => 1,
+            (Some(made), Level::Full) => 2 + u32::from(made.full.is_whole()),
         };
         let pipeline = self.pipeline(gpu, wanted.kind, level);
         let load = wgpu::LoadOp::Clear(wgpu::Color { r: 0.11, g: 0.11, b: 0.12, a: 1.0 });
@@ -332,7 +330,5 @@ fn uniforms(shown: &Camera, made: Option<&Made>, wanted: &Wanted) -> Uniforms {
         truth_scale: scale.into(),
         truth_offset: offset.into(),
         origin: size(wanted.origin),
-        most: wanted.level as u32,
-        unused: 0,
     }
 }
