@@ -491,9 +491,8 @@ impl ApplicationHandler<Wake> for Viewer {
             // A camera that has just come to rest is asked about a little later, and messages fade.
             let soon = Instant::now() + Duration::from_millis(if self.app.awaits_network() { 20 } else { 500 });
             let next = self.again.map_or(soon, |again| again.min(soon));
-            if self.app.awaits_network() || self.again.is_some_and(|again| again <= Instant::now()) {
-                open.window.request_redraw();
-            } else if self.app.tick(0.0) {
+            let due = self.app.awaits_network() || self.again.is_some_and(|again| again <= Instant::now());
+            if due || self.app.tick(0.0) {
                 open.window.request_redraw();
             }
             events.set_control_flow(ControlFlow::WaitUntil(next));

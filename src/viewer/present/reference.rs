@@ -84,8 +84,8 @@ mod needs_adapter {
                 rgb: [byte(0.2 * x), byte(0.15 * y), byte(0.1 * (x + y))],
                 depth: 3.0 + 0.05 * x + (0.2 * y).sin(),
                 confidence: 0.5 + 0.4 * (0.3 * x).cos(),
-                view: (x as usize % 3 > 0).then_some(x as usize % 5 + y as usize % 7),
-                multiplied: (y as usize % 4 > 0).then_some(0.5 + 0.4 * (0.1 * y).sin()),
+                view: (!(x as usize).is_multiple_of(3)).then_some(x as usize % 5 + y as usize % 7),
+                multiplied: (!(y as usize).is_multiple_of(4)).then_some(0.5 + 0.4 * (0.1 * y).sin()),
             }
         };
         Patch { part, texels: part.places().map(texel).collect() }

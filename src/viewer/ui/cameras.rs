@@ -102,13 +102,15 @@ fn texture(
     view: usize,
     thumbnails: &mut HashMap<usize, TextureHandle>,
 ) -> Option<egui::TextureId> {
-    if !thumbnails.contains_key(&view) {
-        let ((width, height), rgba) = app.thumbnails.get(&view)?;
-        let image = egui::ColorImage::from_rgba_unmultiplied([*width as usize, *height as usize], rgba);
-        let handle = painter.ctx().load_texture(format!("view {view}"), image, egui::TextureOptions::LINEAR);
-        thumbnails.insert(view, handle);
+    if let Some(known) = thumbnails.get(&view) {
+        return Some(known.id());
     }
-    thumbnails.get(&view).map(TextureHandle::id)
+    let ((width, height), rgba) = app.thumbnails.get(&view)?;
+    let image = egui::ColorImage::from_rgba_unmultiplied([*width as usize, *height as usize], rgba);
+    let handle = painter.ctx().load_texture(format!("view {view}"), image, egui::TextureOptions::LINEAR);
+    let id = handle.id();
+    thumbnails.insert(view, handle);
+    Some(id)
 }
 
 /// A thumbnail in perspective, in so many flat parts.
