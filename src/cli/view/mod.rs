@@ -15,8 +15,6 @@ use std::path::PathBuf;
 /// script.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "shiftray view <SCENE> [OPTIONS]")]
-// Without the feature nothing reads them.
-#[cfg_attr(not(feature = "viewer"), expect(dead_code))]
 pub struct Args {
     /// Scene: a folder, or a name that is looked up in --scenes, SHIFTRAY_SCENES and scenes/
     #[arg(value_name = "SCENE")]
@@ -63,7 +61,7 @@ pub struct Args {
     device: super::device::Device,
 }
 
-/// A 4×4 matrix, row by row.
+/// A 4×4 matrix, row by row; without the feature nothing reads it.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(feature = "viewer"), expect(dead_code))]
 struct Pose([f64; 16]);
