@@ -1,7 +1,9 @@
 //! Feeding: from scenes on disk to one training step's sources, rays and colours.
 
+use crate::surfaces;
 use crate::{Error, Result};
 use gnt::Axes;
+use gnt::surface::SurfaceMap;
 use layers::params::SplitMix;
 use scene::{Camera, Format, Image, Ray, Scene};
 use std::path::{Path, PathBuf};
@@ -31,6 +33,8 @@ struct Pixels {
 pub struct Batch {
     /// Source photographs with their cameras.
     pub sources: Vec<(Camera, Image)>,
+    /// Where the sources' own rays end, as far as it is told.
+    pub surfaces: Vec<Option<SurfaceMap>>,
     /// Rays of the target view.
     pub rays: Vec<Ray>,
     /// Their colours in the photograph `[rays, 3]`.
@@ -53,10 +57,17 @@ pub struct Draw {
     pub views: (usize, usize),
     /// The frame of the network's directions, in which cameras and rays are given.
     pub axes: Axes,
+    /// Whether the network asks what samples are hidden from, see [`gnt::surface`].
+    pub visibility: bool,
 }
 
 /// From this number of scenes on, photographs are not read before the first step; see [`Dataset::check_files`].
 pub const MOST_CHECKED: usize = 50;
+
+/// Part of the steps in which no surface map is told to a network that asks for them.
+const UNTOLD_STEPS: f32 = 0.3;
+/// Part of the views whose map is not told in the other steps.
+const UNTOLD_VIEWS: f32 = 0.05;
 
 /// Pixels between the corners of [`Batch::corners`], at most.
 const MAX_CELL: usize = 8;
@@ -236,7 +247,8 @@ impl Dataset {
         let far_factor = 1.2 + 0.6 * rng.uniform();
         let near_factor = 0.8 + 0.15 * rng.uniform();
         let depth_range = (near_factor * scene.scene.near, far_factor * scene.scene.far);
-        Ok(Batch { sources, rays, colours, depths, corners, depth_range })
+        let surfaces = scene.surfaces(&pool[..wanted], depth_range, how.visibility, seed)?;
+        Ok(Batch { sources, surfaces, rays, colours, depths, corners, depth_range })
     }
 }
 
@@ -254,6 +266,20 @@ impl TrainingScene {
         let camera = &self.scene.views[view].camera;
         let data = self.pixels(view)?.rgb.iter().map(|v| f32::from(*v) / 255.0).collect();
         Ok(Image::new(camera.width, camera.height, data)?)
+    }
+
+    /// Surface maps of source views: none in a part of the steps, since a renderer has none at first, and then for nearly all
+    /// of them.
+    fn surfaces(&self, views: &[usize], range: (f32, f32), wanted: bool, seed: u64) -> Result<Vec<Option<SurfaceMap>>> {
+        // Their own random numbers, so that batches without a use for them stay what they are.
+        let mut rng = SplitMix(seed ^ 0x5B27_9A0D_63F1_C48E);
+        let told = wanted && rng.uniform() > UNTOLD_STEPS;
+        let one = |&view: &usize| {
+            let untold = rng.uniform() < UNTOLD_VIEWS;
+            let depth = if told && !untold { self.pixels(view)?.depth.as_deref() } else { None };
+            Ok(depth.map(|depth| surfaces::damaged(depth, self.size(view), range, &mut rng)))
+        };
+        views.iter().map(one).collect()
     }
 
     /// The file of a view's exact depth beside procedural scenes, `depth/NAME.npy`, if there is one.

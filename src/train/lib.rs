@@ -13,6 +13,7 @@ pub mod run;
 pub mod schedule;
 pub mod state;
 pub mod step;
+mod surfaces;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
