@@ -1,7 +1,7 @@
 //! Rendered worlds on disk, in the layout of LLFF.
 
 use super::World;
-use super::tracer::trace;
+use super::pixels::trace;
 use crate::formats::llff::POSE_FILE;
 use crate::write::{self, PictureFormat};
 use crate::{Camera, Error, Image, Result, npy};
@@ -138,7 +138,7 @@ fn write_all(
     }
     let mut rows = Vec::with_capacity(cameras.len() * 17);
     for (i, camera) in cameras.iter().enumerate() {
-        let (linear, depth) = trace(world, camera, options.samples_per_pixel, threads);
+        let (linear, depth) = trace(world, camera, options.samples_per_pixel, world.sampling(), threads);
         let (image, written) = world.photograph(i, camera, linear, &depth)?;
         write_image(&dir.join("images"), i, &image, options.jpeg_quality)?;
         if options.depth {

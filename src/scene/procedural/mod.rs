@@ -10,6 +10,7 @@ mod compose;
 mod llff;
 mod noise;
 mod palette;
+mod pixels;
 mod recipes;
 mod rig;
 mod rng;
@@ -25,8 +26,8 @@ mod tracer;
 pub use album::Album;
 pub use capture::Capture;
 pub use llff::{WriteOptions, is_complete, write_llff, write_llff_with};
+pub use pixels::{render, render_with_threads};
 pub use rig::{Rig, RigKind, cameras};
-pub use tracer::{render, render_with_threads};
 
 use bvh::Bvh;
 use capture::Imperfections;

@@ -10,6 +10,7 @@ mod pose;
 mod tests;
 
 use super::World;
+use super::pixels::Sampling;
 use super::rng::Rng;
 use super::tracer::{ToneCurve, tone};
 use crate::picture;
@@ -149,6 +150,11 @@ fn through_jpeg(image: &Image, quality: u8) -> Result<Image> {
 }
 
 impl World {
+    /// How its pixels are sampled: photographs are blurred and noisy anyway, and most of a world for training is smooth.
+    pub(super) fn sampling(&self) -> Sampling {
+        if self.imperfections.is_some() { Sampling::AtEdges } else { Sampling::Everywhere }
+    }
+
     /// The picture that is stored of a view, and the camera that is written beside it.
     ///
     /// # Errors
