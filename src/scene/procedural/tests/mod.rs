@@ -1,5 +1,6 @@
 //! Random worlds and their cameras.
 
+mod album;
 mod llff;
 mod tracer;
 

@@ -1,7 +1,7 @@
 //! The tracer: pixels, depths, noise and exposure.
 
 use super::*;
-use crate::procedural::tracer::offsets;
+use crate::procedural::pixels::offsets;
 
 #[test]
 fn threads_do_not_change_the_picture() {
