@@ -101,7 +101,11 @@ impl Renderer {
     fn set_surface(&mut self, id: usize, surface: Option<Arc<SurfaceMap>>) -> Result<()> {
         match &mut self.backend {
             Backend::Cpu(_, kept) => kept.for_each(&[id], |_, source| source.surface = surface.clone()),
-            Backend::Cuda(..) => {}
+            Backend::Cuda(engine, kept) => {
+                let mut told = Ok(());
+                kept.for_each(&[id], |_, source| told = source.set_surface(engine.device(), surface.as_deref()));
+                told?;
+            }
         }
         Ok(())
     }
