@@ -42,10 +42,10 @@ pub(super) fn trace(
     threads: usize,
 ) -> (Vec<Vec3>, Vec<f32>) {
     let (width, height) = (camera.width as usize, camera.height as usize);
-    let offsets = offsets(samples_per_pixel.max(1));
-    if sampling == Sampling::AtEdges && offsets.len() > 1 {
-        return at_edges(world, camera, &offsets, threads);
+    if sampling == Sampling::AtEdges && samples_per_pixel > 1 {
+        return at_edges(world, camera, &offsets(samples_per_pixel - 1), threads);
     }
+    let offsets = offsets(samples_per_pixel.max(1));
     // Rows are taken one at a time: the cost differs between the top and the bottom of a picture.
     let rows = parallel::map(height, threads, |y| {
         let row = (0..width).map(|x| {
@@ -104,11 +104,11 @@ struct Middle {
 }
 
 /// Difference of [`Middle::look`] between neighbours that counts as an edge.
-const EDGE: f32 = 0.12;
+const EDGE: f32 = 0.08;
 /// Difference between one sample and the mean of all by which a pixel has its neighbours looked at as well.
-const SPREAD: f32 = 0.04;
+const SPREAD: f32 = 0.03;
 /// Difference between neighbours on one surface up to which a sample of that surface takes their colour.
-const SAME: f32 = 0.06;
+const SAME: f32 = 0.05;
 /// Cosine between the normals of neighbours on one surface below which there is a crease.
 const CREASE: f32 = 0.85;
 /// Ratio of depths of neighbours on one surface above which one part of it is before another.
@@ -146,6 +146,7 @@ fn look(world: &World, linear: Vec3) -> Vec3 {
 struct Sketch<'a> {
     world: &'a World,
     camera: &'a Camera,
+    /// Places of the samples beside the one in the middle.
     offsets: &'a [Vec2],
     width: usize,
     middles: Vec<Middle>,
@@ -182,17 +183,18 @@ impl Sketch<'_> {
         chosen
     }
 
-    /// Linear colour of a pixel that holds an edge, from all samples. Those of a surface that is the same all around take
+    /// Linear colour of a pixel that holds an edge, from the one in its middle and the others. Those of a surface that is the same all around take
     /// its colour; what surface they hit is what matters there.
     fn mean(&self, at: usize) -> Vec3 {
         let (world, camera) = (self.world, self.camera);
+        let (middle, samples) = (self.middles[at].colour, self.offsets.len() as f32);
         if self.middles[at].varied {
-            return mean(world, camera, at % self.width, at / self.width, self.offsets);
+            let others = mean(world, camera, at % self.width, at / self.width, self.offsets);
+            return (others * samples + middle) / (samples + 1.0);
         }
         let centre = Vec2::new((at % self.width) as f32, (at / self.width) as f32);
         let spread = 1.0 / camera.focal.x.abs();
-        let samples = self.offsets.len() as f32;
-        let mut sum = Vec3::ZERO;
+        let mut sum = middle;
         for (s, offset) in self.offsets.iter().enumerate() {
             let ray = camera.ray(centre + *offset);
             let hit = world.hit(ray.origin, ray.direction, 0.0);
@@ -205,7 +207,7 @@ impl Sketch<'_> {
                 |next| self.middles[next].colour,
             );
         }
-        sum / samples
+        sum / (samples + 1.0)
     }
 }
 
