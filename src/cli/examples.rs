@@ -82,6 +82,8 @@ pub const SYNTH: &str = "\
 Examples:
   Two hundred scenes to train on:
     shiftray synth --out scenes --scenes 200
+  The same shapes in materials from a folder of pictures:
+    shiftray synth --out textured --scenes 200 --textures materials
   The demonstration scene, and a flight through it:
     shiftray synth --showcase --out demo
     shiftray render demo -o flight";

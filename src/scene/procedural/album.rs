@@ -71,6 +71,19 @@ impl Album {
         })
     }
 
+    /// The largest steps between neighbouring pixels of a picture that repeats, in x and in y.
+    #[cfg(test)]
+    pub(super) fn steps(&self, picture: usize) -> (u8, u8) {
+        let Picture { width, height, rgb } = &self.pictures[picture];
+        let (width, height) = (*width as usize, *height as usize);
+        let at = |x: usize, y: usize| &rgb[(y % height * width + x % width) * 3..][..3];
+        let step = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
+        let places = || (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+        let along_x = places().map(|(x, y)| step(at(x, y), at(x + 1, y))).max();
+        let along_y = places().map(|(x, y)| step(at(x, y), at(x, y + 1))).max();
+        (along_x.unwrap_or(0), along_y.unwrap_or(0))
+    }
+
     /// One picture as a texture with random hue, contrast, place, direction and size: `pixel` is the size of a pixel where
     /// it is seen. Now and then it takes on the colour `tint` and keeps its own light and dark only.
     pub(super) fn draw(&self, rng: &mut Rng, pixel: f32, tint: Vec3, tinted: f32) -> Swatch {
@@ -148,7 +161,39 @@ fn read(path: &Path) -> Result<Picture> {
     while image.width.max(image.height) > MAX_SIDE {
         image = halved(&image);
     }
+    let image = seamless(&image);
     Ok(Picture { width: image.width, height: image.height, rgb: image.to_rgb8() })
+}
+
+/// Pixels at each edge of a picture that are left out: cut-outs have a line of something else there.
+const EDGE: u32 = 2;
+/// Part of the size over which a picture's end fades into its beginning.
+const FADE: u32 = 12;
+
+/// The picture without its edges, and with its ends faded into its beginnings, so that it can be repeated. Tiny ones stay.
+fn seamless(image: &Image) -> Image {
+    if image.width.min(image.height) < 8 * EDGE {
+        return image.clone();
+    }
+    let inner = |x: u32, y: u32| image.pixel(x + EDGE, y + EDGE);
+    let (width, height) = (image.width - 2 * EDGE, image.height - 2 * EDGE);
+    let (fade_x, fade_y) = (width.div_ceil(FADE), height.div_ceil(FADE));
+    let mix = |a: [f32; 3], b: [f32; 3], t: f32| std::array::from_fn::<f32, 3, _>(|c| a[c] + (b[c] - a[c]) * t);
+    let (out_width, out_height) = (width - fade_x, height - fade_y);
+    let across = |x: u32, y: u32| match x < fade_x {
+        true => mix(inner(out_width + x, y), inner(x, y), (x as f32 + 0.5) / fade_x as f32),
+        false => inner(x, y),
+    };
+    let mut data = Vec::with_capacity(out_width as usize * out_height as usize * 3);
+    for y in 0..out_height {
+        for x in 0..out_width {
+            data.extend(match y < fade_y {
+                true => mix(across(x, out_height + y), across(x, y), (y as f32 + 0.5) / fade_y as f32),
+                false => across(x, y),
+            });
+        }
+    }
+    Image { width: out_width, height: out_height, data }
 }
 
 /// Means of two by two pixels; the last column and row of odd sizes count twice.

@@ -1,6 +1,6 @@
 //! Procedural scenes: seeded worlds of textured shapes, rendered by a small ray tracer and written in the LLFF layout.
 //!
-//! They train the networks without any photograph: what has to transfer is how views of one surface relate, so worlds
+//! They train the networks without any photograph of a scene: what has to transfer is how views of one surface relate, so worlds
 //! vary in texture, depth complexity and light rather than imitate any place. World axes: x right, y down, z forward.
 
 mod album;

@@ -42,10 +42,10 @@ pub(super) fn trace(
     threads: usize,
 ) -> (Vec<Vec3>, Vec<f32>) {
     let (width, height) = (camera.width as usize, camera.height as usize);
-    let offsets = offsets(samples_per_pixel.max(1));
-    if sampling == Sampling::AtEdges && offsets.len() > 1 {
-        return at_edges(world, camera, &offsets, threads);
+    if sampling == Sampling::AtEdges && samples_per_pixel > 1 {
+        return at_edges(world, camera, &offsets(samples_per_pixel - 1), threads);
     }
+    let offsets = offsets(samples_per_pixel.max(1));
     // Rows are taken one at a time: the cost differs between the top and the bottom of a picture.
     let rows = parallel::map(height, threads, |y| {
         let row = (0..width).map(|x| {
@@ -99,12 +99,16 @@ struct Middle {
     colour: Vec3,
     /// The colour about as it is seen, where equal steps look equal.
     look: Vec3,
+    /// Whether its surface looks different in a pixel beside it: colours are no guide to those nearby then.
+    varied: bool,
 }
 
 /// Difference of [`Middle::look`] between neighbours that counts as an edge.
-const EDGE: f32 = 0.14;
+const EDGE: f32 = 0.08;
 /// Difference between one sample and the mean of all by which a pixel has its neighbours looked at as well.
-const SPREAD: f32 = 0.04;
+const SPREAD: f32 = 0.03;
+/// Difference between neighbours on one surface up to which a sample of that surface takes their colour.
+const SAME: f32 = 0.05;
 /// Cosine between the normals of neighbours on one surface below which there is a crease.
 const CREASE: f32 = 0.85;
 /// Ratio of depths of neighbours on one surface above which one part of it is before another.
@@ -115,15 +119,20 @@ const CHUNK: usize = 256;
 impl Middle {
     fn new(world: &World, hit: &Hit, colour: Vec3) -> Self {
         let look = look(world, colour);
-        Self { depth: hit.t, normal: hit.normal, surface: (hit.object, hit.material), colour, look }
+        Self { depth: hit.t, normal: hit.normal, surface: (hit.object, hit.material), colour, look, varied: false }
     }
 
-    fn is_edge_to(&self, other: &Self) -> bool {
+    /// Whether both are parts of one surface without a crease or a step between.
+    fn continues(&self, other: &Self) -> bool {
         let (near, far) = (self.depth.min(other.depth), self.depth.max(other.depth));
-        self.surface != other.surface
-            || self.normal.dot(other.normal) < CREASE
-            || far > STEP * near
-            || (self.look - other.look).abs().max_element() > EDGE
+        self.surface == other.surface && self.normal.dot(other.normal) >= CREASE && far <= STEP * near
+    }
+
+    /// Whether a sample that hit this shows what is seen here.
+    fn shows(&self, hit: &Hit) -> bool {
+        let (near, far) = (self.depth.min(hit.t), self.depth.max(hit.t));
+        let same = self.surface == (hit.object, hit.material);
+        same && !self.varied && self.normal.dot(hit.normal) >= 0.5 * (1.0 + CREASE) && far <= STEP * near
     }
 }
 
@@ -131,6 +140,75 @@ impl Middle {
 fn look(world: &World, linear: Vec3) -> Vec3 {
     let exposed = (linear * world.exposure()).clamp(Vec3::ZERO, Vec3::ONE);
     Vec3::new(exposed.x.sqrt(), exposed.y.sqrt(), exposed.z.sqrt())
+}
+
+/// A picture in the making.
+struct Sketch<'a> {
+    world: &'a World,
+    camera: &'a Camera,
+    /// Places of the samples beside the one in the middle.
+    offsets: &'a [Vec2],
+    width: usize,
+    middles: Vec<Middle>,
+}
+
+impl Sketch<'_> {
+    /// Pixels beside one, inside the picture.
+    fn beside(&self, at: usize) -> impl Iterator<Item = usize> + use<> {
+        let (width, count) = (self.width, self.middles.len());
+        let x = at % width;
+        let four = [(x > 0, at.wrapping_sub(1)), (x + 1 < width, at + 1)];
+        let more = [(at >= width, at.wrapping_sub(width)), (at + width < count, at + width)];
+        four.into_iter().chain(more).filter(|(inside, _)| *inside).map(|(_, next)| next)
+    }
+
+    /// Marks what varies and tells which pixels hold an edge.
+    fn edges(&mut self) -> Vec<bool> {
+        let mut chosen = vec![false; self.middles.len()];
+        for at in 0..self.middles.len() {
+            let right = (at % self.width + 1 < self.width).then_some(at + 1);
+            let below = Some(at + self.width).filter(|next| *next < self.middles.len());
+            for next in right.into_iter().chain(below) {
+                let (a, b) = (&self.middles[at], &self.middles[next]);
+                let difference = (a.look - b.look).abs().max_element();
+                let continues = a.continues(b);
+                if !continues || difference > EDGE {
+                    (chosen[at], chosen[next]) = (true, true);
+                }
+                if continues && difference > SAME {
+                    (self.middles[at].varied, self.middles[next].varied) = (true, true);
+                }
+            }
+        }
+        chosen
+    }
+
+    /// Linear colour of a pixel that holds an edge, from the one in its middle and the others. Those of a surface that is the same all around take
+    /// its colour; what surface they hit is what matters there.
+    fn mean(&self, at: usize) -> Vec3 {
+        let (world, camera) = (self.world, self.camera);
+        let (middle, samples) = (self.middles[at].colour, self.offsets.len() as f32);
+        if self.middles[at].varied {
+            let others = mean(world, camera, at % self.width, at / self.width, self.offsets);
+            return (others * samples + middle) / (samples + 1.0);
+        }
+        let centre = Vec2::new((at % self.width) as f32, (at / self.width) as f32);
+        let spread = 1.0 / camera.focal.x.abs();
+        let mut sum = middle;
+        for (s, offset) in self.offsets.iter().enumerate() {
+            let ray = camera.ray(centre + *offset);
+            let hit = world.hit(ray.origin, ray.direction, 0.0);
+            let known = std::iter::once(at).chain(self.beside(at)).find(|next| self.middles[*next].shows(&hit));
+            sum += known.map_or_else(
+                || {
+                    let on_light = Vec2::new((s as f32 + 0.5) / samples, (s as f32 * 0.618_034).fract());
+                    world.colour(&hit, ray.direction, spread, on_light, 1).min(BRIGHTEST)
+                },
+                |next| self.middles[next].colour,
+            );
+        }
+        sum / (samples + 1.0)
+    }
 }
 
 fn at_edges(world: &World, camera: &Camera, offsets: &[Vec2], threads: usize) -> (Vec<Vec3>, Vec<f32>) {
@@ -148,33 +226,23 @@ fn at_edges(world: &World, camera: &Camera, offsets: &[Vec2], threads: usize) ->
     });
     let middles: Vec<Middle> = rows.into_iter().flatten().collect();
     let mut colours: Vec<Vec3> = middles.iter().map(|middle| middle.colour).collect();
-    let mut chosen = vec![false; width * height];
-    for at in 0..width * height {
-        for next in [at + 1, at + width] {
-            let beside = if next == at + 1 { next % width > 0 } else { next < width * height };
-            if beside && middles[at].is_edge_to(&middles[next]) {
-                (chosen[at], chosen[next]) = (true, true);
-            }
-        }
-    }
+    let mut sketch = Sketch { world, camera, offsets, width, middles };
+    let mut chosen = sketch.edges();
     let mut open: Vec<usize> = (0..width * height).filter(|at| chosen[*at]).collect();
     // Soft shadows and thin things go on beside the pixels where they show: follow them until there is no difference.
     while !open.is_empty() {
         let chunks: Vec<&[usize]> = open.chunks(CHUNK).collect();
         let means = parallel::map(chunks.len(), threads, |i| {
-            chunks[i].iter().map(|at| mean(world, camera, at % width, at / width, offsets)).collect::<Vec<Vec3>>()
+            chunks[i].iter().map(|at| sketch.mean(*at)).collect::<Vec<Vec3>>()
         });
         let mut next = Vec::new();
         for (at, colour) in open.iter().copied().zip(means.into_iter().flatten()) {
             colours[at] = colour;
-            if (look(world, colour) - middles[at].look).abs().max_element() <= SPREAD {
+            if (look(world, colour) - sketch.middles[at].look).abs().max_element() <= SPREAD {
                 continue;
             }
-            let (x, y) = (at % width, at / width);
-            let around = [(x > 0, at.wrapping_sub(1)), (x + 1 < width, at + 1)];
-            let across = [(y > 0, at.wrapping_sub(width)), (y + 1 < height, at + width)];
-            for (inside, beside) in around.into_iter().chain(across) {
-                if inside && !chosen[beside] {
+            for beside in sketch.beside(at) {
+                if !chosen[beside] {
                     chosen[beside] = true;
                     next.push(beside);
                 }
@@ -182,5 +250,5 @@ fn at_edges(world: &World, camera: &Camera, offsets: &[Vec2], threads: usize) ->
         }
         open = next;
     }
-    (colours, middles.into_iter().map(|middle| middle.depth).collect())
+    (colours, sketch.middles.into_iter().map(|middle| middle.depth).collect())
 }

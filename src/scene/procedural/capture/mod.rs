@@ -69,7 +69,8 @@ impl Imperfections {
             exposure,
             white_balance,
             vignetting: rng.range(0.0, 0.25),
-            blur: rng.range(0.3, 0.8),
+            // Pictures of LLFF at an eighth of their size are sharper than such at 0.8 pixels.
+            blur: rng.range(0.25, 0.7),
             noise: rng.log_range(0.003, 0.04),
             curve,
             quality: rng.count(85, 98) as u8,

@@ -3,6 +3,7 @@
 mod forward;
 mod lighting;
 mod orbit;
+mod places;
 mod surfaces;
 
 use super::album::Wardrobe;
@@ -23,7 +24,9 @@ pub(in crate::procedural) fn random(options: &WorldOptions) -> World {
     let WorldOptions { seed, kind, capture, album } = *options;
     let mut rng = Rng::new(seed, 1);
     let palette = Palette::random(&mut rng);
-    let mirrors = if rng.chance(0.12) { 0.3 } else { 0.0 };
+    // Real places have more that shines, in places.
+    let (often, mirrors) = if capture == Capture::Real { (0.4, 0.12) } else { (0.12, 0.3) };
+    let mirrors = if rng.chance(often) { mirrors } else { 0.0 };
     // The size of a unit carries no meaning, and loaders rescale.
     let unit = rng.log_range(0.5, 3.0);
     let stage = stage(&mut rng, kind, unit);
@@ -45,7 +48,7 @@ pub(in crate::procedural) fn random(options: &WorldOptions) -> World {
         wardrobe,
     };
     let enclosure = match kind {
-        RigKind::Forward => forward(&mut b, &stage),
+        RigKind::Forward => forward(&mut b, &stage, capture),
         RigKind::Orbit => orbit(&mut b, &stage),
     };
     let reach = match kind {

@@ -1,6 +1,7 @@
-//! Groups of shapes: plants, railings, stacks, tables and single solids. Each stays inside a given ball.
+//! Groups of shapes: plants, railings, stacks, tables and single solids, most of which stay inside a given ball.
 
 mod furniture;
+mod places;
 mod plants;
 mod solids;
 

@@ -80,6 +80,20 @@ fn albums_change_colours_alone() {
     assert!((0.35..0.95).contains(&share), "{worn} of {}", dressed.materials.len());
 }
 
+/// The right end of a tile goes on in its left one, whatever the picture shows, and lines at its edges are left out.
+#[test]
+fn pictures_tile() {
+    let temp = tempfile::tempdir().unwrap();
+    let slope = image::RgbImage::from_fn(132, 100, |x, y| {
+        let edge = x.min(131 - x).min(y).min(99 - y) < 2;
+        image::Rgb(if edge { [255, 0, 255] } else { [(40 + x) as u8, (40 + 2 * y) as u8, 90] })
+    });
+    slope.save(temp.path().join("slope.png")).unwrap();
+    let album = Album::open(temp.path()).unwrap();
+    let steps = album.steps(0);
+    assert!(steps.0 <= 16 && steps.1 <= 26, "{steps:?}");
+}
+
 /// Far away a tile is its mean colour; close by its two halves are told apart.
 #[test]
 fn tiles_are_filtered() {
