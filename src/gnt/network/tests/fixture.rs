@@ -66,7 +66,7 @@ pub struct Fixture {
     pub views: Vec<(Camera, Image)>,
     pub maps: Vec<Vec<f32>>,
     /// Where the views' own rays end; of the second view it is not known.
-    surfaces: Vec<Option<SurfaceMap>>,
+    pub surfaces: Vec<Option<SurfaceMap>>,
     rays: Vec<Ray>,
     pub depths: Vec<f32>,
 }
@@ -116,7 +116,7 @@ impl Fixture {
         let surfaces = (0..VIEWS)
             .map(|v| {
                 (v != 1).then(|| {
-                    let cells = (0..5 * 4).map(|_| [0.1 + 0.9 * rng.uniform(), 0.02 + 0.1 * rng.uniform()]).collect();
+                    let cells = (0..5 * 4).map(|_| [0.1 + 0.5 * rng.uniform(), 0.02 + 0.1 * rng.uniform()]).collect();
                     SurfaceMap::new((5, 4), 8, cells)
                 })
             })
