@@ -325,7 +325,8 @@ struct RaySource {
     const Stored* map; // First token layer of the feature map, `[map_height, map_width, C]`.
     // Codes of the keys of all blocks, `[map pixels, depth, kCode]`; null where no block reads them.
     const unsigned* keys;
-    // Where the view's own rays end, nearness and deviation, `[surface_height, surface_width]`; null where not known.
+    // Where the view's own rays end, inverse depth and deviation, `[surface_height, surface_width]`; null where not
+    // known.
     const float2* surface;
     float pixel_from_world[12]; // Three rows.
     float eye[3];

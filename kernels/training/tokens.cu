@@ -72,7 +72,7 @@ __device__ float clearance(const TrainingSource& view, const float2* surfaces, f
 }
 
 // Projects every sample into every view.
-// rays: [R, 6] origin and direction; depths: [T]; surfaces: nearness and deviation of all surface maps' cells;
+// rays: [R, 6] origin and direction; depths: [T]; surfaces: inverse depth and deviation of all surface maps' cells;
 // mask: [T, V]; directions: [T, V, 4]; colours: [T, V, 3];
 // index, weight: [T, V, 4] taps in the maps. Launch: one thread a pair.
 KERNEL(tokens_project)(const float* rays, const float* depths, const TrainingSource* views, const float* photographs,

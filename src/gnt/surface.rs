@@ -13,7 +13,7 @@ pub struct SurfaceMap {
     size: (usize, usize),
     /// Pixels from one ray to the next, in x and y.
     cell: u32,
-    /// Nearness (one over the depth along the optical axis) of the surface, and one standard deviation of it.
+    /// Inverse depth (one over the depth along the optical axis) of the surface, and one standard deviation of it.
     cells: Vec<[f32; 2]>,
 }
 
@@ -38,7 +38,7 @@ pub const CLEARANCE: usize = 2;
 
 impl SurfaceMap {
     /// A map of `size` (width, height) rays that are `cell` pixels apart, the first at pixel (0, 0); row after row, each
-    /// nearness and deviation.
+    /// inverse depth and deviation.
     ///
     /// # Panics
     /// If there are not as many cells, or none.
@@ -57,21 +57,21 @@ impl SurfaceMap {
         self.size
     }
 
-    /// Nearness of the surface and its deviation, `[height, width]`.
+    /// Inverse depth of the surface and its deviation, `[height, width]`.
     pub fn cells(&self) -> &[[f32; 2]] {
         &self.cells
     }
 
     /// How far a sample lies before the surface, from −1 (far behind it) over 0 (on it) to 1: `d / (|d| + deviation)`, `d` the
-    /// difference in nearness. `pixel` is its place in the view's photograph, `z` its depth there.
+    /// difference in inverse depth. `pixel` is its place in the view's photograph, `z` its depth there.
     #[inline(always)]
     pub fn clearance(&self, pixel: Vec2, z: f32) -> f32 {
         let scale = 1.0 / self.cell as f32;
         // Saturating: pixels outside read the border.
         let at = |p: f32, cells: usize| ((p * scale + 0.5) as usize).min(cells - 1);
         let (x, y) = (at(pixel.x, self.size.0), at(pixel.y, self.size.1));
-        let [nearness, deviation] = self.cells[y * self.size.0 + x];
-        let before = nearness - 1.0 / z.max(1e-8);
+        let [inverse, deviation] = self.cells[y * self.size.0 + x];
+        let before = inverse - 1.0 / z.max(1e-8);
         -before / (before.abs() + deviation)
     }
 }
@@ -88,7 +88,7 @@ impl Visibility<'_> {
     }
 }
 
-/// Where a ray ends: nearness and its deviation, the median and half the middle two thirds of its weights.
+/// Where a ray ends: inverse depth and its deviation, the median and half the middle two thirds of its weights.
 ///
 /// A sample stands for the depths halfway to its neighbours; `least` is the smallest deviation. `depths` increase.
 pub fn ray_end(depths: &[f32], weights: &[f32], least: f32) -> [f32; 2] {
@@ -151,8 +151,8 @@ mod tests {
         let depths: Vec<f32> = (1..=9).rev().map(|i| 10.0 / i as f32).collect();
         let mut weights = [0.0; 9];
         weights[3] = 1.0;
-        let [nearness, deviation] = ray_end(&depths, &weights, 0.001);
-        assert!((nearness - 0.6).abs() < 1e-6 && (deviation - 0.1 / 3.0).abs() < 1e-6, "{nearness} {deviation}");
+        let [inverse, deviation] = ray_end(&depths, &weights, 0.001);
+        assert!((inverse - 0.6).abs() < 1e-6 && (deviation - 0.1 / 3.0).abs() < 1e-6, "{inverse} {deviation}");
         assert_eq!(ray_end(&depths, &weights, 0.2)[1], 0.2);
         // Half here, half there: the deviation covers both.
         (weights[1], weights[3]) = (0.5, 0.5);

@@ -7,7 +7,7 @@
 use gnt::surface::SurfaceMap;
 use layers::params::SplitMix;
 
-/// Samples of the coarse pass that a deviation is measured in: one step of so many evenly spread over the nearness.
+/// Samples of the coarse pass that a deviation is measured in: one step of so many evenly spread in inverse depth.
 const STEPS: f32 = 47.0;
 /// Cells between the knots of smooth noise.
 const KNOTS: usize = 10;
@@ -32,14 +32,14 @@ pub(crate) fn damaged(depth: &[f32], size: (usize, usize), range: (f32, f32), rn
         for x in 0..w {
             let i = y * w + x;
             let (px, py) = (place(x, size.0, reach * shift_x[i]), place(y, size.1, reach * shift_y[i]));
-            let nearness = 1.0 / depth[py * size.0 + px];
+            let inverse = 1.0 / depth[py * size.0 + px];
             // Rays beside an edge find something of both sides.
             let beside = 1.0 / depth[py * size.0 + (px + cell).min(size.0 - 1)];
             let below = 1.0 / depth[(py + cell).min(size.1 - 1) * size.0 + px];
-            let edge = (beside - nearness).abs().max((below - nearness).abs());
+            let edge = (beside - inverse).abs().max((below - inverse).abs());
             let deviation = base * (0.8 * doubt[i]).exp() + 0.4 * rng.uniform() * edge;
             let white = rng.uniform() + rng.uniform() - 1.0;
-            cells.push([nearness + deviation * (0.8 * error[i] + 0.5 * white), deviation]);
+            cells.push([inverse + deviation * (0.8 * error[i] + 0.5 * white), deviation]);
         }
     }
     for _ in 0..rng.below(PATCHES) {
@@ -93,12 +93,12 @@ mod tests {
                 (2..=4).contains(&cell) && (w, h) == (64usize.div_ceil(cell) + 1, 48usize.div_ceil(cell) + 1),
                 "{w}x{h}"
             );
-            for (i, [nearness, deviation]) in map.cells().iter().enumerate() {
-                assert!(nearness.is_finite() && *deviation > 0.0);
+            for (i, [inverse, deviation]) in map.cells().iter().enumerate() {
+                assert!(inverse.is_finite() && *deviation > 0.0);
                 let x = ((i % w * cell).min(64)) as f32;
                 if (x - 30.0).abs() > 5.0 {
                     let truth = if x < 30.0 { 0.5 } else { 0.125 };
-                    let error = (nearness - truth).abs() / deviation;
+                    let error = (inverse - truth).abs() / deviation;
                     (all, within, off) = (all + 1, within + usize::from(error < 1.0), off + usize::from(error > 4.0));
                 }
             }

@@ -18,7 +18,7 @@ twin! {
         map: Address<Stored>,
         /// Codes of the keys of all blocks, `[map pixels, depth, kCode]`; null where no block reads them.
         keys: Address<u32>,
-        /// Where the view's own rays end, nearness and deviation, `[surface_height, surface_width]`; null where not known.
+        /// Where the view's own rays end, inverse depth and deviation, `[surface_height, surface_width]`; null where not known.
         surface: Address<Float2>,
         /// Three rows.
         pixel_from_world: [f32; 12],

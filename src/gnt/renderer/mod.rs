@@ -96,7 +96,7 @@ pub struct Rendered {
     pub sources: Vec<usize>,
     /// Sources among them that were not there yet.
     pub prepared: usize,
-    /// Seconds spent on reading those and on their features.
+    /// Seconds spent on reading those, on their features and on surface maps that were missing.
     pub seconds_features: f64,
     /// Seconds spent on rays.
     pub seconds_rays: f64,
