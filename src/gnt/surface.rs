@@ -62,6 +62,15 @@ impl SurfaceMap {
         &self.cells
     }
 
+    /// Depths of the surface at the corners of the cell that a pixel lies in, those above first.
+    pub fn corners(&self, pixel: (u32, u32)) -> [f32; 4] {
+        let (x, y) = ((pixel.0 / self.cell) as usize, (pixel.1 / self.cell) as usize);
+        [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(dx, dy)| {
+            let (x, y) = ((x + dx).min(self.size.0 - 1), (y + dy).min(self.size.1 - 1));
+            1.0 / self.cells[y * self.size.0 + x][0]
+        })
+    }
+
     /// How far a sample lies before the surface, from −1 (far behind it) over 0 (on it) to 1: `d / (|d| + deviation)`, `d` the
     /// difference in inverse depth. `pixel` is its place in the view's photograph, `z` its depth there.
     #[inline(always)]

@@ -18,7 +18,7 @@ mod surfaces;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod validation;
+pub mod validation;
 
 pub use error::{Error, Result};
 pub use run::{Run, RunOptions};

@@ -73,6 +73,16 @@ impl Renderer {
         Ok(())
     }
 
+    /// Where the rays of a view end, found from the scene's other source views.
+    ///
+    /// # Errors
+    /// If settings are out of range, a photograph cannot be read, or the device fails.
+    pub fn surface_map(&mut self, id: usize, settings: &Settings) -> Result<Arc<SurfaceMap>> {
+        settings.validate()?;
+        let candidates = self.scene.source_ids.clone();
+        Ok(self.find_surface(id, &candidates, settings)?.map)
+    }
+
     /// Casts coarse rays from where view `id` was taken, into the other views, as if nothing was known of theirs.
     fn find_surface(&mut self, id: usize, candidates: &[usize], settings: &Settings) -> Result<Found> {
         let camera = self.scene.views[id].camera;
