@@ -6,7 +6,7 @@ use std::fs;
 /// A tiny model with visibility, as the weights of a run of no consequence.
 fn place_with_model(views: usize) -> Place {
     let place = Place::with_scene(views);
-    let visible = TINY.replacen('{', "{\"visibility\":true,", 1);
+    let visible = TINY.replacen('{', "{\"visibility\":true,\"axes\":\"target\",", 1);
     fs::write(place.path("tiny.json"), visible).unwrap();
     place.ok("train --data scenes --out base --config tiny.json --steps 2 --rays 8 --views 1 2");
     place
