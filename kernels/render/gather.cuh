@@ -10,16 +10,38 @@ __device__ __forceinline__ float3 toward(float3 p, float3 eye) {
     return make_float3(d.x * scale, d.y * scale, d.z * scale);
 }
 
-// Pixel of a world point, clamped to ±10^6, and whether the view sees it. Never inlined: a sample on the border of an
-// image is counted first and looked up later, and both must see the same, whatever the compiler contracts.
-__device__ __noinline__ bool project(const RaySource& view, float3 p, float2& pixel) {
+// A sample's place in a source view.
+struct Place {
+    float2 pixel; // Clamped to ±10^6.
+    float clearance; // How far it lies before the surface that the view sees; 0 where that is not known or asked for.
+    bool inside; // Before the camera and inside the image.
+    bool hidden; // Behind the surface.
+};
+
+// Never inlined: a sample on the border of an image or of what is hidden is counted first and looked up later, and both
+// must see the same, whatever the compiler contracts.
+__device__ __noinline__ Place project(const RaySource& view, float3 p) {
+    Place place;
     const float* m = view.pixel_from_world;
     float x = m[0] * p.x + m[1] * p.y + m[2] * p.z + m[3];
     float y = m[4] * p.x + m[5] * p.y + m[6] * p.z + m[7];
     float z = m[8] * p.x + m[9] * p.y + m[10] * p.z + m[11];
     float depth = fmaxf(z, 1e-8f);
-    pixel = make_float2(fminf(fmaxf(x / depth, -1e6f), 1e6f), fminf(fmaxf(y / depth, -1e6f), 1e6f));
-    return z > 0 && pixel.x >= 0 && pixel.y >= 0 && pixel.x <= view.width - 1.0f && pixel.y <= view.height - 1.0f;
+    float2 pixel = make_float2(fminf(fmaxf(x / depth, -1e6f), 1e6f), fminf(fmaxf(y / depth, -1e6f), 1e6f));
+    place.pixel = pixel;
+    place.inside =
+        z > 0 && pixel.x >= 0 && pixel.y >= 0 && pixel.x <= view.width - 1.0f && pixel.y <= view.height - 1.0f;
+    place.clearance = 0;
+    if (view.surface) {
+        float scale = 1.0f / view.surface_cell;
+        int column = min(max(int(pixel.x * scale + 0.5f), 0), view.surface_width - 1);
+        int row = min(max(int(pixel.y * scale + 0.5f), 0), view.surface_height - 1);
+        float2 end = __ldg(view.surface + row * view.surface_width + column);
+        float before = end.x - 1.0f / depth;
+        place.clearance = -before / (fabsf(before) + end.y);
+    }
+    place.hidden = place.clearance < kHidden;
+    return place;
 }
 
 // The four neighbours of a bilinear look-up in a grid of width x height; weight 0 for those outside.
@@ -33,14 +55,17 @@ __device__ __forceinline__ void taps(float x, float y, int width, int height, in
     }
 }
 
-__device__ __forceinline__ LookUp look_up(const RaySource& view, float3 point, float3 to_target) {
+// What a view shows of a sample; `open` tells whether some view sees its place and does not hide it.
+__device__ __forceinline__ LookUp look_up(const RaySource& view, float3 point, float3 to_target, bool open) {
     LookUp item;
-    float2 pixel;
-    item.seen = project(view, point, pixel);
+    Place place = project(view, point);
+    float2 pixel = place.pixel;
+    item.seen = place.inside && !(open && place.hidden);
     float3 to_source = toward(point, make_float3(view.eye[0], view.eye[1], view.eye[2]));
     float3 d = make_float3(to_target.x - to_source.x, to_target.y - to_source.y, to_target.z - to_source.z);
     float scale = 1.0f / fmaxf(sqrtf(d.x * d.x + d.y * d.y + d.z * d.z), 1e-6f);
     item.direction[0] = d.x * scale, item.direction[1] = d.y * scale, item.direction[2] = d.z * scale;
+    if (view.asks_visibility) item.direction[kClearance] = place.clearance;
     item.direction[3] = to_target.x * to_source.x + to_target.y * to_source.y + to_target.z * to_source.z;
     taps(pixel.x, pixel.y, view.width, view.height, item.index, item.weight);
     item.colour[0] = item.colour[1] = item.colour[2] = 0;
@@ -134,14 +159,17 @@ __device__ void gather_tile(const Ray& ray, int first) {
     float3 point = make_float3(z * r[3] + eye.x, z * r[4] + eye.y, z * r[5] + eye.z);
     float3 to_target = toward(point, eye);
 
-    int seen = 0;
+    int inside = 0, open = 0;
     for (int v = lane / 16; v < views; v += 2) {
-        float2 pixel;
-        seen += project(job.sources[v], point, pixel);
+        Place place = project(job.sources[v], point);
+        inside += place.inside;
+        open += place.inside && !place.hidden;
     }
-    seen += __shfl_xor_sync(~0u, seen, 16);
+    inside += __shfl_xor_sync(~0u, inside, 16);
+    open += __shfl_xor_sync(~0u, open, 16);
     bool real = row < job.num_samples;
-    if (lane < 16) s.counts[row] = !real ? 0 : seen > 0 ? seen : -views;
+    // A sample that is hidden from all that see its place takes those, and one that none sees takes all.
+    if (lane < 16) s.counts[row] = !real ? 0 : open > 0 ? open : inside > 0 ? inside : -views;
     {
         const float nearness[1] = {3.14159265358979f * (1 / z - 1 / job.far) / (1 / job.near - 1 / job.far)};
         const float world[3] = {point.x, point.y, point.z};
@@ -161,7 +189,7 @@ __device__ void gather_tile(const Ray& ray, int first) {
     Tile<C> mean = zero_tile<C>(), variance = zero_tile<C>();
 #endif
     for (int v = 0; v < views; v += 2) {
-        if (v + lane / 16 < views) items[lane] = look_up(job.sources[v + lane / 16], point, to_target);
+        if (v + lane / 16 < views) items[lane] = look_up(job.sources[v + lane / 16], point, to_target, open > 0);
         __syncwarp();
         for (int u = 0; u < 2 && v + u < views; u++) {
             const RaySource& view = job.sources[v + u];

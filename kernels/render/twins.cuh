@@ -12,6 +12,10 @@ constexpr int kRowPadding = 8;
 constexpr float kBlockEps = 1e-6f;
 // The same in the last one.
 constexpr float kLastEps = 1e-5f;
+// Clearance below which a sample is hidden from a view.
+constexpr float kHidden = -0.7f;
+// Component of a relative direction that tells the clearance instead.
+constexpr int kClearance = 2;
 // Taps of the filter of linear-angular attention.
 constexpr int kLinearAngularTaps = 9;
 // Added to the squared length that it divides by.
@@ -321,19 +325,29 @@ struct RaySource {
     const Stored* map; // First token layer of the feature map, `[map_height, map_width, C]`.
     // Codes of the keys of all blocks, `[map pixels, depth, kCode]`; null where no block reads them.
     const unsigned* keys;
+    // Where the view's own rays end, inverse depth and deviation, `[surface_height, surface_width]`; null where not
+    // known.
+    const float2* surface;
     float pixel_from_world[12]; // Three rows.
     float eye[3];
     int width;
     int height;
     int map_width;
     int map_height;
+    int surface_width;
+    int surface_height;
+    int surface_cell; // Pixels from one ray of the surface map to the next.
+    int asks_visibility; // Whether the network asks which views a sample is hidden from.
     int unused; // Fills the struct up to a multiple of eight bytes.
 };
-static_assert(sizeof(RaySource) == 104 && OFFSET_OF(RaySource, image) == 0 && OFFSET_OF(RaySource, map) == 8 &&
-              OFFSET_OF(RaySource, keys) == 16 && OFFSET_OF(RaySource, pixel_from_world) == 24 &&
-              OFFSET_OF(RaySource, eye) == 72 && OFFSET_OF(RaySource, width) == 84 &&
-              OFFSET_OF(RaySource, height) == 88 && OFFSET_OF(RaySource, map_width) == 92 &&
-              OFFSET_OF(RaySource, map_height) == 96 && OFFSET_OF(RaySource, unused) == 100,
+static_assert(sizeof(RaySource) == 128 && OFFSET_OF(RaySource, image) == 0 && OFFSET_OF(RaySource, map) == 8 &&
+              OFFSET_OF(RaySource, keys) == 16 && OFFSET_OF(RaySource, surface) == 24 &&
+              OFFSET_OF(RaySource, pixel_from_world) == 32 && OFFSET_OF(RaySource, eye) == 80 &&
+              OFFSET_OF(RaySource, width) == 92 && OFFSET_OF(RaySource, height) == 96 &&
+              OFFSET_OF(RaySource, map_width) == 100 && OFFSET_OF(RaySource, map_height) == 104 &&
+              OFFSET_OF(RaySource, surface_width) == 108 && OFFSET_OF(RaySource, surface_height) == 112 &&
+              OFFSET_OF(RaySource, surface_cell) == 116 && OFFSET_OF(RaySource, asks_visibility) == 120 &&
+              OFFSET_OF(RaySource, unused) == 124,
               "RaySource is laid out as in Rust");
 
 // Decisions of another device; null where the network has none of a kind.

@@ -61,11 +61,22 @@ __device__ __forceinline__ int nearest(int4 index, float4 weight) {
     return best;
 }
 
+// How far a sample at a pixel and a depth lies before the surface that the view sees. CPU twin: src/gnt/surface.rs.
+__device__ float clearance(const TrainingSource& view, const float2* surfaces, float x, float y, float depth) {
+    float scale = 1.0f / (float)view.surface_cell;
+    int column = min(max((int)plus(times(x, scale), 0.5f), 0), view.surface_size[0] - 1);
+    int row = min(max((int)plus(times(y, scale), 0.5f), 0), view.surface_size[1] - 1);
+    float2 end = __ldg(surfaces + view.surface_first + row * view.surface_size[0] + column);
+    float before = plus(end.x, -1.0f / depth);
+    return -before / plus(fabsf(before), end.y);
+}
+
 // Projects every sample into every view.
-// rays: [R, 6] origin and direction; depths: [T]; mask: [T, V]; directions: [T, V, 4]; colours: [T, V, 3];
+// rays: [R, 6] origin and direction; depths: [T]; surfaces: inverse depth and deviation of all surface maps' cells;
+// mask: [T, V]; directions: [T, V, 4]; colours: [T, V, 3];
 // index, weight: [T, V, 4] taps in the maps. Launch: one thread a pair.
-KERNEL(tokens_project)(const float* rays, const float* depths, const TrainingSource* views, const float* photographs, float* mask,
-                       float4* directions, float* colours, int4* index, float4* weight, int samples, int num_views,
+KERNEL(tokens_project)(const float* rays, const float* depths, const TrainingSource* views, const float* photographs,
+                       const float2* surfaces, float* mask, float4* directions, float* colours, int4* index, float4* weight, int samples, int num_views,
                        int pairs) {
     int pair = blockIdx.x * blockDim.x + threadIdx.x;
     if (pair >= pairs) return;
@@ -90,8 +101,10 @@ KERNEL(tokens_project)(const float* rays, const float* depths, const TrainingSou
     toward(point, view.origin, to_source);
     for (int i = 0; i < 3; i++) difference[i] = to_target[i] - to_source[i];
     float length = fmaxf(sqrtf(dot3(difference, difference)), 1e-6f);
-    directions[pair] = {difference[0] / length, difference[1] / length, difference[2] / length,
-                        dot3(to_target, to_source)};
+    float direction[4] = {difference[0] / length, difference[1] / length, difference[2] / length,
+                          dot3(to_target, to_source)};
+    if (view.surface_cell >= 0) direction[kClearance] = view.surface_cell > 0 ? clearance(view, surfaces, x, y, depth) : 0.0f;
+    directions[pair] = {direction[0], direction[1], direction[2], direction[3]};
 
     Taps taps = taps_at(x, y, view.image_size[0], view.image_size[1], view.image_size[0], view.image_size[1]);
     colour_at(photographs + (size_t)view.image_first * 3, taps, colours + (size_t)pair * 3);
@@ -101,6 +114,20 @@ KERNEL(tokens_project)(const float* rays, const float* depths, const TrainingSou
     weight[pair] = {taps.weight[0], taps.weight[1], taps.weight[2], taps.weight[3]};
 }
 EXPORT(tokens_project)
+
+// Takes the views that a sample is hidden from out of its mask, unless it is hidden from all that see its place.
+// directions: [T, V, 4]; mask: [T, V]. Launch: one thread a sample.
+KERNEL(tokens_leave_hidden_out)(const float4* directions, float* mask, int num_views, int samples) {
+    int sample = blockIdx.x * blockDim.x + threadIdx.x;
+    if (sample >= samples) return;
+    const float* clearances = reinterpret_cast<const float*>(directions + (size_t)sample * num_views) + kClearance;
+    float* seen = mask + (size_t)sample * num_views;
+    bool open = false;
+    for (int v = 0; v < num_views; v++) open |= seen[v] > 0 && clearances[4 * v] >= kHidden;
+    for (int v = 0; open && v < num_views; v++)
+        if (clearances[4 * v] < kHidden) seen[v] = 0;
+}
+EXPORT(tokens_leave_hidden_out)
 
 // Adds colour · W + b to four channels and clips at 0.
 __device__ __forceinline__ float4 colour_rows(float4 x, const float* colour, const float4* w, float4 b, int quads) {

@@ -26,6 +26,10 @@ constexpr float kCodeWindow = 1.5f;
 constexpr int kLinearAngularTaps = 9;
 // Added to the squared length that it divides by.
 constexpr float kLinearAngularEps = 1e-6f;
+// Clearance below which a sample is hidden from a view.
+constexpr float kHidden = -0.7f;
+// Component of a relative direction that tells the clearance instead.
+constexpr int kClearance = 2;
 
 // One source view of a training step.
 struct TrainingSource {
@@ -36,11 +40,16 @@ struct TrainingSource {
     int map_size[2];
     int image_first; // First pixel among those of all photographs.
     int map_first; // First pixel among those of all maps.
+    int surface_first; // First cell among those of all surface maps.
+    int surface_size[2]; // Width and height of the surface map.
+    // Pixels from one ray of it to the next; 0 where there is none, negative where the network does not ask.
+    int surface_cell;
     int unused; // Fills the struct up to a multiple of sixteen bytes.
 };
-static_assert(sizeof(TrainingSource) == 112 && OFFSET_OF(TrainingSource, pixel_from_world) == 0 &&
+static_assert(sizeof(TrainingSource) == 128 && OFFSET_OF(TrainingSource, pixel_from_world) == 0 &&
               OFFSET_OF(TrainingSource, origin) == 64 && OFFSET_OF(TrainingSource, limit) == 76 &&
               OFFSET_OF(TrainingSource, image_size) == 84 && OFFSET_OF(TrainingSource, map_size) == 92 &&
               OFFSET_OF(TrainingSource, image_first) == 100 && OFFSET_OF(TrainingSource, map_first) == 104 &&
-              OFFSET_OF(TrainingSource, unused) == 108,
+              OFFSET_OF(TrainingSource, surface_first) == 108 && OFFSET_OF(TrainingSource, surface_size) == 112 &&
+              OFFSET_OF(TrainingSource, surface_cell) == 120 && OFFSET_OF(TrainingSource, unused) == 124,
               "TrainingSource is laid out as in Rust");

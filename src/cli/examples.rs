@@ -26,6 +26,15 @@ Three ways to less work:
   --images N   fewer images
 Images always have the size of the photographs: there is no --size here.";
 
+/// Of `shiftray finetune`.
+pub const FINETUNE: &str = "\
+Examples:
+  Some minutes on a scene's own photographs, and a picture made with what came of it:
+    shiftray finetune fern --scenes nerf_llff_data --factor 8 -o tuned
+    shiftray render fern --scenes nerf_llff_data --factor 8 -o flight --model tuned/model.safetensors
+  No longer than five minutes; the same command goes on:
+    shiftray finetune fern --scenes nerf_llff_data --factor 8 -o tuned --minutes 5";
+
 /// Of `shiftray import`.
 pub const IMPORT: &str = "\
 Examples:
@@ -82,6 +91,8 @@ pub const SYNTH: &str = "\
 Examples:
   Two hundred scenes to train on:
     shiftray synth --out scenes --scenes 200
+  The same shapes in materials from a folder of pictures:
+    shiftray synth --out textured --scenes 200 --textures materials
   The demonstration scene, and a flight through it:
     shiftray synth --showcase --out demo
     shiftray render demo -o flight";

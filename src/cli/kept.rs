@@ -56,7 +56,12 @@ fn maker(folder: &Path) -> anyhow::Result<Option<&'static str>> {
     }
     let options: Map<String, Value> =
         serde_json::from_slice(&scene::file::read_limited(&path, MOST_BYTES)?).unwrap_or_default();
-    let known = [("showcase", "shiftray synth"), ("stages", "shiftray reparam"), ("from", "shiftray train")];
+    let known = [
+        ("showcase", "shiftray synth"),
+        ("stages", "shiftray reparam"),
+        ("finetuned", "shiftray finetune"),
+        ("from", "shiftray train"),
+    ];
     let found = known.into_iter().find(|(option, _)| options.contains_key(*option));
     Ok(Some(found.map_or("another program", |(_, command)| command)))
 }

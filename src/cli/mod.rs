@@ -7,6 +7,7 @@ pub mod compared;
 pub mod device;
 pub mod eval;
 pub mod examples;
+pub mod finetune;
 pub mod folder;
 pub mod guard;
 pub mod hash;
@@ -43,6 +44,8 @@ pub enum Cli {
     Bench(bench::Args),
     #[command(after_help = examples::EVAL)]
     Eval(Box<eval::Args>),
+    #[command(after_help = examples::FINETUNE)]
+    Finetune(finetune::Args),
     #[command(after_help = examples::IMPORT)]
     Import(import::Args),
     #[command(after_help = examples::INFO)]
@@ -73,6 +76,7 @@ impl Cli {
         match self {
             Self::Bench(args) => bench::run(args),
             Self::Eval(args) => eval::run(*args),
+            Self::Finetune(args) => finetune::run(args),
             Self::Import(args) => import::run(args),
             Self::Info(args) => info::run(args),
             Self::Render(args) => render::run(args),

@@ -5,7 +5,9 @@ use super::steps::Steps;
 use super::{kept, output};
 use anyhow::{Context, bail};
 use clap::value_parser;
-use scene::procedural::{Rig, RigKind, World, WriteOptions, cameras, is_complete, write_llff_with};
+use scene::procedural::{
+    Album, Capture, Rig, RigKind, World, WorldOptions, WriteOptions, cameras, is_complete, write_llff_with,
+};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use train::data::Dataset;
@@ -15,6 +17,9 @@ use train::data::Dataset;
 /// Each scene is a folder `scene_00000`, .. with images, poses_bounds.npy and exact depths, and `options.json` beside them
 /// keeps what shapes them. The same seed gives the same scenes; complete ones are skipped, so an interrupted run goes on
 /// where it stopped, and a set can be made larger. Another set is not mixed into it.
+///
+/// Depths are exact at the pixels of the pictures. With `--capture real` the poses are not: they are off a little, as those
+/// of structure from motion are.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder to write to
@@ -58,6 +63,39 @@ struct SceneArgs {
     /// Leave out the exact depths
     #[arg(long)]
     no_depth: bool,
+    /// What pictures and poses look like; the demonstration scene is always ideal
+    #[arg(long, value_enum, default_value_t = CaptureChoice::Real)]
+    #[serde(default)]
+    capture: CaptureChoice,
+    /// Folder of pictures of materials (searched with its sub-folders), which most surfaces wear then
+    #[arg(long, value_name = "DIR", conflicts_with = "showcase")]
+    #[serde(skip)]
+    textures: Option<PathBuf>,
+    /// Hash of these pictures: a set goes on with the same ones, wherever they lie.
+    #[arg(skip)]
+    #[serde(default, rename = "textures")]
+    textures_hash: Option<String>,
+}
+
+// Folders that were made before there was a choice hold ideal pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CaptureChoice {
+    /// As people take them: places with a foreground and a far background, exposure and colour that differ a little
+    /// between views, lens, noise, JPEG, and poses that are off by 0.1 to 0.3 pixels
+    Real,
+    /// As computed: equal light in all views, exact poses
+    #[default]
+    Ideal,
+}
+
+impl From<CaptureChoice> for Capture {
+    fn from(choice: CaptureChoice) -> Self {
+        match choice {
+            CaptureChoice::Real => Self::Real,
+            CaptureChoice::Ideal => Self::Ideal,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -101,10 +139,13 @@ pub fn parse_size(text: &str) -> Result<(u32, u32), String> {
 /// # Errors
 /// When the folder holds other scenes, or a scene cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let Args { out, scenes, shape } = args;
+    let Args { out, scenes, mut shape } = args;
     if shape.showcase {
+        shape.capture = CaptureChoice::Ideal;
         return showcase(&out, &shape);
     }
+    let album = shape.textures.as_deref().map(Album::open).transpose().context("--textures")?;
+    shape.textures_hash = album.as_ref().map(|album| format!("{:016x}", album.fingerprint()));
     let lock = FolderLock::take(&out, "synth")?;
     let ours = |folder: &PathBuf| {
         *folder == out || folder.file_name().is_some_and(|name| is_scene_name(&name.to_string_lossy()))
@@ -116,7 +157,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     for index in 0..u64::from(scenes) {
         let kind = shape.rig.kind(index);
         let seed = shape.seed.wrapping_add(index);
-        let world = || World::random(seed, kind);
+        let options = WorldOptions { seed, kind, capture: shape.capture.into(), album: album.as_ref() };
+        let world = || World::compose(&options);
         write(&out.join(format!("scene_{index:05}")), &shape, world, kind, seed, &[], &|n| {
             bar.set(index * views + n as u64, String::new());
         })?;
@@ -213,6 +255,8 @@ fn write(
 /// # Errors
 /// As [`run`].
 pub fn generate(out: &Path, scenes: u32, seed: u64) -> anyhow::Result<()> {
+    // A run that an earlier program began goes on with the scenes that it has.
+    let capture = kept::read::<SceneArgs>(out)?.map_or(CaptureChoice::Real, |before| before.capture);
     let shape = SceneArgs {
         seed,
         views: 12,
@@ -222,6 +266,9 @@ pub fn generate(out: &Path, scenes: u32, seed: u64) -> anyhow::Result<()> {
         showcase: false,
         jpeg: None,
         no_depth: false,
+        capture,
+        textures: None,
+        textures_hash: None,
     };
     run(Args { out: out.to_owned(), scenes, shape })
 }

@@ -100,6 +100,10 @@ pub struct Config {
     /// The frame of the relative directions; [`Position::World`] needs [`Axes::World`].
     #[serde(default, skip_serializing_if = "is_default")]
     pub axes: Axes,
+    /// Whether samples are told which views they are hidden from, see [`crate::surface`]; needs [`Axes::Target`], and
+    /// [`Head::Blend`], which tells where a ray ends.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub visibility: bool,
     /// Colour head.
     pub head: Head,
     /// Attention over source views.
@@ -139,6 +143,7 @@ impl Config {
             start: Start::Max,
             position: Position::World { frequencies: 10 },
             axes: Axes::World,
+            visibility: false,
             head: Head::Mean,
             view_attention: ViewAttentionKind::Subtract,
             ray_attention: RayAttentionKind::Softmax,
@@ -167,6 +172,7 @@ impl Config {
             start: Start::Stats,
             position: Position::Ray { frequencies: 4 },
             axes: Axes::Target,
+            visibility: false,
             head: Head::Blend,
             view_attention: ViewAttentionKind::Subtract,
             ray_attention: RayAttentionKind::Softmax,
@@ -232,6 +238,9 @@ impl Config {
             return Err(Error::Config(
                 "axes: expected world where the position is that of world points, found target".into(),
             ));
+        }
+        if self.visibility && (self.axes != Axes::Target || self.head != Head::Blend) {
+            return Err(Error::Config("visibility: expected axes target and head blend beside it".into()));
         }
         if let LinearKind::Shift { bits } = self.linears {
             range("linears.shift.bits", usize::from(bits), 4, 5)?;

@@ -76,6 +76,8 @@ pub struct Folded {
     pub blend: Option<BlendLayers>,
     /// Whether some layer reads keys at the pixels of the feature map.
     pub reads_keys: bool,
+    /// Whether samples are told which views they are hidden from.
+    pub visibility: bool,
 }
 
 /// Added to the variance by the normalisations inside blocks; the last one uses PyTorch's default instead.
@@ -164,7 +166,21 @@ impl Folded {
         });
         let reads_keys = blocks.iter().any(|block: &Block| block.view.reads_keys());
         let Builder { folded: layout, folds, .. } = b;
-        Self { layout, folds, token_features, token_colour, token_fc2, start, blocks, norm, rgb, blend, reads_keys }
+        let visibility = config.visibility;
+        Self {
+            layout,
+            folds,
+            token_features,
+            token_colour,
+            token_fc2,
+            start,
+            blocks,
+            norm,
+            rgb,
+            blend,
+            reads_keys,
+            visibility,
+        }
     }
 }
 

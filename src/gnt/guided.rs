@@ -6,6 +6,7 @@
 //! samples' width, with a floor for what the coarse rays missed. Its samples are quantiles of that density.
 
 use crate::sampling;
+use crate::surface::{SurfaceMap, ray_end};
 use glam::UVec2;
 
 /// How the samples of a frame are guided.
@@ -31,6 +32,9 @@ impl Guided {
 const FLOOR: f32 = 1.0;
 /// How often the density is blurred with the weights 1, 2, 1.
 const BLURS: usize = 2;
+
+/// Least deviation of where a ray ends, in steps of the coarse samples.
+const LEAST: f32 = 0.25;
 
 /// What the coarse rays of a frame found.
 #[derive(Clone, Debug)]
@@ -75,6 +79,20 @@ impl Guide {
         let columns = self.lines[0].len();
         let at = UVec2::new(self.lines[0][i % columns], self.lines[1][i / columns]) * self.how.cell;
         at.min(self.size - 1).into()
+    }
+
+    /// Where the coarse rays of a whole picture end.
+    ///
+    /// # Panics
+    /// If the guide is that of a part of the pixels.
+    pub fn surface(&self) -> SurfaceMap {
+        let size = (self.lines[0].len(), self.lines[1].len());
+        let whole = [self.size.x, self.size.y].map(|length| (length - 1).div_ceil(self.how.cell) as usize + 1);
+        assert_eq!([size.0, size.1], whole, "a guide of all pixels");
+        let depths = self.coarse_depths();
+        let step = (1.0 / self.range.0 - 1.0 / self.range.1) / (self.how.coarse - 1) as f32;
+        let ends = self.weights.chunks_exact(self.how.coarse).map(|weights| ray_end(&depths, weights, LEAST * step));
+        SurfaceMap::new(size, self.how.cell, ends.collect())
     }
 
     /// Where the line after the cell of a pixel, or that before it, stands among the lines that are there.

@@ -21,6 +21,7 @@ pub mod renderer;
 pub mod sampling;
 pub mod shift_shares;
 pub mod stage;
+pub mod surface;
 #[doc(hidden)]
 pub mod testing;
 pub mod trace;

@@ -18,6 +18,8 @@ pub struct Projection {
     pub pixel: Vec2,
     /// Whether the sample lies in front of the camera and inside its image, borders included.
     pub visible: bool,
+    /// Depth along the camera's optical axis.
+    pub z: f32,
     /// Unit difference of the directions to the target and to the source camera, and their dot product.
     pub direction: [f32; 4],
 }
@@ -42,7 +44,7 @@ impl Projector {
         let to_source = toward(point, self.origin);
         let difference = to_target - to_source;
         let unit = difference / difference.length().max(1e-6);
-        Projection { pixel, visible, direction: [unit.x, unit.y, unit.z, to_target.dot(to_source)] }
+        Projection { pixel, visible, z: q.z, direction: [unit.x, unit.y, unit.z, to_target.dot(to_source)] }
     }
 }
 
@@ -55,6 +57,8 @@ pub struct Projection8 {
     pub y: [f32; 8],
     /// Whether each sample is seen.
     pub visible: [bool; 8],
+    /// As [`Projection::z`].
+    pub z: [f32; 8],
     /// As [`Projection::direction`], component by component.
     pub direction: [[f32; 8]; 4],
 }
@@ -72,6 +76,7 @@ impl Projector {
             let z = q[2].max(1e-8);
             let (x, y) = ((q[0] / z).clamp(-1e6, 1e6), (q[1] / z).clamp(-1e6, 1e6));
             out.x[i] = x;
+            out.z[i] = q[2];
             out.y[i] = y;
             let inside = (x >= 0.0) & (y >= 0.0) & (x <= self.limit.x) & (y <= self.limit.y);
             out.visible[i] = (q[2] > 0.0) & inside;

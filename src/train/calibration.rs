@@ -77,13 +77,16 @@ pub(crate) fn observe(
     let folded = model.fold(params);
     let prepared = model.features.prepare_inference(params);
     for batch in 0..BATCHES {
-        let batch = data.draw(seed ^ (batch + 1), Draw { rays: RAYS, views, axes: model.config.axes })?;
+        let draw = Draw { rays: RAYS, views, axes: model.config.axes, visibility: model.config.visibility };
+        let batch = data.draw(seed ^ (batch + 1), draw)?;
         let maps: Vec<SourceMap> = batch
             .sources
             .iter()
-            .map(|(_, image)| {
+            .zip(&batch.surfaces)
+            .map(|((_, image), surface)| {
                 let map = model.features.forward(&prepared, &image.data, image.height as usize, image.width as usize);
                 let mut made = SourceMap::default();
+                made.surface.clone_from(surface);
                 made.forward(&model.net, &folded, image, (map.width, map.height), &map.data);
                 // Statistics of keys are wanted also where no layer reads them yet.
                 made.make_keys(&model.net, &folded, image);

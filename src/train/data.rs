@@ -1,11 +1,13 @@
 //! Feeding: from scenes on disk to one training step's sources, rays and colours.
 
+use crate::surfaces;
 use crate::{Error, Result};
 use gnt::Axes;
+use gnt::surface::SurfaceMap;
 use layers::params::SplitMix;
 use scene::{Camera, Format, Image, Ray, Scene};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Scenes to train on; images are read when first used and kept as 8 bits a channel.
 #[derive(Debug)]
@@ -17,6 +19,17 @@ pub struct Dataset {
 struct TrainingScene {
     scene: Scene,
     views: Vec<OnceLock<Pixels>>,
+    /// Views that are trained on.
+    ids: Vec<usize>,
+    /// A capture's own bounds and what is known of its views' surfaces; none of scenes with exact depths.
+    capture: Option<Capture>,
+}
+
+/// What is known of a scene without exact depths.
+#[derive(Debug)]
+struct Capture {
+    surfaces: Vec<Option<Arc<SurfaceMap>>>,
+    depth_range: (f32, f32),
 }
 
 #[derive(Debug)]
@@ -31,14 +44,16 @@ struct Pixels {
 pub struct Batch {
     /// Source photographs with their cameras.
     pub sources: Vec<(Camera, Image)>,
+    /// Where the sources' own rays end, as far as it is told.
+    pub surfaces: Vec<Option<SurfaceMap>>,
     /// Rays of the target view.
     pub rays: Vec<Ray>,
     /// Their colours in the photograph `[rays, 3]`.
     pub colours: Vec<f32>,
     /// Their z-depths, where the scene has them.
     pub depths: Option<Vec<f32>>,
-    /// Where the scene has depths: those at the corners of the cell of a coarse grid of pixels around each ray, which is
-    /// what a coarse pass would tell of it.
+    /// Where the scene has depths, or surfaces were found: depths at the corners of the cell of a coarse grid of pixels around
+    /// each ray, which is what a coarse pass would tell of it.
     pub corners: Option<Vec<[f32; 4]>>,
     /// Near and far bound.
     pub depth_range: (f32, f32),
@@ -53,10 +68,17 @@ pub struct Draw {
     pub views: (usize, usize),
     /// The frame of the network's directions, in which cameras and rays are given.
     pub axes: Axes,
+    /// Whether the network asks what samples are hidden from, see [`gnt::surface`].
+    pub visibility: bool,
 }
 
 /// From this number of scenes on, photographs are not read before the first step; see [`Dataset::check_files`].
 pub const MOST_CHECKED: usize = 50;
+
+/// Part of the steps in which no surface map is told to a network that asks for them.
+const UNTOLD_STEPS: f32 = 0.3;
+/// Part of the views whose map is not told in the other steps.
+const UNTOLD_VIEWS: f32 = 0.05;
 
 /// Pixels between the corners of [`Batch::corners`], at most.
 const MAX_CELL: usize = 8;
@@ -104,9 +126,35 @@ impl Dataset {
                 return Err(Error::Run(format!("{}: expected at least 3 views, found {found}", folder.display())));
             }
             let views = (0..scene.views.len()).map(|_| OnceLock::new()).collect();
-            scenes.push(TrainingScene { scene, views });
+            let ids = (0..scene.views.len()).collect();
+            scenes.push(TrainingScene { scene, views, ids, capture: None });
         }
         Ok(Self { scenes })
+    }
+
+    /// The source views of one capture, held-out ones left aside. `surfaces` tells where the rays of its views end, by their
+    /// numbers; `depth_range` is the near and far bound of its samples.
+    ///
+    /// # Errors
+    /// If there are fewer than three source views.
+    pub fn of_capture(
+        scene: Scene,
+        surfaces: impl IntoIterator<Item = (usize, Arc<SurfaceMap>)>,
+        depth_range: (f32, f32),
+    ) -> Result<Self> {
+        let ids = scene.source_ids.clone();
+        if ids.len() < 3 {
+            let found = ids.len();
+            return Err(Error::Run(format!(
+                "{}: expected at least 3 source views, found {found}",
+                scene.root.display()
+            )));
+        }
+        let mut known = vec![None; scene.views.len()];
+        surfaces.into_iter().for_each(|(id, map)| known[id] = Some(map));
+        let views = (0..scene.views.len()).map(|_| OnceLock::new()).collect();
+        let capture = Some(Capture { surfaces: known, depth_range });
+        Ok(Self { scenes: vec![TrainingScene { scene, views, ids, capture }] })
     }
 
     /// Checks that every image has at least `side` pixels on each side, which the feature network needs.
@@ -196,9 +244,8 @@ impl Dataset {
     pub fn draw(&self, seed: u64, how: Draw) -> Result<Batch> {
         let mut rng = SplitMix(seed);
         let scene = &self.scenes[rng.below(self.scenes.len())];
-        let count = scene.scene.views.len();
-        let target = rng.below(count);
-        let others: Vec<usize> = (0..count).filter(|i| *i != target).collect();
+        let target = scene.ids[rng.below(scene.ids.len())];
+        let others: Vec<usize> = scene.ids.iter().copied().filter(|i| *i != target).collect();
         let camera = scene.scene.views[target].camera;
         let wanted = (how.views.0 + rng.below(how.views.1 - how.views.0 + 1)).min(others.len());
         let pool = wanted * (1 + rng.below(3));
@@ -216,7 +263,8 @@ impl Dataset {
         let (w, h) = (camera.width as usize, camera.height as usize);
         let (mut rays, mut colours) = (Vec::with_capacity(how.rays), Vec::with_capacity(how.rays * 3));
         let mut depths = pixels.depth.as_ref().map(|_| Vec::with_capacity(how.rays));
-        let mut corners = pixels.depth.as_ref().map(|_| Vec::with_capacity(how.rays));
+        let surface = scene.capture.as_ref().and_then(|capture| capture.surfaces[target].as_deref());
+        let mut corners = (pixels.depth.is_some() || surface.is_some()).then(|| Vec::with_capacity(how.rays));
         // The grid's own random numbers, so that batches without a use for it stay what they are.
         let cell = 2 + SplitMix(seed ^ 0x9E6C_63D0_876A_3F35).below(MAX_CELL - 1);
         for _ in 0..how.rays {
@@ -227,6 +275,9 @@ impl Dataset {
             if let (Some(out), Some(depth)) = (&mut depths, &pixels.depth) {
                 out.push(depth[at]);
             }
+            if let (Some(out), Some(surface)) = (&mut corners, surface) {
+                out.push(surface.corners((x as u32, y as u32)));
+            }
             if let (Some(out), Some(depth)) = (&mut corners, &pixels.depth) {
                 let (left, top) = (x - x % cell, y - y % cell);
                 let corner = |dx: usize, dy: usize| depth[(top + dy).min(h - 1) * w + (left + dx).min(w - 1)];
@@ -235,8 +286,10 @@ impl Dataset {
         }
         let far_factor = 1.2 + 0.6 * rng.uniform();
         let near_factor = 0.8 + 0.15 * rng.uniform();
-        let depth_range = (near_factor * scene.scene.near, far_factor * scene.scene.far);
-        Ok(Batch { sources, rays, colours, depths, corners, depth_range })
+        let drawn = (near_factor * scene.scene.near, far_factor * scene.scene.far);
+        let depth_range = scene.capture.as_ref().map_or(drawn, |capture| capture.depth_range);
+        let surfaces = scene.surfaces(&pool[..wanted], depth_range, how.visibility, seed)?;
+        Ok(Batch { sources, surfaces, rays, colours, depths, corners, depth_range })
     }
 }
 
@@ -254,6 +307,24 @@ impl TrainingScene {
         let camera = &self.scene.views[view].camera;
         let data = self.pixels(view)?.rgb.iter().map(|v| f32::from(*v) / 255.0).collect();
         Ok(Image::new(camera.width, camera.height, data)?)
+    }
+
+    /// Surface maps of source views: none in a part of the steps, since a renderer has none at first, and then for nearly all
+    /// of them.
+    fn surfaces(&self, views: &[usize], range: (f32, f32), wanted: bool, seed: u64) -> Result<Vec<Option<SurfaceMap>>> {
+        // Their own random numbers, so that batches without a use for them stay what they are.
+        let mut rng = SplitMix(seed ^ 0x5B27_9A0D_63F1_C48E);
+        let told = wanted && rng.uniform() > UNTOLD_STEPS;
+        let one = |&view: &usize| {
+            let untold = rng.uniform() < UNTOLD_VIEWS;
+            if let Some(capture) = &self.capture {
+                let known = capture.surfaces[view].as_ref().filter(|_| told && !untold);
+                return Ok(known.map(|map| SurfaceMap::clone(map)));
+            }
+            let depth = if told && !untold { self.pixels(view)?.depth.as_deref() } else { None };
+            Ok(depth.map(|depth| surfaces::damaged(depth, self.size(view), range, &mut rng)))
+        };
+        views.iter().map(one).collect()
     }
 
     /// The file of a view's exact depth beside procedural scenes, `depth/NAME.npy`, if there is one.

@@ -13,11 +13,12 @@ pub mod run;
 pub mod schedule;
 pub mod state;
 pub mod step;
+mod surfaces;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod validation;
+pub mod validation;
 
 pub use error::{Error, Result};
 pub use run::{Run, RunOptions};

@@ -59,7 +59,7 @@ fn the_loss_goes_down() {
 fn batches_repeat_and_hold_what_they_say() {
     let dir = tempfile::tempdir().unwrap();
     let data = dataset(dir.path());
-    let how = Draw { rays: 31, views: (2, 4), axes: Default::default() };
+    let how = Draw { rays: 31, views: (2, 4), axes: Default::default(), visibility: false };
     let batch = data.draw(5, how).unwrap();
     assert_eq!(batch.colours, data.draw(5, how).unwrap().colours);
     assert_ne!(batch.colours, data.draw(6, how).unwrap().colours);

@@ -7,7 +7,7 @@ use gnt::Model;
 use gnt::engine::Engine;
 use gnt::renderer::{Renderer, Settings};
 use scene::image::{EVAL_FLOOR, psnr};
-use scene::{FAR_EVAL, Image, PathKind, Scene};
+use scene::{FAR_EVAL, Frame, Image, PathKind, Scene};
 use serde::Serialize;
 use std::path::Path;
 
@@ -21,6 +21,28 @@ struct Line<'a> {
 
 /// Longest side of the picture in pixels: enough to see, a few seconds to render.
 const SIDE: u32 = 160;
+
+/// Renders a frame that has a photograph: both side by side, the photograph on the right, and the PSNR in dB.
+///
+/// # Errors
+/// If the frame cannot be rendered or its photograph read.
+pub fn compare(renderer: &mut Renderer, frame: &Frame, settings: &Settings) -> Result<(Image, f64)> {
+    let image = renderer.render(frame, settings, &|_| {})?.image;
+    let photograph = renderer.scene().views[frame.truth.unwrap_or(0)].load_image()?;
+    let mut both = Image::black(2 * image.width, image.height);
+    let mut squares = 0.0;
+    for y in 0..image.height {
+        for x in 0..image.width {
+            let (ours, truth) = (image.pixel(x, y), photograph.pixel(x * settings.stride, y * settings.stride));
+            for c in 0..3 {
+                squares += f64::from(ours[c].clamp(0.0, 1.0) - truth[c]).powi(2);
+                both.data[((y * both.width + x) * 3) as usize + c] = ours[c];
+                both.data[((y * both.width + image.width + x) * 3) as usize + c] = truth[c];
+            }
+        }
+    }
+    Ok((both, psnr(squares / image.data.len() as f64, EVAL_FLOOR)))
+}
 
 /// Renders the first held-out view of `scene` with the averaged weights into `validation/step_NNNNNN.png`, the
 /// photograph beside it, and adds its PSNR to the log; all below the run's folder `out`.
@@ -43,23 +65,9 @@ pub fn validate(model: &Model, state: &State, scene: &Scene, out: &Path, threads
         routing: false,
     };
     let mut renderer = Renderer::new(Engine::new(model.clone(), &state.average), scene.clone());
-    let image = renderer.render(frame, &settings, &|_| {})?.image;
-    let photograph = scene.views[frame.truth.unwrap_or(0)].load_image()?;
-    let mut both = Image::black(2 * image.width, image.height);
-    let mut squares = 0.0;
-    for y in 0..image.height {
-        for x in 0..image.width {
-            let (ours, truth) = (image.pixel(x, y), photograph.pixel(x * settings.stride, y * settings.stride));
-            for c in 0..3 {
-                squares += f64::from(ours[c].clamp(0.0, 1.0) - truth[c]).powi(2);
-                both.data[((y * both.width + x) * 3) as usize + c] = ours[c];
-                both.data[((y * both.width + image.width + x) * 3) as usize + c] = truth[c];
-            }
-        }
-    }
+    let (both, psnr) = compare(&mut renderer, frame, &settings)?;
     let folder = out.join("validation");
     std::fs::create_dir_all(&folder).map_err(|source| Error::Io { path: folder.clone(), source })?;
     scene::write::write_png(&folder.join(format!("step_{:06}.png", state.step)), &both)?;
-    let psnr = psnr(squares / image.data.len() as f64, EVAL_FLOOR);
     append(&out.join(log::FILE), &Line { step: state.step, validation: &scene.name, psnr })
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod eval;
 mod failures;
+mod finetune;
 mod frames;
 mod info;
 mod kill;

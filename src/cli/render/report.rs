@@ -134,7 +134,7 @@ impl RenderReport {
         if let (Some(seconds), Some(rate)) = (self.seconds_per_frame, self.rays_per_second) {
             let samples = self.guided.clone().unwrap_or_else(|| self.samples.to_string());
             lines.push(format!(
-                "{seconds:.2} s a frame and {:.2} s for features; {rate:.0} rays/s at {samples} samples with {}, {} threads",
+                "{seconds:.2} s a frame and {:.2} s for source views; {rate:.0} rays/s at {samples} samples with {}, {} threads",
                 self.seconds_features, self.model, self.threads
             ));
         }

@@ -73,6 +73,7 @@ pub fn batch(material: &Material, rays: usize, seed: u64) -> Batch {
     let (width, height) = (material.target.width, material.target.height);
     let mut batch = Batch {
         sources: material.sources[..3].to_vec(),
+        surfaces: vec![None; 3],
         rays: Vec::new(),
         colours: Vec::new(),
         depths: None,

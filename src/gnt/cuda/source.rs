@@ -1,9 +1,10 @@
 //! Source views on a device.
 
-use super::{CudaEngine, CudaPrecision};
+use super::{CudaEngine, CudaPrecision, Device};
 use crate::config::ViewAttentionKind;
+use crate::surface::SurfaceMap;
 use crate::{Error, Result};
-use compute::cuda::twin::{Address, Float4, Stored};
+use compute::cuda::twin::{Address, Float2, Float4, Stored};
 use compute::cuda::{Args, Buffer, CudaError, Launch};
 use compute::twin;
 use scene::{Camera, Image};
@@ -17,6 +18,8 @@ twin! {
         map: Address<Stored>,
         /// Codes of the keys of all blocks, `[map pixels, depth, kCode]`; null where no block reads them.
         keys: Address<u32>,
+        /// Where the view's own rays end, inverse depth and deviation, `[surface_height, surface_width]`; null where not known.
+        surface: Address<Float2>,
         /// Three rows.
         pixel_from_world: [f32; 12],
         eye: [f32; 3],
@@ -24,6 +27,12 @@ twin! {
         height: i32,
         map_width: i32,
         map_height: i32,
+        surface_width: i32,
+        surface_height: i32,
+        /// Pixels from one ray of the surface map to the next.
+        surface_cell: i32,
+        /// Whether the network asks which views a sample is hidden from.
+        asks_visibility: i32,
         /// Fills the struct up to a multiple of eight bytes.
         unused: i32,
     }
@@ -38,6 +47,7 @@ pub struct CudaSource {
     _image: Buffer<f32>,
     map: Map,
     keys: Option<Buffer<u32>>,
+    surface: Option<Buffer<f32>>,
 }
 
 #[derive(Debug)]
@@ -51,6 +61,23 @@ impl CudaSource {
     /// Moves the view to where `camera` stands; nothing else of it depends on that.
     pub fn place(&mut self, camera: &Camera) {
         (self.view.pixel_from_world, self.view.eye) = placed(camera);
+    }
+
+    /// Tells where the view's own rays end, or that it is not known.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn set_surface(&mut self, device: &Device, surface: Option<&SurfaceMap>) -> Result<()> {
+        self.bytes -= self.surface.take().map_or(0, |held| 4 * held.len() as u64);
+        self.view.surface = Address::NULL;
+        let Some(surface) = surface else { return Ok(()) };
+        let held = device.upload(surface.cells().as_flattened())?;
+        (self.view.surface_width, self.view.surface_height) = (surface.size().0 as i32, surface.size().1 as i32);
+        self.view.surface_cell = surface.cell() as i32;
+        self.view.surface = Address::at(held.address());
+        self.bytes += 4 * held.len() as u64;
+        self.surface = Some(held);
+        Ok(())
     }
 
     /// Bytes of device memory held.
@@ -149,6 +176,11 @@ impl CudaEngine {
             height: h as i32,
             map_width: map_width as i32,
             map_height: map_height as i32,
+            surface: Address::NULL,
+            surface_width: 0,
+            surface_height: 0,
+            surface_cell: 0,
+            asks_visibility: i32::from(self.config.visibility),
             unused: 0,
         };
         let keys = match self.config.view_attention {
@@ -179,6 +211,6 @@ impl CudaEngine {
         self.device.synchronise()?;
         let keys_bytes = keys.as_ref().map_or(0, |k| 4 * k.len());
         let bytes = (16 * h * w + pixels * c * self.precision.stored_bytes() + keys_bytes) as u64;
-        Ok(CudaSource { view, bytes, _image: pixel_image, map, keys })
+        Ok(CudaSource { view, bytes, _image: pixel_image, map, keys, surface: None })
     }
 }

@@ -9,6 +9,7 @@ use super::tuning::MOST_WARPS;
 use super::weights::{BlockWeights, NetworkWeights, PositionWeights};
 use crate::folded::{BLOCK_EPS, LAST_EPS};
 use crate::network::sources::TrainingSource;
+use crate::surface::{CLEARANCE, HIDDEN};
 use crate::trace::Decision;
 use crate::{Config, features};
 use compute::cuda::twin::{Constant, Twin, choice_text, header};
@@ -38,7 +39,12 @@ fn render_header() -> String {
         Constant::float("kBlockEps", BLOCK_EPS, "Added to the variance by the normalisations inside blocks."),
         Constant::float("kLastEps", LAST_EPS, "The same in the last one."),
     ];
-    let constants = constants.iter().chain(&linear_angular::ray_kernel::constants()).map(Constant::text).collect();
+    let constants = constants
+        .iter()
+        .chain(&visibility())
+        .chain(&linear_angular::ray_kernel::constants())
+        .map(Constant::text)
+        .collect();
     let decisions: Vec<String> =
         Decision::ALL.iter().map(|(decision, _)| screaming(&format!("{decision:?}"))).collect();
     let decisions = choice_text("DECISION", "What another device can decide.", decisions.iter().map(String::as_str));
@@ -52,6 +58,14 @@ fn render_header() -> String {
         [DecisionTable::text(), RayJob::text(), LookUp::text(), workspace(&kinds).text(), shared(&kinds).text()];
     let all = parts.into_iter().chain(SLOTS.map(|slot| slot.text(&mut seen))).chain(structs).chain(of_rays);
     header("What the ray kernel shares with Rust: weights, source views, rays, and memory of a ray.", &[], all)
+}
+
+/// What both kinds of kernels know of visibility.
+fn visibility() -> [Constant; 2] {
+    [
+        Constant::float("kHidden", HIDDEN, "Clearance below which a sample is hidden from a view."),
+        Constant::int("kClearance", CLEARANCE, "Component of a relative direction that tells the clearance instead."),
+    ]
 }
 
 /// `RayKey` as `RAY_KEY`.
@@ -68,7 +82,7 @@ fn screaming(name: &str) -> String {
 
 /// What the training kernels share with `gnt/network` and with the layers.
 fn training_header() -> String {
-    let constants = layers::cuda::twins::constants().iter().map(Constant::text).collect();
+    let constants = layers::cuda::twins::constants().iter().chain(&visibility()).map(Constant::text).collect();
     header("What the training kernels share with Rust.", &[], [constants, TrainingSource::text()])
 }
 

@@ -3,6 +3,7 @@
 use super::PreparedSource;
 use super::weights::Weights;
 use crate::projection::{Projection8, Taps, taps, toward};
+use crate::surface::{CLEARANCE, HIDDEN};
 use compute::Isa;
 use compute::ops::gather::{LookUp, gather};
 use compute::ops::padded;
@@ -53,7 +54,8 @@ impl Rows {
         self.border.clear();
         self.border_sample.clear();
         self.blank.clear();
-        project(isa, self, sources, ray, depths, all_views, hidden + c);
+        let how = Looks { all_views, visibility: weights.visibility };
+        project(isa, self, sources, ray, depths, how, hidden + c);
         let count = self.look_ups.len();
         self.hidden.resize(count.max(self.border.len()) * c, 0.0);
         gather(isa, &self.look_ups, maps, &weights.colour, c, &mut self.hidden);
@@ -109,11 +111,39 @@ fn nearest(at: &LookUp) -> u32 {
     Taps { index: at.index, weight: at.weight }.nearest()
 }
 
+/// What is asked of the views.
+#[derive(Clone, Copy)]
+struct Looks {
+    /// Also those that do not see a sample, for a maximum.
+    all_views: bool,
+    /// Which of them a sample is hidden from.
+    visibility: bool,
+}
+
+/// Tells the samples how far they lie before the surfaces that the views see, and takes the views that a sample is hidden from
+/// out, unless it is hidden from all that see its place.
+#[inline(always)]
+fn leave_hidden_out(projected: &mut [Projection8], sources: &[&PreparedSource]) {
+    let mut open = [false; 8];
+    for (p, source) in projected.iter_mut().zip(sources) {
+        for i in 0..8 {
+            let clearance = source.visibility().clearance(Vec2::new(p.x[i], p.y[i]), p.z[i]);
+            p.direction[CLEARANCE][i] = clearance.unwrap_or(0.0);
+            open[i] |= p.visible[i] & (p.direction[CLEARANCE][i] >= HIDDEN);
+        }
+    }
+    for p in projected {
+        for i in 0..8 {
+            p.visible[i] &= !open[i] | (p.direction[CLEARANCE][i] >= HIDDEN);
+        }
+    }
+}
+
 compute::simd_fn! {
     /// Fills the rows' look-ups and directions, which start at column `direction`.
     fn project(
-        isa: Isa, rows: &mut Rows, sources: &[&PreparedSource], ray: &Ray, depths: &[f32], all_views: bool,
-        direction: usize,
+        isa: Isa, rows: &mut Rows, sources: &[&PreparedSource], ray: &Ray, depths: &[f32],
+        how: Looks, direction: usize,
     ) {
         let views = sources.len();
         rows.projected.resize(views, Projection8::default());
@@ -131,6 +161,9 @@ compute::simd_fn! {
             for (out, source) in rows.projected.iter_mut().zip(sources) {
                 *out = source.projector.project8(&points, &to_target);
             }
+            if how.visibility {
+                leave_hidden_out(&mut rows.projected, sources);
+            }
             for i in 0..depths.len() {
                 let seen = rows.projected.iter().any(|p| p.visible[i]);
                 let mut blank = false;
@@ -138,7 +171,7 @@ compute::simd_fn! {
                     let p = &rows.projected[v];
                     // A sample that no view sees takes all of them.
                     let row = p.visible[i] || !seen;
-                    if !row && !all_views {
+                    if !row && !how.all_views {
                         continue;
                     }
                     let pixel = Vec2::new(p.x[i], p.y[i]);

@@ -3,6 +3,7 @@
 use super::weights::Weights;
 use crate::features::FeatureMap;
 use crate::projection::{Projector, colour, taps};
+use crate::surface::{SurfaceMap, Visibility};
 use compute::Isa;
 use compute::ops::product::{Epilogue, product};
 use glam::Vec2;
@@ -20,6 +21,8 @@ pub struct PreparedSource {
     pub(super) map: Vec<f32>,
     /// Codes of the keys of all blocks, `[pixels, key words]`; empty where no block reads them.
     pub(super) keys: Vec<u64>,
+    /// Where the view's own rays end, once that is known.
+    pub surface: Option<Arc<SurfaceMap>>,
 }
 
 impl PreparedSource {
@@ -30,7 +33,7 @@ impl PreparedSource {
         let mut projected = vec![0.0; pixels * c];
         product(isa, pixels, &map.data, map.channels, &weights.map, &mut projected, c, Epilogue::Store);
         let keys = key_codes(isa, weights, &image, map_size, &projected);
-        Self { projector: Projector::new(camera), image, map_size, map: projected, keys }
+        Self { projector: Projector::new(camera), image, map_size, map: projected, keys, surface: None }
     }
 
     /// Moves the view to where `camera` stands; nothing else of it depends on that.
@@ -55,13 +58,20 @@ impl PreparedSource {
 
     /// Bytes held: image, feature map and codes.
     pub fn bytes(&self) -> usize {
-        4 * (self.map.len() + self.image.data.len()) + 8 * self.keys.len()
+        let surface = self.surface.as_ref().map_or(0, |surface| surface.cells().len());
+        4 * (self.map.len() + self.image.data.len()) + 8 * (self.keys.len() + surface)
     }
 
     /// Width and height of the photograph.
     #[inline(always)]
     pub(super) fn size(&self) -> (usize, usize) {
         (self.image.width as usize, self.image.height as usize)
+    }
+
+    /// What is known of the surface that the view sees, for a network that asks for it.
+    #[inline(always)]
+    pub(super) fn visibility(&self) -> Visibility<'_> {
+        self.surface.as_deref().map_or(Visibility::Unknown, Visibility::Known)
     }
 
     /// Colour of the photograph at `pixel`.

@@ -23,6 +23,8 @@ pub struct Weights {
     pub outside: Vec<f32>,
     /// Hidden channels of the relative direction, H.
     pub hidden: usize,
+    /// Whether samples are told which views they are hidden from.
+    pub visibility: bool,
     /// `[mean | variance] → C`.
     pub start: Option<Packed>,
     /// The blocks.
@@ -67,6 +69,7 @@ impl Weights {
             token: net.token_fc2.packed(folded),
             outside,
             hidden: config.attention_hidden,
+            visibility: config.visibility,
             start: net.start.as_ref().map(|s| s.packed(folded)),
             blocks: blocks.collect(),
             head: PackedHead::new(net, folded, config.attention_hidden),

@@ -17,7 +17,7 @@ pub struct Kept<T> {
 }
 
 /// Prepared sources that are kept beyond those of the frame at hand, in bytes.
-const KEEP_BYTES: u64 = 256 << 20;
+const KEEP_BYTES: u64 = 512 << 20;
 
 impl<T> Default for Kept<T> {
     fn default() -> Self {

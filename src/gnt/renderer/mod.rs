@@ -5,6 +5,7 @@ mod kept;
 mod on_cpu;
 mod on_cuda;
 mod profile;
+mod surfaces;
 #[cfg(test)]
 mod tests;
 mod tiles;
@@ -19,6 +20,7 @@ pub use on_cpu::render_rays;
 pub use on_cuda::{render_rays_on_cuda, stage_cycles};
 use scene::{Camera, Frame, Image, Scene};
 use std::time::Instant;
+use surfaces::Surfaces;
 pub use tiles::{Pixel, Tiled};
 
 /// How a frame is rendered.
@@ -96,7 +98,7 @@ pub struct Rendered {
     pub sources: Vec<usize>,
     /// Sources among them that were not there yet.
     pub prepared: usize,
-    /// Seconds spent on reading those and on their features.
+    /// Seconds spent on reading those, on their features and on surface maps that were missing.
     pub seconds_features: f64,
     /// Seconds spent on rays.
     pub seconds_rays: f64,
@@ -129,6 +131,7 @@ impl Rendered {
 pub struct Renderer {
     backend: Backend,
     scene: Scene,
+    surfaces: Surfaces,
 }
 
 /// Where frames are made.
@@ -155,7 +158,7 @@ impl From<CudaEngine> for Backend {
 impl Renderer {
     /// A renderer of `scene`.
     pub fn new(backend: impl Into<Backend>, scene: Scene) -> Self {
-        Self { backend: backend.into(), scene }
+        Self { backend: backend.into(), scene, surfaces: Surfaces::default() }
     }
 
     /// The scene.
@@ -184,7 +187,7 @@ impl Renderer {
         let started = Instant::now();
         let (sources, prepared) = self.prepare(frame, settings)?;
         let seconds_features = started.elapsed().as_secs_f64();
-        let camera = &self.place(frame, &sources);
+        let camera = &self.place(&frame.camera, &sources);
         let rendered = match &mut self.backend {
             Backend::Cpu(engine, kept) => render_rays(engine, &kept.get(&sources), camera, settings, progress),
             Backend::Cuda(engine, kept) => {
@@ -206,17 +209,24 @@ impl Renderer {
         Ok((started.elapsed().as_secs_f64(), prepared))
     }
 
-    /// Puts the frame's prepared sources into the frame in which the network looks at the scene; returns the frame's
-    /// camera there.
-    fn place(&mut self, frame: &Frame, sources: &[usize]) -> Camera {
+    /// Puts prepared sources into the frame in which the network looks at the scene from `camera`; returns the camera there.
+    fn place(&mut self, camera: &Camera, sources: &[usize]) -> Camera {
         let axes = self.config().axes;
         let views = &self.scene.views;
-        let placed = |id: usize| axes.place(&frame.camera, &views[id].camera);
+        let placed = |id: usize| axes.place(camera, &views[id].camera);
         match &mut self.backend {
             Backend::Cpu(_, kept) => kept.for_each(sources, |id, source| source.place(&placed(id))),
             Backend::Cuda(_, kept) => kept.for_each(sources, |id, source| source.place(&placed(id))),
         }
-        axes.place(&frame.camera, &frame.camera)
+        axes.place(camera, camera)
+    }
+
+    /// Prepares those of the views that are not there yet; tells how many those were.
+    fn prepare_views(&mut self, views: &[usize], threads: usize) -> Result<usize> {
+        match &mut self.backend {
+            Backend::Cpu(engine, kept) => kept.prepare(engine, &self.scene, views, threads),
+            Backend::Cuda(engine, kept) => kept.prepare(engine, &self.scene, views, threads),
+        }
     }
 
     /// Checks what is asked for, chooses the frame's sources and prepares those that are not there yet; tells the sources
@@ -226,10 +236,10 @@ impl Renderer {
         frame.camera.validate(&frame.name)?;
         let candidates = scene::paths::source_candidates(&self.scene, frame);
         let sources = scene::nearest_sources(&self.scene, &frame.camera, &candidates, settings.views)?;
-        let prepared = match &mut self.backend {
-            Backend::Cpu(engine, kept) => kept.prepare(engine, &self.scene, &sources, settings.threads)?,
-            Backend::Cuda(engine, kept) => kept.prepare(engine, &self.scene, &sources, settings.threads)?,
-        };
+        let prepared = self.prepare_views(&sources, settings.threads)?;
+        if self.config().visibility {
+            self.find_surfaces(&sources, &candidates, settings)?;
+        }
         Ok((sources, prepared))
     }
 }

@@ -107,6 +107,18 @@ impl<'a> Caster<'a> {
     }
 }
 
+/// Casts the coarse rays of the whole picture of `camera` and nothing else.
+pub(super) fn look_ahead(
+    engine: &Engine,
+    sources: &[&PreparedSource],
+    camera: &Camera,
+    settings: &Settings,
+    how: Guided,
+) -> Guide {
+    let settings = Settings { guided: None, stride: 1, ..*settings };
+    Caster::new(engine, sources, camera, &settings).look_ahead(how)
+}
+
 /// Casts every `settings.stride`-th ray of `camera`.
 pub fn render_rays(
     engine: &Engine,

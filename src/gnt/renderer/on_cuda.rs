@@ -33,6 +33,26 @@ pub fn render_rays_on_cuda(
     result
 }
 
+/// Casts the coarse rays of the whole picture of `camera` and nothing else.
+///
+/// # Errors
+/// As [`render_rays_on_cuda`].
+pub(super) fn look_ahead(
+    engine: &mut CudaEngine,
+    sources: &[&CudaSource],
+    camera: &Camera,
+    settings: &Settings,
+    how: Guided,
+) -> Result<Guide> {
+    let settings = &Settings { guided: None, stride: 1, ..*settings };
+    let chunk = engine.most_rays();
+    let result = Caster { engine, sources, camera, settings, chunk }.look_ahead(how);
+    if result.is_err() {
+        engine.abandon();
+    }
+    result
+}
+
 /// Clock cycles of the stages, by [`Stage`], in a frame as [`render_rays_on_cuda`] casts it.
 ///
 /// # Errors

@@ -29,7 +29,7 @@ impl Renderer {
     /// As [`Renderer::render`].
     pub fn profile(&mut self, frame: &Frame, settings: &Settings) -> Result<Vec<(&'static str, f64)>> {
         let (sources, _) = self.prepare(frame, settings)?;
-        let camera = &self.place(frame, &sources);
+        let camera = &self.place(&frame.camera, &sources);
         let spent = match &mut self.backend {
             Backend::Cpu(engine, kept) => on_cpu::stage_seconds(engine, &kept.get(&sources), camera, settings),
             Backend::Cuda(engine, kept) => {

@@ -107,7 +107,10 @@ impl Renderer {
             if stop() {
                 return Ok(None);
             }
-            self.keep(few, settings.threads)?;
+            self.prepare_views(few, settings.threads)?;
+        }
+        if self.config().visibility {
+            self.find_surfaces(&sources, &candidates, settings)?;
         }
         let how = settings.guided.unwrap_or(Guided { cell: CELL, coarse: 2 });
         let size = (frame.camera.width, frame.camera.height);
@@ -156,15 +159,6 @@ impl Renderer {
         self.cast(tiled, pixels, &depths, samples, &mut weights, stop)
     }
 
-    /// Has sources ready; other frames may have pushed some of them out.
-    fn keep(&mut self, sources: &[usize], threads: usize) -> Result<()> {
-        match &mut self.backend {
-            Backend::Cpu(engine, kept) => kept.prepare(engine, &self.scene, sources, threads)?,
-            Backend::Cuda(engine, kept) => kept.prepare(engine, &self.scene, sources, threads)?,
-        };
-        Ok(())
-    }
-
     /// Casts the rays of pixels of the whole picture; `weights` `[pixels, samples]` are those of their samples.
     fn cast(
         &mut self,
@@ -179,8 +173,8 @@ impl Renderer {
             return Ok(None);
         }
         let sources = &tiled.sources;
-        self.keep(sources, tiled.settings.threads)?;
-        let camera = self.place(&tiled.frame, sources);
+        self.prepare_views(sources, tiled.settings.threads)?;
+        let camera = self.place(&tiled.frame.camera, sources);
         let rays: Vec<Ray> = pixels.iter().map(|pixel| tiled.ray(&camera, *pixel)).collect();
         let portion = Portion { rays: &rays, depths, samples, settings: &tiled.settings, sources };
         match &mut self.backend {

@@ -153,6 +153,15 @@ pub fn read_image(path: &Path, alpha: Alpha) -> Result<Image> {
     colours(decode(path)?, alpha)
 }
 
+/// The colours of a JPEG picture in memory that this program made.
+///
+/// # Errors
+/// [`Error::Format`] if it cannot be decoded.
+pub(crate) fn from_jpeg(bytes: &[u8]) -> Result<Image> {
+    let path = Path::new("JPEG in memory");
+    colours(reader(path, Cursor::new(bytes))?.decode().map_err(|e| decode_error(path, e))?, Alpha::Ignore)
+}
+
 /// The pixels of a picture as they are stored.
 ///
 /// # Errors

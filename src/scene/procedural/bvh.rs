@@ -49,7 +49,9 @@ impl Bvh {
         let (mut best, mut found) = (high, None);
         let enter = |node: &Node, best: f32| {
             let (a, b) = ((node.min - origin) * inverse, (node.max - origin) * inverse);
-            let (near, far) = (a.min(b).max_element().max(low), a.max(b).min_element().min(best));
+            let (near, far) = (a.min(b).max_element(), a.max(b).min_element());
+            // Not `max` and `min`, which look for NaN with three more instructions; it gives way here as well.
+            let (near, far) = (if near > low { near } else { low }, if far < best { far } else { best });
             if near <= far { near } else { f32::INFINITY }
         };
         let mut stack = [(0.0f32, 0u32); STACK];

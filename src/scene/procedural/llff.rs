@@ -1,7 +1,7 @@
 //! Rendered worlds on disk, in the layout of LLFF.
 
 use super::World;
-use super::tracer::render_with_threads;
+use super::pixels::trace;
 use crate::formats::llff::POSE_FILE;
 use crate::write::{self, PictureFormat};
 use crate::{Camera, Error, Image, Result, npy};
@@ -38,7 +38,9 @@ pub fn is_complete(dir: &Path) -> bool {
 /// `[height, width]`) to `dir`. `progress` is told the number of views done after each.
 ///
 /// `poses_bounds.npy` is `[views, 17]` in f64: a row-major 3x5 matrix of the columns down, right, back, centre and
-/// (height, width, focal), then the depths that bound all but 0.1 % of the pixels on either side. The folder is built
+/// (height, width, focal), then the depths that bound all but 0.1 % of the pixels on either side. Where the world is to
+/// look photographed, the poses are off by a fraction of a pixel, as those of structure from motion are; pictures and
+/// depths are those of the true `cameras`, so that depths are exact at their pixels. The folder is built
 /// under a temporary name and renamed, so it is whole or absent; a complete one is left as it is.
 ///
 /// # Errors
@@ -136,13 +138,14 @@ fn write_all(
     }
     let mut rows = Vec::with_capacity(cameras.len() * 17);
     for (i, camera) in cameras.iter().enumerate() {
-        let (image, depth) = render_with_threads(world, camera, options.samples_per_pixel, threads);
+        let (linear, depth) = trace(world, camera, options.samples_per_pixel, world.sampling(), threads);
+        let (image, written) = world.photograph(i, camera, linear, &depth)?;
         write_image(&dir.join("images"), i, &image, options.jpeg_quality)?;
         if options.depth {
             let shape = [camera.height as usize, camera.width as usize];
             write_npy(&dir.join(format!("depth/{i:03}.npy")), &shape, &depth)?;
         }
-        rows.extend(pose_bounds_row(camera, bounds(depth)));
+        rows.extend(pose_bounds_row(&written, bounds(depth)));
         progress(i + 1);
     }
     write_npy(&dir.join(POSE_FILE), &[cameras.len(), 17], &rows)

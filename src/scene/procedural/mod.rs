@@ -1,29 +1,36 @@
 //! Procedural scenes: seeded worlds of textured shapes, rendered by a small ray tracer and written in the LLFF layout.
 //!
-//! They train the networks without any photograph: what has to transfer is how views of one surface relate, so worlds
+//! They train the networks without any photograph of a scene: what has to transfer is how views of one surface relate, so worlds
 //! vary in texture, depth complexity and light rather than imitate any place. World axes: x right, y down, z forward.
 
+mod album;
 mod bvh;
+mod capture;
 mod compose;
 mod llff;
 mod noise;
 mod palette;
+mod pixels;
 mod recipes;
 mod rig;
 mod rng;
 mod sdf;
 mod shape;
 mod showcase;
+mod swatch;
 #[cfg(test)]
 mod tests;
 mod texture;
 mod tracer;
 
+pub use album::Album;
+pub use capture::Capture;
 pub use llff::{WriteOptions, is_complete, write_llff, write_llff_with};
+pub use pixels::{render, render_with_threads};
 pub use rig::{Rig, RigKind, cameras};
-pub use tracer::{render, render_with_threads};
 
 use bvh::Bvh;
+use capture::Imperfections;
 use glam::{Mat4, Vec3};
 use texture::Texture;
 
@@ -107,12 +114,32 @@ pub struct World {
     enclosure: Enclosure,
     lighting: Lighting,
     stage: Stage,
+    /// What its photographs have that computed pictures lack, if they are to look like photographs.
+    imperfections: Option<Imperfections>,
+}
+
+/// What a random world follows from.
+#[derive(Clone, Copy, Debug)]
+pub struct WorldOptions<'a> {
+    /// Equal seeds give equal worlds.
+    pub seed: u64,
+    /// The kind of capture that it is composed for.
+    pub kind: RigKind,
+    /// How its pictures are taken, and whether it is composed like the places that people take pictures of.
+    pub capture: Capture,
+    /// Photographic textures for most of its surfaces; without them all are procedural.
+    pub album: Option<&'a Album>,
 }
 
 impl World {
     /// A random world with room for cameras of `kind`.
     pub fn random(seed: u64, kind: RigKind) -> Self {
-        compose::random(seed, kind)
+        Self::compose(&WorldOptions { seed, kind, capture: Capture::Ideal, album: None })
+    }
+
+    /// A random world. Shapes, cameras and light do not depend on the album.
+    pub fn compose(options: &WorldOptions) -> Self {
+        compose::random(options)
     }
 
     /// A still life composed by hand, for demonstrations.

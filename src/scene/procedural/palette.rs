@@ -135,6 +135,7 @@ impl Palette {
             grain: if rng.chance(0.25) { 0.0 } else { rng.log_range(0.06, 0.8) },
             grain_frequency: 1.0 / (pixel * rng.log_range(2.0, 16.0)),
             seed: rng.bits() as u32,
+            swatch: None,
         }
     }
 }

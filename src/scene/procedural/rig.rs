@@ -116,8 +116,12 @@ fn layout(count: usize, rng: &mut Rng) -> Vec<Vec3> {
 fn forward(world: &World, rig: &Rig, rng: &mut Rng) -> Vec<Mat4> {
     let stage = &world.stage;
     let spots = layout(rig.views, rng);
-    // Disparity of the nearest content between neighbours, as a share of the width: 4 to 50 pixels of 320.
-    let disparity = rng.log_range(4.0, 50.0) / 320.0;
+    // Disparity of the nearest content between neighbours, as a share of the width: 4 to 50 pixels of 320, or 14 to 75 of
+    // 504, as in the scenes of LLFF.
+    let disparity = match world.imperfections {
+        None => rng.log_range(4.0, 50.0) / 320.0,
+        Some(_) => rng.log_range(14.0, 75.0) / 504.0,
+    };
     let spacing = stage.spacing.unwrap_or(disparity * 2.0 * (0.5 * stage.fov_rad).tan());
     let widest = spots.iter().map(|s| s.length()).fold(1e-3, f32::max);
     let unit = stage.distance * spacing.min(REACH / widest);

@@ -102,6 +102,11 @@ impl Object {
         (self.centre - self.half, self.centre + self.half)
     }
 
+    /// The object's own axes, in which [`Self::surface`] tells positions, in the world.
+    pub fn axes(&self) -> Mat3 {
+        (Mat3::from_diagonal(self.scale) * self.local_from_world).transpose()
+    }
+
     /// First hit with parameter in `(low, high)`.
     pub fn hit(&self, origin: Vec3, direction: Vec3, low: f32, high: f32) -> Option<f32> {
         let o = self.local_from_world * (origin - self.centre);

@@ -15,7 +15,7 @@ use glam::{Quat, Vec2, Vec3};
 /// A texture with colours of its own.
 fn texture(pattern: Pattern, feature: f32, colours: [[u8; 3]; 4], grain: f32, seed: u32) -> Texture {
     let frequency = Vec3::splat(1.0 / feature);
-    Texture { pattern, frequency, colours: colours.map(srgb), grain, grain_frequency: 24.0, seed }
+    Texture { pattern, frequency, colours: colours.map(srgb), grain, grain_frequency: 24.0, seed, swatch: None }
 }
 
 fn glossy(texture: Texture, specular: f32, shininess: f32, mirror: f32) -> Material {
@@ -35,7 +35,8 @@ pub(super) fn world() -> World {
     let fov_rad = 52f32.to_radians();
     let spread = 2.0 * (0.5 * fov_rad).tan() / 320.0;
     let (objects, materials, eye) = (Vec::new(), Vec::new(), Vec3::ZERO);
-    let mut b = Builder { rng, palette, objects, materials, eye, spread, mirrors: 0.0, taste: [1.0; KINDS] };
+    let mut b =
+        Builder { rng, palette, objects, materials, eye, spread, mirrors: 0.0, taste: [1.0; KINDS], wardrobe: None };
     let enclosure = room(&mut b);
     table(&mut b);
     fern(&mut b, Vec3::new(-1.25, TABLE, 4.5));
@@ -62,7 +63,8 @@ pub(super) fn world() -> World {
         sweep_rad: 0.5,
         spacing: Some(0.06),
     };
-    let mut world = World { bvh: Bvh::new(b.objects), materials: b.materials, enclosure, lighting, stage };
+    let bvh = Bvh::new(b.objects);
+    let mut world = World { bvh, materials: b.materials, enclosure, lighting, stage, imperfections: None };
     expose(&mut world, 0.2);
     world
 }

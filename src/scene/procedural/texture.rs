@@ -1,7 +1,9 @@
 //! Surface colours: solid and planar procedural patterns, filtered to the pixel size.
 
 use super::noise::{cells, fbm, floor, hash, intervals, noise, unit};
+use super::swatch::Swatch;
 use glam::{Vec2, Vec3};
+use std::sync::Arc;
 
 /// Where a texture is looked up.
 pub(super) struct Spot {
@@ -70,6 +72,8 @@ pub(super) struct Texture {
     pub grain: f32,
     pub grain_frequency: f32,
     pub seed: u32,
+    /// A photographic tile in place of the pattern and its grain.
+    pub swatch: Option<Arc<Swatch>>,
 }
 
 fn smooth(low: f32, high: f32, x: f32) -> f32 {
@@ -86,7 +90,15 @@ impl Texture {
     /// A single colour without grain.
     pub fn flat(colour: Vec3) -> Self {
         let frequency = Vec3::ONE;
-        Self { pattern: Pattern::Flat, frequency, colours: [colour; 4], grain: 0.0, grain_frequency: 1.0, seed: 0 }
+        Self {
+            pattern: Pattern::Flat,
+            frequency,
+            colours: [colour; 4],
+            grain: 0.0,
+            grain_frequency: 1.0,
+            seed: 0,
+            swatch: None,
+        }
     }
 
     fn ramp(&self, t: f32) -> Vec3 {
@@ -107,6 +119,9 @@ impl Texture {
 
     /// Linear albedo.
     pub fn colour(&self, spot: &Spot) -> Vec3 {
+        if let Some(swatch) = &self.swatch {
+            return swatch.colour(spot.position, spot.normal, spot.footprint);
+        }
         let p = spot.position * self.frequency;
         let width = spot.footprint * self.frequency.max_element();
         let base = self.pattern_colour(p, planar(p, spot.normal), width);

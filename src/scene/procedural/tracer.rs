@@ -4,90 +4,38 @@ use super::noise::noise_gradient;
 use super::shape::face_of;
 use super::texture::Spot;
 use super::{Enclosure, Light, Material, World};
-use crate::{Camera, Image, parallel};
+use crate::{Camera, Image};
 use glam::{Vec2, Vec3};
 
 /// A surface seen by a ray.
-struct Hit {
-    t: f32,
+pub(super) struct Hit {
+    pub t: f32,
     point: Vec3,
     /// Normal of the surface, on the viewer's side.
-    normal: Vec3,
+    pub normal: Vec3,
     /// Position and normal in the object's axes.
     local: Vec3,
     local_normal: Vec3,
-    material: u32,
+    pub material: u32,
+    /// The object that was hit; none for the enclosure.
+    pub object: Option<usize>,
 }
 
 /// Place on the light that one sample of a pixel asks for: share of its area inwards, and of a turn.
-type Jitter = Vec2;
+pub(super) type Jitter = Vec2;
 
-/// Renders with all cores; see [`render_with_threads`].
-pub fn render(world: &World, camera: &Camera, samples_per_pixel: u32) -> (Image, Vec<f32>) {
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    render_with_threads(world, camera, samples_per_pixel, threads)
-}
-
-/// Renders a view: its image (sRGB, `[0, 1]`) and the exact z-depth along the optical axis at pixel centres,
-/// `[height, width]`. The result does not depend on `threads`.
-pub fn render_with_threads(
-    world: &World,
-    camera: &Camera,
-    samples_per_pixel: u32,
-    threads: usize,
-) -> (Image, Vec<f32>) {
-    let (width, height) = (camera.width as usize, camera.height as usize);
-    let mut image = Image::black(camera.width, camera.height);
-    let mut depth = vec![0.0f32; width * height];
-    if width * height == 0 {
-        return (image, depth);
-    }
-    let offsets = offsets(samples_per_pixel.max(1));
-    // Rows are taken one at a time: the cost differs between the top and the bottom of a picture.
-    let rows = parallel::map(height, threads, |y| {
-        let row = (0..width).map(|x| pixel(world, camera, x, y, &offsets));
-        row.collect::<Vec<(Vec3, f32)>>()
-    });
-    let colours = image.data.as_chunks_mut::<3>().0;
-    for ((colour, depth), (seen, z)) in colours.iter_mut().zip(&mut depth).zip(rows.into_iter().flatten()) {
-        (*colour, *depth) = (seen.to_array(), z);
-    }
-    (image, depth)
-}
-
-/// Places of a pixel's samples from its centre, from -1/2 to 1/2, with the centre as their mean: else few samples would show
-/// the picture a tenth of a pixel beside where camera and depth say it is.
-pub(super) fn offsets(samples: u32) -> Vec<Vec2> {
-    // The R2 sequence (Roberts, 2018): evenly spread for any number of samples.
-    // It is the same for every pixel and view, so that penumbras carry no noise that differs between views.
-    let place = |s: u32| {
-        let r = Vec2::new(0.754_877_7, 0.569_840_3) * s as f32 + 0.5;
-        r - r.floor()
-    };
-    let mean = (0..samples).map(place).sum::<Vec2>() / samples.max(1) as f32;
-    // Clamped: more than 50 samples fill the pixel, and a few are moved beyond its edge by a fortieth.
-    (0..samples).map(|s| (place(s) - mean).clamp(Vec2::splat(-0.5), Vec2::splat(0.5))).collect()
-}
-
-/// Colour of a pixel, the mean over all of its area (half a pixel to each side of its centre), and depth at its centre.
-fn pixel(world: &World, camera: &Camera, x: usize, y: usize, offsets: &[Vec2]) -> (Vec3, f32) {
-    let centre = Vec2::new(x as f32, y as f32);
-    let spread = 1.0 / camera.focal.x.abs();
-    let mut sum = Vec3::ZERO;
-    let samples = offsets.len() as f32;
-    for (s, offset) in offsets.iter().enumerate() {
-        let ray = camera.ray(centre + *offset);
-        let hit = world.hit(ray.origin, ray.direction, 0.0);
-        let on_light = Vec2::new((s as f32 + 0.5) / samples, (s as f32 * 0.618_034).fract());
-        sum += world.colour(&hit, ray.direction, spread, on_light, 1).min(Vec3::splat(4.0));
-    }
-    let ray = camera.ray(centre);
-    let depth = world.distance(ray.origin, ray.direction);
-    (world.develop(sum / samples), depth)
+/// How a camera's curve differs from [`tone`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct ToneCurve {
+    /// Exponent about middle grey, before the curve.
+    pub contrast: f32,
+    /// What black is stored as.
+    pub lift: f32,
+    pub saturation: f32,
 }
 
 /// A filmic curve (Hable's shape in the rational form of Narkowicz), then sRGB.
-fn tone(linear: f32) -> f32 {
+pub(super) fn tone(linear: f32) -> f32 {
     let x = (linear * 0.8).max(0.0);
     let mapped = (x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)).clamp(0.0, 1.0);
     if mapped <= 0.003_130_8 { mapped * 12.92 } else { 1.055 * mapped.powf(1.0 / 2.4) - 0.055 }
@@ -96,8 +44,19 @@ fn tone(linear: f32) -> f32 {
 impl World {
     /// Linear radiance to what is stored in a picture.
     fn develop(&self, linear: Vec3) -> Vec3 {
-        let exposed = linear * self.lighting.exposure;
+        let exposed = linear * self.exposure();
         Vec3::new(tone(exposed.x), tone(exposed.y), tone(exposed.z))
+    }
+
+    /// Factor from linear radiance to exposed colours.
+    pub(super) fn exposure(&self) -> f32 {
+        self.lighting.exposure
+    }
+
+    /// A picture of linear radiances.
+    pub(super) fn develop_all(&self, camera: &Camera, linear: &[Vec3]) -> Image {
+        let data = linear.iter().flat_map(|colour| self.develop(*colour).to_array()).collect();
+        Image { width: camera.width, height: camera.height, data }
     }
 
     /// Mean linear radiance seen by `camera`, from a coarse grid of rays.
@@ -139,14 +98,14 @@ impl World {
         self.bvh.closest(o, d, 0.0, far).map_or(far, |(t, _)| t)
     }
 
-    fn hit(&self, o: Vec3, d: Vec3, low: f32) -> Hit {
+    pub(super) fn hit(&self, o: Vec3, d: Vec3, low: f32) -> Hit {
         let far = self.enclosure_distance(o, d);
         if let Some((t, index)) = self.bvh.closest(o, d, low, far) {
             let point = o + d * t;
             let object = &self.bvh.objects[index];
             let (local, local_normal, normal) = object.surface(point);
             let normal = if normal.dot(d) > 0.0 { -normal } else { normal };
-            return Hit { t, point, normal, local, local_normal, material: object.material };
+            return Hit { t, point, normal, local, local_normal, material: object.material, object: Some(index) };
         }
         let point = o + d * far;
         let (normal, local, material) = match &self.enclosure {
@@ -163,12 +122,12 @@ impl World {
                 }
             }
         };
-        Hit { t: far, point, normal, local, local_normal: normal, material }
+        Hit { t: far, point, normal, local, local_normal: normal, material, object: None }
     }
 
     /// Linear radiance of a hit towards the viewer. `spread` is the size of a pixel at distance 1; `bounces` mirror
     /// reflections are followed.
-    fn colour(&self, hit: &Hit, d: Vec3, spread: f32, jitter: Jitter, bounces: u32) -> Vec3 {
+    pub(super) fn colour(&self, hit: &Hit, d: Vec3, spread: f32, jitter: Jitter, bounces: u32) -> Vec3 {
         let material = &self.materials[hit.material as usize];
         let view = -d.normalize();
         let facing = hit.normal.dot(view).clamp(0.0, 1.0);
@@ -179,7 +138,7 @@ impl World {
         if material.emissive {
             return albedo;
         }
-        let normal = bumped(hit, material, footprint);
+        let normal = self.bumped(hit, material, footprint);
         let lit = self.light(hit, normal, view, material, albedo, jitter);
         if material.mirror <= 0.0 || bounces == 0 {
             return lit;
@@ -234,16 +193,29 @@ impl World {
         }
         sum
     }
+
+    /// The normal tilted by the relief of a photographic texture, or by the gradient of noise.
+    fn bumped(&self, hit: &Hit, material: &Material, footprint: f32) -> Vec3 {
+        if let Some(swatch) = &material.texture.swatch {
+            let slope = swatch.slope(hit.local, hit.local_normal, footprint);
+            if slope == Vec3::ZERO {
+                return hit.normal;
+            }
+            let slope = hit.object.map_or(slope, |index| self.bvh.objects[index].axes() * slope);
+            return tilted(hit.normal, slope);
+        }
+        let visible = (1.2 - footprint * material.bump_frequency).clamp(0.0, 1.0);
+        if material.bump <= 0.0 || visible <= 0.0 {
+            return hit.normal;
+        }
+        let p = hit.point * material.bump_frequency;
+        let gradient = noise_gradient(p, 3) + noise_gradient(p * 2.1, 4);
+        tilted(hit.normal, gradient * material.bump * visible)
+    }
 }
 
-/// The normal tilted by the gradient of noise.
-fn bumped(hit: &Hit, material: &Material, footprint: f32) -> Vec3 {
-    let visible = (1.2 - footprint * material.bump_frequency).clamp(0.0, 1.0);
-    if material.bump <= 0.0 || visible <= 0.0 {
-        return hit.normal;
-    }
-    let p = hit.point * material.bump_frequency;
-    let gradient = noise_gradient(p, 3) + noise_gradient(p * 2.1, 4);
-    let along = gradient - hit.normal * gradient.dot(hit.normal);
-    (hit.normal - along * material.bump * visible).normalize_or(hit.normal)
+/// The normal of a surface whose height has this gradient.
+fn tilted(normal: Vec3, gradient: Vec3) -> Vec3 {
+    let along = gradient - normal * gradient.dot(normal);
+    (normal - along).normalize_or(normal)
 }

@@ -101,7 +101,7 @@ impl CudaStepper {
     fn attempt(&mut self, step: Step, grads: &mut [f32]) -> Result<Losses> {
         let Step { model, params, batch, how, seed, .. } = step;
         self.own.set_params(&self.kernels, params, &model.fold(params))?;
-        self.own.forward(&self.kernels, model, &batch.sources, !how.freeze_features)?;
+        self.own.forward(&self.kernels, model, &batch.sources, &batch.surfaces, !how.freeze_features)?;
         if !how.freeze_features {
             self.d_maps.reset(&self.kernels, &self.own.sources)?;
         }
@@ -166,7 +166,7 @@ impl CudaStepper {
         if how.freeze_features {
             return Ok(());
         }
-        pass.forward(&self.kernels, teacher.model(), &batch.sources, false)
+        pass.forward(&self.kernels, teacher.model(), &batch.sources, &batch.surfaces, false)
     }
 }
 

@@ -7,6 +7,7 @@ use gnt::features::cuda::{CudaFeatures, CudaTape, DeviceMap};
 use gnt::network::NetworkOn;
 use gnt::network::cuda::Kernels;
 use gnt::network::sources::{CudaMapGrads, CudaSources};
+use gnt::surface::SurfaceMap;
 use layers::cuda::{SliceMut, Store};
 use scene::{Camera, Image};
 
@@ -50,9 +51,20 @@ impl NetworkPass {
     }
 
     /// Runs the feature network and what follows it once a view; with `keep`, for a backward pass.
-    pub fn forward(&mut self, kernels: &Kernels, model: &Model, views: &[(Camera, Image)], keep: bool) -> Result<()> {
+    /// `surfaces` is what is told of where the views' own rays end.
+    pub fn forward(
+        &mut self,
+        kernels: &Kernels,
+        model: &Model,
+        views: &[(Camera, Image)],
+        surfaces: &[Option<SurfaceMap>],
+        keep: bool,
+    ) -> Result<()> {
         self.release_maps();
         self.sources.set_photographs(kernels, views)?;
+        if model.config.visibility {
+            self.sources.set_surfaces(kernels, surfaces)?;
+        }
         self.tapes.resize_with(if keep { views.len() } else { 0 }, CudaTape::default);
         for (v, (_, image)) in views.iter().enumerate() {
             let photograph = self.sources.photograph(v);

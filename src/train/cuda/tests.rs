@@ -38,7 +38,7 @@ fn how(model: &Model) -> StepOptions {
 }
 
 fn batch(data: &Dataset, rays: usize) -> Batch {
-    let mut batch = data.draw(5, Draw { rays, views: (3, 3), axes: Default::default() }).unwrap();
+    let mut batch = data.draw(5, Draw { rays, views: (3, 3), axes: Default::default(), visibility: false }).unwrap();
     // A near bound so close to the camera that no source sees the first samples.
     batch.depth_range.0 *= 0.2;
     batch

@@ -25,10 +25,15 @@ impl Run {
         SplitMix(self.state.options.seed ^ step.wrapping_mul(0xA076_1D64_78BD_642F)).bits()
     }
 
+    /// How batches are drawn.
+    fn draw(&self) -> Draw {
+        let (options, config) = (&self.state.options, &self.model.config);
+        Draw { rays: options.rays, views: options.views, axes: config.axes, visibility: config.visibility }
+    }
+
     /// The batch of a step.
     pub(super) fn batch(&self, data: &Dataset, step: u64) -> Result<Batch> {
-        let options = &self.state.options;
-        data.draw(self.seed(step), Draw { rays: options.rays, views: options.views, axes: self.model.config.axes })
+        data.draw(self.seed(step), self.draw())
     }
 
     /// A step, and meanwhile the batch of the step after it. Only where a device computes: on the CPU the step itself has
@@ -43,8 +48,7 @@ impl Run {
             return Ok((self.step_on(batch, threads)?, None));
         }
         let next = self.state.step + 1;
-        let (seed, options) = (self.seed(next), &self.state.options);
-        let draw = Draw { rays: options.rays, views: options.views, axes: self.model.config.axes };
+        let (seed, draw) = (self.seed(next), self.draw());
         std::thread::scope(|scope| {
             // Where the system starts no more threads, the next step draws its batch itself.
             let ahead = std::thread::Builder::new().spawn_scoped(scope, move || data.draw(seed, draw)).ok();

@@ -42,9 +42,11 @@ impl Stepper {
         // With frozen features, pupil and teacher have the same tokens.
         let teaches_features = teacher.filter(|_| !how.freeze_features);
         parallel::for_each(&mut self.views, how.threads, |v, pass| {
-            pass.forward(model, &prepared, &folded, &batch.sources[v].1);
+            let surface = batch.surfaces[v].as_ref();
+            pass.forward(model, &prepared, &folded, &batch.sources[v].1, surface);
             if let Some(teacher) = teaches_features {
                 pass.taught = teacher.map(&batch.sources[v].1);
+                pass.taught.surface = surface.cloned();
             }
         });
 

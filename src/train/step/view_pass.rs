@@ -5,6 +5,7 @@ use gnt::Model;
 use gnt::features::{FeatureMap, Prepared, Tape};
 use gnt::folded::Folded;
 use gnt::network::sources::{MapGrads, SourceMap};
+use gnt::surface::SurfaceMap;
 use scene::Image;
 
 /// One source view's way through the feature network.
@@ -24,11 +25,19 @@ pub struct ViewPass {
 }
 
 impl ViewPass {
-    /// Runs the feature network and what follows it once a view.
-    pub fn forward(&mut self, model: &Model, prepared: &Prepared, folded: &[f32], image: &Image) {
+    /// Runs the feature network and what follows it once a view; `surface` is what is told of where its rays end.
+    pub fn forward(
+        &mut self,
+        model: &Model,
+        prepared: &Prepared,
+        folded: &[f32],
+        image: &Image,
+        surface: Option<&SurfaceMap>,
+    ) {
         let (h, w) = (image.height as usize, image.width as usize);
         let map = model.features.forward_train(prepared, &image.data, h, w, &mut self.tape);
         self.own.forward(&model.net, folded, image, (map.width, map.height), &map.data);
+        self.own.surface = surface.cloned();
         self.features = Some(map);
     }
 

@@ -27,6 +27,10 @@ pub struct Fragments;
 #[derive(Debug)]
 pub struct Float4;
 
+/// Two `float`s, aligned to eight bytes.
+#[derive(Debug)]
+pub struct Float2;
+
 /// Two `int`s, aligned to eight bytes.
 #[derive(Debug)]
 pub struct Int2;
@@ -113,5 +117,5 @@ macro_rules! pointees {
 
 pointees! {
     f32: "float", i32: "int", u32: "unsigned", u64: "u64", u8: "unsigned char",
-    Float4: "float4", Int2: "int2", Fragments: "uint2", Stored: "Stored",
+    Float2: "float2", Float4: "float4", Int2: "int2", Fragments: "uint2", Stored: "Stored",
 }

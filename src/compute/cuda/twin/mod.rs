@@ -8,7 +8,7 @@
 mod address;
 mod text;
 
-pub use address::{Address, Float4, Fragments, Int2, Out, Pointee, Stored};
+pub use address::{Address, Float2, Float4, Fragments, Int2, Out, Pointee, Stored};
 pub use text::{Constant, Field, choice_text, comment, compare, header, member, struct_text, write};
 
 use super::Plain;

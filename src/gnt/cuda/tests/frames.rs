@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::{self, Engine, PreparedSource, RayOutput, RayScratch};
 use crate::renderer::{ExpertShares, Rendered, Settings, render_rays, render_rays_on_cuda, stage_cycles};
+use crate::surface::SurfaceMap;
 use std::sync::Arc;
 
 /// Sources on the device and on the CPU, an engine on each, and a target.
@@ -77,6 +78,31 @@ fn frames_equal_the_cpu() {
         assert!(worst(&got.depth, &want.depth) < 1e-3 * 40.0 && worst(&got.range, &want.range) < 1e-3 * 40.0);
         assert_eq!((got.routing, want.routing), (None, None), "there are no experts");
     }
+}
+
+/// Samples are hidden from the same views as on the CPU, where surfaces are known of none of the views, of some and of all.
+#[test]
+fn hidden_samples_are_those_of_the_cpu() {
+    let mut pair = Pair::new(Config { axes: crate::Axes::Target, visibility: true, ..compact() });
+    let (mut sources, mut on_cpu) = (pair.sources(), pair.cpu_sources());
+    let mut rng = SplitMix(4);
+    let mut colours = Vec::new();
+    for known in 0..=sources.len() {
+        if known > 0 {
+            let cells = (0..9 * 7).map(|_| [0.05 + 0.6 * rng.uniform(), 0.05]).collect();
+            let map = Arc::new(SurfaceMap::new((9, 7), 8, cells));
+            sources[known - 1].set_surface(&pair.device, Some(&map)).unwrap();
+            on_cpu[known - 1].surface = Some(map);
+        }
+        let settings = frame_settings(0);
+        let got = pair.frame(&sources, &settings).unwrap();
+        let on_cpu: Vec<_> = on_cpu.iter().collect();
+        let want = render_rays(&pair.cpu, &on_cpu, &pair.target(), &settings, &|_| {});
+        let off = got.image.data.iter().zip(&want.image.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-4, "{known} known: {off}");
+        colours.push(want.image.data);
+    }
+    assert!(colours.windows(2).all(|pair| pair[0] != pair[1]), "what is known makes no difference");
 }
 
 /// What the CPU's routers do with the frame's rays, in the second pass at the depths that the device's first pass asks for:

@@ -153,6 +153,7 @@ fn shift_add_official_in_f32() {
 #[test]
 fn shift_add_compact_in_f32() {
     agrees_in_f32(compact().shift_add());
+    agrees_in_f32(Config { axes: crate::Axes::Target, visibility: true, ..compact().shift_add() });
 }
 
 #[test]

@@ -32,6 +32,7 @@ fn draw(rng: &mut SplitMix) -> Config {
         start: pick(rng, &[Start::Max, Start::Stats]),
         position: pick(rng, &[Position::World { frequencies }, Position::Ray { frequencies }]),
         axes: pick(rng, &[Axes::World, Axes::World, Axes::Target]),
+        visibility: rng.below(4) == 0,
         head: pick(rng, &[Head::Mean, Head::Blend]),
         view_attention: pick(rng, &[ViewAttentionKind::Subtract, ViewAttentionKind::Hamming]),
         ray_attention: pick(

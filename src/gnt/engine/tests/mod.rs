@@ -6,9 +6,10 @@ use super::{Engine, Precision, PreparedSource, RayOutput, RayScratch};
 use crate::network::sources::{RayChunk, SourceMap, sources as network_sources};
 use crate::network::{NetworkOn, Workspace};
 use crate::stage::Stage;
+use crate::surface::SurfaceMap;
 use crate::testing::{SmallScene, fixture, small_model, small_scene};
 use crate::{
-    Config, FeatureConfig, FeedForwardKind, Head, LinearKind, Model, Position, RayAttentionKind, Start,
+    Axes, Config, FeatureConfig, FeedForwardKind, Head, LinearKind, Model, Position, RayAttentionKind, Start,
     ViewAttentionKind, sampling,
 };
 use compute::Isa;
@@ -18,7 +19,16 @@ use scene::image;
 use std::sync::Arc;
 
 pub(super) fn sources(engine: &Engine) -> Vec<PreparedSource> {
-    small_scene().sources.into_iter().map(|(camera, image)| engine.prepare(&camera, Arc::new(image)).unwrap()).collect()
+    let mut sources: Vec<PreparedSource> = small_scene()
+        .sources
+        .into_iter()
+        .map(|(camera, image)| engine.prepare(&camera, Arc::new(image)).unwrap())
+        .collect();
+    // What the first view sees is known, for networks that ask: rough terrain in the middle of the depths.
+    let mut rng = SplitMix(21);
+    let cells = (0..9 * 7).map(|_| [0.1 + 0.6 * rng.uniform(), 0.05]).collect();
+    sources[0].surface = Some(Arc::new(SurfaceMap::new((9, 7), 8, cells)));
+    sources
 }
 
 #[test]
@@ -113,6 +123,7 @@ fn equals_the_training_path() {
     };
     let scene = small_scene();
     let ray = |ray_attention| Config { ray_attention, ..own };
+    let visible = Config { axes: Axes::Target, visibility: true, ..own };
     let configs = [
         official,
         own,
@@ -127,6 +138,8 @@ fn equals_the_training_path() {
         Config { mlp: FeedForwardKind::Experts { bits: 4 }, ..own },
         official.shift_add(),
         own.shift_add(),
+        visible,
+        visible.shift_add(),
     ];
     for config in configs {
         let model = Model::new(config).unwrap();
@@ -172,6 +185,7 @@ pub(super) fn training_path(
         .iter()
         .map(|p| {
             let mut map = SourceMap::new(p.map_size(), p.map().to_vec());
+            (map.surface, map.asks_visibility) = (p.surface.as_deref().cloned(), model.net.visibility);
             if model.net.reads_keys {
                 map.make_keys(&model.net, folded, p.image());
             }

@@ -4,7 +4,7 @@ use super::{Kernels, bytes_per_ray};
 use crate::network::sources::{CudaMapGrads, CudaSources};
 use crate::network::tests::fixture::{self, Fixture};
 use crate::network::{NetworkOn, RouterTraining, Seeds, Workspace};
-use crate::{Config, FeedForwardKind, Head, LinearKind, Position, RayAttentionKind, Start, ViewAttentionKind};
+use crate::{Axes, Config, FeedForwardKind, Head, LinearKind, Position, RayAttentionKind, Start, ViewAttentionKind};
 use compute::cuda::Buffer;
 use kernels_host::Schedule;
 use layers::Layout;
@@ -23,6 +23,10 @@ fn official() -> Config {
 
 fn compact() -> Config {
     fixture::config(Start::Stats, Position::Ray { frequencies: 4 }, Head::Blend)
+}
+
+fn with_visibility() -> Config {
+    Config { axes: Axes::Target, visibility: true, ..compact() }
 }
 
 fn routers(config: &Config) -> RouterTraining {
@@ -72,6 +76,9 @@ impl<'a> OnDevice<'a> {
         let params = device.upload(folded).unwrap();
         let mut sources = CudaSources::default();
         sources.set_photographs(kernels, &f.views).unwrap();
+        if f.config.visibility {
+            sources.set_surfaces(kernels, &f.surfaces).unwrap();
+        }
         sources.set_maps(kernels, &vec![fixture::MAP; f.views.len()], f.config.width).unwrap();
         let features: Vec<_> = f.maps.iter().map(|m| device.upload(m).unwrap()).collect();
         for (v, map) in features.iter().enumerate() {
@@ -170,6 +177,8 @@ fn every_kind_equals_the_cpu() {
             Config { linears: LinearKind::Shift { bits: 4 }, mlp: FeedForwardKind::Shift { bits: 5 }, ..official() },
         ),
         ("experts", Config { mlp: FeedForwardKind::Experts { bits: 4 }, ..compact() }),
+        ("visibility", with_visibility()),
+        ("all, with visibility", with_visibility().shift_add()),
         ("all, compact", compact().shift_add()),
         ("all, official", official().shift_add()),
     ] {

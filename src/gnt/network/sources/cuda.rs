@@ -2,6 +2,7 @@
 
 use crate::folded::Folded;
 use crate::network::cuda::Kernels;
+use crate::surface::SurfaceMap;
 use compute::cuda::{Args, Buffer, Launch, Result};
 use compute::twin;
 use layers::cuda::{MoreArgs, Slice, SliceMut, Store};
@@ -25,10 +26,19 @@ twin! {
         image_first: i32,
         /// First pixel among those of all maps.
         map_first: i32,
+        /// First cell among those of all surface maps.
+        surface_first: i32,
+        /// Width and height of the surface map.
+        surface_size: [i32; 2],
+        /// Pixels from one ray of it to the next; 0 where there is none, negative where the network does not ask.
+        surface_cell: i32,
         /// Fills the struct up to a multiple of sixteen bytes.
         unused: i32,
     }
 }
+
+/// A cell that no view reads, so that there is memory to point to.
+const NO_CELL: [f32; 2] = [0.0, 1.0];
 
 /// The source views of a step. All maps lie one after the other, so that a product treats them at once.
 #[derive(Debug, Default)]
@@ -36,6 +46,8 @@ pub struct CudaSources {
     cameras: Vec<TrainingSource>,
     views: Store<TrainingSource>,
     photographs: Store,
+    /// Cells of all surface maps `[cells, 2]`.
+    surfaces: Store,
     /// Pixels of each view's map among all maps'.
     ranges: Vec<Range<usize>>,
     width: usize,
@@ -94,11 +106,42 @@ impl CudaSources {
                 map_size: [0; 2],
                 image_first: index(photographs.len() / 3),
                 map_first: 0,
+                surface_first: 0,
+                surface_size: [0; 2],
+                surface_cell: -1,
                 unused: 0,
             });
             photographs.extend_from_slice(&image.data);
         }
+        self.surfaces.upload(kernels.device(), &NO_CELL)?;
         self.photographs.upload(kernels.device(), &photographs).map(drop)
+    }
+
+    /// Takes over where the views' own rays end, as far as it is known, for a network that asks; before
+    /// [`CudaSources::set_maps`].
+    ///
+    /// # Panics
+    /// If there is not one for each photograph.
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    pub fn set_surfaces(&mut self, kernels: &Kernels, surfaces: &[Option<SurfaceMap>]) -> Result<()> {
+        assert_eq!(surfaces.len(), self.cameras.len(), "surface maps of as many photographs");
+        let mut cells = NO_CELL.to_vec();
+        for (view, surface) in self.cameras.iter_mut().zip(surfaces) {
+            view.surface_cell = surface.as_ref().map_or(0, |surface| surface.cell() as i32);
+            if let Some(surface) = surface {
+                view.surface_first = index(cells.len() / 2);
+                view.surface_size = [surface.size().0 as i32, surface.size().1 as i32];
+                cells.extend(surface.cells().as_flattened());
+            }
+        }
+        self.surfaces.upload(kernels.device(), &cells).map(drop)
+    }
+
+    /// Whether the network asks which views a sample is hidden from.
+    pub(in crate::network) fn asks_visibility(&self) -> bool {
+        self.cameras.iter().any(|view| view.surface_cell >= 0)
     }
 
     /// The photograph of a view, `[height, width, 3]`.
@@ -242,6 +285,10 @@ impl CudaSources {
 
     pub(in crate::network) fn photographs(&self) -> &Store {
         &self.photographs
+    }
+
+    pub(in crate::network) fn surfaces(&self) -> &Store {
+        &self.surfaces
     }
 
     pub(in crate::network) fn map(&self) -> &Store {

@@ -3,6 +3,7 @@
 use super::Source;
 use crate::folded::Folded;
 use crate::projection::{Projector, colour, taps};
+use crate::surface::{SurfaceMap, Visibility};
 use glam::Vec2;
 use layers::linear::{relu, relu_backward};
 use scene::{Camera, Image};
@@ -18,6 +19,10 @@ pub struct SourceMap {
     /// The token layers on the map and on the photograph's colour at each of its pixels, `[height, width, C]`; empty where
     /// no layer reads them.
     pub keys: Vec<f32>,
+    /// Where the view's own rays end, where that is known and the network asks for it.
+    pub surface: Option<SurfaceMap>,
+    /// Whether the network asks for it.
+    pub asks_visibility: bool,
     colours: Vec<f32>,
     hidden: Vec<f32>,
     d_hidden: Vec<f32>,
@@ -32,6 +37,7 @@ impl SourceMap {
     /// From the features `[height, width, features]` of a map of `size` (width, height).
     pub fn forward(&mut self, net: &Folded, folded: &[f32], image: &Image, size: (usize, usize), features: &[f32]) {
         self.size = size;
+        self.asks_visibility = net.visibility;
         self.projected.resize(size.0 * size.1 * net.token_features.outputs, 0.0);
         net.token_features.forward(folded, features, &mut self.projected, false);
         if net.reads_keys {
@@ -56,7 +62,13 @@ impl SourceMap {
 
     /// The view as the network reads it.
     pub fn source<'a>(&'a self, camera: &Camera, image: &'a Image) -> Source<'a> {
-        Source { projector: Projector::new(camera), image, map_size: self.size, map: &self.projected, keys: &self.keys }
+        let visibility = match &self.surface {
+            _ if !self.asks_visibility => Visibility::Unasked,
+            None => Visibility::Unknown,
+            Some(map) => Visibility::Known(map),
+        };
+        let projector = Projector::new(camera);
+        Source { projector, image, map_size: self.size, map: &self.projected, keys: &self.keys, visibility }
     }
 
     /// Takes the gradients of the map, `d_projected`, and of the keys, `d_keys`, back to the parameters and to the features,

@@ -8,6 +8,7 @@ pub use cuda::{CudaMapGrads, CudaSources};
 pub use map::SourceMap;
 
 use crate::projection::Projector;
+use crate::surface::Visibility;
 use scene::{Camera, Image, Ray};
 
 /// A few rays with their samples.
@@ -42,6 +43,8 @@ pub struct Source<'a> {
     pub map: &'a [f32],
     /// Tokens at the pixels of the feature map `[height, width, C]`; empty where no layer reads them.
     pub keys: &'a [f32],
+    /// What is known of the surface that it sees.
+    pub visibility: Visibility<'a>,
 }
 
 /// The source views of cameras and photographs, each with its map.

@@ -4,7 +4,8 @@ use crate::folded::Folded;
 use crate::network::sources::{MapGrads, RayChunk, Source, SourceMap, sources};
 use crate::network::{Cpu, NetworkOn, RouterTraining, Seeds, Workspace};
 use crate::plain::{Input, Output, Parameters, Real};
-use crate::projection::{Projector, taps, toward};
+use crate::projection::{Projection, Projector, taps, toward};
+use crate::surface::{CLEARANCE, HIDDEN, SurfaceMap};
 use crate::{Config, FeatureConfig, Head, Position, Start, encoding, plain, sampling};
 use glam::{Mat4, Quat, Vec2, Vec3};
 use layers::Layout;
@@ -64,6 +65,8 @@ pub struct Fixture {
     /// Cameras and photographs of the source views.
     pub views: Vec<(Camera, Image)>,
     pub maps: Vec<Vec<f32>>,
+    /// Where the views' own rays end; of the second view it is not known.
+    pub surfaces: Vec<Option<SurfaceMap>>,
     rays: Vec<Ray>,
     pub depths: Vec<f32>,
 }
@@ -110,13 +113,22 @@ impl Fixture {
             sampling::jitter(&mut z, || rng.uniform());
             depths.extend(z);
         }
-        Self { config, layout, net, params, views, maps, rays, depths }
+        let surfaces = (0..VIEWS)
+            .map(|v| {
+                (v != 1).then(|| {
+                    let cells = (0..5 * 4).map(|_| [0.1 + 0.5 * rng.uniform(), 0.02 + 0.1 * rng.uniform()]).collect();
+                    SurfaceMap::new((5, 4), 8, cells)
+                })
+            })
+            .collect();
+        Self { config, layout, net, params, views, maps, surfaces, rays, depths }
     }
 
     /// The same network with the first `views` views and `samples` samples a ray.
     pub fn with_size(mut self, views: usize, samples: usize) -> Self {
         self.views.truncate(views);
         self.maps.truncate(views);
+        self.surfaces.truncate(views);
         let mut rng = SplitMix(samples as u64);
         self.depths.clear();
         for _ in &self.rays {
@@ -145,8 +157,11 @@ impl Fixture {
     pub fn run_with(&self, routers: RouterTraining, record: bool) -> Pass {
         let folded = fold(&self.net.folds, &self.params, self.net.layout.len());
         let mut maps = vec![SourceMap::default(); self.maps.len()];
-        for ((made, features), (_, image)) in maps.iter_mut().zip(&self.maps).zip(&self.views) {
+        for (((made, features), (_, image)), surface) in
+            maps.iter_mut().zip(&self.maps).zip(&self.views).zip(&self.surfaces)
+        {
             made.forward(&self.net, &folded, image, MAP, features);
+            made.surface.clone_from(surface);
         }
         let mut workspace = Workspace::default();
         (workspace.trunk.routers, workspace.trunk.record) = (routers, record);
@@ -212,9 +227,19 @@ impl Fixture {
         for (i, z) in self.depths.iter().enumerate() {
             let ray = self.rays[i / SAMPLES];
             let point = *z * ray.direction + ray.origin;
+            let project = |v: usize| {
+                let mut p = Projector::new(&self.views[v].0).project(point, toward(point, ray.origin));
+                if self.config.visibility {
+                    let known = self.surfaces[v].as_ref().map(|map| map.clearance(p.pixel, p.z));
+                    p.direction[CLEARANCE] = known.unwrap_or(0.0);
+                }
+                p
+            };
+            let hidden = |p: &Projection| self.config.visibility && p.direction[CLEARANCE] < HIDDEN;
+            let all_hidden = (0..VIEWS).map(project).filter(|p| p.visible).all(|p| hidden(&p));
             for v in 0..VIEWS {
-                let p = Projector::new(&self.views[v].0).project(point, toward(point, ray.origin));
-                input.mask.push(p.visible);
+                let p = project(v);
+                input.mask.push(p.visible && (all_hidden || !hidden(&p)));
                 input.directions.extend(p.direction.map(real));
                 input.rgb_features.extend(self.rgb_features(v, p.pixel).map(real));
                 if self.net.reads_keys {

@@ -2,7 +2,7 @@
 
 pub(super) mod fixture;
 
-use crate::{Config, FeedForwardKind, Head, LinearKind, Position, RayAttentionKind, Start, ViewAttentionKind};
+use crate::{Axes, Config, FeedForwardKind, Head, LinearKind, Position, RayAttentionKind, Start, ViewAttentionKind};
 use fixture::{Fixture, RAYS, SAMPLES, VIEWS, config};
 use layers::params::SplitMix;
 use num_dual::Dual64;
@@ -19,12 +19,18 @@ fn compact() -> Config {
     config(Start::Stats, Position::Ray { frequencies: 4 }, Head::Blend)
 }
 
+fn with_visibility() -> Config {
+    Config { axes: Axes::Target, visibility: true, ..compact() }
+}
+
 /// Every kind by itself and all together.
 fn fixtures() -> Vec<(&'static str, Fixture)> {
     let linear_angular = |branch| RayAttentionKind::LinearAngular { branch };
     [
         ("official", official()),
         ("compact", compact()),
+        ("visibility", with_visibility()),
+        ("visibility, shift and add", with_visibility().shift_add()),
         ("Hamming attention across views", Config { view_attention: ViewAttentionKind::Hamming, ..compact() }),
         ("Hamming attention along the ray", Config { ray_attention: RayAttentionKind::Hamming, ..compact() }),
         ("linear-angular", Config { ray_attention: linear_angular(false), ..compact() }),

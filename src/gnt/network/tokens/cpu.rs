@@ -5,6 +5,7 @@ use crate::config::Position;
 use crate::encoding;
 use crate::network::sources::{MapGrads, RayChunk, Source};
 use crate::projection::{Taps, colour, taps, toward};
+use crate::surface::{CLEARANCE, HIDDEN};
 use compute::simd_fn;
 use glam::Vec3;
 use layers::executor::Cpu;
@@ -32,6 +33,7 @@ impl TokenExecutor for Cpu {
     fn project(&self, sources: &[Source], chunk: RayChunk, tokens: &mut Tokens<Self>) -> Result<(), Infallible> {
         let Tokens { shared, colours, places: Places { points, taps: all_taps }, .. } = tokens;
         let (views, samples) = (sources.len(), chunk.samples());
+        let mut hidden = vec![false; views];
         points.clear();
         all_taps.clear();
         for (ray, depths) in chunk.rays.iter().zip(chunk.depths.chunks_exact(samples)) {
@@ -39,15 +41,21 @@ impl TokenExecutor for Cpu {
         }
         for (i, point) in points.iter().enumerate() {
             let to_target = toward(*point, chunk.rays[i / samples].origin);
+            hidden.fill(false);
             for (v, source) in sources.iter().enumerate() {
                 let at = i * views + v;
                 let p = source.projector.project(*point, to_target);
                 shared.mask[at] = f32::from(u8::from(p.visible));
                 shared.directions[at * 4..][..4].copy_from_slice(&p.direction);
                 let size = (source.image.width as usize, source.image.height as usize);
+                if let Some(clearance) = source.visibility.clearance(p.pixel, p.z) {
+                    shared.directions[at * 4 + CLEARANCE] = clearance;
+                    hidden[v] = clearance < HIDDEN;
+                }
                 colour(source.image, &taps(p.pixel, size, size), &mut colours[at * 3..][..3]);
                 all_taps.push(taps(p.pixel, size, source.map_size));
             }
+            leave_hidden_out(&mut shared.mask[i * views..][..views], &hidden);
         }
         Ok(())
     }
@@ -100,6 +108,13 @@ impl TokenExecutor for Cpu {
             encoding::sample(position, point, direction, chunk.depths[i], chunk.depth_range, out);
         }
         Ok(())
+    }
+}
+
+/// Takes the views that a sample is hidden from out of its `mask`, unless it is hidden from all that see its place.
+fn leave_hidden_out(mask: &mut [f32], hidden: &[bool]) {
+    if mask.iter().zip(hidden).any(|(mask, hidden)| *mask > 0.0 && !hidden) {
+        mask.iter_mut().zip(hidden).filter(|(_, hidden)| **hidden).for_each(|(mask, _)| *mask = 0.0);
     }
 }
 

@@ -57,12 +57,18 @@ impl TokenExecutor for Kernels {
         places.index.resize(device, pairs * 4)?;
         places.weight.resize(device, pairs * 4)?;
         let args = Args::new().store(&places.rays).store(&places.depths);
-        let args = args.store(sources.views()).store(sources.photographs());
+        let args = args.store(sources.views()).store(sources.photographs()).store(sources.surfaces());
         let args = args.store(&shared.mask).store(&shared.directions).store(colours);
         let args = places.taps(args).ints([*samples, shared.views, pairs]);
         // SAFETY: rays and depths were just written for these sizes, the outputs made for `pairs`; the sources' views
-        // name their parts of the photographs.
-        unsafe { self.tokens.launch("tokens_project", &Launch::each(pairs), args) }
+        // name their parts of the photographs and surface maps.
+        unsafe { self.tokens.launch("tokens_project", &Launch::each(pairs), args)? };
+        if !sources.asks_visibility() {
+            return Ok(());
+        }
+        let args = Args::new().store(&shared.directions).store(&shared.mask).ints([shared.views, shared.samples]);
+        // SAFETY: directions and mask are those of the samples' pairs.
+        unsafe { self.tokens.launch("tokens_leave_hidden_out", &Launch::each(shared.samples), args) }
     }
 
     fn gather(

@@ -1,15 +1,17 @@
 //! Worlds for cameras that all face one way: a room or the open, with things at all depths.
 
+use super::places;
 use super::surfaces::{large, sky};
 use crate::procedural::recipes::Builder;
 use crate::procedural::shape::{Cutout, Shape};
 use crate::procedural::texture::Pattern;
-use crate::procedural::{Enclosure, Stage};
+use crate::procedural::{Capture, Enclosure, Stage};
 use glam::{Quat, Vec3};
 
-pub(super) fn forward(b: &mut Builder, stage: &Stage) -> Enclosure {
+pub(super) fn forward(b: &mut Builder, stage: &Stage, capture: Capture) -> Enclosure {
+    let real = capture == Capture::Real;
     let near = stage.distance;
-    let far = near * b.rng.log_range(2.5, 25.0);
+    let far = near * if real { b.rng.log_range(3.0, 20.0) } else { b.rng.log_range(2.5, 25.0) };
     let (half_x, half_y) = half_angles(stage);
     let pitch = stage.elevation_rad;
     // The floor must not come nearer than `near` at the lower edge of the picture, nor into the rig.
@@ -49,7 +51,8 @@ pub(super) fn forward(b: &mut Builder, stage: &Stage) -> Enclosure {
         let mut at = stage.world_from_rig.transform_point3(Vec3::new(x, y, 1.0) * z);
         let mut r = (angular * z).min(0.5 * (z - 0.95 * near) + 0.12 * near);
         // Down to the floor along the line of sight, where that is in reach.
-        let standing = is_hero || b.rng.chance(if dense { 0.4 } else { 0.65 });
+        let upright = if real { 0.9 } else { 0.65 };
+        let standing = is_hero || b.rng.chance(if dense { upright - 0.25 } else { upright });
         if standing && at.y > 0.0 {
             let t = (floor - 0.8 * r) / at.y;
             if t > 0.2 && t < 4.0 && at.z * t < far {
@@ -58,24 +61,36 @@ pub(super) fn forward(b: &mut Builder, stage: &Stage) -> Enclosure {
                 at.y = floor - 0.8 * r;
             }
         }
+        let mut stand = None;
+        if real && standing && at.y < floor - 1.5 * r {
+            // What is above the horizon stands on the floor as well, or on a post.
+            if b.rng.chance(0.5) { at.y = floor - 0.8 * r } else { stand = Some(b.rng.range(0.02, 0.12)) }
+        }
         at.y = at.y.min(floor - 0.75 * r);
         r = room_for(&enclosure, at, r);
         let depth = stage.world_from_rig.inverse().transform_point3(at).z;
         if r > 0.01 * near && depth - r > 0.95 * near {
             b.group(at, r, standing);
+            if let Some(thick) = stand {
+                let material = b.surface(at, thick * r);
+                b.rod(Vec3::new(at.x, floor, at.z), at + Vec3::Y * 0.7 * r, thick * r, material);
+            }
         }
+    }
+    if real {
+        places::furnish(b, stage, &enclosure, far, floor);
     }
     enclosure
 }
 
 /// Half fields of view of a 4:3 picture, horizontally and vertically.
-fn half_angles(stage: &Stage) -> (f32, f32) {
+pub(super) fn half_angles(stage: &Stage) -> (f32, f32) {
     let half = 0.5 * stage.fov_rad;
     (half, (half.tan() * 0.75).atan())
 }
 
 /// The largest part of `r` that fits at `at`.
-fn room_for(enclosure: &Enclosure, at: Vec3, r: f32) -> f32 {
+pub(super) fn room_for(enclosure: &Enclosure, at: Vec3, r: f32) -> f32 {
     match enclosure {
         Enclosure::Room { min, max, .. } => {
             let gap = (at - *min).min(*max - at);

@@ -3,24 +3,30 @@
 mod forward;
 mod lighting;
 mod orbit;
+mod places;
 mod surfaces;
 
+use super::album::Wardrobe;
 use super::bvh::Bvh;
+use super::capture::{Capture, Imperfections};
 use super::palette::Palette;
 use super::recipes::{Builder, KINDS};
 use super::rig::{self, RigKind, look};
 use super::rng::Rng;
-use super::{Stage, World};
+use super::{Stage, World, WorldOptions};
 use forward::forward;
 use glam::{Quat, Vec3};
 use lighting::lighting;
 use orbit::orbit;
 
-/// A world of `kind` from `seed`.
-pub(in crate::procedural) fn random(seed: u64, kind: RigKind) -> World {
+/// A world as `options` ask for it.
+pub(in crate::procedural) fn random(options: &WorldOptions) -> World {
+    let WorldOptions { seed, kind, capture, album } = *options;
     let mut rng = Rng::new(seed, 1);
     let palette = Palette::random(&mut rng);
-    let mirrors = if rng.chance(0.12) { 0.3 } else { 0.0 };
+    // Real places have more that shines, in places.
+    let (often, mirrors) = if capture == Capture::Real { (0.4, 0.12) } else { (0.12, 0.3) };
+    let mirrors = if rng.chance(often) { mirrors } else { 0.0 };
     // The size of a unit carries no meaning, and loaders rescale.
     let unit = rng.log_range(0.5, 3.0);
     let stage = stage(&mut rng, kind, unit);
@@ -29,10 +35,20 @@ pub(in crate::procedural) fn random(seed: u64, kind: RigKind) -> World {
         RigKind::Orbit => -stage.world_from_rig.z_axis.truncate() * stage.distance,
     };
     let spread = 2.0 * (0.5 * stage.fov_rad).tan() / 320.0;
-    let mut b =
-        Builder { rng, palette, objects: Vec::new(), materials: Vec::new(), eye, spread, mirrors, taste: [1.0; KINDS] };
+    let wardrobe = album.map(|album| Wardrobe::new(album, seed));
+    let mut b = Builder {
+        rng,
+        palette,
+        objects: Vec::new(),
+        materials: Vec::new(),
+        eye,
+        spread,
+        mirrors,
+        taste: [1.0; KINDS],
+        wardrobe,
+    };
     let enclosure = match kind {
-        RigKind::Forward => forward(&mut b, &stage),
+        RigKind::Forward => forward(&mut b, &stage, capture),
         RigKind::Orbit => orbit(&mut b, &stage),
     };
     let reach = match kind {
@@ -41,7 +57,9 @@ pub(in crate::procedural) fn random(seed: u64, kind: RigKind) -> World {
     };
     let lighting = lighting(&mut b.rng, &enclosure, reach);
     let target = b.rng.range(0.12, 0.32);
-    let mut world = World { bvh: Bvh::new(b.objects), materials: b.materials, enclosure, lighting, stage };
+    let imperfections = (capture == Capture::Real).then(|| Imperfections::random(seed));
+    let bvh = Bvh::new(b.objects);
+    let mut world = World { bvh, materials: b.materials, enclosure, lighting, stage, imperfections };
     expose(&mut world, target);
     world
 }

@@ -10,7 +10,8 @@ use glam::Vec3;
 pub(super) fn large(b: &mut Builder, distance: f32) -> u32 {
     let pixel = distance * b.spread;
     let feature = pixel * b.rng.log_range(6.0, 120.0);
-    let mut texture = if b.rng.chance(0.3) {
+    let plain = b.rng.chance(0.3);
+    let mut texture = if plain {
         // Plain walls are common, and hard: nothing to match.
         let pattern = if b.rng.chance(0.5) { Pattern::Flat } else { Pattern::Clouds { octaves: 3, gain: 0.5 } };
         let mut t = b.palette.with_pattern(&mut b.rng, pattern, feature * 2.0, pixel);
@@ -24,7 +25,7 @@ pub(super) fn large(b: &mut Builder, distance: f32) -> u32 {
     for colour in &mut texture.colours {
         *colour = colour.lerp(Vec3::splat(colour.dot(Vec3::new(0.3, 0.6, 0.1))), dull);
     }
-    b.finish(texture, pixel)
+    if plain { b.finish_plain(texture, pixel) } else { b.finish(texture, pixel) }
 }
 
 /// The painted sky of a dome.

@@ -4,7 +4,7 @@ use super::Builder;
 use crate::procedural::shape::{Cutout, Shape};
 use glam::{Quat, Vec3};
 
-impl Builder {
+impl Builder<'_> {
     pub fn railing(&mut self, at: Vec3, r: f32) {
         let material = self.surface(at, 0.3 * r);
         let turn = if self.rng.chance(0.5) { Quat::from_rotation_y(self.rng.range(-0.6, 0.6)) } else { self.rng.yaw() };

@@ -1,10 +1,12 @@
-//! Groups of shapes: plants, railings, stacks, tables and single solids. Each stays inside a given ball.
+//! Groups of shapes: plants, railings, stacks, tables and single solids, most of which stay inside a given ball.
 
 mod furniture;
+mod places;
 mod plants;
 mod solids;
 
 use super::Material;
+use super::album::Wardrobe;
 use super::palette::Palette;
 use super::rng::Rng;
 use super::shape::{Object, Shape};
@@ -15,7 +17,7 @@ use glam::{Quat, Vec3};
 pub(super) const KINDS: usize = 11;
 
 /// A world under construction.
-pub(super) struct Builder {
+pub(super) struct Builder<'a> {
     pub rng: Rng,
     pub palette: Palette,
     pub objects: Vec<Object>,
@@ -27,9 +29,11 @@ pub(super) struct Builder {
     pub mirrors: f32,
     /// How often each kind of group is chosen.
     pub taste: [f32; KINDS],
+    /// Photographic textures, if there are any.
+    pub wardrobe: Option<Wardrobe<'a>>,
 }
 
-impl Builder {
+impl Builder<'_> {
     pub fn add(&mut self, shape: Shape, at: Vec3, rotation: Quat, scale: Vec3, material: u32) {
         self.objects.push(Object::new(shape, at, rotation, scale, material));
     }
@@ -44,8 +48,21 @@ impl Builder {
         (at - self.eye).length().max(1e-3) * self.spread
     }
 
-    /// A surface with this texture and a random finish.
+    /// A surface with this texture, or a photographic one, and a random finish.
     pub fn finish(&mut self, texture: Texture, pixel: f32) -> u32 {
+        self.finish_tinted(texture, pixel, 0.35)
+    }
+
+    /// As [`Self::finish`]; photographic textures take on the texture's colour with the chance `tinted`.
+    pub fn finish_tinted(&mut self, mut texture: Texture, pixel: f32, tinted: f32) -> u32 {
+        if let Some(wardrobe) = &mut self.wardrobe {
+            texture.swatch = wardrobe.dress(pixel, texture.colours[0], tinted);
+        }
+        self.finish_plain(texture, pixel)
+    }
+
+    /// A surface with just this texture and a random finish.
+    pub fn finish_plain(&mut self, texture: Texture, pixel: f32) -> u32 {
         let rng = &mut self.rng;
         let shiny = rng.chance(0.35);
         let material = Material {

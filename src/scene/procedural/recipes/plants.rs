@@ -5,7 +5,7 @@ use crate::procedural::shape::{Cutout, Shape};
 use crate::procedural::texture::{Pattern, Texture};
 use glam::{Quat, Vec3};
 
-impl Builder {
+impl Builder<'_> {
     /// Colours of leaves, or of blossom.
     pub fn leaf_texture(&mut self, pixel: f32) -> Texture {
         let rng = &mut self.rng;
@@ -30,7 +30,7 @@ impl Builder {
         let kinds: Vec<u32> = (0..self.rng.count(1, 3))
             .map(|_| {
                 let texture = self.leaf_texture(pixel);
-                self.finish(texture, pixel)
+                self.finish_tinted(texture, pixel, 0.8)
             })
             .collect();
         let stems = self.rng.count(3, 9);
@@ -79,7 +79,7 @@ impl Builder {
         let kinds: Vec<u32> = (0..3)
             .map(|_| {
                 let texture = self.leaf_texture(pixel);
-                self.finish(texture, pixel)
+                self.finish_tinted(texture, pixel, 0.8)
             })
             .collect();
         let (size, width) = (r * self.rng.range(0.12, 0.35), self.rng.range(0.3, 0.9));

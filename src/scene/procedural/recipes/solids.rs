@@ -5,7 +5,7 @@ use crate::procedural::sdf::Solid;
 use crate::procedural::shape::Shape;
 use glam::{Quat, Vec2, Vec3};
 
-impl Builder {
+impl Builder<'_> {
     pub fn primitive(&mut self, at: Vec3, r: f32, standing: bool) {
         let material = self.surface(at, r);
         let rng = &mut self.rng;

@@ -135,3 +135,34 @@ fn further_files_come_with_the_folder() {
     assert!(is_complete(&dir));
     assert_eq!(std::fs::read(dir.join("note.txt")).unwrap(), b"made");
 }
+
+/// Depths belong to the pictures' pixels; written poses are off by what structure from motion leaves, and the number of
+/// threads changes nothing.
+#[test]
+fn real_captures_keep_true_depths_and_write_poses_beside_them() {
+    let temp = tempfile::tempdir().unwrap();
+    let world = World::compose(&WorldOptions { seed: 5, kind: RigKind::Forward, capture: Capture::Real, album: None });
+    let views = cameras(&world, &rig(RigKind::Forward, 3), 5);
+    let folders = [1, 3].map(|threads| {
+        let dir = temp.path().join(threads.to_string());
+        let options = WriteOptions { samples_per_pixel: 2, threads, ..WriteOptions::default() };
+        write_llff(&dir, &world, &views, &options, &|_| ()).unwrap();
+        dir
+    });
+    for name in ["images/000.png", "images/002.png", "poses_bounds.npy", "depth/001.npy"] {
+        let [one, other] = folders.each_ref().map(|dir| std::fs::read(dir.join(name)).unwrap());
+        assert_eq!(one, other, "{name}");
+    }
+    let rows: Vec<f64> = {
+        let bytes = std::fs::read(folders[0].join("poses_bounds.npy")).unwrap();
+        npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap()
+    };
+    for (i, (row, camera)) in rows.chunks(17).zip(&views).enumerate() {
+        let centre = Vec3::new(row[3] as f32, row[8] as f32, row[13] as f32);
+        let off = centre.distance(camera.origin());
+        assert!(off > 0.0 && off < 0.02 * world.stage.distance, "view {i}: {off}");
+        let bytes = std::fs::read(folders[0].join(format!("depth/{i:03}.npy"))).unwrap();
+        let depth: Vec<f32> = npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap();
+        assert_eq!(depth, render(&world, camera, 1).1);
+    }
+}

@@ -1,5 +1,6 @@
 //! Random worlds and their cameras.
 
+mod album;
 mod llff;
 mod tracer;
 
@@ -38,6 +39,21 @@ fn cameras_keep_away_from_surfaces() {
             assert!(nearest > 0.3 * world.stage.distance, "seed {seed}: {nearest} of {}", world.stage.distance);
         }
     }
+}
+
+#[test]
+fn real_captures_keep_away_from_surfaces() {
+    let (mut close, mut views) = (0, 0);
+    for seed in 0..40 {
+        let world = World::compose(&WorldOptions { seed, kind: RigKind::Forward, capture: Capture::Real, album: None });
+        for camera in cameras(&world, &rig(RigKind::Forward, 12), seed) {
+            let (_, depth) = render(&world, &camera.resized(33, 25), 1);
+            let nearest = depth.into_iter().fold(f32::MAX, f32::min);
+            assert!(nearest > 0.2 * world.stage.distance, "seed {seed}: {nearest} of {}", world.stage.distance);
+            (close, views) = (close + u32::from(nearest < 0.5 * world.stage.distance), views + 1);
+        }
+    }
+    assert!(close * 20 < views, "{close} of {views} views have something closer than half of what they should");
 }
 
 /// Where a pixel of one view lands in another, and the depth it should have there.
