@@ -18,7 +18,7 @@ pub enum Samples {
 }
 
 /// Largest stride with which guided samples are fewer than even ones.
-const MOST_STRIDE: u32 = 2;
+const MOST_STRIDE: u32 = 4;
 /// Fewest and most samples of a ray.
 const RANGE: std::ops::RangeInclusive<usize> = 2..=4096;
 
@@ -95,7 +95,7 @@ mod tests {
         let auto = |config: &Config, stride, importance| Samples::Auto.of(config, stride, importance);
         assert_eq!(auto(&Config::official(8), 1, 0), (192, None));
         let compact = Config::compact();
-        assert_eq!(auto(&compact, 2, 0), (Guided::AUTO_SAMPLES, Some(Guided::AUTO)));
-        assert_eq!([auto(&compact, 3, 0), auto(&compact, 1, 8)], [(compact.samples, None); 2]);
+        assert_eq!(auto(&compact, 4, 0), (Guided::AUTO_SAMPLES, Some(Guided::AUTO)));
+        assert_eq!([auto(&compact, 5, 0), auto(&compact, 1, 8)], [(compact.samples, None); 2]);
     }
 }

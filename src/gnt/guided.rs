@@ -20,16 +20,15 @@ pub struct Guided {
 }
 
 impl Guided {
-    /// What `auto` takes, see `benches/results/cpu-2026-11-29.md`.
-    pub const AUTO: Self = Self { cell: 4, coarse: 48 };
+    /// What `auto` takes, see `benches/results/cpu-2026-11-29-visibility.md`.
+    pub const AUTO: Self = Self { cell: 8, coarse: 48 };
     /// Samples a ray that go with [`AUTO`](Self::AUTO).
-    pub const AUTO_SAMPLES: usize = 16;
+    pub const AUTO_SAMPLES: usize = 12;
 }
 
-/// What is spread over the whole range, as a multiple of what the coarse rays found. The embedded networks were trained
-/// on evenly spaced samples: with less of these they lose up to 0.15 dB (fern), and counting nearer neighbours more gains
-/// nothing.
-const FLOOR: f32 = 1.0;
+/// What is spread over the whole range, as a multiple of what the coarse rays found. Networks that were trained on placed
+/// samples gain 0.1 dB by less of it than 1, and nothing more below this; counting nearer neighbours more gains nothing.
+const FLOOR: f32 = 0.3;
 /// How often the density is blurred with the weights 1, 2, 1.
 const BLURS: usize = 2;
 

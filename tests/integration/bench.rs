@@ -42,7 +42,7 @@ fn guided_samples_are_measured_on_whole_frames() {
     let frame = report["seconds_per_frame"].as_f64().unwrap();
     assert!((frame * report["rays_per_second"].as_f64().unwrap() - 64.0 * 48.0).abs() < 1e-3, "{report}");
     let report = place.json(&format!("bench --random compact {brief} --samples auto --device cpu"));
-    assert_eq!((&report["samples"], &report["guided"]), (&16.into(), &"4:48+16".into()));
+    assert_eq!((&report["samples"], &report["guided"]), (&12.into(), &"8:48+12".into()));
     assert!(place.json(&format!("bench --random compact {BRIEF}"))["guided"].is_null());
     place.fails(2, "bench --samples many", &["--samples", "auto", "CELL:COARSE+SAMPLES"]);
 }

@@ -72,7 +72,7 @@ pub struct Args {
     /// Source views; by default those of the model
     #[arg(long, value_parser = value_parser!(u16).range(1..=1000), value_name = "N", help_heading = "Quality")]
     views: Option<u16>,
-    /// Samples a ray: auto (16, guided by a coarse grid of rays), N (even in inverse depth), or CELL:COARSE+SAMPLES
+    /// Samples a ray: auto (12, guided by a coarse grid of rays), N (even in inverse depth), or CELL:COARSE+SAMPLES
     #[arg(long, default_value = "auto", value_name = "SAMPLES", help_heading = "Quality")]
     samples: Samples,
     /// Samples of a second pass, placed where the first found something

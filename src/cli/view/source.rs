@@ -7,6 +7,9 @@ use scene::{FAR_EVAL, Scene};
 use std::collections::HashMap;
 use viewer::source::{Choices, FrameSource, Opened, Part, Patch, Shot, ShotId, Stop, Texel, grid_size};
 
+/// Pixels between the rays of the coarse grid where `auto` guides samples: closer than `render` has them, since the grid
+/// itself is shown.
+const CELL: u32 = 4;
 /// Samples that can be chosen, as `--samples` takes them.
 const SAMPLES: [&str; 5] = ["auto", "4:48+8", "32", "64", "192"];
 
@@ -54,10 +57,13 @@ impl Models {
         let samples: Samples = samples.parse().map_err(anyhow::Error::msg)?;
         let renderer = self.renderer(shot.quality.model)?;
         let config = renderer.config();
-        let (samples, guided) = samples.of(config, 1, 0);
+        let (count, mut guided) = samples.of(config, 1, 0);
+        if let (Samples::Auto, Some(guided)) = (samples, &mut guided) {
+            guided.cell = CELL;
+        }
         let views = if shot.quality.views == 0 { config.views } else { shot.quality.views };
         let settings = Settings {
-            samples,
+            samples: count,
             guided,
             importance: 0,
             views,

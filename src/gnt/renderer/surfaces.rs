@@ -8,11 +8,12 @@ use scene::Camera;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Fewest pixels between the rays of a surface map, and the most rays of its longer side.
-const CELL: u32 = 4;
-const SIDE: u32 = 160;
+/// Fewest pixels between the rays of a surface map, and the most rays of its longer side. Every fourth pixel and 48 samples
+/// take three times as long and gain 0.02 dB.
+const CELL: u32 = 6;
+const SIDE: u32 = 128;
 /// Samples of a ray.
-const SAMPLES: usize = 48;
+const SAMPLES: usize = 32;
 /// Maps that are kept; more only if a frame has as many sources.
 const MOST: usize = 256;
 

@@ -103,7 +103,7 @@ fn samples_may_be_guided() {
     place.fails(2, "eval tiny --samples many", &["--samples", "auto"]);
     place.ok(&even.replace("-o out --samples 5", "-o auto --images 1 --samples auto"));
     let all = metrics(&place, "auto");
-    assert_eq!((&all["settings"]["guided"], &all["cases"][0]["guided"]), (&"auto".into(), &"4:48+16".into()));
+    assert_eq!((&all["settings"]["guided"], &all["cases"][0]["guided"]), (&"auto".into(), &"8:48+12".into()));
 }
 
 /// What can be told before anything is rendered is.

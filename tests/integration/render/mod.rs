@@ -173,7 +173,7 @@ fn auto_says_what_it_chose() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && errors.contains("CPU"), "{errors}");
     let text = place.ok("render --scene tiny --out guided --frames 1 --size 5x3");
-    assert!(text.contains(" rays/s at 4:48+16 samples with "), "{text}");
+    assert!(text.contains(" rays/s at 8:48+12 samples with "), "{text}");
 }
 
 /// What was guessed is told though a later step fails.
