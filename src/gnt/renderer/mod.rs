@@ -238,7 +238,7 @@ impl Renderer {
         let sources = scene::nearest_sources(&self.scene, &frame.camera, &candidates, settings.views)?;
         let prepared = self.prepare_views(&sources, settings.threads)?;
         if self.config().visibility {
-            self.find_surfaces(&sources, &candidates, settings)?;
+            self.find_surfaces(&sources, &candidates, settings, &|| false)?;
         }
         Ok((sources, prepared))
     }

@@ -1,5 +1,6 @@
 //! Where the rays of source views end: found by the network itself, once for each view, and kept.
 
+use super::tiles::Stop;
 use super::{Backend, Renderer, Settings, on_cpu, on_cuda};
 use crate::Result;
 use crate::guided::Guided;
@@ -46,10 +47,19 @@ impl Found {
 
 impl Renderer {
     /// Sees to it that the surface maps of `sources`, which are prepared, are those of a frame with these source
-    /// `candidates`; finds those that are missing.
-    pub(super) fn find_surfaces(&mut self, sources: &[usize], candidates: &[usize], settings: &Settings) -> Result<()> {
+    /// `candidates`; finds those that are missing, unless `stop` comes first, and tells whether all are there.
+    pub(super) fn find_surfaces(
+        &mut self,
+        sources: &[usize],
+        candidates: &[usize],
+        settings: &Settings,
+        stop: Stop,
+    ) -> Result<bool> {
         self.surfaces.frame += 1;
         for &id in sources {
+            if stop() {
+                return Ok(false);
+            }
             if !self.surfaces.found.get(&id).is_some_and(|found| found.serves(candidates, settings)) {
                 let found = self.find_surface(id, candidates, settings)?;
                 self.surfaces.found.insert(id, found);
@@ -71,7 +81,7 @@ impl Renderer {
             let oldest = *oldest.0;
             found.remove(&oldest);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Where the rays of a view end, found from the scene's other source views.

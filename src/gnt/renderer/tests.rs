@@ -168,3 +168,33 @@ fn profiled_pixels_are_spread() {
     assert!(pixels.iter().collect::<HashSet<_>>().len() > 300, "few pixels come twice");
     assert!((0..9).all(|i| on_cpu::spread(i, 1, 1) == (0, 0)));
 }
+
+/// A frame depends on what its own sources may be and on nothing that was rendered before: a photograph that is kept from it
+/// has no part in its sources' surface maps either.
+#[test]
+fn surface_maps_are_of_a_frames_own_sources() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenes/still-life"));
+    let scene = scene::formats::load(root, &LoadOptions::default()).unwrap();
+    let (model, params) = network(Config { visibility: true, depth: 1, ..compact() });
+    let renderer = || Renderer::new(Engine::new(model.clone(), &params), scene.clone());
+    let mut frame = scene::paths::frames(&scene, &scene::PathKind::Test, Some(1)).unwrap().remove(0);
+    frame.camera = frame.camera.resized(25, 19);
+    let settings = settings(0, 2);
+    let render = |renderer: &mut Renderer, frame: &Frame| renderer.render(frame, &settings, &|_| {}).unwrap();
+    let mut used = renderer();
+    let all = render(&mut used, &frame);
+    assert_eq!(render(&mut used, &frame).image, all.image);
+    // The nearest source of the nearest source is a source of its map.
+    let near = scene.views[all.sources[0]].camera;
+    let others: Vec<usize> = scene.source_ids.iter().copied().filter(|id| *id != all.sources[0]).collect();
+    let kept_out = scene::nearest_sources(&scene, &near, &others, 1).unwrap()[0];
+    let without = Frame { excluded: vec![kept_out], ..frame.clone() };
+    let fresh = render(&mut renderer(), &without);
+    assert!(fresh.image != all.image, "the photograph makes no difference");
+    assert_eq!(render(&mut used, &without).image, fresh.image);
+    assert_eq!(render(&mut used, &frame).image, all.image);
+    // And the maps do make one.
+    let blind = Model::new(Config { visibility: false, ..model.config }).unwrap();
+    let blind = Renderer::new(Engine::new(blind, &params), scene.clone()).render(&frame, &settings, &|_| {}).unwrap();
+    assert!(blind.image != all.image);
+}

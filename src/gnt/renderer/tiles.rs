@@ -44,6 +44,8 @@ pub struct Tiled {
     frame: Frame,
     settings: Settings,
     sources: Vec<usize>,
+    /// Views that may be sources.
+    candidates: Vec<usize>,
     guide: Guide,
 }
 
@@ -102,20 +104,26 @@ impl Renderer {
         frame.camera.validate(&frame.name)?;
         let candidates = scene::paths::source_candidates(&self.scene, frame);
         let sources = scene::nearest_sources(&self.scene, &frame.camera, &candidates, settings.views)?;
-        // A few at a time: a source takes longer than anyone wants to wait for.
-        for few in sources.chunks(settings.threads) {
-            if stop() {
-                return Ok(None);
-            }
-            self.prepare_views(few, settings.threads)?;
-        }
-        if self.config().visibility {
-            self.find_surfaces(&sources, &candidates, settings)?;
+        if !self.ready(&sources, &candidates, settings, stop)? {
+            return Ok(None);
         }
         let how = settings.guided.unwrap_or(Guided { cell: CELL, coarse: 2 });
         let size = (frame.camera.width, frame.camera.height);
         let guide = Guide::new(how, size, 1, settings.depth_range);
-        Ok(Some(Tiled { frame: frame.clone(), settings: *settings, sources, guide }))
+        Ok(Some(Tiled { frame: frame.clone(), settings: *settings, sources, candidates, guide }))
+    }
+
+    /// Has sources and what is known of their surfaces ready, which other frames may have changed; tells whether it was done
+    /// before `stop` came.
+    fn ready(&mut self, sources: &[usize], candidates: &[usize], settings: &Settings, stop: Stop) -> Result<bool> {
+        // A few at a time: a source takes longer than anyone wants to wait for.
+        for few in sources.chunks(settings.threads) {
+            if stop() {
+                return Ok(false);
+            }
+            self.prepare_views(few, settings.threads)?;
+        }
+        Ok(!self.config().visibility || self.find_surfaces(sources, candidates, settings, stop)?)
     }
 
     /// Casts rays of the coarse grid, by their numbers; none if `stop` came first. Guided samples are placed by what they
@@ -173,7 +181,9 @@ impl Renderer {
             return Ok(None);
         }
         let sources = &tiled.sources;
-        self.prepare_views(sources, tiled.settings.threads)?;
+        if !self.ready(sources, &tiled.candidates, &tiled.settings, stop)? {
+            return Ok(None);
+        }
         let camera = self.place(&tiled.frame.camera, sources);
         let rays: Vec<Ray> = pixels.iter().map(|pixel| tiled.ray(&camera, *pixel)).collect();
         let portion = Portion { rays: &rays, depths, samples, settings: &tiled.settings, sources };
@@ -277,7 +287,9 @@ mod tests {
         frame.camera = frame.camera.resized(23, 17);
         let features =
             FeatureConfig { stem_width: 4, stem_stride: 2, widths: [6, 4, 8], blocks: [1, 2, 1], channels: 5 };
-        let model = Model::new(Config { features, depth: 1, ..Config::compact() }.shift_add()).unwrap();
+        // Surface maps of whole photographs would take minutes in the emulation.
+        let config = Config { features, depth: 1, visibility: !device, ..Config::compact() };
+        let model = Model::new(config.shift_add()).unwrap();
         let params: Vec<f32> = model.layout.initialise(7).iter().map(|p| p * 1.5).collect();
         let backend: Backend = if device {
             let precision = crate::cuda::CudaPrecision::F32;
