@@ -29,20 +29,13 @@ pub(super) struct Surfaces {
 #[derive(Debug)]
 struct Found {
     map: Arc<SurfaceMap>,
-    /// The views that it was found from, and how many were asked for.
+    /// The views that it was found from, those that they were chosen from, and how many were asked for.
     sources: Vec<usize>,
+    candidates: Arc<[usize]>,
     views: usize,
     range: (f32, f32),
     /// Frame that used it last.
     used: u64,
-}
-
-impl Found {
-    /// Whether the map may serve a frame: a photograph that is not to be a source must have had no part in it either.
-    fn serves(&self, candidates: &[usize], settings: &Settings) -> bool {
-        (self.views, self.range) == (settings.views, settings.depth_range)
-            && self.sources.iter().all(|source| candidates.contains(source))
-    }
 }
 
 impl Renderer {
@@ -56,12 +49,13 @@ impl Renderer {
         stop: Stop,
     ) -> Result<bool> {
         self.surfaces.frame += 1;
+        let candidates: Arc<[usize]> = candidates.into();
         for &id in sources {
             if stop() {
                 return Ok(false);
             }
-            if !self.surfaces.found.get(&id).is_some_and(|found| found.serves(candidates, settings)) {
-                let found = self.find_surface(id, candidates, settings)?;
+            if !self.serves(id, &candidates, settings)? {
+                let found = self.find_surface(id, &candidates, settings)?;
                 self.surfaces.found.insert(id, found);
             }
         }
@@ -90,20 +84,41 @@ impl Renderer {
     /// If settings are out of range, a photograph cannot be read, or the device fails.
     pub fn surface_map(&mut self, id: usize, settings: &Settings) -> Result<Arc<SurfaceMap>> {
         settings.validate()?;
-        let candidates = self.scene.source_ids.clone();
+        let candidates: Arc<[usize]> = self.scene.source_ids.as_slice().into();
         Ok(self.find_surface(id, &candidates, settings)?.map)
     }
 
-    /// Casts coarse rays from where view `id` was taken, into the other views, as if nothing was known of theirs.
-    fn find_surface(&mut self, id: usize, candidates: &[usize], settings: &Settings) -> Result<Found> {
-        let camera = self.scene.views[id].camera;
+    /// Whether the map of view `id` is there as a frame with these `candidates` would find it: a photograph that is not to
+    /// be a source must have had no part in it, and what is rendered must not depend on what was rendered before.
+    fn serves(&mut self, id: usize, candidates: &Arc<[usize]>, settings: &Settings) -> Result<bool> {
+        let Some(found) = self.surfaces.found.get(&id) else { return Ok(false) };
+        if (found.views, found.range) != (settings.views, settings.depth_range) {
+            return Ok(false);
+        }
+        if found.candidates == *candidates {
+            return Ok(true);
+        }
+        let same = found.sources == self.surface_sources(id, candidates, settings)?;
+        if same && let Some(found) = self.surfaces.found.get_mut(&id) {
+            found.candidates = candidates.clone();
+        }
+        Ok(same)
+    }
+
+    /// The views that the map of view `id` is found from.
+    fn surface_sources(&self, id: usize, candidates: &[usize], settings: &Settings) -> Result<Vec<usize>> {
         let others: Vec<usize> = candidates.iter().copied().filter(|other| *other != id).collect();
-        let sources = if others.is_empty() {
+        if others.is_empty() {
             // There is but one photograph: it is its own source.
-            vec![id]
-        } else {
-            scene::nearest_sources(&self.scene, &camera, &others, settings.views)?
-        };
+            return Ok(vec![id]);
+        }
+        Ok(scene::nearest_sources(&self.scene, &self.scene.views[id].camera, &others, settings.views)?)
+    }
+
+    /// Casts coarse rays from where view `id` was taken, into the other views, as if nothing was known of theirs.
+    fn find_surface(&mut self, id: usize, candidates: &Arc<[usize]>, settings: &Settings) -> Result<Found> {
+        let camera = self.scene.views[id].camera;
+        let sources = self.surface_sources(id, candidates, settings)?;
         self.prepare_views(&sources, settings.threads)?;
         for &source in &sources {
             self.set_surface(source, None)?;
@@ -115,7 +130,8 @@ impl Renderer {
             Backend::Cuda(engine, kept) => on_cuda::look_ahead(engine, &kept.get(&sources), &placed, settings, how)?,
         };
         let (views, range) = (settings.views, settings.depth_range);
-        Ok(Found { map: Arc::new(guide.surface()), sources, views, range, used: self.surfaces.frame })
+        let (map, candidates) = (Arc::new(guide.surface()), candidates.clone());
+        Ok(Found { map, sources, candidates, views, range, used: self.surfaces.frame })
     }
 
     /// Tells a prepared source where its own rays end.
