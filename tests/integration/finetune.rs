@@ -67,6 +67,7 @@ fn what_cannot_be_tuned_is_refused_at_once() {
     let place = place_with_model(3);
     place.fails(1, &format!("{COMMAND} --out out"), &["tiny", "expected at least 3 source views, found 2"]);
     assert!(!place.path("out/state.safetensors").exists());
+    let place = place_with_model(6);
     place.fails(1, "finetune --scene tiny --model base/model.safetensors --out scenes/tiny", &["--out"]);
     place.fails(2, "finetune --scene tiny", &["--out"]);
 }

@@ -8,6 +8,9 @@ fn images_too_small_for_the_network_are_refused_at_the_start() {
     fs::write(place.path("tiny.json"), TINY).unwrap();
     let wanted = ["tiny", "000", "at least 17 pixels", "40x16"];
     place.fails(1, "train --data scenes --out run --config tiny.json --steps 2 --rays 3 --views 1 2", &wanted);
+    assert!(!place.path("run").exists());
+    let place = Place::with_synth("--views 4 --size 40x8");
+    let wanted = ["tiny", "000", "at least 9 pixels", "40x8"];
     place.fails(1, "reparam --model gnt-dense --data scenes --out run --steps 2 --rays 3 --views 1 2", &wanted);
     assert!(!place.path("run").exists());
 }
