@@ -93,7 +93,7 @@ fn needs_adapter_pictures_without_a_window_are_those_of_render() {
     let place = Place::with_scene(6);
     let report = place.json("view scenes/tiny --headless --frames 2 -o pictures --device cpu");
     assert_eq!(report["level_seconds"].as_array().unwrap().len(), 2);
-    place.ok("render scenes/tiny --frames 2 -o frames --device cpu -q --no-fade");
+    place.ok("render scenes/tiny --frames 2 -o frames --device cpu -q --no-fade --samples 4:48+12");
     for name in ["frame_0000.png", "frame_0001.png"] {
         let (ours, theirs) = (pixels(&place.path("pictures").join(name)), pixels(&place.path("frames").join(name)));
         assert_eq!((ours.width, ours.height), (theirs.width, theirs.height));

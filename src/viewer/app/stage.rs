@@ -39,6 +39,13 @@ pub struct Paint {
     pub scale: f32,
 }
 
+impl Drop for Paint {
+    /// Textures are applied by reference; egui wants to be told that they are not forgotten.
+    fn drop(&mut self) {
+        self.textures.clear();
+    }
+}
+
 /// A picture that is to be shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Picture<'a> {
