@@ -2,7 +2,7 @@
 
 use crate::eye::{Eye, Lens};
 use crate::{Error, Result};
-use glam::{DMat3, DMat4, DQuat, DVec2, DVec3};
+use glam::{DMat3, DMat4, DQuat, DVec2};
 use scene::paths::file::{self, PathFileOptions};
 use scene::{Camera, Frame, Scene, write};
 use serde_json::{Value, json};
@@ -80,7 +80,11 @@ impl Keys {
             focal: a.lens.focal.lerp(b.lens.focal * (a.lens.size.y / b.lens.size.y), t),
             center: a.lens.center.lerp(b.lens.center * (a.lens.size / b.lens.size), t),
         };
-        Some(Eye { center: catmull_rom(four, t), rotation: a.rotation.slerp(b.rotation, t).normalize(), lens })
+        Some(Eye {
+            center: scene::paths::interpolate::catmull_rom(four, t),
+            rotation: a.rotation.slerp(b.rotation, t).normalize(),
+            lens,
+        })
     }
 
     /// The frames of a path of `count` pictures of `size`.
@@ -213,14 +217,6 @@ fn nerfstudio(scene: &Scene, frames: &[Frame], (width, height): (u32, u32)) -> V
         "camera_type": "perspective", "render_width": width, "render_height": height, "fps": 25,
         "seconds": frames.len() as f64 / 25.0, "keyframes": [], "camera_path": frames.iter().map(camera).collect::<Vec<_>>(),
     })
-}
-
-/// Uniform Catmull-Rom spline from the second to the third point.
-fn catmull_rom([a, b, c, d]: [DVec3; 4], t: f64) -> DVec3 {
-    let linear = c - a;
-    let square = 2.0 * a - 5.0 * b + 4.0 * c - d;
-    let cube = 3.0 * (b - c) + d - a;
-    b + 0.5 * t * (linear + t * (square + t * cube))
 }
 
 #[cfg(test)]

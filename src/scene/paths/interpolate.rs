@@ -186,7 +186,7 @@ fn between(a: DVec3, b: DVec3, up: DVec3, t: f64) -> DVec3 {
 }
 
 /// Uniform Catmull-Rom spline from the second to the third point.
-fn catmull_rom([a, b, c, d]: [DVec3; 4], t: f64) -> DVec3 {
+pub fn catmull_rom([a, b, c, d]: [DVec3; 4], t: f64) -> DVec3 {
     let linear = c - a;
     let square = 2.0 * a - 5.0 * b + 4.0 * c - d;
     let cube = 3.0 * (b - c) + d - a;
