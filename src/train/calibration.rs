@@ -1,11 +1,12 @@
 //! What a trained network computes on real batches, as far as the start of a reparameterised one depends on it.
 
-use crate::Result;
 use crate::data::{Dataset, Draw};
+use crate::{Result, guided};
 use gnt::network::sources::{RayChunk, Source, SourceMap, sources};
 use gnt::network::{NetworkOn, Workspace};
 use gnt::projection::{taps, toward};
 use gnt::{Model, sampling};
+use layers::params::SplitMix;
 use layers::ray_attention::reparam::{RayStatistics, RaySums};
 use layers::view_attention::reparam::{ViewStatistics, ViewSums};
 
@@ -27,7 +28,7 @@ struct BlockSums {
 
 /// Rays of a batch, and batches: some ten thousand samples.
 const RAYS: usize = 48;
-const BATCHES: u64 = 6;
+pub(crate) const BATCHES: u64 = 6;
 
 /// Runs `model` on batches of `data`.
 ///
@@ -45,7 +46,7 @@ pub fn calibrate(
     let mut stats: Vec<BlockStats> = vec![BlockStats::default(); model.config.depth];
     for pass in 0..2 {
         let mut sums: Vec<BlockSums> = (0..model.config.depth).map(|_| BlockSums::default()).collect();
-        observe(model, params, data, views, samples, seed, |seen| {
+        observe(model, params, data, Batches { count: BATCHES, views, samples, guided: false, seed }, |seen| {
             let keys = seen.keys();
             for (i, (block, tape)) in model.net.blocks.iter().zip(&seen.workspace.trunk.blocks).enumerate() {
                 sums[i].view.add(&block.view, &tape.view, params, &keys);
@@ -64,21 +65,34 @@ pub(crate) struct Seen<'a> {
     pub workspace: &'a Workspace,
 }
 
-/// Shows `each` what `model` computes on every batch.
+/// Batches that a network is run on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batches {
+    /// How many, of some dozen rays each.
+    pub count: u64,
+    /// Fewest and most source views.
+    pub views: (usize, usize),
+    /// Samples a ray.
+    pub samples: usize,
+    /// Whether they lie where a coarse pass would have them, where that is known.
+    pub guided: bool,
+    /// Seed of all that is random in them.
+    pub seed: u64,
+}
+
+/// Shows `each` what `model` computes on every batch, without the noise of training.
 pub(crate) fn observe(
     model: &Model,
     params: &[f32],
     data: &Dataset,
-    views: (usize, usize),
-    samples: usize,
-    seed: u64,
+    Batches { count, views, samples, guided, seed }: Batches,
     mut each: impl FnMut(Seen),
 ) -> Result<()> {
     let folded = model.fold(params);
     let prepared = model.features.prepare_inference(params);
-    for batch in 0..BATCHES {
+    for number in 1..=count {
         let draw = Draw { rays: RAYS, views, axes: model.config.axes, visibility: model.config.visibility };
-        let batch = data.draw(seed ^ (batch + 1), draw)?;
+        let batch = data.draw(seed ^ number, draw)?;
         let maps: Vec<SourceMap> = batch
             .sources
             .iter()
@@ -94,8 +108,17 @@ pub(crate) fn observe(
             })
             .collect();
         let sources = sources(&batch.sources, &maps);
-        let (near, far) = batch.depth_range;
-        let depths = sampling::inverse_depth(near, far, samples).repeat(RAYS);
+        let depths = match batch.corners.as_ref().filter(|_| guided) {
+            Some(corners) => {
+                let mut rng = SplitMix(seed ^ !number);
+                let mut depths = Vec::with_capacity(RAYS * samples);
+                for corners in corners {
+                    guided::depths(corners, batch.depth_range, samples, &mut rng, &mut depths);
+                }
+                depths
+            }
+            None => sampling::inverse_depth(batch.depth_range.0, batch.depth_range.1, samples).repeat(RAYS),
+        };
         let chunk = RayChunk { rays: &batch.rays, depths: &depths, depth_range: batch.depth_range };
         let mut workspace = Workspace::default();
         let Ok(()) = workspace.forward(NetworkOn::cpu(model, &folded), &sources, chunk);

@@ -11,6 +11,9 @@ use std::ops::RangeInclusive;
 /// Numbers of samples a ray that [`GuidedSteps`] takes.
 pub const GUIDED_SAMPLES: RangeInclusive<usize> = 4..=256;
 
+/// Part of the steps that [`GuidedSteps`] takes, unless it is told.
+pub const GUIDED_SHARE: f32 = 0.5;
+
 /// Steps whose samples are placed so.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GuidedSteps {

@@ -9,6 +9,7 @@ pub mod guided;
 pub mod log;
 pub mod ps;
 pub mod reparam;
+pub mod routing;
 pub mod run;
 pub mod schedule;
 pub mod state;

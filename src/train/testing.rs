@@ -1,6 +1,6 @@
 //! A tiny network, its options and scenes for the tests of this crate.
 
-use crate::calibration::{BlockStats, Seen, calibrate, observe};
+use crate::calibration::{BATCHES, Batches, BlockStats, Seen, calibrate, observe};
 use crate::data::Dataset;
 use crate::distillation::Distillation;
 use crate::run::{RunOptions, RunSettings};
@@ -40,6 +40,7 @@ pub fn options() -> RunOptions {
         freeze_features: false,
         distillation: Distillation::default(),
         balance: None,
+        hold_routers: false,
         form: Default::default(),
         guided: None,
     }
@@ -69,7 +70,8 @@ pub fn stats(model: &Model, params: &[f32], data: &Dataset) -> Vec<BlockStats> {
 
 /// Runs a network on the batches that [`stats`] are from.
 pub fn watch(model: &Model, params: &[f32], data: &Dataset, each: impl FnMut(Seen)) {
-    observe(model, params, data, (2, 3), model.config.samples, SEED, each).unwrap();
+    let batches = Batches { count: BATCHES, views: (2, 3), samples: model.config.samples, guided: false, seed: SEED };
+    observe(model, params, data, batches, each).unwrap();
 }
 
 /// Colours of these batches.

@@ -194,6 +194,7 @@ fn begin(
         freeze_features: false,
         distillation: Default::default(),
         balance: None,
+        hold_routers: false,
         form: Default::default(),
         guided: (model.config.head == Head::Blend).then_some(GUIDED),
     };

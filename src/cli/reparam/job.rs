@@ -11,6 +11,7 @@ use scene::Scene;
 use std::path::{Path, PathBuf};
 use train::data::Dataset;
 use train::distillation::{Distillation, Teacher};
+use train::guided::{GUIDED_SHARE, GuidedSteps};
 use train::reparam::{Piece, convert};
 use train::run::{LOG_FILE, LogLine, MODEL_FILE, Run, RunOptions, RunSettings, STATE_FILE, expect_replaceable};
 use train::schedule::Schedule;
@@ -129,8 +130,12 @@ impl Job<'_> {
                 weights: shape.distil / 10.0,
             },
             balance,
+            hold_routers: balance.is_some(),
             form: shape.form.into(),
-            guided: None,
+            guided: shape.guided.map(|samples| GuidedSteps {
+                samples: samples.into(),
+                share: shape.guided_share.unwrap_or(GUIDED_SHARE),
+            }),
         };
         let checkpoint = Checkpoint::from_params(&config, &pupil.layout, &params);
         Ok(Run::start(config, options, Some(checkpoint))?)

@@ -13,6 +13,7 @@ use job::{Job, file_name};
 use serde::{Deserialize, Serialize};
 use stages::{Form, Stages, parse_latencies, parse_stages};
 use std::path::{Path, PathBuf};
+use train::guided::GUIDED_SHARE;
 use train::reparam::{expect_convertible, expect_dense};
 use train::run::{MODEL_FILE, MOST_RAYS, STATE_FILE};
 
@@ -71,6 +72,12 @@ struct RunArgs {
     /// Samples a ray; by default those of the model
     #[arg(long)]
     samples: Option<usize>,
+    /// Samples a ray of the steps that place them as after a coarse pass [default: no such steps]
+    #[arg(long, value_name = "SAMPLES", value_parser = value_parser!(u16).range(4..=256))]
+    guided: Option<u16>,
+    /// Part of the steps that do so [default: 0.5]
+    #[arg(long, requires = "guided", value_name = "PART", value_parser = numbers::parse_share)]
+    guided_share: Option<f32>,
     /// Fewest and most source views
     #[arg(long, num_args = 2, value_names = ["MIN", "MAX"], default_values_t = [6, 10],
           value_parser = value_parser!(u16).range(1..=1000))]
@@ -127,6 +134,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         // What the model is counts, not where it lies.
         model: format!("{} ({})", file_name(&name), &hash::model(&dense.config, &dense_params)?[..16]),
         data: whole_path(&args.shape.data),
+        guided_share: args.shape.guided.map(|_| args.shape.guided_share.unwrap_or(GUIDED_SHARE)),
         ..args.shape.clone()
     };
     let folders = kept::absent(args.out.ancestors());
@@ -146,7 +154,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let done = scene::file::check_replaceable(&args.out.join(MODEL_FILE)).map_err(Into::into).and_then(|()| {
         let dataset = dataset.map_or_else(|| generate(&args.out, args.shape.scenes, args.shape.seed), Ok)?;
         let [least, most] = [0, 1].map(|i| usize::from(args.shape.views[i]));
-        warn_of(&dataset, None, (least, most), false);
+        warn_of(&dataset, None, (least, most), args.shape.guided.is_some());
         job.run(&dataset, dense, dense_params)
     });
     if done.is_err() && !job.folder(0).exists() {

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use gnt::{Config, Head};
 use std::path::Path;
 use train::data::Dataset;
-use train::guided::GuidedSteps;
+use train::guided::{GUIDED_SHARE, GuidedSteps};
 use train::run::{Run, RunOptions};
 use train::schedule::Schedule;
 
@@ -61,7 +61,7 @@ pub(super) fn start(given: &RunArgs) -> anyhow::Result<(Run, RunArgs)> {
         rays: Some(given.rays.unwrap_or(512)),
         samples: Some(samples as u16),
         guided: given.guided,
-        guided_share: given.guided.map(|_| given.guided_share.unwrap_or(0.5)),
+        guided_share: given.guided.map(|_| given.guided_share.unwrap_or(GUIDED_SHARE)),
         views: Some(views.clone()),
         rate: Some(given.rate.unwrap_or(1e-3)),
         depth_weight: Some(given.depth_weight.unwrap_or(0.005)),
@@ -84,6 +84,7 @@ pub(super) fn start(given: &RunArgs) -> anyhow::Result<(Run, RunArgs)> {
         freeze_features: false,
         distillation: Default::default(),
         balance: None,
+        hold_routers: false,
         form: Default::default(),
         guided: shape
             .guided

@@ -192,6 +192,7 @@ impl Run {
             };
             let (losses, norm);
             ((losses, norm), ahead) = self.step_ahead(&batch, data, settings.threads)?;
+            self.hold_routers(data)?;
             sum.colour += losses.colour;
             sum.depth += losses.depth;
             sum.distillation += losses.distillation;

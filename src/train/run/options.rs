@@ -35,6 +35,9 @@ pub struct RunOptions {
     /// Shares of the multiply and the shift expert in the latency, and weight of the loss that balances them.
     #[serde(default)]
     pub balance: Option<([f32; 2], f32)>,
+    /// Whether routers are held at the shares of rows that the latencies ask for, see [`crate::routing`].
+    #[serde(default)]
+    pub hold_routers: bool,
     /// What is trained of shift layers.
     #[serde(default)]
     pub form: ShiftForm,

@@ -2,10 +2,11 @@
 
 use super::{AnyStepper, Run};
 use crate::adam::average_weights;
+use crate::calibration::{BATCHES, Batches};
 use crate::data::{Batch, Dataset, Draw};
 use crate::state::State;
 use crate::step::{Losses, Step, StepOptions};
-use crate::{Error, Result};
+use crate::{Error, Result, routing};
 use gnt::{Config, Model};
 use layers::feed_forward::experts::Balance;
 use layers::params::SplitMix;
@@ -82,6 +83,9 @@ impl Run {
             AnyStepper::Cpu(stepper) => stepper.run(inputs, &mut grads),
             AnyStepper::Cuda(stepper) => stepper.run(inputs, &mut grads)?,
         };
+        if options.hold_routers {
+            routing::clear_gradient(model, &mut grads);
+        }
         let norm = grads.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt();
         let found = [losses.colour, losses.depth, losses.distillation, norm].into_iter().find(|x| !x.is_finite());
         if let Some(found) = found {
@@ -105,6 +109,25 @@ impl Run {
         average_weights(&mut state.average, &state.params, state.step, state.options.average_decay);
         state.step += 1;
         Ok((losses, norm))
+    }
+
+    /// Holds the routers at their shares, if it is time: every few steps part of the way, after the last step all of it.
+    pub(super) fn hold_routers(&mut self, data: &Dataset) -> Result<()> {
+        let (step, seed) = (self.state.step, self.seed(self.state.step));
+        let State { options, params, average, .. } = &mut self.state;
+        let Some((alpha, _)) = options.balance.filter(|_| options.hold_routers) else { return Ok(()) };
+        let share = routing::multiply_share(alpha);
+        // As most rays of a picture have their samples.
+        let samples = options.guided.map_or(options.samples, |guided| guided.samples);
+        let batches = Batches { count: BATCHES, views: options.views, samples, guided: options.guided.is_some(), seed };
+        if step == options.schedule.steps {
+            return routing::settle(&self.model, average, data, batches, share);
+        }
+        if step.is_multiple_of(routing::HOLD_EVERY) {
+            routing::approach(&self.model, params, data, batches, share)?;
+            routing::approach(&self.model, average, data, batches, share)?;
+        }
+        Ok(())
     }
 }
 

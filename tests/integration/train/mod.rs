@@ -1,5 +1,6 @@
 //! `shiftray train`, interrupted and not.
 
+mod recipe;
 mod refused;
 
 use crate::support::{Place, TINY};

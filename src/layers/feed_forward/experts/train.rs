@@ -2,7 +2,7 @@
 
 use super::balance::{Balance, Usage};
 use super::router::{Noise, RoutedRows, choose};
-use super::{Expert, Experts};
+use super::{Expert, Experts, MULTIPLY, SHIFT};
 use crate::layer_norm::LayerNormTape;
 use crate::linear::{relu, relu_backward};
 
@@ -36,6 +36,11 @@ impl ExpertsTape {
     /// The rows that `expert` ran, ascending.
     pub fn rows(&self, expert: usize) -> &[u32] {
         &self.shares[expert].rows
+    }
+
+    /// How far each row's logit of the multiply expert lies above that of the shift expert, without noise.
+    pub fn margins(&self) -> impl Iterator<Item = f32> {
+        self.routing.logits.iter().map(|logits| logits[MULTIPLY] - logits[SHIFT])
     }
 
     /// What the balance losses are made of; usages of several passes can be added.
