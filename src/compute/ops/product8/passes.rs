@@ -130,31 +130,68 @@ mod x86 {
         }
     }
 
+    /// Values that fill four registers, and their bytes one.
+    const FOUR: usize = 64;
+
+    /// Up to sixteen values, zeros after them.
+    ///
+    /// # Safety
+    /// AVX-512 is available.
+    #[inline(always)]
+    unsafe fn load_upto16(x: &[f32]) -> __m512 {
+        let lanes = (u32::MAX >> (32 - x.len().min(16))) as __mmask16;
+        // SAFETY: only lanes of `x` are read.
+        unsafe { _mm512_maskz_loadu_ps(lanes, x.as_ptr()) }
+    }
+
     // SAFETY: the caller of each method vouches for the instructions.
     unsafe impl Passes for Avx512 {
         #[inline(always)]
         unsafe fn largest_bits(x: &[f32]) -> u32 {
-            // SAFETY: only the lanes of each chunk are read.
+            // SAFETY: loads stay within the chunks.
             unsafe {
                 let no_sign = _mm512_set1_epi32(0x7fff_ffff);
-                let mut largest = _mm512_setzero_si512();
-                for chunk in x.chunks(16) {
-                    let lanes = (u32::MAX >> (32 - chunk.len())) as __mmask16;
-                    let bits = _mm512_castps_si512(_mm512_maskz_loadu_ps(lanes, chunk.as_ptr()));
-                    largest = _mm512_max_epi32(largest, _mm512_and_si512(bits, no_sign));
+                let bits = |values: __m512| _mm512_and_si512(_mm512_castps_si512(values), no_sign);
+                let mut largest = [_mm512_setzero_si512(); 4];
+                let chunks = x.chunks_exact(FOUR);
+                let rest = chunks.remainder();
+                for chunk in chunks {
+                    for (i, largest) in largest.iter_mut().enumerate() {
+                        *largest = _mm512_max_epi32(*largest, bits(_mm512_loadu_ps(chunk.as_ptr().add(16 * i))));
+                    }
                 }
-                _mm512_reduce_max_epi32(largest) as u32
+                for (chunk, largest) in rest.chunks(16).zip(&mut largest) {
+                    *largest = _mm512_max_epi32(*largest, bits(load_upto16(chunk)));
+                }
+                let two = [_mm512_max_epi32(largest[0], largest[1]), _mm512_max_epi32(largest[2], largest[3])];
+                _mm512_reduce_max_epi32(_mm512_max_epi32(two[0], two[1])) as u32
             }
         }
 
         #[inline(always)]
         unsafe fn convert<const SIGNED: bool>(x: &[f32], factor: f32, out: &mut [u8]) {
-            // SAFETY: only the lanes of each chunk are read and written; `chunks` of both go together.
+            // SAFETY: loads and stores stay within the chunks; `out` is `x` rounded up to a multiple of eight.
             unsafe {
                 let factor = _mm512_set1_ps(factor);
-                for (x, out) in x.chunks(16).zip(out.chunks_mut(16)) {
-                    let lanes = (u32::MAX >> (32 - x.len())) as __mmask16;
-                    let words = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, x.as_ptr()), factor));
+                // Packing works in quarters of a register and leaves the groups of four interleaved.
+                let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+                let chunks = x.chunks_exact(FOUR);
+                let rest = chunks.remainder();
+                let done = x.len() - rest.len();
+                for (chunk, out) in chunks.zip(out.chunks_exact_mut(FOUR)) {
+                    let words: [__m512i; 4] = std::array::from_fn(|i| {
+                        _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(chunk.as_ptr().add(16 * i)), factor))
+                    });
+                    let (a, b) = (_mm512_packs_epi32(words[0], words[1]), _mm512_packs_epi32(words[2], words[3]));
+                    let bytes = if SIGNED {
+                        _mm512_xor_si512(_mm512_packs_epi16(a, b), _mm512_set1_epi8(i8::MIN))
+                    } else {
+                        _mm512_packus_epi16(a, b)
+                    };
+                    _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_permutexvar_epi32(order, bytes));
+                }
+                for (x, out) in rest.chunks(16).zip(out[done..].chunks_mut(16)) {
+                    let words = _mm512_cvtps_epi32(_mm512_mul_ps(load_upto16(x), factor));
                     let bytes = if SIGNED {
                         _mm_xor_si128(_mm512_cvtsepi32_epi8(words), _mm_set1_epi8(i8::MIN))
                     } else {
