@@ -16,6 +16,7 @@ pub mod hamming;
 pub mod normalise;
 pub mod product;
 pub mod product8;
+pub mod product_bf16;
 
 /// Widths of rows that kernels write are multiples of this, so that no kernel needs a tail: the widest register.
 pub const PAD: usize = 16;
