@@ -11,6 +11,7 @@
 
 pub mod attend_ray;
 pub mod blend_views;
+pub mod conv_tiles;
 pub mod gather;
 pub mod hamming;
 pub mod normalise;

@@ -4,7 +4,7 @@
 //! 16 by 16 of f32. Both factors are converted and packed into tiles on the way, so callers see [`Mat`]s of f32.
 
 #[cfg(target_arch = "x86_64")]
-mod pack;
+pub(crate) mod pack;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
@@ -31,6 +31,13 @@ pub enum Start<'a> {
     Own,
     /// This row, in every row of the result, which is overwritten.
     Row(&'a [f32]),
+}
+
+impl Start<'_> {
+    /// What the result holds, or nothing.
+    pub fn add(accumulate: bool) -> Self {
+        if accumulate { Self::Own } else { Self::Zero }
+    }
 }
 
 impl Products {

@@ -49,6 +49,73 @@ pub unsafe fn right(b: &Mat, k: usize, column: usize, out: *mut u16) {
     }
 }
 
+/// Converts values to bf16.
+///
+/// # Safety
+/// The processor has AVX-512 F, BW and BF16; both slices have one length, a multiple of 32.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub unsafe fn convert(from: &[f32], to: &mut [u16]) {
+    assert_eq!((from.len(), from.len() % 32), (to.len(), 0), "values to convert");
+    for (from, to) in from.chunks_exact(32).zip(to.chunks_exact_mut(32)) {
+        // SAFETY: 32 values each.
+        unsafe {
+            let (first, second) = (_mm512_loadu_ps(from.as_ptr()), _mm512_loadu_ps(from.as_ptr().add(16)));
+            let both = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first));
+            _mm512_storeu_si512(to.as_mut_ptr().cast(), both);
+        }
+    }
+}
+
+/// Converts two rows of equal length to bf16, value by value side by side: `from[c]`, `from[row + c]`, ..
+///
+/// # Safety
+/// As [`convert`].
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub unsafe fn interleave_rows(from: &[f32], to: &mut [u16]) {
+    let row = from.len() / 2;
+    assert_eq!((from.len(), row % 16), (to.len(), 0), "rows to interleave");
+    for c in (0..row).step_by(16) {
+        // SAFETY: two rows of 16 values lie there.
+        unsafe {
+            let order = _mm512_loadu_si512(INTERLEAVE.as_ptr().cast());
+            let (first, second) = (_mm512_loadu_ps(from[c..].as_ptr()), _mm512_loadu_ps(from[row + c..].as_ptr()));
+            let both = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first));
+            _mm512_storeu_si512(to[2 * c..].as_mut_ptr().cast(), _mm512_permutexvar_epi16(order, both));
+        }
+    }
+}
+
+/// Transposes 32 rows of 16 values of bf16, rows `stride` apart, to 16 rows of 32, rows `out_stride` apart.
+///
+/// # Safety
+/// The processor has AVX-512 F and BW; both hold that many rows.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub unsafe fn transpose_pairs(from: *const u16, stride: usize, out: *mut u16, out_stride: usize) {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        let mut rows = [_mm512_setzero_si512(); 16];
+        for (i, both) in rows.iter_mut().enumerate() {
+            let row = |r: usize| _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.add(r * stride).cast()));
+            *both = _mm512_or_si512(row(2 * i), _mm512_slli_epi32::<16>(row(2 * i + 1)));
+        }
+        for (i, row) in Registers(rows).transposed().0.into_iter().enumerate() {
+            _mm512_storeu_si512(out.add(i * out_stride).cast(), row);
+        }
+    }
+}
+
+/// Puts 16 values and 16 further ones in turn.
+const INTERLEAVE: [u16; 32] = {
+    let mut order = [0; 32];
+    let mut i = 0;
+    while i < 16 {
+        order[2 * i] = i as u16;
+        order[2 * i + 1] = i as u16 + 16;
+        i += 1;
+    }
+    order
+};
+
 /// A tile in registers.
 struct Registers([__m512i; 16]);
 
@@ -79,16 +146,6 @@ unsafe fn straight(base: *const f32, stride: usize, rows: usize, columns: usize,
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn paired(base: *const f32, stride: usize, rows: usize, columns: usize, alpha: f32) -> Registers {
-    const INTERLEAVE: [u16; 32] = {
-        let mut order = [0; 32];
-        let mut i = 0;
-        while i < 16 {
-            order[2 * i] = i as u16;
-            order[2 * i + 1] = i as u16 + 16;
-            i += 1;
-        }
-        order
-    };
     let columns = mask(columns);
     let factor = _mm512_set1_ps(alpha);
     // SAFETY: the array has the size of a register; masked lanes are not read.

@@ -14,7 +14,7 @@ const BLOCK: usize = 32;
 
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
-struct Tile([u16; TILE]);
+pub(crate) struct Tile(pub [u16; TILE]);
 
 #[derive(Default)]
 struct Scratch {
@@ -125,9 +125,9 @@ pub(super) fn product(alpha: f32, a: Mat, b: Mat, mut c: MatMut, start: Start) {
                     let left = scratch.left.as_ptr();
                     let right = scratch.right[column / 16 * steps..].as_ptr();
                     let row_start = if let Start::Row(_) = start { scratch.row[column..].as_ptr() } else { std::ptr::null() };
-                    block(&mut c, (row, column), start, row_start, |accumulate| {
+                    block(&mut c, (row, column), start, row_start, || {
                         // SAFETY: both factors hold `2 · steps` tiles from here on.
-                        unsafe { accumulate_packed(left.cast(), right.cast(), steps, accumulate) }
+                        unsafe { accumulate_packed(left.cast(), right.cast(), steps) }
                     });
                 }
             }
@@ -140,81 +140,134 @@ pub(super) fn product(alpha: f32, a: Mat, b: Mat, mut c: MatMut, start: Start) {
     });
 }
 
-/// Loads the block of `c` at `corner` into tiles 0 to 3, runs `compute`, and stores it.
-fn block(c: &mut MatMut, (row, column): (usize, usize), start: Start, row_start: *const f32, compute: impl Fn(())) {
+/// Loads the block of `c` at `corner` into tiles 0 to 3, or what it starts from, runs `compute`, and stores it.
+fn block(c: &mut MatMut, (row, column): (usize, usize), start: Start, first_row: *const f32, compute: impl Fn()) {
     let (rows, columns) = ((c.rows() - row).min(BLOCK), (c.cols() - column).min(BLOCK));
-    let stride = c.row_stride();
-    if rows == BLOCK && columns == BLOCK {
-        let at = c.row_mut(row)[column..].as_mut_ptr();
-        // SAFETY: a whole block lies inside the matrix.
-        unsafe {
-            start_block(start, at, stride, row_start);
-            compute(());
-            store_block(at, stride);
-        }
-        return;
-    }
     let mut edge = [0.0f32; BLOCK * BLOCK];
-    if let Start::Own = start {
-        for r in 0..rows {
-            edge[r * BLOCK..][..columns].copy_from_slice(&c.row_mut(row + r)[column..][..columns]);
+    let whole = rows == BLOCK && columns == BLOCK;
+    let (at, stride) = if whole {
+        (c.row_mut(row)[column..].as_mut_ptr(), c.row_stride())
+    } else {
+        if let Start::Own = start {
+            for r in 0..rows {
+                edge[r * BLOCK..][..columns].copy_from_slice(&c.row_mut(row + r)[column..][..columns]);
+            }
         }
-    }
-    // SAFETY: the edge is a whole block.
+        (edge.as_mut_ptr(), BLOCK)
+    };
+    // SAFETY: tile registers are set up; a whole block lies at `at`, and 32 values at `first_row` where it is used.
     unsafe {
-        start_block(start, edge.as_mut_ptr(), BLOCK, row_start);
-        compute(());
-        store_block(edge.as_mut_ptr(), BLOCK);
+        let pieces = [at, at.add(16 * stride)];
+        match start {
+            Start::Zero => zero_block(),
+            Start::Own => load_block(pieces.map(<*mut f32>::cast_const), stride),
+            Start::Row(_) => load_block([first_row; 2], 0),
+        }
+        compute();
+        store_block(pieces, stride);
     }
-    for r in 0..rows {
-        c.row_mut(row + r)[column..][..columns].copy_from_slice(&edge[r * BLOCK..][..columns]);
+    if !whole {
+        for r in 0..rows {
+            c.row_mut(row + r)[column..][..columns].copy_from_slice(&edge[r * BLOCK..][..columns]);
+        }
     }
 }
 
-/// Fills tiles 0 to 3, which are two by two, with what the sums start from.
+/// Sets tiles 0 to 3, which are two by two, to zero.
 ///
 /// # Safety
-/// Tile registers are set up; `at` is a block of rows `stride` apart, `row` 32 values where `start` is a row.
-unsafe fn start_block(start: Start, at: *const f32, stride: usize, row: *const f32) {
-    let (from, bytes, down) = match start {
-        Start::Zero => {
-            // SAFETY: tile registers are set up.
-            unsafe { asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack, nomem)) };
-            return;
-        }
-        Start::Own => (at, 4 * stride, 16 * stride),
-        Start::Row(_) => (row, 0, 0),
-    };
+/// Tile registers are set up.
+pub(crate) unsafe fn zero_block() {
+    // SAFETY: as the caller vouches.
+    unsafe { asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack, nomem)) };
+}
+
+/// Fills tiles 0 to 3 with two pieces of 16 rows of 32 values, rows `stride` values apart.
+///
+/// # Safety
+/// Tile registers are set up; each piece can be read, as one row where the stride is 0.
+pub(crate) unsafe fn load_block([upper, lower]: [*const f32; 2], stride: usize) {
     // SAFETY: as the caller vouches.
     unsafe {
         asm!(
             "tileloadd tmm0, [{a} + {s}*1]", "tileloadd tmm1, [{a} + {s}*1 + 64]",
             "tileloadd tmm2, [{b} + {s}*1]", "tileloadd tmm3, [{b} + {s}*1 + 64]",
-            a = in(reg) from, b = in(reg) from.wrapping_add(down), s = in(reg) bytes, options(nostack, readonly)
+            a = in(reg) upper, b = in(reg) lower, s = in(reg) 4 * stride, options(nostack, readonly)
         );
     }
 }
 
-/// Stores tiles 0 to 3.
+/// Stores tiles 0 to 3 to two pieces of 16 rows of 32 values, the upper one last.
 ///
 /// # Safety
-/// As [`start_block`].
-unsafe fn store_block(at: *mut f32, stride: usize) {
+/// As [`load_block`], for writing.
+pub(crate) unsafe fn store_block([upper, lower]: [*mut f32; 2], stride: usize) {
     // SAFETY: as the caller vouches.
     unsafe {
         asm!(
-            "tilestored [{a} + {s}*1], tmm0", "tilestored [{a} + {s}*1 + 64], tmm1",
             "tilestored [{b} + {s}*1], tmm2", "tilestored [{b} + {s}*1 + 64], tmm3",
-            a = in(reg) at, b = in(reg) at.wrapping_add(16 * stride), s = in(reg) 4 * stride, options(nostack)
+            "tilestored [{a} + {s}*1], tmm0", "tilestored [{a} + {s}*1 + 64], tmm1",
+            a = in(reg) upper, b = in(reg) lower, s = in(reg) 4 * stride, options(nostack)
         );
     }
 }
 
-/// Adds the products of two rows and two columns of packed tiles, `steps` of each, to tiles 0 to 3.
+/// Where the tiles of one step of a product lie, in bytes from the start of each factor.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub left: usize,
+    pub right: usize,
+}
+
+/// Adds the products of two rows and two columns of tiles to tiles 0 to 3; strides between a tile's rows are in bytes.
 ///
 /// # Safety
-/// Tile registers are set up; each factor holds twice `steps` tiles, those of its second half after those of its first.
-unsafe fn accumulate_packed(left: *const u8, right: *const u8, steps: usize, (): ()) {
+/// Tile registers are set up; at each step's place from each start there is a tile.
+pub(crate) unsafe fn accumulate_at(
+    steps: &[Step],
+    left: [*const u8; 2],
+    left_stride: usize,
+    right: [*const u8; 2],
+    right_stride: usize,
+) {
+    if steps.is_empty() {
+        return;
+    }
+    // SAFETY: as the caller vouches.
+    unsafe {
+        asm!(
+            "2:",
+            "mov {t}, [{o}]",
+            "lea {u}, [{t} + {a}]",
+            "tileloadd tmm4, [{u} + {s}*1]",
+            "add {t}, {c}",
+            "tileloadd tmm5, [{t} + {s}*1]",
+            "mov {t}, [{o} + 8]",
+            "lea {u}, [{t} + {b}]",
+            "tileloadd tmm6, [{u} + {r}*1]",
+            "add {t}, {d}",
+            "tileloadd tmm7, [{t} + {r}*1]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "add {o}, 16",
+            "cmp {o}, {e}",
+            "jne 2b",
+            o = inout(reg) steps.as_ptr() => _, e = in(reg) steps.as_ptr().add(steps.len()),
+            a = in(reg) left[0], c = in(reg) left[1], b = in(reg) right[0], d = in(reg) right[1],
+            s = in(reg) left_stride, r = in(reg) right_stride, t = out(reg) _, u = out(reg) _,
+            options(nostack, readonly)
+        );
+    }
+}
+
+/// As [`accumulate_at`] for packed factors, `steps` tiles each in two halves.
+///
+/// # Safety
+/// Tile registers are set up; each factor holds twice `steps` tiles.
+unsafe fn accumulate_packed(left: *const u8, right: *const u8, steps: usize) {
     let half = steps * TILE * 2;
     // SAFETY: as the caller vouches.
     unsafe {
