@@ -23,6 +23,7 @@
 //! | `avx512+vnni` | and its dot products of bytes, which the kernel of 8-bit layers uses |
 //! | `avx512+bitalg` | or its bit counts of 16-bit lanes, which Hamming attention along a ray uses |
 //! | `avx512+vnni+bitalg` | or both |
+//! | `avx512+vnni+bitalg+amx` | and tiles of `bf16`, which products of training can use |
 //!
 //! A misspelt name is an error. A set of which this machine lacks a part is ignored, and [`check_isa`] says so.
 //!
@@ -43,22 +44,25 @@ const AVX2: u8 = 1 << 0;
 const AVX512: u8 = 1 << 1;
 const VNNI: u8 = 1 << 2;
 const BITALG: u8 = 1 << 3;
+const AMX: u8 = 1 << 4;
 
 /// Every feature that some kernel is written for, and its part of a set's name.
 ///
-/// A new one (AVX-VNNI for 256-bit dot products of bytes, AMX for tiles of `int8` and `bf16`) gets a bit here, its test
+/// A new one (AVX-VNNI for 256-bit dot products of bytes, say) gets a bit here, its test
 /// in [`detect`], a method `has_…`, its sets in [`SETS`] and its rule in [`simd_fn!`](crate::simd_fn), together with the
 /// first kernel that uses it.
-const FEATURES: [(u8, &str); 4] = [(AVX2, "avx2"), (AVX512, "avx512"), (VNNI, "vnni"), (BITALG, "bitalg")];
+const FEATURES: [(u8, &str); 5] =
+    [(AVX2, "avx2"), (AVX512, "avx512"), (VNNI, "vnni"), (BITALG, "bitalg"), (AMX, "amx")];
 
 /// Every set that can be named, weakest first. Sets are closed: AVX-512 comes with AVX2, its extensions with AVX-512.
-const SETS: [(u8, &str); 6] = [
+const SETS: [(u8, &str); 7] = [
     (0, "portable"),
     (AVX2, "avx2"),
     (AVX2 | AVX512, "avx512"),
     (AVX2 | AVX512 | VNNI, "avx512+vnni"),
     (AVX2 | AVX512 | BITALG, "avx512+bitalg"),
     (AVX2 | AVX512 | VNNI | BITALG, "avx512+vnni+bitalg"),
+    (AVX2 | AVX512 | VNNI | BITALG | AMX, "avx512+vnni+bitalg+amx"),
 ];
 
 /// What this processor has, as one of [`SETS`].
@@ -79,11 +83,29 @@ fn detect() -> u8 {
             features |= AVX512;
             features |= if is_x86_feature_detected!("avx512vnni") { VNNI } else { 0 };
             features |= if is_x86_feature_detected!("avx512bitalg") { BITALG } else { 0 };
+            if features & VNNI != 0 && features & BITALG != 0 && has_tiles() {
+                features |= AMX;
+            }
         }
         features
     }
     #[cfg(not(target_arch = "x86_64"))]
     0
+}
+
+/// Whether the processor has tiles of bf16 and AVX-512's conversion to it, and the system grants them to this process.
+#[cfg(target_arch = "x86_64")]
+fn has_tiles() -> bool {
+    use std::arch::x86_64::__cpuid_count;
+    // The bits of AMX-BF16 and AMX-TILE (Intel's manual, CPUID leaf 7), which the standard library does not test yet.
+    const TILES: u32 = 1 << 22 | 1 << 24;
+    static GRANTED: OnceLock<bool> = OnceLock::new();
+    *GRANTED.get_or_init(|| {
+        is_x86_feature_detected!("avx512bf16")
+            && __cpuid_count(0, 0).eax >= 7
+            && __cpuid_count(7, 0).edx & TILES == TILES
+            && crate::ops::product_bf16::tiles::request_tiles()
+    })
 }
 
 impl Isa {
@@ -129,6 +151,11 @@ impl Isa {
     /// AVX-512 with its bit counts of 16-bit lanes.
     pub fn has_bitalg(self) -> bool {
         self.has(BITALG)
+    }
+
+    /// Tiles of bf16, beside AVX-512 with all extensions above and its conversions to bf16.
+    pub fn has_amx(self) -> bool {
+        self.has(AMX)
     }
 
     /// Whether products of bytes are vector instructions: without them 8-bit kernels are slower than those of `f32`.

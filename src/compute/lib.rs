@@ -9,3 +9,4 @@ pub mod simd;
 
 pub use isa::{ISA_VARIABLE, Isa, check_isa, isa};
 pub use matrix::{Mat, MatMut, matmul};
+pub use ops::product_bf16::{Products, Start};

@@ -29,6 +29,43 @@ impl<'a> Mat<'a> {
         Self { data, rows, cols, row_stride, col_stride }
     }
 
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// The value in row `row` and column `col`.
+    pub fn at(&self, row: usize, col: usize) -> f32 {
+        self.data[row * self.row_stride + col * self.col_stride]
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const f32 {
+        self.data.as_ptr()
+    }
+
+    pub(crate) fn row_stride(&self) -> usize {
+        self.row_stride
+    }
+
+    pub(crate) fn col_stride(&self) -> usize {
+        self.col_stride
+    }
+
+    /// Whether the values of a row lie side by side.
+    pub(crate) fn is_row_major(&self) -> bool {
+        self.col_stride == 1
+    }
+
+    /// Whether the values of a row or those of a column lie side by side.
+    pub(crate) fn has_unit_stride(&self) -> bool {
+        self.col_stride == 1 || self.row_stride == 1
+    }
+
     /// The transposed view.
     pub fn t(self) -> Self {
         let Self { data, rows, cols, row_stride, col_stride } = self;
@@ -55,6 +92,25 @@ impl<'a> MatMut<'a> {
     pub fn strided(data: &'a mut [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
         assert_reach(data.len(), rows, cols, row_stride);
         Self { data, rows, cols, row_stride }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    pub(crate) fn row_stride(&self) -> usize {
+        self.row_stride
+    }
+
+    /// Row `row`.
+    pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
+        &mut self.data[row * self.row_stride..][..self.cols]
     }
 }
 

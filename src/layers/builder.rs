@@ -4,6 +4,7 @@ use crate::folding::{Fold, Place};
 use crate::layer_norm::LayerNorm;
 use crate::linear::{Linear, LinearKind};
 use crate::{Init, Layout, Slot};
+use compute::Products;
 
 /// Sizes and the kind of linear layers that the parts of a block share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Builder<'a> {
     /// Parameters as checkpoints name them; each name gets `prefix` before it.
     params: &'a mut Layout,
     prefix: &'static str,
+    /// How training computes the products of the layers that are registered from here on.
+    pub products: Products,
     /// Names and places of the folded values.
     pub folded: Layout,
     /// How they come from the parameters.
@@ -42,7 +45,7 @@ pub struct Builder<'a> {
 impl<'a> Builder<'a> {
     /// Adds to `params`, with `prefix` before each name.
     pub fn new(params: &'a mut Layout, prefix: &'static str) -> Self {
-        Self { params, prefix, folded: Layout::new(), folds: Vec::new() }
+        Self { params, prefix, products: Products::F32, folded: Layout::new(), folds: Vec::new() }
     }
 
     /// Registers the parameter `name`, which no fold reads yet.
@@ -94,7 +97,8 @@ impl<'a> Builder<'a> {
         outputs: usize,
         kind: LinearKind,
     ) -> Linear {
-        let layer = Linear::new(&mut self.folded, name, inputs, outputs, bias.is_some());
+        let mut layer = Linear::new(&mut self.folded, name, inputs, outputs, bias.is_some());
+        layer.products = self.products;
         let fold = Fold::transpose(weight, outputs, inputs, Place::start(layer.weight, outputs));
         self.folds.push(fold.of_kind(kind));
         if let (Some(from), Some(to)) = (bias, layer.bias) {

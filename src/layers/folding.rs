@@ -60,6 +60,19 @@ pub enum Fold {
         /// `[inputs, outputs]` block.
         to: Place,
     },
+    /// Adds a convolution's weight `[outputs, inputs, taps]` as `[taps, inputs, outputs]`.
+    Taps {
+        /// The parameter.
+        from: Slot,
+        /// Output channels.
+        outputs: usize,
+        /// Input channels of each output.
+        inputs: usize,
+        /// Pixels of the kernel.
+        taps: usize,
+        /// The whole folded matrix.
+        to: Slot,
+    },
     /// Adds `(A · B)ᵀ` of two parameters.
     Product {
         /// `[outputs, inner]`.
@@ -121,6 +134,10 @@ pub fn fold(folds: &[Fold], params: &[f32], folded_len: usize) -> Vec<f32> {
                     }
                 }
             }
+            Fold::Taps { from, outputs, inputs, taps, to } => {
+                let (from, into) = (from.of(params), to.of_mut(&mut folded));
+                each_tap(outputs, inputs, taps, |parameter, place| into[place] += from[parameter]);
+            }
             Fold::Product { a, b, outputs, inner, inputs, to } => {
                 let a = Mat::new(a.of(params), outputs, inner);
                 let b = Mat::new(b.of(params), inner, inputs);
@@ -130,6 +147,13 @@ pub fn fold(folds: &[Fold], params: &[f32], folded_len: usize) -> Vec<f32> {
         }
     }
     folded
+}
+
+/// Calls with every place in `[outputs, inputs, taps]` and its place in `[taps, inputs, outputs]`.
+fn each_tap(outputs: usize, inputs: usize, taps: usize, mut call: impl FnMut(usize, usize)) {
+    for (o, i) in (0..outputs).flat_map(|o| (0..inputs).map(move |i| (o, i))) {
+        (0..taps).for_each(|t| call((o * inputs + i) * taps + t, (t * inputs + i) * outputs + o));
+    }
 }
 
 /// Adds to `grads` the gradients of the parameters, given those of the folded values (the adjoint of [`fold`]).
@@ -145,6 +169,10 @@ pub fn unfold(folds: &[Fold], params: &[f32], folded_grads: &[f32], grads: &mut 
                         from[o * columns + first + i] += scale * got[i * to.columns + o];
                     }
                 }
+            }
+            Fold::Taps { from, outputs, inputs, taps, to } => {
+                let (from, got) = (from.of_mut(grads), to.of(folded_grads));
+                each_tap(outputs, inputs, taps, |parameter, place| from[parameter] += got[place]);
             }
             Fold::Product { a, b, outputs, inner, inputs, to } => {
                 let got = &to.slot.of(folded_grads)[to.offset()..];

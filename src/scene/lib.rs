@@ -35,6 +35,7 @@ pub use image::Image;
 pub use locate::locate;
 pub use paths::{Frame, PathKind};
 pub use scene::{FAR_EVAL, Format, Scene, SourceOrder};
+pub use picture::{read_upright, upright_from_bytes};
 pub use select::nearest_sources;
 pub use similarity::Similarity;
 pub use view::{Alpha, View};

@@ -32,6 +32,11 @@ impl Adam {
     }
 }
 
+/// Shrinks every parameter by its own part, before an update: the decoupled decay of AdamW (Loshchilov and Hutter, 2019).
+pub fn decay_weights(params: &mut [f32], part: impl Fn(usize) -> f32) {
+    params.iter_mut().enumerate().for_each(|(i, p)| *p -= part(i) * *p);
+}
+
 /// Moves `average` towards `params` by `1 − decay`; early steps use a smaller decay so that the start is forgotten.
 pub fn average_weights(average: &mut [f32], params: &[f32], step: u64, decay: f32) {
     let decay = decay.min((1.0 + step as f32) / (10.0 + step as f32));

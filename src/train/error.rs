@@ -19,6 +19,9 @@ pub enum Error {
     /// A run that cannot be started or resumed as asked.
     #[error("{0}")]
     Run(String),
+    /// The classification crate's error.
+    #[error(transparent)]
+    Vit(#[from] vit::Error),
     /// The scene crate's error.
     #[error(transparent)]
     Scene(#[from] scene::Error),

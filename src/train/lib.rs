@@ -1,6 +1,7 @@
 //! Training: data feeding, losses, optimiser, schedule, resumable loop.
 pub mod adam;
 pub mod calibration;
+pub mod classification;
 pub mod cuda;
 pub mod data;
 pub mod distillation;
@@ -20,6 +21,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod validation;
+mod vectors;
 
 pub use error::{Error, Result};
 pub use run::{Run, RunOptions};

@@ -11,11 +11,13 @@
 
 pub mod attend_ray;
 pub mod blend_views;
+pub mod conv_tiles;
 pub mod gather;
 pub mod hamming;
 pub mod normalise;
 pub mod product;
 pub mod product8;
+pub mod product_bf16;
 
 /// Widths of rows that kernels write are multiples of this, so that no kernel needs a tail: the widest register.
 pub const PAD: usize = 16;

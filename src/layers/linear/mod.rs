@@ -4,7 +4,7 @@ pub mod cuda;
 pub mod engine;
 
 use crate::{Init, Layout, Slot};
-use compute::{Mat, MatMut, matmul};
+use compute::{Mat, MatMut, Products, Start};
 use serde::{Deserialize, Serialize};
 
 /// How the weights of a linear layer are held.
@@ -39,6 +39,8 @@ pub struct Linear {
     pub inputs: usize,
     /// Output channels.
     pub outputs: usize,
+    /// How its products are computed in training.
+    pub products: Products,
 }
 
 impl Linear {
@@ -47,7 +49,7 @@ impl Linear {
         let init = Init::fan_in(inputs);
         let weight = layout.add(format!("{name}.weight"), &[inputs, outputs], init);
         let bias = bias.then(|| layout.add(format!("{name}.bias"), &[outputs], init));
-        Self { weight, bias, inputs, outputs }
+        Self { weight, bias, inputs, outputs, products: Products::F32 }
     }
 
     /// `y = x · W + b`, or `y += …` with `accumulate`.
@@ -58,14 +60,20 @@ impl Linear {
     pub fn forward(&self, params: &[f32], x: &[f32], y: &mut [f32], accumulate: bool) {
         let isa = compute::isa();
         let rows = x.len() / self.inputs;
+        let x = Mat::new(x, rows, self.inputs);
         let weight = Mat::new(self.weight.of(params), self.inputs, self.outputs);
         match self.bias {
             // The bias goes in first, so that the product can add to it in the same pass over `y`.
             Some(bias) => {
-                fill_rows(isa, y, bias.of(params), accumulate);
-                matmul(1.0, Mat::new(x, rows, self.inputs), weight, MatMut::new(y, rows, self.outputs), true);
+                let start = if accumulate {
+                    fill_rows(isa, y, bias.of(params), true);
+                    Start::Own
+                } else {
+                    Start::Row(bias.of(params))
+                };
+                self.products.matmul(1.0, x, weight, MatMut::new(y, rows, self.outputs), start);
             }
-            None => matmul(1.0, Mat::new(x, rows, self.inputs), weight, MatMut::new(y, rows, self.outputs), accumulate),
+            None => self.products.matmul(1.0, x, weight, MatMut::new(y, rows, self.outputs), Start::add(accumulate)),
         }
     }
 
@@ -79,13 +87,14 @@ impl Linear {
         let rows = x.len() / self.inputs;
         let dy_rows = Mat::new(dy, rows, self.outputs);
         let dw = MatMut::new(self.weight.of_mut(grads), self.inputs, self.outputs);
-        matmul(1.0, Mat::new(x, rows, self.inputs).t(), dy_rows, dw, true);
+        self.products.matmul(1.0, Mat::new(x, rows, self.inputs).t(), dy_rows, dw, Start::Own);
         if let Some(bias) = self.bias {
             add_column_sums(isa, dy, bias.of_mut(grads));
         }
         if let Some((dx, accumulate)) = dx {
             let weight = Mat::new(self.weight.of(params), self.inputs, self.outputs);
-            matmul(1.0, dy_rows, weight.t(), MatMut::new(dx, rows, self.inputs), accumulate);
+            let dx = MatMut::new(dx, rows, self.inputs);
+            self.products.matmul(1.0, dy_rows, weight.t(), dx, Start::add(accumulate));
         }
     }
 }

@@ -157,7 +157,8 @@ pub struct ProjectionParameters {
 /// scores in.
 fn build_projections(b: &mut Builder, name: &str, shape: &BlockShape, codes: bool) -> (Linear, ProjectionParameters) {
     let BlockShape { width: c, heads, linears: kind, .. } = *shape;
-    let qkv = Linear::new(&mut b.folded, &format!("{name}.qkv"), c, 3 * c, codes);
+    let mut qkv = Linear::new(&mut b.folded, &format!("{name}.qkv"), c, 3 * c, codes);
+    qkv.products = b.products;
     let query_scale = if codes { 1.0 } else { 1.0 / ((c / heads) as f32).sqrt() };
     let mut part = |number: usize, key: &str, scale: f32| {
         let from = b.weight(&format!("{name}.{key}"), c, c);

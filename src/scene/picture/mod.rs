@@ -162,23 +162,51 @@ pub(crate) fn from_jpeg(bytes: &[u8]) -> Result<Image> {
     colours(reader(path, Cursor::new(bytes))?.decode().map_err(|e| decode_error(path, e))?, Alpha::Ignore)
 }
 
+/// Reads a picture as viewers show it: turned as its EXIF data says, straight alpha composited on white.
+///
+/// # Errors
+/// As [`read_image`].
+pub fn read_upright(path: &Path) -> Result<Image> {
+    header(path)?;
+    upright_from_bytes(path, &read_limited(path, MAX_BYTES)?)
+}
+
+/// As [`read_upright`] for a file in memory, whose `path` stands in messages.
+///
+/// # Errors
+/// As [`read_image`].
+pub fn upright_from_bytes(path: &Path, bytes: &[u8]) -> Result<Image> {
+    let mut decoder = reader(path, Cursor::new(bytes))?.into_decoder().map_err(|e| decode_error(path, e))?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    drop(decoder);
+    let mut decoded = decode_bytes(path, bytes)?;
+    decoded.apply_orientation(orientation);
+    colours(decoded, Alpha::White)
+}
+
 /// The pixels of a picture as they are stored.
 ///
 /// # Errors
 /// As [`read_image`].
 pub(crate) fn decode(path: &Path) -> Result<DynamicImage> {
     header(path)?;
-    let bytes = read_limited(path, MAX_BYTES)?;
+    decode_bytes(path, &read_limited(path, MAX_BYTES)?)
+}
+
+/// As [`decode`] for a file in memory.
+fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<DynamicImage> {
     let fail = |problem: &str| Err(Error::Format { path: path.to_owned(), problem: problem.to_owned() });
-    let reader = reader(path, Cursor::new(&bytes))?;
+    let reader = reader(path, Cursor::new(bytes))?;
     let format = reader.format();
-    if format == Some(ImageFormat::Jpeg) && !jpeg::is_whole(&bytes) {
+    let size = self::reader(path, Cursor::new(bytes))?.into_dimensions().map_err(|e| decode_error(path, e))?;
+    check_claim(path, size, format, bytes.len() as u64)?;
+    if format == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
         return fail("expected a whole JPEG picture, found that the file ends early");
     }
-    if format == Some(ImageFormat::Gif) && !gif::frames(&bytes).fit {
+    if format == Some(ImageFormat::Gif) && !gif::frames(bytes).fit {
         return fail("expected a frame within the picture, found one that reaches beyond it");
     }
-    if is_animated(&bytes, format) {
+    if is_animated(bytes, format) {
         return fail("expected a still picture, found an animation: save the frame that is meant as a picture");
     }
     reader.decode().map_err(|e| decode_error(path, e))

@@ -4,7 +4,7 @@ use super::HammingRayAttention;
 use crate::codes::{binarise, straight_through};
 use crate::layer_norm::LayerNormTape;
 use crate::softmax::{softmax_rows, softmax_rows_backward};
-use compute::{Mat, MatMut, matmul};
+use compute::{Mat, MatMut, Start};
 
 /// What the backward pass needs from the forward pass.
 #[derive(Clone, Debug, Default)]
@@ -55,13 +55,13 @@ impl HammingRayAttention {
             let code = |part: usize| {
                 Mat::strided(&tape.codes[ray * samples * 2 * c + part * c + head * d..], samples, d, 2 * c)
             };
-            matmul(1.0, code(0), code(1).t(), MatMut::new(scores, samples, samples), false);
+            self.qkv.products.matmul(1.0, code(0), code(1).t(), MatMut::new(scores, samples, samples), Start::Zero);
             let tau = self.tau.of(params)[head];
             weights.iter_mut().zip(&*scores).for_each(|(w, s)| *w = tau * s);
             softmax_rows(isa, weights, samples);
             let value = Mat::strided(&tape.qkv[ray * samples * 3 * c + 2 * c + head * d..], samples, d, 3 * c);
             let mixed = MatMut::strided(&mut tape.mixed[ray * samples * c + head * d..], samples, d, c);
-            matmul(1.0, Mat::new(weights, samples, samples), value, mixed, false);
+            self.qkv.products.matmul(1.0, Mat::new(weights, samples, samples), value, mixed, Start::Zero);
         }
         self.out.forward(params, &tape.mixed, x, true);
     }
@@ -94,14 +94,14 @@ impl HammingRayAttention {
             let value = Mat::strided(&tape.qkv[at(2)..], samples, d, 3 * c);
             let d_mixed = Mat::strided(&scratch.d_mixed[ray * samples * c + head * d..], samples, d, c);
             let d_weights = &mut scratch.d_weights;
-            matmul(1.0, d_mixed, value.t(), MatMut::new(d_weights, samples, samples), false);
+            self.qkv.products.matmul(1.0, d_mixed, value.t(), MatMut::new(d_weights, samples, samples), Start::Zero);
             softmax_rows_backward(isa, weights, d_weights, samples);
             let scores = &tape.scores[i * samples * samples..][..samples * samples];
             self.tau.of_mut(grads)[head] += scores.iter().zip(&*d_weights).map(|(s, d)| s * d).sum::<f32>();
             let tau = self.tau.of(params)[head];
             let d_scores = Mat::new(d_weights, samples, samples);
             let mut product = |scale: f32, a: Mat, b: Mat, p: usize| {
-                matmul(scale, a, b, MatMut::strided(&mut scratch.d_qkv[at(p)..], samples, d, 3 * c), false);
+                self.qkv.products.matmul(scale, a, b, MatMut::strided(&mut scratch.d_qkv[at(p)..], samples, d, 3 * c), Start::Zero);
             };
             product(1.0, Mat::new(weights, samples, samples).t(), d_mixed, 2);
             product(tau, d_scores, code(1), 0);

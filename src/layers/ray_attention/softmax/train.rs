@@ -3,7 +3,7 @@
 use super::SoftmaxRayAttention;
 use crate::layer_norm::LayerNormTape;
 use crate::softmax::{softmax_rows, softmax_rows_backward};
-use compute::{Mat, MatMut, matmul};
+use compute::{Mat, MatMut, Start};
 
 /// What the backward pass needs from the forward pass.
 #[derive(Clone, Debug, Default)]
@@ -42,10 +42,10 @@ impl SoftmaxRayAttention {
             let (ray, head) = (i / self.heads, i % self.heads);
             let part =
                 |part: usize| Mat::strided(&tape.qkv[ray * samples * 3 * c + part * c + head * d..], samples, d, 3 * c);
-            matmul(1.0, part(0), part(1).t(), MatMut::new(weights, samples, samples), false);
+            self.qkv.products.matmul(1.0, part(0), part(1).t(), MatMut::new(weights, samples, samples), Start::Zero);
             softmax_rows(isa, weights, samples);
             let mixed = MatMut::strided(&mut tape.mixed[ray * samples * c + head * d..], samples, d, c);
-            matmul(1.0, Mat::new(weights, samples, samples), part(2), mixed, false);
+            self.qkv.products.matmul(1.0, Mat::new(weights, samples, samples), part(2), mixed, Start::Zero);
         }
         self.out.forward(params, &tape.mixed, x, true);
     }
@@ -73,12 +73,12 @@ impl SoftmaxRayAttention {
             let part = |p: usize| Mat::strided(&tape.qkv[at(p)..], samples, d, 3 * c);
             let d_mixed = Mat::strided(&scratch.d_mixed[ray * samples * c + head * d..], samples, d, c);
             let d_weights = &mut scratch.d_weights;
-            matmul(1.0, d_mixed, part(2).t(), MatMut::new(d_weights, samples, samples), false);
+            self.qkv.products.matmul(1.0, d_mixed, part(2).t(), MatMut::new(d_weights, samples, samples), Start::Zero);
             softmax_rows_backward(isa, weights, d_weights, samples);
             let weights = Mat::new(weights, samples, samples);
             let d_scores = Mat::new(d_weights, samples, samples);
             let mut product = |a: Mat, b: Mat, p: usize| {
-                matmul(1.0, a, b, MatMut::strided(&mut scratch.d_qkv[at(p)..], samples, d, 3 * c), false);
+                self.qkv.products.matmul(1.0, a, b, MatMut::strided(&mut scratch.d_qkv[at(p)..], samples, d, 3 * c), Start::Zero);
             };
             product(weights.t(), d_mixed, 2);
             product(d_scores, part(1), 0);

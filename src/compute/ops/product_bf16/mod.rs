@@ -1,0 +1,81 @@
+//! Matrix products of training with factors rounded to bf16 and sums in f32, on the tile unit (AMX) of the processor.
+//!
+//! The unit multiplies a tile of 16 rows by 32 columns of bf16 with one of 32 rows by 16 columns and adds to a tile of
+//! 16 by 16 of f32. Both factors are converted and packed into tiles on the way, so callers see [`Mat`]s of f32.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod pack;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod tiles;
+
+use crate::{Isa, Mat, MatMut, matmul};
+
+/// How the matrix products of a training run are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Products {
+    /// In f32 throughout.
+    #[default]
+    F32,
+    /// Factors rounded to bf16 (8 significant bits), sums in f32; only where the processor has tiles.
+    Bf16Tiles,
+}
+
+/// What a product adds to.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a> {
+    /// Nothing: the result is overwritten.
+    Zero,
+    /// What the result holds.
+    Own,
+    /// This row, in every row of the result, which is overwritten.
+    Row(&'a [f32]),
+}
+
+impl Start<'_> {
+    /// What the result holds, or nothing.
+    pub fn add(accumulate: bool) -> Self {
+        if accumulate { Self::Own } else { Self::Zero }
+    }
+}
+
+impl Products {
+    /// bf16 tiles where `isa` has them, else f32.
+    pub fn fastest(isa: Isa) -> Self {
+        if isa.has_amx() { Self::Bf16Tiles } else { Self::F32 }
+    }
+
+    /// Name for reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16Tiles => "bf16 tiles",
+        }
+    }
+
+    /// `c = start + alpha · a · b` on the calling thread.
+    ///
+    /// # Shapes
+    /// - `a`: `[m, k]`, `b`: `[k, n]`, `c`: `[m, n]`; a row of `start` has `n` values
+    ///
+    /// # Panics
+    /// If shapes disagree.
+    pub fn matmul(self, alpha: f32, a: Mat, b: Mat, mut c: MatMut, start: Start) {
+        assert_eq!((b.rows(), c.rows(), c.cols()), (a.cols(), a.rows(), b.cols()), "shapes of a product disagree");
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Bf16Tiles && crate::isa().has_amx() && a.has_unit_stride() && b.has_unit_stride() {
+            return tiles::product(alpha, a, b, c, start);
+        }
+        match start {
+            Start::Zero => matmul(alpha, a, b, c, false),
+            Start::Own => matmul(alpha, a, b, c, true),
+            Start::Row(row) => {
+                for r in 0..c.rows() {
+                    c.row_mut(r).copy_from_slice(row);
+                }
+                matmul(alpha, a, b, c, true);
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Training of classifiers: batches of augmented pictures, cross entropy, a resumable loop.
+
+mod augment;
+mod loss;
+mod options;
+mod run;
+mod state;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub use options::ClassifyOptions;
+pub use run::{ClassifyLine, ClassifyRun, ClassifySettings};
+pub use state::ClassifyState;
+pub use step::{Accuracy, evaluate};

@@ -1,0 +1,76 @@
+use super::*;
+use vit::config::CompactConfig;
+use vit::checkpoint::{Checkpoint, Description};
+use vit::data::Labelled;
+use vit::preprocess::Preprocess;
+use vit::Config;
+
+/// Pictures whose class is their brightest channel.
+fn data() -> Labelled {
+    let mut pixels = Vec::new();
+    let labels: Vec<u32> = (0..48).map(|i| i % 3).collect();
+    for (i, label) in labels.iter().enumerate() {
+        pixels.extend((0..8 * 8 * 3).map(|p| ((p * 31 + i * 17) % 90) as u8 + if p % 3 == *label as usize { 120 } else { 0 }));
+    }
+    let classes = ["red", "green", "blue"].map(str::to_owned).into();
+    Labelled { classes, size: (8, 8), pixels, names: vec![String::new(); labels.len()], labels, skipped: Vec::new() }
+}
+
+fn start(options: ClassifyOptions) -> ClassifyRun {
+    let config = CompactConfig { image_size: 8, classes: 3, stem: [8, 16], width: 16, depth: 1, heads: 2, ..CompactConfig::embedded() };
+    let description = Description { config: Config::Compact(config), preprocess: Preprocess::cifar(), classes: data().classes };
+    ClassifyRun::start(description, options, data().len(), None).unwrap()
+}
+
+fn settings(out: &std::path::Path, until: u64, threads: usize) -> ClassifySettings {
+    ClassifySettings { out: out.to_owned(), until, seconds: None, save_every: 1, log_every: 5, threads }
+}
+
+fn options() -> ClassifyOptions {
+    ClassifyOptions { epochs: 12, batch: 16, warmup: 1.0, rate: 5e-3, crop: 1, cutout: 2, average_decay: 0.9, ..Default::default() }
+}
+
+#[test]
+fn learns_resumes_and_ignores_threads() {
+    let (dir, data) = (tempfile::tempdir().unwrap(), data());
+    let mut whole = start(options());
+    whole.train(&data, Some(&data), &settings(&dir.path().join("a"), 36, 3), |_| {}).unwrap();
+    assert!(whole.evaluate(&data, 2).unwrap().share() > 0.9);
+    let mut part = start(options());
+    part.train(&data, None, &settings(&dir.path().join("b"), 17, 1), |_| {}).unwrap();
+    let mut rest = ClassifyRun::resume(&dir.path().join("b")).unwrap();
+    assert_eq!(rest.state().step, 17);
+    rest.train(&data, None, &settings(&dir.path().join("b"), 36, 2), |_| {}).unwrap();
+    assert_eq!(whole.state(), rest.state());
+    let written = Checkpoint::read(&dir.path().join("b/model.safetensors")).unwrap();
+    assert_eq!(written.params, whole.state().average);
+    let log = std::fs::read_to_string(dir.path().join("a/log.jsonl")).unwrap();
+    let last: ClassifyLine = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert_eq!((last.step, last.held_out.is_some()), (36, true));
+}
+
+#[test]
+fn mixup_colour_and_a_teacher_train() {
+    let (dir, data) = (tempfile::tempdir().unwrap(), data());
+    let teacher = start(options()).checkpoint();
+    let options = ClassifyOptions { mixup: 0.5, colour: 0.2, distillation: 0.5, ..options() };
+    let mut run = start(options).with_teacher(&teacher).unwrap();
+    let before = run.step(&data, 2).unwrap().0.mean_loss();
+    run.train(&data, None, &settings(dir.path(), 36, 2), |_| {}).unwrap();
+    assert!(run.evaluate(&data, 2).unwrap().mean_loss() < before);
+}
+
+#[test]
+fn damaged_states_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    start(options()).save(dir.path()).unwrap();
+    let path = dir.path().join("state.safetensors");
+    let whole = std::fs::read(&path).unwrap();
+    for len in [0, 7, 100, whole.len() - 4] {
+        std::fs::write(&path, &whole[..len]).unwrap();
+        let error = ClassifyRun::resume(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("state.safetensors"), "{error}");
+    }
+    std::fs::write(&path, [&whole[..], &[0]].concat()).unwrap();
+    assert!(ClassifyRun::resume(dir.path()).unwrap_err().to_string().contains("expected at most"));
+}

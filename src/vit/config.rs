@@ -1,0 +1,153 @@
+//! Sizes and variants of classifiers, as a model file's metadata has them.
+
+use crate::{Error, Result};
+use compute::ops::hamming::MOST_CHANNELS;
+use layers::{BlockShape, FeedForwardKind, LinearKind, RayAttentionKind};
+use serde::{Deserialize, Serialize};
+
+/// A classifier.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "model", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Config {
+    /// Our own for small images.
+    Compact(CompactConfig),
+}
+
+/// A compact transformer: a convolutional stem, tokens of 4 by 4 pixels, blocks, sequence pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompactConfig {
+    /// Height and width of images, a multiple of 4.
+    pub image_size: usize,
+    /// Number of classes.
+    pub classes: usize,
+    /// Channels of the stem at full and at half resolution.
+    pub stem: [usize; 2],
+    /// Channels of tokens.
+    pub width: usize,
+    /// Number of blocks.
+    pub depth: usize,
+    /// Heads of each attention.
+    pub heads: usize,
+    /// Hidden channels of a feed-forward part as a multiple of `width`.
+    pub mlp_ratio: usize,
+    /// How tokens look at one another.
+    #[serde(default)]
+    pub attention: RayAttentionKind,
+    /// Weights of queries, keys, values and outputs.
+    #[serde(default)]
+    pub linears: LinearKind,
+    /// What each token goes through by itself.
+    #[serde(default)]
+    pub feed_forward: FeedForwardKind,
+}
+
+/// Pixels along one side of a token.
+pub const TOKEN_SIDE: usize = 4;
+
+/// Most classes of a model.
+pub const MOST_CLASSES: usize = 100_000;
+
+impl CompactConfig {
+    /// The network of the embedded models: 32 by 32 pixels, ten classes, dense.
+    pub fn embedded() -> Self {
+        Self {
+            image_size: 32,
+            classes: 10,
+            stem: [64, 128],
+            width: 192,
+            depth: 5,
+            heads: 6,
+            mlp_ratio: 2,
+            attention: RayAttentionKind::Softmax,
+            linears: LinearKind::Dense,
+            feed_forward: FeedForwardKind::Dense,
+        }
+    }
+
+    /// What the parts of a block share.
+    pub fn block_shape(&self) -> BlockShape {
+        let Self { width, heads, mlp_ratio, linears, .. } = *self;
+        BlockShape { width, heads, attention_hidden: 0, mlp_ratio, linears }
+    }
+
+    /// Tokens along one side of an image.
+    pub fn grid(&self) -> usize {
+        self.image_size / TOKEN_SIDE
+    }
+
+    fn validate(&self) -> Result<()> {
+        range("image_size", self.image_size, TOKEN_SIDE, 512)?;
+        range("classes", self.classes, 2, MOST_CLASSES)?;
+        for channels in self.stem {
+            range("stem", channels, 8, 512)?;
+        }
+        range("width", self.width, 16, 1024)?;
+        range("depth", self.depth, 1, 64)?;
+        range("heads", self.heads, 1, 64)?;
+        range("mlp_ratio", self.mlp_ratio, 1, 8)?;
+        multiple("image_size", self.image_size, TOKEN_SIDE)?;
+        for channels in self.stem {
+            multiple("stem", channels, 8)?;
+        }
+        multiple("width", self.width, 16)?;
+        multiple("width", self.width, self.heads)?;
+        bits("linears", self.linears)?;
+        bits("feed_forward", self.feed_forward.linears())?;
+        let channels = self.width / self.heads;
+        if self.attention != RayAttentionKind::Softmax && channels > MOST_CHANNELS {
+            let problem = format!("expected at most {MOST_CHANNELS} channels a head for codes, found {channels}");
+            return Err(Error::Config(format!("heads: {problem}")));
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// Checks every size.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the first that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        match self {
+            Self::Compact(config) => config.validate(),
+        }
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        match self {
+            Self::Compact(config) => config.classes,
+        }
+    }
+
+    /// Height and width of the images that it takes.
+    pub fn image_size(&self) -> (usize, usize) {
+        match self {
+            Self::Compact(config) => (config.image_size, config.image_size),
+        }
+    }
+}
+
+fn range(name: &str, found: usize, least: usize, most: usize) -> Result<()> {
+    if (least..=most).contains(&found) {
+        return Ok(());
+    }
+    Err(Error::Config(format!("{name}: expected {least} to {most}, found {found}")))
+}
+
+fn multiple(name: &str, found: usize, of: usize) -> Result<()> {
+    if found.is_multiple_of(of) {
+        return Ok(());
+    }
+    Err(Error::Config(format!("{name}: expected a multiple of {of}, found {found}")))
+}
+
+fn bits(name: &str, kind: LinearKind) -> Result<()> {
+    match kind {
+        LinearKind::Shift { bits } if !(4..=5).contains(&bits) => {
+            Err(Error::Config(format!("{name}: expected shifts of 4 or 5 bits, found {bits}")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,15 @@
+//! Vision transformers that classify images, on the layers that the renderer uses.
+//!
+//! To a layer, an image is what a ray is to the renderer, and its tokens are the ray's samples: they look at one another
+//! through a [`layers::RayAttention`] and go through a [`layers::FeedForward`] each by itself.
+pub mod checkpoint;
+pub mod compact;
+pub mod config;
+pub mod data;
+pub mod error;
+pub mod model;
+pub mod preprocess;
+
+pub use config::Config;
+pub use error::{Error, Result};
+pub use model::Model;
