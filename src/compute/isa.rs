@@ -23,7 +23,7 @@
 //! | `avx512+vnni` | and its dot products of bytes, which the kernel of 8-bit layers uses |
 //! | `avx512+bitalg` | or its bit counts of 16-bit lanes, which Hamming attention along a ray uses |
 //! | `avx512+vnni+bitalg` | or both |
-//! | `avx512+vnni+bitalg+amx` | and tiles of `bf16`, which products of training can use |
+//! | `avx512+vnni+bitalg+amx` | and tiles of bytes and of `bf16`, which 8-bit layers and products of training use |
 //!
 //! A misspelt name is an error. A set of which this machine lacks a part is ignored, and [`check_isa`] says so.
 //!
@@ -93,18 +93,19 @@ fn detect() -> u8 {
     0
 }
 
-/// Whether the processor has tiles of bf16 and AVX-512's conversion to it, and the system grants them to this process.
+/// Whether the processor has tiles of bf16 and of bytes and AVX-512's conversion to bf16, and the system grants them to this process.
 #[cfg(target_arch = "x86_64")]
 fn has_tiles() -> bool {
     use std::arch::x86_64::__cpuid_count;
-    // The bits of AMX-BF16 and AMX-TILE (Intel's manual, CPUID leaf 7), which the standard library does not test yet.
-    const TILES: u32 = 1 << 22 | 1 << 24;
+    // The bits of AMX-BF16, AMX-TILE and AMX-INT8 (Intel's manual, CPUID leaf 7), which the standard library does not test
+    // yet.
+    const TILES: u32 = 1 << 22 | 1 << 24 | 1 << 25;
     static GRANTED: OnceLock<bool> = OnceLock::new();
     *GRANTED.get_or_init(|| {
         is_x86_feature_detected!("avx512bf16")
             && __cpuid_count(0, 0).eax >= 7
             && __cpuid_count(7, 0).edx & TILES == TILES
-            && crate::ops::product_bf16::tiles::request_tiles()
+            && crate::tiles::request_tiles()
     })
 }
 
@@ -153,7 +154,7 @@ impl Isa {
         self.has(BITALG)
     }
 
-    /// Tiles of bf16, beside AVX-512 with all extensions above and its conversions to bf16.
+    /// Tiles of bytes and of bf16, beside AVX-512 with all extensions above and its conversions to bf16.
     pub fn has_amx(self) -> bool {
         self.has(AMX)
     }

@@ -6,6 +6,8 @@ pub mod matrix;
 pub mod ops;
 pub mod parallel;
 pub mod simd;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod tiles;
 
 pub use isa::{ISA_VARIABLE, Isa, check_isa, isa};
 pub use matrix::{Mat, MatMut, matmul};

@@ -88,6 +88,12 @@ macro_rules! simd_fn {
     };
 
     // The lines of a table, one after the other: what asks for the set, and the features that it is compiled with.
+    (@choose $isa:ident $safety:tt $args:tt $ret:tt { avx512 + amx => $run:expr, $($rest:tt)* }) => {{
+        #[cfg(target_arch = "x86_64")]
+        $crate::simd_fn!(@run $isa.has_amx(),
+            "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,popcnt", $safety $args $ret $run);
+        $crate::simd_fn!(@choose $isa $safety $args $ret { $($rest)* })
+    }};
     (@choose $isa:ident $safety:tt $args:tt $ret:tt { avx512 + vnni => $run:expr, $($rest:tt)* }) => {{
         #[cfg(target_arch = "x86_64")]
         $crate::simd_fn!(@run $isa.has_vnni(),

@@ -8,10 +8,13 @@
 use super::lanes::{Avx2, Avx512, Vnni};
 use super::lanes::{Dot, Portable};
 use super::pack::{Blocks, Bytes, EIGHT};
+#[cfg(target_arch = "x86_64")]
+use super::tiles;
 use super::{Epilogue, PANEL, Packed8, Rows8, Sign};
 use crate::Isa;
 use crate::simd::Simd;
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// What becomes of the sums.
 #[derive(Clone, Copy)]
@@ -23,7 +26,7 @@ pub enum Finish {
 }
 
 /// Decoded panels, kept by each thread.
-type Decoded = Vec<Bytes>;
+pub(super) type Decoded = Vec<Bytes>;
 
 /// # Safety
 /// `y` is valid for rows of [`crate::ops::padded`] outputs, `y_stride` apart; `x` is as wide as `weight` has inputs.
@@ -38,6 +41,10 @@ crate::simd_fn! {
     /// # Safety
     /// As [`product8`].
     unsafe fn run(isa: Isa, call: Call, decoded: &mut Decoded) => {
+        // SAFETY: here are tiles and the instructions of `Vnni`; the caller vouches for the rest.
+        avx512+amx => unsafe {
+            if call.x.rows() < tiles::LEAST_ROWS { kernel::<Vnni>(call, decoded) } else { tiles::kernel(call, decoded) }
+        },
         // SAFETY: here are the instructions of `Vnni`; the caller vouches for the rest.
         avx512+vnni => unsafe { kernel::<Vnni>(call, decoded) },
         // SAFETY: here are those of `Avx512`.
@@ -49,13 +56,14 @@ crate::simd_fn! {
     }
 }
 
+/// What [`product8`] was called with.
 #[derive(Clone, Copy)]
-struct Call<'a> {
-    x: &'a Rows8,
-    weight: &'a Packed8,
-    y: *mut f32,
-    y_stride: usize,
-    finish: Finish,
+pub(super) struct Call<'a> {
+    pub x: &'a Rows8,
+    pub weight: &'a Packed8,
+    pub y: *mut f32,
+    pub y_stride: usize,
+    pub finish: Finish,
 }
 
 /// Blocks of weights that one pass over the rows goes through: half of a first cache of 32 KB.
@@ -76,11 +84,7 @@ unsafe fn kernel<D: Dot>(call: Call, decoded: &mut Decoded) {
         let blocks = panel * octets..(panel + panels) * octets;
         // SAFETY: the caller vouches for the instructions, and the blocks are those of `panels` panels.
         unsafe {
-            let blocks = match &weight.blocks {
-                Blocks::Bytes(bytes) if !D::REARRANGED => &bytes[blocks],
-                Blocks::Bytes(bytes) => prepare(&bytes[blocks], decoded, |from, to| D::rearrange(from, to)),
-                Blocks::Codes(codes) => prepare(&codes[blocks], decoded, |from, to| D::decode(from, to)),
-            };
+            let blocks = blocks_of::<D>(weight, blocks, decoded);
             let chunk = Chunk { octets, blocks: blocks.as_ptr().cast(), panels, column: panel * PANEL, call };
             match (D::REGISTERS, weight.small && D::PAIRS) {
                 (_, false) => all_rows::<D, 4, false>(chunk),
@@ -88,6 +92,26 @@ unsafe fn kernel<D: Dot>(call: Call, decoded: &mut Decoded) {
                 // Two registers of weights for each half: a fourth row would spill into memory.
                 (_, true) => all_rows::<D, 3, true>(chunk),
             }
+        }
+    }
+}
+
+/// Blocks of a matrix as bytes, as `D` reads them.
+///
+/// # Safety
+/// The instructions of `D` are available.
+#[inline(always)]
+pub(super) unsafe fn blocks_of<'a, D: Dot>(
+    weight: &'a Packed8,
+    blocks: Range<usize>,
+    decoded: &'a mut Decoded,
+) -> &'a [Bytes] {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        match &weight.blocks {
+            Blocks::Bytes(bytes) if !D::REARRANGED => &bytes[blocks],
+            Blocks::Bytes(bytes) => prepare(&bytes[blocks], decoded, |from, to| D::rearrange(from, to)),
+            Blocks::Codes(codes) => prepare(&codes[blocks], decoded, |from, to| D::decode(from, to)),
         }
     }
 }

@@ -12,6 +12,8 @@ mod passes;
 mod quantise;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 use super::{PAD, padded};
 use crate::Isa;

@@ -45,6 +45,9 @@ pub struct Rows8 {
     scale: Vec<f32>,
 }
 
+/// Rows after the last one that kernels may read, so that they can take sixteen at a time.
+const SLACK_ROWS: usize = 15;
+
 impl Default for Rows8 {
     fn default() -> Self {
         Self { rows: 0, width: 0, stride: 0, sign: Sign::Signed, data: Vec::new(), scale: Vec::new() }
@@ -96,9 +99,15 @@ impl Rows8 {
         &self.scale[..self.rows]
     }
 
+    /// The bytes and those of some rows after them, which hold anything.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn data_with_slack(&self) -> &[u8] {
+        &self.data
+    }
+
     fn shape(&mut self, rows: usize, width: usize, sign: Sign) {
         (self.rows, self.width, self.stride, self.sign) = (rows, width, width.next_multiple_of(EIGHT), sign);
-        self.data.resize(self.data.len().max(rows * self.stride), 0);
+        self.data.resize(self.data.len().max((rows + SLACK_ROWS) * self.stride), 0);
         self.scale.resize(self.scale.len().max(rows), 0.0);
     }
 }

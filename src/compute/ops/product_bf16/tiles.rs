@@ -2,6 +2,7 @@
 
 use super::Start;
 use super::pack::{self, TILE};
+use crate::tiles::{ALL_WHOLE, TileRegisters};
 use crate::{Mat, MatMut};
 use std::arch::asm;
 use std::cell::RefCell;
@@ -27,61 +28,6 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// The layout of the tile registers: all eight have 16 rows of 64 bytes (palette 1).
-#[repr(C, align(64))]
-struct TileConfig([u8; 64]);
-
-static CONFIG: TileConfig = {
-    let mut bytes = [0; 64];
-    bytes[0] = 1;
-    let mut i = 0;
-    while i < 8 {
-        bytes[16 + 2 * i] = 64;
-        bytes[48 + i] = 16;
-        i += 1;
-    }
-    TileConfig(bytes)
-};
-
-/// Asks the system for tile registers, which it hands out on request (Linux, `arch_prctl(ARCH_REQ_XCOMP_PERM)`).
-pub(crate) fn request_tiles() -> bool {
-    #[cfg(target_os = "linux")]
-    {
-        const ARCH_PRCTL: i64 = 158;
-        const ARCH_REQ_XCOMP_PERM: i64 = 0x1023;
-        const XFEATURE_XTILEDATA: i64 = 18;
-        let mut answer = ARCH_PRCTL;
-        // SAFETY: this call of the system changes nothing but the process's permission.
-        unsafe {
-            asm!("syscall", inout("rax") answer, in("rdi") ARCH_REQ_XCOMP_PERM, in("rsi") XFEATURE_XTILEDATA,
-                out("rcx") _, out("r11") _);
-        }
-        answer == 0
-    }
-    #[cfg(not(target_os = "linux"))]
-    false
-}
-
-/// Tile registers of the calling thread, set up while the value lives.
-pub(crate) struct TileRegisters(());
-
-impl TileRegisters {
-    /// # Safety
-    /// The processor has tiles and the system has granted them.
-    pub(crate) unsafe fn set_up() -> Self {
-        // SAFETY: as the caller vouches.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const CONFIG, options(nostack, readonly)) };
-        Self(())
-    }
-}
-
-impl Drop for TileRegisters {
-    fn drop(&mut self) {
-        // SAFETY: they were set up, so the instruction exists.
-        unsafe { asm!("tilerelease", options(nostack, nomem)) };
-    }
-}
-
 /// See [`super::Products::matmul`]; both factors have a stride of one in some direction.
 pub(super) fn product(alpha: f32, a: Mat, b: Mat, mut c: MatMut, start: Start) {
     if a.rows() == 0 || b.cols() == 0 {
@@ -89,7 +35,7 @@ pub(super) fn product(alpha: f32, a: Mat, b: Mat, mut c: MatMut, start: Start) {
     }
     SCRATCH.with_borrow_mut(|scratch| {
         // SAFETY: `Products` comes here only where the processor has tiles.
-        let registers = unsafe { TileRegisters::set_up() };
+        let registers = unsafe { TileRegisters::set_up(ALL_WHOLE) };
         let (tile_columns, depth) = (b.cols().div_ceil(BLOCK) * 2, a.cols());
         if let Start::Row(row) = start {
             scratch.row.clear();
@@ -124,7 +70,8 @@ pub(super) fn product(alpha: f32, a: Mat, b: Mat, mut c: MatMut, start: Start) {
                 for column in (0..b.cols()).step_by(BLOCK) {
                     let left = scratch.left.as_ptr();
                     let right = scratch.right[column / 16 * steps..].as_ptr();
-                    let row_start = if let Start::Row(_) = start { scratch.row[column..].as_ptr() } else { std::ptr::null() };
+                    let row_start =
+                        if let Start::Row(_) = start { scratch.row[column..].as_ptr() } else { std::ptr::null() };
                     block(&mut c, (row, column), start, row_start, || {
                         // SAFETY: both factors hold `2 · steps` tiles from here on.
                         unsafe { accumulate_packed(left.cast(), right.cast(), steps) }
