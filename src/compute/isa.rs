@@ -159,6 +159,11 @@ impl Isa {
         self.has(AMX)
     }
 
+    /// This set without tiles.
+    pub fn without_amx(self) -> Self {
+        Self { features: self.features & !AMX }
+    }
+
     /// Whether products of bytes are vector instructions: without them 8-bit kernels are slower than those of `f32`.
     pub fn has_vector_bytes(self) -> bool {
         self.has_avx2()

@@ -7,7 +7,7 @@
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Avx2, Avx512, Vnni};
 use super::lanes::{Dot, Portable};
-use super::pack::{Blocks, Bytes, EIGHT};
+use super::pack::{Blocks, Bytes, Codes, EIGHT};
 #[cfg(target_arch = "x86_64")]
 use super::tiles;
 use super::{Epilogue, PANEL, Packed8, Rows8, Sign};
@@ -25,6 +25,9 @@ pub enum Finish {
     Scaled(Epilogue),
 }
 
+/// From this number of rows on tiles are used.
+const LEAST_TILE_ROWS: usize = 6;
+
 /// Decoded panels, kept by each thread.
 pub(super) type Decoded = Vec<Bytes>;
 
@@ -32,7 +35,9 @@ pub(super) type Decoded = Vec<Bytes>;
 /// `y` is valid for rows of [`crate::ops::padded`] outputs, `y_stride` apart; `x` is as wide as `weight` has inputs.
 pub unsafe fn product8(isa: Isa, x: &Rows8, weight: &Packed8, y: *mut f32, y_stride: usize, finish: Finish) {
     thread_local!(static DECODED: RefCell<Decoded> = const { RefCell::new(Vec::new()) });
-    let call = Call { x, weight, y, y_stride, finish };
+    // Most of a tile would be empty.
+    let isa = if x.rows() < LEAST_TILE_ROWS { isa.without_amx() } else { isa };
+    let call = Call { isa, x, weight, y, y_stride, finish };
     // SAFETY: as the caller vouches.
     DECODED.with_borrow_mut(|decoded| unsafe { run(isa, call, decoded) });
 }
@@ -42,9 +47,7 @@ crate::simd_fn! {
     /// As [`product8`].
     unsafe fn run(isa: Isa, call: Call, decoded: &mut Decoded) => {
         // SAFETY: here are tiles and the instructions of `Vnni`; the caller vouches for the rest.
-        avx512+amx => unsafe {
-            if call.x.rows() < tiles::LEAST_ROWS { kernel::<Vnni>(call, decoded) } else { tiles::kernel(call, decoded) }
-        },
+        avx512+amx => unsafe { tiles::kernel(call, decoded) },
         // SAFETY: here are the instructions of `Vnni`; the caller vouches for the rest.
         avx512+vnni => unsafe { kernel::<Vnni>(call, decoded) },
         // SAFETY: here are those of `Avx512`.
@@ -59,6 +62,7 @@ crate::simd_fn! {
 /// What [`product8`] was called with.
 #[derive(Clone, Copy)]
 pub(super) struct Call<'a> {
+    pub isa: Isa,
     pub x: &'a Rows8,
     pub weight: &'a Packed8,
     pub y: *mut f32,
@@ -84,7 +88,7 @@ unsafe fn kernel<D: Dot>(call: Call, decoded: &mut Decoded) {
         let blocks = panel * octets..(panel + panels) * octets;
         // SAFETY: the caller vouches for the instructions, and the blocks are those of `panels` panels.
         unsafe {
-            let blocks = blocks_of::<D>(weight, blocks, decoded);
+            let blocks = blocks_of(call.isa, weight, blocks, decoded);
             let chunk = Chunk { octets, blocks: blocks.as_ptr().cast(), panels, column: panel * PANEL, call };
             match (D::REGISTERS, weight.small && D::PAIRS) {
                 (_, false) => all_rows::<D, 4, false>(chunk),
@@ -96,32 +100,34 @@ unsafe fn kernel<D: Dot>(call: Call, decoded: &mut Decoded) {
     }
 }
 
-/// Blocks of a matrix as bytes, as `D` reads them.
-///
-/// # Safety
-/// The instructions of `D` are available.
-#[inline(always)]
-pub(super) unsafe fn blocks_of<'a, D: Dot>(
+/// Blocks of a matrix as bytes, as the kernel of `isa` reads them.
+pub(super) fn blocks_of<'a>(
+    isa: Isa,
     weight: &'a Packed8,
     blocks: Range<usize>,
     decoded: &'a mut Decoded,
 ) -> &'a [Bytes] {
-    // SAFETY: as the caller vouches.
-    unsafe {
-        match &weight.blocks {
-            Blocks::Bytes(bytes) if !D::REARRANGED => &bytes[blocks],
-            Blocks::Bytes(bytes) => prepare(&bytes[blocks], decoded, |from, to| D::rearrange(from, to)),
-            Blocks::Codes(codes) => prepare(&codes[blocks], decoded, |from, to| D::decode(from, to)),
-        }
+    if let (Blocks::Bytes(bytes), true) = (&weight.blocks, isa.has_vector_bytes()) {
+        return &bytes[blocks];
     }
+    decoded.resize(decoded.len().max(blocks.len()), Bytes([0; _]));
+    let to = &mut decoded[..blocks.len()];
+    match &weight.blocks {
+        Blocks::Codes(codes) => decode(isa, &codes[blocks], to),
+        Blocks::Bytes(bytes) => bytes[blocks].iter().zip(&mut *to).for_each(|(from, to)| Portable::rearrange(from, to)),
+    }
+    to
 }
 
-/// Writes each block anew.
-#[inline(always)]
-fn prepare<'a, T>(from: &[T], to: &'a mut Decoded, each: impl Fn(&T, &mut Bytes)) -> &'a [Bytes] {
-    to.resize(to.len().max(from.len()), Bytes([0; _]));
-    from.iter().zip(&mut *to).for_each(|(from, to)| each(from, to));
-    &to[..from.len()]
+crate::simd_fn! {
+    fn decode(isa: Isa, codes: &[Codes], to: &mut [Bytes]) => {
+        // SAFETY: here are the instructions of `Avx512`.
+        avx512 => codes.iter().zip(to).for_each(|(codes, to)| unsafe { Avx512::decode(codes, to) }),
+        // SAFETY: here are those of `Avx2`.
+        avx2 => codes.iter().zip(to).for_each(|(codes, to)| unsafe { Avx2::decode(codes, to) }),
+        // SAFETY: `Portable` needs no special instructions.
+        portable => codes.iter().zip(to).for_each(|(codes, to)| unsafe { Portable::decode(codes, to) }),
+    }
 }
 
 /// All rows times some panels.
@@ -184,7 +190,7 @@ unsafe fn all_panels<D: Dot, const MR: usize, const PAIR: bool>(chunk: Chunk, fi
 /// As [`all_panels`]; there are `NV` registers of columns from register `left` on.
 #[inline(always)]
 unsafe fn tile<D: Dot, const MR: usize, const NV: usize, const PAIR: bool>(chunk: Chunk, first: usize, left: usize) {
-    let Chunk { octets, blocks, call: Call { x, weight, y, y_stride, finish }, .. } = chunk;
+    let Chunk { octets, blocks, call: Call { x, weight, y, y_stride, finish, .. }, .. } = chunk;
     let column = chunk.column + left * D::F::LANES;
     let (lanes, block) = (D::F::LANES, size_of::<Bytes>());
     // SAFETY: the caller vouches for the rows and for the panels; scale, bias and correction are padded to panels.

@@ -15,9 +15,6 @@ const SIDE: usize = 16;
 /// Bytes of a row of a tile.
 const WIDE: usize = 64;
 
-/// From this number of rows on tiles are used: below, most of a tile would be empty.
-pub const LEAST_ROWS: usize = 6;
-
 /// Sums of 16 rows and two panels.
 #[repr(C, align(64))]
 struct Sums([i32; 2 * SIDE * SIDE]);
@@ -52,7 +49,7 @@ pub unsafe fn kernel(call: Call, decoded: &mut Decoded) {
     let (steps, tail) = (octets * EIGHT / WIDE, octets * EIGHT % WIDE);
     // SAFETY: the caller vouches for the instructions; blocks are those of the panels.
     unsafe {
-        let blocks = blocks_of::<Vnni>(call.weight, 0..panels * octets, decoded);
+        let blocks = blocks_of(call.isa, call.weight, 0..panels * octets, decoded);
         let registers = TileRegisters::set_up(layout(tail));
         for panel in (0..panels).step_by(2) {
             let place =
@@ -71,7 +68,7 @@ pub unsafe fn kernel(call: Call, decoded: &mut Decoded) {
 /// As [`kernel`]; tile registers are set up.
 #[inline(always)]
 unsafe fn all_rows<const NV: usize>(place: Place, to_next: usize) {
-    let Place { call: Call { x, weight, y, y_stride, finish }, blocks, column, steps, tail } = place;
+    let Place { call: Call { x, weight, y, y_stride, finish, .. }, blocks, column, steps, tail } = place;
     let mut sums = Sums([0; _]);
     // SAFETY: rows of `x` lie before its slack of a tile; blocks hold `steps` tiles and the tail of each panel; columns of
     // scale, bias and centre are padded to panels; the caller vouches for `y`.

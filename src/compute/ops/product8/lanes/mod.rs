@@ -27,10 +27,6 @@ pub(super) unsafe trait Dot: Copy + 'static {
     const PAIRS: bool;
     /// Registers of columns that a tile of several rows has room for.
     const REGISTERS: usize;
-    /// Whether blocks are not read in the layout of [`Bytes`], but as [`Dot::decode`] and [`Dot::rearrange`] write
-    /// them.
-    const REARRANGED: bool = false;
-
     /// # Safety
     /// See the trait.
     unsafe fn zero() -> Self::Sum;
@@ -68,14 +64,6 @@ pub(super) unsafe trait Dot: Copy + 'static {
     /// # Safety
     /// See the trait.
     unsafe fn decode(codes: &Codes, out: &mut Bytes);
-    /// Integers to the layout that [`Dot::weights`] reads, where it is another.
-    ///
-    /// # Safety
-    /// See the trait.
-    #[inline(always)]
-    unsafe fn rearrange(bytes: &Bytes, out: &mut Bytes) {
-        *out = *bytes;
-    }
 }
 
 /// Where byte `i` of [`Bytes`] goes, so that each input has eight outputs side by side.
@@ -96,7 +84,6 @@ unsafe impl Dot for Portable {
     type Weights = [[i16; 8]; 4];
     const PAIRS: bool = false;
     const REGISTERS: usize = 2;
-    const REARRANGED: bool = true;
 
     #[inline(always)]
     unsafe fn zero() -> Self::Sum {
@@ -145,8 +132,11 @@ unsafe impl Dot for Portable {
             high[side_by_side(i)] = VALUES[usize::from(code >> 4)];
         }
     }
-    #[inline(always)]
-    unsafe fn rearrange(bytes: &Bytes, out: &mut Bytes) {
+}
+
+impl Portable {
+    /// Integers to the layout that its kernel reads, in which each input has eight outputs side by side.
+    pub fn rearrange(bytes: &Bytes, out: &mut Bytes) {
         for (i, byte) in bytes.0.iter().enumerate() {
             out.0[side_by_side(i)] = *byte;
         }
