@@ -56,7 +56,7 @@ impl CompactConfig {
             classes: 10,
             stem: [64, 128],
             width: 192,
-            depth: 5,
+            depth: 4,
             heads: 6,
             mlp_ratio: 2,
             attention: RayAttentionKind::Softmax,
