@@ -1,4 +1,5 @@
 use super::*;
+use crate::reparam::Piece;
 use vit::config::CompactConfig;
 use vit::checkpoint::{Checkpoint, Description};
 use vit::data::Labelled;
@@ -58,6 +59,48 @@ fn mixup_colour_and_a_teacher_train() {
     let before = run.step(&data, 2).unwrap().0.mean_loss();
     run.train(&data, None, &settings(dir.path(), 36, 2), |_| {}).unwrap();
     assert!(run.evaluate(&data, 2).unwrap().mean_loss() < before);
+}
+
+/// Every piece alone, and all after one another: what starts from a trained model is no worse than guessing, and a few
+/// steps of training bring it near.
+#[test]
+fn pieces_start_from_the_dense_model() {
+    let (dir, data) = (tempfile::tempdir().unwrap(), data());
+    let mut dense = start(options());
+    dense.train(&data, None, &settings(dir.path(), 36, 2), |_| {}).unwrap();
+    let dense = dense.checkpoint();
+    let mut all = dense.clone();
+    for (name, piece) in Piece::ALL {
+        let to = reparam::apply(piece, dense.description.config, 4);
+        if piece == Piece::View {
+            assert!(to.unwrap_err().to_string().contains("no views"));
+            continue;
+        }
+        let params = reparam::convert(&dense, to.unwrap(), &data, 1).unwrap();
+        let description = Description { config: to_config(piece, &dense), ..dense.description.clone() };
+        let balance = Some(([0.6, 0.4], 0.01));
+        let options = ClassifyOptions { rate: 1e-3, distillation: 0.3, balance, ..options() };
+        let run = ClassifyRun::start(description, options, data.len(), Some(params)).unwrap();
+        let mut run = run.with_teacher(&dense).unwrap();
+        run.train(&data, None, &settings(&dir.path().join(name), 18, 2), |_| {}).unwrap();
+        let found = run.evaluate(&data, 2).unwrap();
+        assert!(found.share() > 0.8, "{name}: {}", found.share());
+        if piece == Piece::Ray {
+            all = run.checkpoint();
+        }
+    }
+    let to = reparam::apply(Piece::Experts, reparam::apply(Piece::Shift, all.description.config, 4).unwrap(), 4).unwrap();
+    let params = reparam::convert(&all, to, &data, 1).unwrap();
+    assert!(reparam::convert(&all, dense.description.config, &data, 1).is_err());
+    let description = Description { config: to, ..all.description.clone() };
+    let mut run = ClassifyRun::start(description, options(), data.len(), Some(params)).unwrap();
+    run.train(&data, None, &settings(&dir.path().join("all"), 18, 2), |_| {}).unwrap();
+    let found = run.evaluate(&data, 2).unwrap();
+    assert!(found.share() > 0.7 && found.usage.counts[0] + found.usage.counts[1] > 0, "{found:?}");
+}
+
+fn to_config(piece: Piece, dense: &Checkpoint) -> Config {
+    reparam::apply(piece, dense.description.config, 4).unwrap()
 }
 
 #[test]
