@@ -23,7 +23,7 @@ pub struct Args {
     /// Pictures: PNG, JPEG, WebP, TIFF, BMP or GIF of any size
     #[arg(required_unless_present = "eval")]
     pictures: Vec<PathBuf>,
-    /// Model file that `shiftray train classifier` or `shiftray reparam` wrote
+    /// Model file that `shiftray train classifier` or `shiftray reparam` wrote, or a checkpoint of timm (DeiT, PVTv2)
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// Classify these labelled pictures and say how often the answer is right
@@ -38,6 +38,9 @@ pub struct Args {
     /// Draw where the model looks, as a picture; for one picture
     #[arg(long, value_name = "PNG", conflicts_with = "eval")]
     attention: Option<PathBuf>,
+    /// Height and width of images for a checkpoint of timm [default: 224, or what its position embeddings say]
+    #[arg(long)]
+    size: Option<usize>,
     /// Number of classes to name for each picture
     #[arg(long, default_value_t = 5, value_parser = value_parser!(u16).range(1..=1000))]
     top: u16,
@@ -57,8 +60,12 @@ struct Classifier {
 }
 
 impl Classifier {
-    fn read(path: &Path) -> anyhow::Result<Self> {
-        let checkpoint = Checkpoint::read(path)?;
+    fn read(path: &Path, size: Option<(usize, usize)>) -> anyhow::Result<Self> {
+        let bytes = scene::file::read_limited(path, vit::checkpoint::MAX_FILE_BYTES)?;
+        let checkpoint = match Checkpoint::is_one(&bytes) {
+            true => Checkpoint::from_bytes(path, &bytes)?,
+            false => vit::timm::read(path, size)?,
+        };
         let model = Model::new(checkpoint.description.config, compute::Products::F32)?;
         let folded = model.fold(&checkpoint.params);
         Ok(Self { checkpoint, model, folded })
@@ -69,8 +76,9 @@ impl Classifier {
         let mut x = Vec::new();
         self.checkpoint.description.preprocess.normalise(pixels, &mut x);
         self.model.forward(&self.folded, 1, &x, None, tape, scratch);
-        let most = tape.logits().iter().copied().fold(f32::MIN, f32::max);
-        let powers: Vec<f32> = tape.logits().iter().map(|l| (l - most).exp()).collect();
+        let logits = self.model.logits(tape);
+        let most = logits.iter().copied().fold(f32::MIN, f32::max);
+        let powers: Vec<f32> = logits.iter().map(|l| (l - most).exp()).collect();
         let sum: f32 = powers.iter().sum();
         powers.into_iter().map(|p| p / sum).collect()
     }
@@ -100,7 +108,7 @@ struct Class {
 /// If the model or a picture cannot be read, or a file cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from);
-    let classifier = Classifier::read(&args.model)?;
+    let classifier = Classifier::read(&args.model, args.size.map(|side| (side, side)))?;
     if let Some(data) = &args.eval {
         return evaluate::run(&args, &classifier, data, threads);
     }

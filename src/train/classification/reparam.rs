@@ -20,7 +20,7 @@ const PICTURES: usize = 256;
 /// # Errors
 /// [`Error::Run`] if it has no such part.
 pub fn apply(piece: Piece, config: Config, bits: u8) -> Result<Config> {
-    let Config::Compact(config) = config;
+    let config = compact(config)?;
     let replaced = match piece {
         Piece::Ray => CompactConfig { attention: RayAttentionKind::Hamming, ..config },
         Piece::RayLinear => CompactConfig { attention: RayAttentionKind::LinearAngular { branch: true }, ..config },
@@ -32,13 +32,21 @@ pub fn apply(piece: Piece, config: Config, bits: u8) -> Result<Config> {
     Ok(Config::Compact(replaced))
 }
 
+/// The sizes of a compact model, whose pieces can be replaced.
+fn compact(config: Config) -> Result<CompactConfig> {
+    match config {
+        Config::Compact(config) => Ok(config),
+        _ => Err(Error::Run("reparameterisation: expected a compact model, found another".into())),
+    }
+}
+
 /// Parameters of a classifier of shape `to`, started from `from`; `seed` starts what has no forerunner. Thresholds of codes
 /// are learned from some pictures of `data`.
 ///
 /// # Errors
 /// [`Error::Run`] if the two differ in more than their pieces, or a piece would have to be turned back.
 pub fn convert(from: &Checkpoint, to: Config, data: &Labelled, seed: u64) -> Result<Vec<f32>> {
-    let (Config::Compact(old), Config::Compact(new)) = (from.description.config, to);
+    let (old, new) = (compact(from.description.config)?, compact(to)?);
     let outline = CompactConfig { attention: old.attention, linears: old.linears, feed_forward: old.feed_forward, ..new };
     if outline != old {
         return Err(Error::Run(format!("reparameterisation: expected the outline {old:?}, found {new:?}")));
@@ -61,7 +69,7 @@ pub fn convert(from: &Checkpoint, to: Config, data: &Labelled, seed: u64) -> Res
         }
     }
     let statistics = if changes { calibrate(&dense, from, data, seed) } else { Vec::new() };
-    let (Net::Compact(old), Net::Compact(new)) = (&dense.net, &model.net);
+    let (Net::Compact(old), Net::Compact(new)) = (&dense.net, &model.net) else { unreachable!("both are compact") };
     for (i, (new, old)) in new.blocks.iter().zip(&old.blocks).enumerate() {
         if changes {
             new.attention.start(&mut params, &statistics[i]);
@@ -74,7 +82,7 @@ pub fn convert(from: &Checkpoint, to: Config, data: &Labelled, seed: u64) -> Res
 /// What the attention of each block computes on some pictures.
 fn calibrate(model: &Model, from: &Checkpoint, data: &Labelled, seed: u64) -> Vec<RayStatistics> {
     let folded = model.fold(&from.params);
-    let Net::Compact(net) = &model.net;
+    let Net::Compact(net) = &model.net else { unreachable!("the model is compact") };
     let mut statistics = vec![RayStatistics::default(); net.blocks.len()];
     let step = (data.len() / PICTURES).max(1);
     let offset = seed as usize % step;
