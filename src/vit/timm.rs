@@ -131,7 +131,11 @@ fn fit_positions(tensors: &mut Tensors, config: &DeitConfig) -> std::result::Res
     }
     let (head, grid) = tensor.data.split_at(extra * width);
     let resized = resize(grid, width, (side, side), (rows, columns), Interpolation::Bicubic);
-    let data = [head, &resized].concat();
+    let data = [head, &resized[..]].concat();
     *tensor = Tensor { shape: vec![1, wanted, width], data };
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "timm_tests.rs"]
+mod tests;
