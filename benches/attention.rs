@@ -30,11 +30,13 @@ fn codes(rows: usize, x: &[f32], stride: usize, c: usize) -> Vec<u64> {
     out
 }
 
-/// One ray of the official network, which has 64 channels in four heads, and of half of it. Codes are packed outside;
-/// the last of each group shows what that takes.
+/// One ray of the official network, which has 64 channels in four heads, and of half of it, and the images of PVTv2-B0's
+/// first three stages (ShiftAddViT's comparison of single operations). Codes are packed outside; the last of each group
+/// shows what that takes.
 fn rays(criterion: &mut Criterion) {
-    for (c, samples) in [(64, 48), (64, 64), (64, 192), (32, 48), (32, 64), (32, 192)] {
-        let heads = c / 16;
+    let rays = [(64, 48), (64, 64), (64, 192), (32, 48), (32, 64), (32, 192)].map(|(c, samples)| (c, samples, c / 16));
+    let images = [(32, 3136, 1), (64, 784, 2), (160, 196, 5)];
+    for (c, samples, heads) in rays.into_iter().chain(images) {
         let mut group = criterion.benchmark_group(format!("attend_ray/cpu/{samples}x{c}x{heads}"));
         let stride = 3 * c;
         let qkv = noise(samples * stride, 1);
@@ -44,6 +46,9 @@ fn rays(criterion: &mut Criterion) {
         let floats = Ray { qkv: &qkv, stride, samples, width: c, heads };
         let ray = RayCodes { query, key, value, stride, samples, width: c, heads, tau: &tau };
         let mut y = vec![0.0; samples * c];
+        if samples > 1000 {
+            group.sample_size(10);
+        }
         let mut scratch = Scratch::new(samples, c / heads);
         group.bench_function("floats", |b| {
             b.iter(|| attend_ray(isa(), black_box(floats), &mut scratch, &mut y, None));

@@ -18,8 +18,11 @@ fn powers(n: usize, span: usize) -> Vec<f32> {
 }
 
 fn products(c: &mut Criterion) {
-    // Rows x inputs x outputs: projections, queries-keys-values, feed-forward.
-    for (m, k, n) in [(60, 64, 64), (192, 64, 192), (60, 64, 256), (60, 256, 64)] {
+    // Rows x inputs x outputs: projections, queries-keys-values, feed-forward; then the feed-forward parts of a PVT's first
+    // two stages (ShiftAddViT's comparison of single operations).
+    let rays = [(60, 64, 64), (192, 64, 192), (60, 64, 256), (60, 256, 64)];
+    let images = [(3136, 64, 512), (3136, 512, 64), (784, 128, 1024), (784, 1024, 128)];
+    for (m, k, n) in rays.into_iter().chain(images) {
         let mut group = c.benchmark_group(format!("product/cpu/{m}x{k}x{n}"));
         group.throughput(Throughput::Elements((m * k * n) as u64));
         group.sample_size(20);
@@ -32,6 +35,17 @@ fn products(c: &mut Criterion) {
         group.bench_function("dense f32", |b| {
             b.iter(|| product(isa, m, black_box(&values), k, &dense, black_box(&mut y), stride, Epilogue::Store));
         });
+
+        if compute::Products::fastest(isa) == compute::Products::Bf16Tiles {
+            let mut y = vec![0.0; m * n];
+            group.bench_function("dense bf16, with conversion", |b| {
+                b.iter(|| {
+                    let (x, w) = (compute::Mat::new(black_box(&values), m, k), compute::Mat::new(&weight, k, n));
+                    let y = compute::MatMut::new(black_box(&mut y), m, n);
+                    compute::Products::Bf16Tiles.matmul(1.0, x, w, y, compute::Start::Zero);
+                });
+            });
+        }
 
         let mut x = Rows8::default();
         group.bench_function("quantise rows", |b| {

@@ -76,7 +76,9 @@ Examples:
   The built-in dense model, on procedural scenes that are made first:
     shiftray reparam --model gnt-dense --out run
   Attention only, on scenes of your own:
-    shiftray reparam --model run/model.safetensors --out shiftadd --data scenes --stages ray+view";
+    shiftray reparam --model run/model.safetensors --out shiftadd --data scenes --stages ray+view
+  A classifier, with itself as the teacher:
+    shiftray reparam --model classifier.safetensors --out shiftadd --data cifar10_train.tar.xz --steps 2000";
 
 /// Of `shiftray selftest`.
 pub const SELFTEST: &str = "\
@@ -106,6 +108,26 @@ Examples:
     shiftray train --resume run
   From the built-in weights, on scenes of your own:
     shiftray train --data scenes --out run --from gnt-dense --steps 5000";
+
+/// Of `shiftray train classifier`.
+pub const TRAIN_CLASSIFIER: &str = "\
+Examples:
+  CIFAR-10, with the test set to follow the accuracy:
+    shiftray train classifier --data cifar10_train.tar.xz --held-out cifar10_test.tar.xz --out run
+  On with a run that was interrupted:
+    shiftray train classifier --resume run
+  Pictures of your own, a folder per class:
+    shiftray train classifier --data pictures --out run --epochs 60 --mixup 0.2";
+
+/// Of `shiftray classify`.
+pub const CLASSIFY: &str = "\
+Examples:
+  What is in two pictures:
+    shiftray classify one.jpg two.png --model run/model.safetensors
+  Accuracy on labelled pictures, with a picture of the confusion matrix in the folder report:
+    shiftray classify --eval cifar10_test.tar.xz --model run/model.safetensors --out report
+  Where it looks:
+    shiftray classify one.jpg --model run/model.safetensors --attention where.png";
 
 /// Of `shiftray view`.
 pub const VIEW: &str = "\

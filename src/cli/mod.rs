@@ -3,6 +3,7 @@
 use clap::Parser;
 
 pub mod bench;
+pub mod classify;
 pub mod compared;
 pub mod device;
 pub mod eval;
@@ -42,6 +43,8 @@ pub mod view;
 pub enum Cli {
     #[command(after_help = examples::BENCH)]
     Bench(bench::Args),
+    #[command(after_help = examples::CLASSIFY)]
+    Classify(classify::Args),
     #[command(after_help = examples::EVAL)]
     Eval(Box<eval::Args>),
     #[command(after_help = examples::FINETUNE)]
@@ -75,6 +78,7 @@ impl Cli {
         }
         match self {
             Self::Bench(args) => bench::run(args),
+            Self::Classify(args) => classify::run(args),
             Self::Eval(args) => eval::run(*args),
             Self::Finetune(args) => finetune::run(args),
             Self::Import(args) => import::run(args),

@@ -11,6 +11,46 @@ use serde::{Deserialize, Serialize};
 pub enum Config {
     /// Our own for small images.
     Compact(CompactConfig),
+    /// DeiT, with timm's names.
+    Deit(DeitConfig),
+    /// PVTv2, with timm's names.
+    Pvt(PvtConfig),
+}
+
+/// Sizes of a DeiT.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeitConfig {
+    /// Height and width of images, multiples of `patch`.
+    pub image: (usize, usize),
+    /// Height and width of a patch.
+    pub patch: usize,
+    /// Number of classes.
+    pub classes: usize,
+    /// Channels of tokens.
+    pub width: usize,
+    /// Number of blocks.
+    pub depth: usize,
+    /// Heads of each attention.
+    pub heads: usize,
+    /// Whether a token beside the class token learned from a teacher.
+    pub distilled: bool,
+}
+
+/// Sizes of a PVTv2.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PvtConfig {
+    /// Height and width of images, any from 32 on.
+    pub image: (usize, usize),
+    /// Number of classes.
+    pub classes: usize,
+    /// Channels of each stage.
+    pub widths: [usize; 4],
+    /// Blocks of each stage.
+    pub depths: [usize; 4],
+    /// Whether keys and values are pooled to 7 by 7 tokens (the linear variant).
+    pub linear: bool,
 }
 
 /// A compact transformer: a convolutional stem, tokens of 4 by 4 pixels, blocks, sequence pooling.
@@ -56,7 +96,7 @@ impl CompactConfig {
             classes: 10,
             stem: [64, 128],
             width: 192,
-            depth: 5,
+            depth: 4,
             heads: 6,
             mlp_ratio: 2,
             attention: RayAttentionKind::Softmax,
@@ -103,6 +143,42 @@ impl CompactConfig {
     }
 }
 
+impl DeitConfig {
+    /// Patches down and across.
+    pub fn grid(&self) -> (usize, usize) {
+        (self.image.0 / self.patch, self.image.1 / self.patch)
+    }
+
+    fn validate(&self) -> Result<()> {
+        range("patch", self.patch, 1, 64)?;
+        for side in [self.image.0, self.image.1] {
+            range("image", side, self.patch, 2048)?;
+            multiple("image", side, self.patch)?;
+        }
+        range("classes", self.classes, 2, MOST_CLASSES)?;
+        range("width", self.width, 8, 4096)?;
+        range("depth", self.depth, 1, 128)?;
+        range("heads", self.heads, 1, 64)?;
+        multiple("width", self.width, 8)?;
+        multiple("width", self.width, self.heads)
+    }
+}
+
+impl PvtConfig {
+    fn validate(&self) -> Result<()> {
+        for side in [self.image.0, self.image.1] {
+            range("image", side, 32, 2048)?;
+        }
+        range("classes", self.classes, 2, MOST_CLASSES)?;
+        for (width, heads) in self.widths.into_iter().zip([1, 2, 5, 8]) {
+            range("widths", width, 8, 2048)?;
+            multiple("widths", width, 8)?;
+            multiple("widths", width, heads)?;
+        }
+        self.depths.into_iter().try_for_each(|depth| range("depths", depth, 1, 64))
+    }
+}
+
 impl Config {
     /// Checks every size.
     ///
@@ -111,6 +187,8 @@ impl Config {
     pub fn validate(&self) -> Result<()> {
         match self {
             Self::Compact(config) => config.validate(),
+            Self::Deit(config) => config.validate(),
+            Self::Pvt(config) => config.validate(),
         }
     }
 
@@ -118,6 +196,8 @@ impl Config {
     pub fn classes(&self) -> usize {
         match self {
             Self::Compact(config) => config.classes,
+            Self::Deit(config) => config.classes,
+            Self::Pvt(config) => config.classes,
         }
     }
 
@@ -125,6 +205,8 @@ impl Config {
     pub fn image_size(&self) -> (usize, usize) {
         match self {
             Self::Compact(config) => (config.image_size, config.image_size),
+            Self::Deit(config) => config.image,
+            Self::Pvt(config) => config.image,
         }
     }
 }

@@ -6,9 +6,12 @@ pub mod checkpoint;
 pub mod compact;
 pub mod config;
 pub mod data;
+pub mod deit;
 pub mod error;
 pub mod model;
 pub mod preprocess;
+pub mod pvt;
+pub mod timm;
 
 pub use config::Config;
 pub use error::{Error, Result};

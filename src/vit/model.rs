@@ -1,6 +1,8 @@
 //! A whole classifier: configuration, parameter layout and network.
 
 use crate::compact::{Compact, CompactScratch, CompactTape};
+use crate::deit::{Deit, DeitScratch, DeitTape};
+use crate::pvt::{Pvt, PvtTape};
 use crate::{Config, Error, Result};
 use compute::Products;
 use layers::Layout;
@@ -30,6 +32,10 @@ pub struct Model {
 pub enum Net {
     /// [`Config::Compact`].
     Compact(Compact),
+    /// [`Config::Deit`].
+    Deit(Deit),
+    /// [`Config::Pvt`].
+    Pvt(Pvt),
 }
 
 impl Model {
@@ -44,6 +50,14 @@ impl Model {
             Config::Compact(config) => {
                 let (net, folded, folds) = Compact::build(config, &mut layout, products);
                 (Net::Compact(net), folded, folds)
+            }
+            Config::Deit(config) => {
+                let (net, folded, folds) = Deit::build(config, &mut layout, products);
+                (Net::Deit(net), folded, folds)
+            }
+            Config::Pvt(config) => {
+                let (net, folded, folds) = Pvt::build(config, &mut layout, products);
+                (Net::Pvt(net), folded, folds)
             }
         };
         if layout.len() > MAX_PARAMETERS {
@@ -69,22 +83,34 @@ impl Model {
 pub struct Tape {
     /// Of [`Net::Compact`].
     pub compact: CompactTape,
-}
-
-impl Tape {
-    /// The logits of the forward pass, `[images, classes]`.
-    pub fn logits(&self) -> &[f32] {
-        &self.compact.logits
-    }
+    /// Of [`Net::Deit`].
+    pub deit: DeitTape,
+    /// Of [`Net::Pvt`].
+    pub pvt: PvtTape,
 }
 
 /// Buffers of both passes, for one thread.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     compact: CompactScratch,
+    deit: DeitScratch,
 }
 
 impl Model {
+    /// Whether it has a backward pass.
+    pub fn trains(&self) -> bool {
+        !matches!(self.net, Net::Pvt(_))
+    }
+
+    /// The logits of the forward pass that left `tape`, `[images, classes]`.
+    pub fn logits<'a>(&self, tape: &'a Tape) -> &'a [f32] {
+        match &self.net {
+            Net::Compact(_) => &tape.compact.logits,
+            Net::Deit(_) => &tape.deit.logits,
+            Net::Pvt(_) => &tape.pvt.logits,
+        }
+    }
+
     /// Classifies `images` normalised images `x` `[images, height, width, 3]`; the logits are in the tape. With `seed`,
     /// routers choose on noisy logits, as in training.
     pub fn forward(
@@ -98,10 +124,15 @@ impl Model {
     ) {
         match &self.net {
             Net::Compact(net) => net.forward(folded, images, x, seed, &mut tape.compact, &mut scratch.compact),
+            Net::Deit(net) => net.forward(folded, images, x, &mut tape.deit, &mut scratch.deit),
+            Net::Pvt(net) => net.forward(folded, images, x, &mut tape.pvt),
         }
     }
 
     /// Adds the gradients of the folded parameters to `grads`, given those of the logits; `x` are the images again.
+    ///
+    /// # Panics
+    /// If the model does not [train](Model::trains).
     pub fn backward(
         &self,
         folded: &[f32],
@@ -116,13 +147,16 @@ impl Model {
             Net::Compact(net) => {
                 net.backward(folded, x, &tape.compact, d_logits, balance, &mut scratch.compact, grads);
             }
+            Net::Deit(net) => net.backward(folded, x, &tape.deit, d_logits, &mut scratch.deit, grads),
+            Net::Pvt(_) => panic!("expected a model with a backward pass, found a PVTv2"),
         }
     }
 
-    /// What the routers did in the forward pass that left `tape`, one entry a block.
-    pub fn usage<'a>(&'a self, tape: &'a Tape) -> impl Iterator<Item = Usage> + 'a {
+    /// What the routers did in the forward pass that left `tape`, one entry a block of a compact model.
+    pub fn usage(&self, tape: &Tape) -> Vec<Usage> {
         match &self.net {
-            Net::Compact(net) => net.usage(&tape.compact),
+            Net::Compact(net) => net.usage(&tape.compact).collect(),
+            Net::Deit(_) | Net::Pvt(_) => Vec::new(),
         }
     }
 }

@@ -38,6 +38,11 @@ impl Preprocess {
         }
     }
 
+    /// What timm does for DeiT and PVTv2: ImageNet's means and deviations, nine tenths of the shorter side.
+    pub fn imagenet() -> Self {
+        Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], crop: 0.9, interpolation: Interpolation::Bicubic }
+    }
+
     /// Resizes the shorter side of `image` and cuts out the centre, `height` by `width` pixels of 8 bits.
     pub fn fit(&self, image: &Image, (height, width): (usize, usize)) -> Vec<u8> {
         let (w, h) = (image.width as usize, image.height as usize);
@@ -48,7 +53,7 @@ impl Preprocess {
         let scale = (tall / h as f32).max(wide / w as f32);
         let resized = |n: usize, least: usize| ((n as f32 * scale).round() as usize).max(least);
         let (new_h, new_w) = (resized(h, height), resized(w, width));
-        let data = resize(&image.data, (h, w), (new_h, new_w), self.interpolation);
+        let data = resize(&image.data, 3, (h, w), (new_h, new_w), self.interpolation);
         let (top, left) = ((new_h - height) / 2, (new_w - width) / 2);
         let mut out = Vec::with_capacity(height * width * 3);
         for row in data.chunks_exact(new_w * 3).skip(top).take(height) {
@@ -69,26 +74,28 @@ impl Preprocess {
     }
 }
 
-/// Resizes `[height, width, 3]`, both directions one after the other.
+/// Resizes `[height, width, channels]`, both directions one after the other.
 pub fn resize(
     data: &[f32],
+    channels: usize,
     (height, width): (usize, usize),
     (new_height, new_width): (usize, usize),
     interpolation: Interpolation,
 ) -> Vec<f32> {
     let across = Kernel::new(width, new_width, interpolation);
-    let mut wide = vec![0.0; height * new_width * 3];
-    for (row, out) in data.chunks_exact(width * 3).zip(wide.chunks_exact_mut(new_width * 3)) {
-        for ((first, weights), out) in across.taps.iter().zip(out.chunks_exact_mut(3)) {
-            for (pixel, weight) in row[first * 3..].chunks_exact(3).zip(weights) {
-                (0..3).for_each(|c| out[c] += weight * pixel[c]);
+    let mut wide = vec![0.0; height * new_width * channels];
+    for (row, out) in data.chunks_exact(width * channels).zip(wide.chunks_exact_mut(new_width * channels)) {
+        for ((first, weights), out) in across.taps.iter().zip(out.chunks_exact_mut(channels)) {
+            for (pixel, weight) in row[first * channels..].chunks_exact(channels).zip(weights) {
+                out.iter_mut().zip(pixel).for_each(|(o, v)| *o += weight * v);
             }
         }
     }
     let down = Kernel::new(height, new_height, interpolation);
-    let mut out = vec![0.0; new_height * new_width * 3];
-    for ((first, weights), out) in down.taps.iter().zip(out.chunks_exact_mut(new_width * 3)) {
-        for (row, weight) in wide[first * new_width * 3..].chunks_exact(new_width * 3).zip(weights) {
+    let line = new_width * channels;
+    let mut out = vec![0.0; new_height * line];
+    for ((first, weights), out) in down.taps.iter().zip(out.chunks_exact_mut(line)) {
+        for (row, weight) in wide[first * line..].chunks_exact(line).zip(weights) {
             out.iter_mut().zip(row).for_each(|(o, v)| *o += weight * v);
         }
     }
@@ -138,11 +145,11 @@ mod tests {
     fn resizing_keeps_constants_and_ramps() {
         for interpolation in [Interpolation::Bilinear, Interpolation::Bicubic] {
             for (old, new) in [((7, 5), (13, 9)), ((40, 31), (8, 6)), ((1, 1), (4, 4))] {
-                let flat = resize(&vec![0.25; old.0 * old.1 * 3], old, new, interpolation);
+                let flat = resize(&vec![0.25; old.0 * old.1 * 3], 3, old, new, interpolation);
                 assert!(flat.iter().all(|v| (v - 0.25).abs() < 1e-6));
             }
             let ramp: Vec<f32> = (0..64 * 3).map(|i| (i / 3) as f32).collect();
-            let half = resize(&ramp, (1, 64), (1, 32), interpolation);
+            let half = resize(&ramp, 3, (1, 64), (1, 32), interpolation);
             assert!((half[16 * 3] - 32.5).abs() < 1e-4, "{}", half[16 * 3]);
         }
     }

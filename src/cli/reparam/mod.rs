@@ -1,5 +1,6 @@
 //! `shiftray reparam`: from a trained dense model to Hamming attention, shift layers and experts.
 
+mod classifier;
 mod job;
 mod stages;
 
@@ -23,6 +24,9 @@ use train::run::{MODEL_FILE, MOST_RAYS, STATE_FILE};
 /// the scenes' own colours. A stage is a folder in the run's folder; an interrupted run goes on when the same command is
 /// given again; `options.json` keeps the options that shape the result, and another command is refused. The last stage's
 /// model is also written to `model.safetensors` in the run's folder, packed.
+///
+/// A classifier (a file that `shiftray train classifier` wrote) is fine-tuned on labelled pictures, which --data must name;
+/// of the options those about rays, samples, views, depth and features do not concern it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder of the run
@@ -114,6 +118,14 @@ struct RunArgs {
 /// If model or data cannot be read, a piece does not fit the model, or a file cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from);
+    if Path::new(&args.shape.model).is_file() {
+        let path = Path::new(&args.shape.model);
+        let bytes = scene::file::read_limited(path, vit::checkpoint::MAX_FILE_BYTES)?;
+        if vit::checkpoint::Checkpoint::is_one(&bytes) {
+            let dense = vit::checkpoint::Checkpoint::from_bytes(path, &bytes)?;
+            return classifier::run(&args, &dense, &bytes, threads);
+        }
+    }
     let (dense, dense_params, name) = gnt::builtin::load(&args.shape.model)?;
     let job = Job { samples: samples(&args.shape, &dense)?, args: &args, name: &name, threads };
     expect_dense(&dense.config).with_context(|| format!("--model {name}"))?;

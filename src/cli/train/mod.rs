@@ -1,5 +1,6 @@
 //! `shiftray train`: training a model.
 
+pub(crate) mod classifier;
 mod start;
 
 use super::device::Device;
@@ -24,8 +25,13 @@ use train::run::{LOG_FILE, LogLine, MODEL_FILE, MOST_RAYS, Run, RunSettings, STA
 /// The run's folder receives `model.safetensors` (averaged weights), `state.safetensors` (all that is needed to go on),
 /// `options.json` (the options that shape the result) and `log.jsonl`. An interrupted run goes on with `--resume`, exactly
 /// as if it had not been interrupted; it keeps its options, and those that are given again must be the same.
+///
+/// `train classifier` trains a vision transformer on labelled pictures instead.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
+    #[command(subcommand)]
+    task: Option<Task>,
     /// Folder of the run
     #[arg(short, long, required_unless_present = "resume")]
     out: Option<PathBuf>,
@@ -55,6 +61,13 @@ pub struct Args {
     /// Steps between lines of the log
     #[arg(long, default_value_t = 50, value_parser = numbers::parse_steps)]
     log_every: u64,
+}
+
+/// What else can be trained.
+#[derive(Debug, clap::Subcommand)]
+enum Task {
+    #[command(after_help = super::examples::TRAIN_CLASSIFIER)]
+    Classifier(Box<classifier::Args>),
 }
 
 // What shapes the result; the run's folder keeps it. No doc comment: it would be taken for the help of the command.
@@ -107,6 +120,9 @@ struct RunArgs {
 /// # Errors
 /// If the data or the run cannot be read, options contradict those of the run, or a file cannot be written.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
+    if let Some(Task::Classifier(args)) = args.task {
+        return classifier::run(*args);
+    }
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from);
     args.shape.data = args.shape.data.map(|data| whole_path(&data));
     match (args.resume.take(), args.out.take()) {

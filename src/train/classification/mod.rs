@@ -3,6 +3,7 @@
 mod augment;
 mod loss;
 mod options;
+pub mod reparam;
 mod run;
 mod state;
 mod step;
@@ -10,6 +11,6 @@ mod step;
 mod tests;
 
 pub use options::ClassifyOptions;
-pub use run::{ClassifyLine, ClassifyRun, ClassifySettings};
+pub use run::{ClassifyLine, ClassifyRun, ClassifySettings, MODEL_FILE, STATE_FILE};
 pub use state::ClassifyState;
 pub use step::{Accuracy, evaluate};

@@ -16,7 +16,7 @@ use vit::model::{Scratch, Tape};
 /// Shares of a batch. Their number is fixed, so that sums do not depend on the number of threads.
 const SHARDS: usize = 8;
 /// Pictures that go through the network together.
-const MICRO_BATCH: usize = 8;
+const MICRO_BATCH: usize = 16;
 
 /// Sums over the pictures of a batch, or of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -131,14 +131,14 @@ impl Shard {
         let labels = prepare(batch, range.clone(), pixels, targets, classes);
         if let (Some(teaching), true) = (batch.teacher, options.distillation > 0.0) {
             teaching.model.forward(&teaching.folded, count, pixels, None, teacher, scratch);
-            for (target, logits) in targets.chunks_exact_mut(classes).zip(teacher.logits().chunks_exact(classes)) {
+            for (target, logits) in targets.chunks_exact_mut(classes).zip(teaching.model.logits(teacher).chunks_exact(classes)) {
                 let taught = softmax(logits);
                 target.iter_mut().zip(taught).for_each(|(t, p)| *t += options.distillation * (p - *t));
             }
         }
         let seed = SplitMix(batch.seed ^ (range.start as u64 + 1).wrapping_mul(0xD134_2543_DE82_EF95)).bits();
         batch.model.forward(batch.folded, count, pixels, Some(seed), tape, scratch);
-        let mut d_logits = tape.logits().to_vec();
+        let mut d_logits = batch.model.logits(tape).to_vec();
         let scale = 1.0 / batch.pictures.len() as f32;
         for ((logits, target), label) in
             d_logits.chunks_exact_mut(classes).zip(targets.chunks_exact(classes)).zip(labels)
@@ -147,7 +147,7 @@ impl Shard {
             self.sums.loss += cross_entropy(logits, target, scale);
         }
         self.sums.count += count;
-        batch.model.usage(tape).for_each(|usage| self.sums.usage.add(&usage));
+        batch.model.usage(tape).into_iter().for_each(|usage| self.sums.usage.add(&usage));
         // The balance losses do not shrink with the number of rows, so each micro-batch has its part of them.
         let part = count as f32 * scale;
         let balance = options.balance.map(|(alpha, weight)| Balance { alpha, weight: weight * part });
@@ -222,7 +222,7 @@ pub fn evaluate(
                 worker.pixels.extend(data.picture(i).iter().enumerate().map(|(j, v)| table[j % 3][usize::from(*v)]));
             }
             model.forward(&folded, pictures.len(), &worker.pixels, None, &mut worker.tape, &mut worker.scratch);
-            for (logits, i) in worker.tape.logits().chunks_exact(classes).zip(pictures) {
+            for (logits, i) in model.logits(&worker.tape).chunks_exact(classes).zip(pictures) {
                 let label = data.labels[i] as usize;
                 let mut target = vec![0.0; classes];
                 target[label] = 1.0;
@@ -230,7 +230,7 @@ pub fn evaluate(
                 sums.loss += cross_entropy(&mut logits.to_vec(), &target, 1.0);
                 sums.count += 1;
             }
-            model.usage(&worker.tape).for_each(|usage| sums.usage.add(&usage));
+            model.usage(&worker.tape).into_iter().for_each(|usage| sums.usage.add(&usage));
         }
     });
     let mut all = Accuracy::default();

@@ -1,35 +1,25 @@
 use super::*;
-use vit::Config;
-use vit::checkpoint::{Checkpoint, Description};
+use crate::reparam::Piece;
 use vit::config::CompactConfig;
+use vit::checkpoint::{Checkpoint, Description};
 use vit::data::Labelled;
 use vit::preprocess::Preprocess;
+use vit::Config;
 
 /// Pictures whose class is their brightest channel.
 fn data() -> Labelled {
     let mut pixels = Vec::new();
     let labels: Vec<u32> = (0..48).map(|i| i % 3).collect();
     for (i, label) in labels.iter().enumerate() {
-        pixels.extend(
-            (0..8 * 8 * 3).map(|p| ((p * 31 + i * 17) % 90) as u8 + if p % 3 == *label as usize { 120 } else { 0 }),
-        );
+        pixels.extend((0..8 * 8 * 3).map(|p| ((p * 31 + i * 17) % 90) as u8 + if p % 3 == *label as usize { 120 } else { 0 }));
     }
     let classes = ["red", "green", "blue"].map(str::to_owned).into();
     Labelled { classes, size: (8, 8), pixels, names: vec![String::new(); labels.len()], labels, skipped: Vec::new() }
 }
 
 fn start(options: ClassifyOptions) -> ClassifyRun {
-    let config = CompactConfig {
-        image_size: 8,
-        classes: 3,
-        stem: [8, 16],
-        width: 16,
-        depth: 1,
-        heads: 2,
-        ..CompactConfig::embedded()
-    };
-    let description =
-        Description { config: Config::Compact(config), preprocess: Preprocess::cifar(), classes: data().classes };
+    let config = CompactConfig { image_size: 8, classes: 3, stem: [8, 16], width: 16, depth: 1, heads: 2, ..CompactConfig::embedded() };
+    let description = Description { config: Config::Compact(config), preprocess: Preprocess::cifar(), classes: data().classes };
     ClassifyRun::start(description, options, data().len(), None).unwrap()
 }
 
@@ -38,16 +28,7 @@ fn settings(out: &std::path::Path, until: u64, threads: usize) -> ClassifySettin
 }
 
 fn options() -> ClassifyOptions {
-    ClassifyOptions {
-        epochs: 12,
-        batch: 16,
-        warmup: 1.0,
-        rate: 5e-3,
-        crop: 1,
-        cutout: 2,
-        average_decay: 0.9,
-        ..Default::default()
-    }
+    ClassifyOptions { epochs: 12, batch: 16, warmup: 1.0, rate: 5e-3, crop: 1, cutout: 2, average_decay: 0.9, ..Default::default() }
 }
 
 #[test]
@@ -78,6 +59,48 @@ fn mixup_colour_and_a_teacher_train() {
     let before = run.step(&data, 2).unwrap().0.mean_loss();
     run.train(&data, None, &settings(dir.path(), 36, 2), |_| {}).unwrap();
     assert!(run.evaluate(&data, 2).unwrap().mean_loss() < before);
+}
+
+/// Every piece alone, and all after one another: what starts from a trained model is no worse than guessing, and a few
+/// steps of training bring it near.
+#[test]
+fn pieces_start_from_the_dense_model() {
+    let (dir, data) = (tempfile::tempdir().unwrap(), data());
+    let mut dense = start(options());
+    dense.train(&data, None, &settings(dir.path(), 36, 2), |_| {}).unwrap();
+    let dense = dense.checkpoint();
+    let mut all = dense.clone();
+    for (name, piece) in Piece::ALL {
+        let to = reparam::apply(piece, dense.description.config, 4);
+        if piece == Piece::View {
+            assert!(to.unwrap_err().to_string().contains("no views"));
+            continue;
+        }
+        let params = reparam::convert(&dense, to.unwrap(), &data, 1).unwrap();
+        let description = Description { config: to_config(piece, &dense), ..dense.description.clone() };
+        let balance = Some(([0.6, 0.4], 0.01));
+        let options = ClassifyOptions { rate: 1e-3, distillation: 0.3, balance, ..options() };
+        let run = ClassifyRun::start(description, options, data.len(), Some(params)).unwrap();
+        let mut run = run.with_teacher(&dense).unwrap();
+        run.train(&data, None, &settings(&dir.path().join(name), 18, 2), |_| {}).unwrap();
+        let found = run.evaluate(&data, 2).unwrap();
+        assert!(found.share() > 0.8, "{name}: {}", found.share());
+        if piece == Piece::Ray {
+            all = run.checkpoint();
+        }
+    }
+    let to = reparam::apply(Piece::Experts, reparam::apply(Piece::Shift, all.description.config, 4).unwrap(), 4).unwrap();
+    let params = reparam::convert(&all, to, &data, 1).unwrap();
+    assert!(reparam::convert(&all, dense.description.config, &data, 1).is_err());
+    let description = Description { config: to, ..all.description.clone() };
+    let mut run = ClassifyRun::start(description, options(), data.len(), Some(params)).unwrap();
+    run.train(&data, None, &settings(&dir.path().join("all"), 18, 2), |_| {}).unwrap();
+    let found = run.evaluate(&data, 2).unwrap();
+    assert!(found.share() > 0.7 && found.usage.counts[0] + found.usage.counts[1] > 0, "{found:?}");
+}
+
+fn to_config(piece: Piece, dense: &Checkpoint) -> Config {
+    reparam::apply(piece, dense.description.config, 4).unwrap()
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn small() -> CompactConfig {
 #[test]
 fn gradients_are_those_of_differences() {
     let model = Model::new(Config::Compact(small()), Products::F32).unwrap();
-    let Net::Compact(net) = &model.net;
+    let Net::Compact(net) = &model.net else { panic!() };
     let mut rng = SplitMix(4);
     let params: Vec<f32> = model.layout.initialise(3).into_iter().map(|p| p + 0.1 * (rng.uniform() - 0.5)).collect();
     let images = 3;
@@ -72,7 +72,7 @@ fn gradients_are_those_of_differences() {
 #[test]
 fn images_do_not_see_one_another() {
     let model = Model::new(Config::Compact(small()), Products::F32).unwrap();
-    let Net::Compact(net) = &model.net;
+    let Net::Compact(net) = &model.net else { panic!() };
     let folded = model.fold(&model.layout.initialise(3));
     let mut rng = SplitMix(8);
     let x: Vec<f32> = (0..2 * 8 * 8 * 3).map(|_| 2.0 * rng.uniform() - 1.0).collect();

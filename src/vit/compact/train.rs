@@ -43,6 +43,18 @@ pub struct CompactScratch {
     d_input: Vec<f32>,
 }
 
+impl CompactTape {
+    /// What the attention of a block left.
+    pub fn attention(&self, block: usize) -> &RayAttentionTape {
+        &self.blocks[block].attention
+    }
+
+    /// What the feed-forward part of a block left.
+    pub fn feed_forward(&self, block: usize) -> &FeedForwardTape {
+        &self.blocks[block].feed_forward
+    }
+}
+
 impl Compact {
     /// Classifies `images` images `x` `[images, side, side, 3]`; the logits are in the tape. With `seed`, routers choose on
     /// noisy logits, as in training.

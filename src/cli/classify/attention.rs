@@ -1,0 +1,65 @@
+//! Where a classifier looks: the tokens' weights in sequence pooling over the picture, and which expert each block sent
+//! them to.
+
+use super::Classifier;
+use anyhow::bail;
+use layers::FeedForward;
+use scene::Image;
+use std::path::Path;
+use vit::model::{Net, Tape};
+
+/// Pixels along a side of each panel, at least.
+const PANEL: usize = 256;
+
+/// Draws panels beside one another: the picture, the picture lit by the weights, and for each block with experts the picture
+/// with tokens of the multiply expert in blue and of the shift expert in orange.
+pub fn draw(classifier: &Classifier, pixels: &[u8], tape: &Tape, path: &Path) -> anyhow::Result<()> {
+    let (net, token_side) = match &classifier.model.net {
+        Net::Compact(net) => (Some(net), vit::config::TOKEN_SIDE),
+        Net::Deit(_) => (None, patch(classifier)),
+        Net::Pvt(_) => bail!("--attention: expected a compact model or a DeiT, found a PVTv2"),
+    };
+    let (side, across) = classifier.checkpoint.description.config.image_size();
+    if side != across {
+        bail!("--attention: expected a model of square images, found {side} by {across}");
+    }
+    let grid = side / token_side;
+    let scale = PANEL.div_ceil(side);
+    let weights = match &classifier.model.net {
+        Net::Deit(net) => net.class_attention(&tape.deit),
+        _ => tape.compact.pooling.clone(),
+    };
+    let most = weights.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+    let mut panels: Vec<Box<dyn Fn(usize, [f32; 3]) -> [f32; 3]>> = vec![
+        Box::new(|_, colour| colour),
+        Box::new(move |token, colour| colour.map(|c| c * (0.15 + 0.85 * weights[token] / most))),
+    ];
+    for (i, block) in net.iter().flat_map(|net| &net.blocks).enumerate() {
+        if let FeedForward::Experts(_) = block.feed_forward {
+            let shifted: Vec<u32> =
+                tape.compact.feed_forward(i).experts.rows(layers::feed_forward::experts::SHIFT).to_vec();
+            panels.push(Box::new(move |token, colour| {
+                let tint = if shifted.contains(&(token as u32)) { [1.0, 0.6, 0.1] } else { [0.2, 0.4, 1.0] };
+                std::array::from_fn(|c| 0.5 * colour[c] + 0.5 * tint[c])
+            }));
+        }
+    }
+    let panel = side * scale;
+    let mut image = Image::black((panel * panels.len()) as u32, panel as u32);
+    let width = panel * panels.len();
+    for (i, out) in image.data.chunks_exact_mut(3).enumerate() {
+        let (y, x) = (i / width / scale, i % width % panel / scale);
+        let colour = std::array::from_fn(|c| f32::from(pixels[(y * side + x) * 3 + c]) / 255.0);
+        let token = y / token_side * grid + x / token_side;
+        out.copy_from_slice(&panels[i % width / panel](token, colour));
+    }
+    Ok(scene::write::write_png(path, &image)?)
+}
+
+/// Pixels along a patch of a DeiT.
+fn patch(classifier: &Classifier) -> usize {
+    match classifier.checkpoint.description.config {
+        vit::Config::Deit(config) => config.patch,
+        _ => vit::config::TOKEN_SIDE,
+    }
+}

@@ -1,0 +1,155 @@
+//! `shiftray classify`: what is in a picture, and how often that is right.
+
+mod attention;
+mod confusion;
+mod evaluate;
+
+use super::output;
+use anyhow::bail;
+use clap::value_parser;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use vit::Model;
+use vit::checkpoint::Checkpoint;
+use vit::model::{Scratch, Tape};
+
+/// Say what is in pictures, or how often that is right.
+///
+/// Prints the likeliest classes of each picture with their probabilities. With --eval, labelled pictures (a folder per
+/// class, a tar archive of such folders, CIFAR-10's binary batches) are classified: accuracy, a table of the classes,
+/// latency and throughput.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Pictures: PNG, JPEG, WebP, TIFF, BMP or GIF of any size
+    #[arg(required_unless_present = "eval")]
+    pictures: Vec<PathBuf>,
+    /// Model file that `shiftray train classifier` or `shiftray reparam` wrote, or a checkpoint of timm (DeiT, PVTv2)
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Classify these labelled pictures and say how often the answer is right
+    #[arg(long, value_name = "DATA", conflicts_with = "pictures")]
+    eval: Option<PathBuf>,
+    /// Folder for `metrics.json` and `confusion.png` of --eval
+    #[arg(short, long, requires = "eval")]
+    out: Option<PathBuf>,
+    /// `metrics.json` of an earlier --eval to compare with
+    #[arg(long, value_name = "FILE", requires = "eval")]
+    baseline: Option<PathBuf>,
+    /// Draw where the model looks, as a picture; for one picture
+    #[arg(long, value_name = "PNG", conflicts_with = "eval")]
+    attention: Option<PathBuf>,
+    /// Height and width of images for a checkpoint of timm [default: 224, or what its position embeddings say]
+    #[arg(long)]
+    size: Option<usize>,
+    /// Number of classes to name for each picture
+    #[arg(long, default_value_t = 5, value_parser = value_parser!(u16).range(1..=1000))]
+    top: u16,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Threads
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+/// A classifier that is ready to run.
+struct Classifier {
+    checkpoint: Checkpoint,
+    model: Model,
+    folded: Vec<f32>,
+}
+
+impl Classifier {
+    fn read(path: &Path, size: Option<(usize, usize)>) -> anyhow::Result<Self> {
+        let bytes = scene::file::read_limited(path, vit::checkpoint::MAX_FILE_BYTES)?;
+        let checkpoint = match Checkpoint::is_one(&bytes) {
+            true => Checkpoint::from_bytes(path, &bytes)?,
+            false => vit::timm::read(path, size)?,
+        };
+        let model = Model::new(checkpoint.description.config, compute::Products::F32)?;
+        let folded = model.fold(&checkpoint.params);
+        Ok(Self { checkpoint, model, folded })
+    }
+
+    /// Probabilities of the classes of one picture of 8-bit pixels.
+    fn probabilities(&self, pixels: &[u8], tape: &mut Tape, scratch: &mut Scratch) -> Vec<f32> {
+        let mut x = Vec::new();
+        self.checkpoint.description.preprocess.normalise(pixels, &mut x);
+        self.model.forward(&self.folded, 1, &x, None, tape, scratch);
+        let logits = self.model.logits(tape);
+        let most = logits.iter().copied().fold(f32::MIN, f32::max);
+        let powers: Vec<f32> = logits.iter().map(|l| (l - most).exp()).collect();
+        let sum: f32 = powers.iter().sum();
+        powers.into_iter().map(|p| p / sum).collect()
+    }
+
+    /// Name of a class, or its number where the model knows no names.
+    fn class(&self, i: usize) -> String {
+        self.checkpoint.description.classes.get(i).cloned().unwrap_or_else(|| i.to_string())
+    }
+}
+
+#[derive(Serialize)]
+struct Answer {
+    picture: String,
+    classes: Vec<Class>,
+}
+
+#[derive(Serialize)]
+struct Class {
+    class: String,
+    index: usize,
+    probability: f32,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// If the model or a picture cannot be read, or a file cannot be written.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let threads = args.threads.map_or_else(compute::parallel::available, usize::from);
+    let classifier = Classifier::read(&args.model, args.size.map(|side| (side, side)))?;
+    if let Some(data) = &args.eval {
+        return evaluate::run(&args, &classifier, data, threads);
+    }
+    if args.attention.is_some() && args.pictures.len() != 1 {
+        bail!("--attention: expected one picture, found {}", args.pictures.len());
+    }
+    let (mut tape, mut scratch) = (Tape::default(), Scratch::default());
+    let mut answers = Vec::new();
+    for path in &args.pictures {
+        let description = &classifier.checkpoint.description;
+        let pixels = description.preprocess.fit(&scene::read_upright(path)?, description.config.image_size());
+        let probabilities = classifier.probabilities(&pixels, &mut tape, &mut scratch);
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
+        let classes = order.into_iter().take(usize::from(args.top)).map(|index| Class {
+            class: classifier.class(index),
+            index,
+            probability: probabilities[index],
+        });
+        let answer = Answer { picture: path.display().to_string(), classes: classes.collect() };
+        if !args.json {
+            print(&answer)?;
+        }
+        if let Some(out) = &args.attention {
+            attention::draw(&classifier, &pixels, &tape, out)?;
+        }
+        answers.push(answer);
+    }
+    if args.json {
+        output::line(&serde_json::to_string_pretty(&answers)?)?;
+    }
+    Ok(())
+}
+
+/// A line a class, with a bar of up to twenty characters.
+fn print(answer: &Answer) -> anyhow::Result<()> {
+    output::line(&answer.picture)?;
+    let widest = answer.classes.iter().map(|c| c.class.chars().count()).max().unwrap_or(0);
+    for Class { class, probability, .. } in &answer.classes {
+        let bar = "█".repeat((probability * 20.0).round() as usize);
+        output::line(&format!("  {class:widest$}  {:5.1} %  {bar}", 100.0 * probability))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Forward and backward pass of DeiT.
+
+use super::Deit;
+use layers::grid_mlp::{GridMlpScratch, GridMlpTape};
+use layers::layer_norm::LayerNormTape;
+use layers::linear::add_column_sums;
+use layers::patch_conv::PatchConvScratch;
+use layers::ray_attention::softmax::{SoftmaxRayAttentionScratch, SoftmaxRayAttentionTape};
+
+/// What the backward pass needs from the forward pass.
+#[derive(Clone, Debug, Default)]
+pub struct DeitTape {
+    images: usize,
+    embedded: Vec<f32>,
+    /// Tokens after the last block `[images, tokens, C]`.
+    states: Vec<f32>,
+    blocks: Vec<(SoftmaxRayAttentionTape, GridMlpTape)>,
+    norm: LayerNormTape,
+    /// The extra tokens' normalised states, `[images, C]` each.
+    pooled: Vec<Vec<f32>>,
+    /// `[images, classes]`.
+    pub logits: Vec<f32>,
+}
+
+/// Buffers of both passes, for one thread.
+#[derive(Clone, Debug, Default)]
+pub struct DeitScratch {
+    conv: PatchConvScratch,
+    attention: SoftmaxRayAttentionScratch,
+    mlp: GridMlpScratch,
+    d_pooled: Vec<f32>,
+    d_norm: Vec<f32>,
+    d_states: Vec<f32>,
+    d_embedded: Vec<f32>,
+}
+
+impl Deit {
+    /// Tokens of an image, the extra ones included.
+    fn num_tokens(&self) -> usize {
+        self.position.len / self.width
+    }
+
+    /// Classifies `images` images `x` `[images, height, width, 3]`; the logits are in the tape.
+    pub fn forward(&self, params: &[f32], images: usize, x: &[f32], tape: &mut DeitTape, scratch: &mut DeitScratch) {
+        let (c, tokens, extra) = (self.width, self.num_tokens(), self.tokens.len());
+        tape.images = images;
+        let size = (images, self.image.0, self.image.1);
+        self.patches.forward(params, size, x, &mut tape.embedded, &mut scratch.conv);
+        tape.states.resize(images * tokens * c, 0.0);
+        let position = self.position.of(params);
+        for (state, embedded) in
+            tape.states.chunks_exact_mut(tokens * c).zip(tape.embedded.chunks_exact((tokens - extra) * c))
+        {
+            for (i, token) in self.tokens.iter().enumerate() {
+                state[i * c..][..c].copy_from_slice(token.of(params));
+            }
+            state[extra * c..].copy_from_slice(embedded);
+            state.iter_mut().zip(position).for_each(|(s, p)| *s += p);
+        }
+        tape.blocks.resize_with(self.blocks.len(), Default::default);
+        for ((attention, mlp), kept) in self.blocks.iter().zip(&mut tape.blocks) {
+            attention.forward(params, tokens, &mut tape.states, &mut kept.0);
+            mlp.forward(params, (1, tokens), &mut tape.states, &mut kept.1);
+        }
+        self.norm.forward(params, &tape.states, &mut tape.norm);
+        tape.pooled.resize_with(extra, Vec::new);
+        tape.logits.clear();
+        tape.logits.resize(images * self.heads[0].outputs, 0.0);
+        for (i, (head, pooled)) in self.heads.iter().zip(&mut tape.pooled).enumerate() {
+            pooled.clear();
+            tape.norm.y.chunks_exact(tokens * c).for_each(|image| pooled.extend_from_slice(&image[i * c..][..c]));
+            head.forward(params, pooled, &mut tape.logits, true);
+        }
+        let scale = 1.0 / self.heads.len() as f32;
+        tape.logits.iter_mut().for_each(|l| *l *= scale);
+    }
+
+    /// Adds the gradients of the folded parameters to `grads`, given those of the logits; `x` are the pixels again.
+    pub fn backward(
+        &self,
+        params: &[f32],
+        x: &[f32],
+        tape: &DeitTape,
+        d_logits: &[f32],
+        scratch: &mut DeitScratch,
+        grads: &mut [f32],
+    ) {
+        let (c, tokens, extra) = (self.width, self.num_tokens(), self.tokens.len());
+        let DeitScratch { conv, attention, mlp, d_pooled, d_norm, d_states, d_embedded } = scratch;
+        let scale = 1.0 / self.heads.len() as f32;
+        let d_logits: Vec<f32> = d_logits.iter().map(|d| d * scale).collect();
+        d_norm.clear();
+        d_norm.resize(tape.states.len(), 0.0);
+        for (i, (head, pooled)) in self.heads.iter().zip(&tape.pooled).enumerate() {
+            d_pooled.resize(pooled.len(), 0.0);
+            head.backward(params, pooled, &d_logits, Some((d_pooled, false)), grads);
+            for (image, d) in d_norm.chunks_exact_mut(tokens * c).zip(d_pooled.chunks_exact(c)) {
+                image[i * c..][..c].copy_from_slice(d);
+            }
+        }
+        d_states.clear();
+        d_states.resize(tape.states.len(), 0.0);
+        self.norm.backward(params, &tape.norm, d_norm, d_states, grads);
+        for ((layer, feed_forward), kept) in self.blocks.iter().zip(&tape.blocks).rev() {
+            feed_forward.backward(params, (1, tokens), &kept.1, d_states, mlp, grads);
+            layer.backward(params, tokens, &kept.0, d_states, attention, grads);
+        }
+        add_column_sums(compute::isa(), d_states, self.position.of_mut(grads));
+        d_embedded.clear();
+        for image in d_states.chunks_exact(tokens * c) {
+            for (i, token) in self.tokens.iter().enumerate() {
+                token.of_mut(grads).iter_mut().zip(&image[i * c..]).for_each(|(g, d)| *g += d);
+            }
+            d_embedded.extend_from_slice(&image[extra * c..]);
+        }
+        let size = (tape.images, self.image.0, self.image.1);
+        self.patches.backward(params, size, x, d_embedded, None, conv, grads);
+    }
+
+    /// Weights with which the class token looks at the patches in the last block, averaged over heads, of the first image.
+    pub fn class_attention(&self, tape: &DeitTape) -> Vec<f32> {
+        let (tokens, extra) = (self.num_tokens(), self.tokens.len());
+        let (layer, kept) = (&self.blocks[self.blocks.len() - 1].0, &tape.blocks[self.blocks.len() - 1].0);
+        let map = tokens * tokens;
+        let rows = kept.weights.chunks_exact(map).take(layer.heads);
+        rows.fold(vec![0.0; tokens - extra], |mut sum, map| {
+            sum.iter_mut().zip(&map[extra..tokens]).for_each(|(s, w)| *s += w / layer.heads as f32);
+            sum
+        })
+    }
+}
