@@ -22,6 +22,7 @@ pub mod numbers;
 pub mod output;
 pub mod own_files;
 pub mod progress;
+pub mod reading;
 pub mod render;
 pub mod reparam;
 pub mod samples;

@@ -1,4 +1,5 @@
 //! Scenes: cameras, images, dataset formats, camera paths and procedural scenes. No tensors.
+mod archive;
 pub mod camera;
 pub mod capture;
 pub mod coverage;
@@ -10,6 +11,7 @@ pub mod file;
 pub mod formats;
 pub mod image;
 mod json;
+pub mod lens;
 pub mod locate;
 mod npy;
 mod parallel;
@@ -32,6 +34,7 @@ pub use distortion::Distortion;
 pub use error::{Error, Result};
 pub use formats::{LoadOptions, Split};
 pub use image::Image;
+pub use lens::{Lens, LensModel};
 pub use locate::locate;
 pub use paths::{Frame, PathKind};
 pub use scene::{FAR_EVAL, Format, Scene, SourceOrder};

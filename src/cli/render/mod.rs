@@ -21,7 +21,7 @@ use record::{Entry, FrameSettings};
 use report::RenderReport;
 use resume::Wanted;
 use scene::view::{Alpha, read_image};
-use scene::{FAR_EVAL, Frame, LoadOptions, PathKind, paths};
+use scene::{FAR_EVAL, Frame, PathKind, paths};
 use std::path::PathBuf;
 use work::Work;
 
@@ -49,6 +49,8 @@ pub struct Args {
     /// whichever comes first
     #[arg(long, visible_alias = "scale", value_parser = super::usage::parse_scale, value_name = "N|1/N", help_heading = "Scene and model")]
     factor: Option<u32>,
+    #[command(flatten)]
+    reading: super::reading::Reading,
     /// Folder for the frames; created where it is missing
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
@@ -140,7 +142,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     output::be_quiet(args.quiet);
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from).max(1);
     let root = scene::locate(name, &args.scenes)?;
-    let scene = scene::formats::load(&root, &LoadOptions { factor: args.factor, ..LoadOptions::default() })?;
+    let scene = scene::formats::load(&root, &args.reading.options(args.factor))?;
+    output::say_once(&super::reading::describe(&scene));
     // At once: what was guessed may be why a step below cannot go on.
     scene.warnings.iter().for_each(|warning| output::warn(warning));
     let mut warnings = scene.warnings.clone();

@@ -181,15 +181,17 @@ fn numbered(cameras: impl IntoIterator<Item = Camera>) -> Vec<Frame> {
 
 /// A camera with the size of the views and the middle of their intrinsics, which new cameras get.
 fn template(scene: &Scene) -> Result<Camera> {
-    let Some(first) = scene.views.first() else {
+    // Focal lengths of pictures of other sizes are for other pixels.
+    let usual: Vec<&Camera> =
+        scene.views.iter().map(|v| &v.camera).filter(|c| (c.width, c.height) == scene.size()).collect();
+    let Some(first) = usual.first() else {
         return Err(Error::Scene(format!("{}: expected views, found none", scene.name)));
     };
-    let middle = |value: fn(&Camera) -> f32| {
-        crate::robust::median(scene.views.iter().map(|view| f64::from(value(&view.camera)))) as f32
-    };
+    let middle =
+        |value: fn(&Camera) -> f32| crate::robust::median(usual.iter().map(|camera| f64::from(value(camera)))) as f32;
     let focal = Vec2::new(middle(|c| c.focal.x), middle(|c| c.focal.y));
     let center = Vec2::new(middle(|c| c.center.x), middle(|c| c.center.y));
-    Ok(Camera { focal, center, ..first.camera })
+    Ok(Camera { focal, center, ..**first })
 }
 
 #[cfg(test)]

@@ -1,0 +1,56 @@
+//! One scene in every layout that is read renders to the same frames, and what was recognised is said.
+
+use crate::support::{Place, pixels};
+use scene::Format;
+use scene::image::{mean_squared_error, psnr};
+use std::fs;
+
+const RENDER: &str = "--path test --model gnt-dense --views 5 --device cpu";
+
+/// Bounds are given, since not all layouts have them; poses are rounded to f32 in other places.
+#[test]
+fn one_scene_in_every_layout_gives_the_same_frames() {
+    let place = Place::new();
+    for format in Format::ALL.map(Format::name) {
+        place.ok(&format!(
+            "synth --out {format} --format {format} --seed 3 --views 9 --size 64x48 --spp 1 --rig forward"
+        ));
+        let out = place.run(&format!("render {format}/scene_00000 --out out-{format} --bounds 1,20 {RENDER}"));
+        let errors = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.success(), "{format}: {errors}");
+        assert!(errors.contains(&format!("scene_00000: {format} (")), "{format}: {errors}");
+        for name in ["000.png", "008.png"] {
+            let [found, expected] =
+                [format, "llff"].map(|format| pixels(&place.path(&format!("out-{format}")).join(name)));
+            let likeness = psnr(mean_squared_error(&found.data, &expected.data), 1e-6);
+            assert!(likeness > 48.0, "{format} {name}: {likeness} dB");
+        }
+    }
+}
+
+/// A zip of a scene is the scene; what else lies in it, and what is no scene, is named.
+#[test]
+fn a_zip_of_a_scene_is_rendered() {
+    let place = Place::new();
+    place.ok("synth --out made --format colmap --views 9 --size 64x48 --spp 1 --rig forward --no-depth");
+    let file = fs::File::create(place.path("scan.zip")).unwrap();
+    let mut zip = zip::ZipWriter::new(file);
+    let root = place.path("made/scene_00000");
+    for folder in ["images", "sparse/0"] {
+        for entry in fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap()) {
+            let name = format!("scan/{folder}/{}", entry.file_name().to_str().unwrap());
+            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut zip, &fs::read(entry.path()).unwrap()).unwrap();
+        }
+    }
+    zip.finish().unwrap();
+    let cache = place.path("cache");
+    let mut command = place.command(&format!("render scan.zip --out out {RENDER}"));
+    let output = command.env("XDG_CACHE_HOME", &cache).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && errors.contains("scan: colmap (sparse/0/images.bin)"), "{errors}");
+    place.ok(&format!("render made/scene_00000 --out plain {RENDER}"));
+    assert_eq!(pixels(&place.path("out/000.png")), pixels(&place.path("plain/000.png")));
+    fs::write(place.path("broken.zip"), b"PK\x03\x04 and nothing else").unwrap();
+    place.fails(1, &format!("render broken.zip --out out2 {RENDER}"), &["broken.zip", "zip"]);
+}
