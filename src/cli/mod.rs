@@ -3,6 +3,7 @@
 use clap::Parser;
 
 pub mod bench;
+pub mod check;
 pub mod compared;
 pub mod device;
 pub mod eval;
@@ -21,6 +22,7 @@ pub mod names;
 pub mod numbers;
 pub mod output;
 pub mod own_files;
+pub mod poses;
 pub mod progress;
 pub mod reading;
 pub mod render;
@@ -43,6 +45,8 @@ pub mod view;
 pub enum Cli {
     #[command(after_help = examples::BENCH)]
     Bench(bench::Args),
+    #[command(after_help = examples::CHECK)]
+    Check(check::Args),
     #[command(after_help = examples::EVAL)]
     Eval(Box<eval::Args>),
     #[command(after_help = examples::FINETUNE)]
@@ -51,6 +55,8 @@ pub enum Cli {
     Import(import::Args),
     #[command(after_help = examples::INFO)]
     Info(info::Args),
+    #[command(after_help = examples::POSES)]
+    Poses(poses::Args),
     #[command(after_help = examples::RENDER)]
     Render(render::Args),
     #[command(after_help = examples::REPARAM)]
@@ -76,10 +82,12 @@ impl Cli {
         }
         match self {
             Self::Bench(args) => bench::run(args),
+            Self::Check(args) => check::run(args),
             Self::Eval(args) => eval::run(*args),
             Self::Finetune(args) => finetune::run(args),
             Self::Import(args) => import::run(args),
             Self::Info(args) => info::run(args),
+            Self::Poses(args) => poses::run(args),
             Self::Render(args) => render::run(args),
             Self::Reparam(args) => reparam::run(args),
             Self::Selftest(args) => selftest::run(args),

@@ -2,6 +2,7 @@
 mod archive;
 pub mod camera;
 pub mod capture;
+pub mod check;
 pub mod coverage;
 pub mod demo;
 pub mod depth;

@@ -54,3 +54,37 @@ fn a_zip_of_a_scene_is_rendered() {
     fs::write(place.path("broken.zip"), b"PK\x03\x04 and nothing else").unwrap();
     place.fails(1, &format!("render broken.zip --out out2 {RENDER}"), &["broken.zip", "zip"]);
 }
+
+/// A check tells a good capture from one with too many photographs, too few, or bounds the wrong way round.
+#[test]
+fn checks_name_what_is_wrong() {
+    let place = Place::new();
+    place.ok("synth --out made --seed 3 --views 9 --size 160x120 --spp 1 --rig forward --capture ideal --no-depth");
+    let check = "check made/scene_00000 --no-render";
+    let good = place.json(&format!("{check} --json --out report.html"));
+    assert_eq!((good["findings"].as_array().unwrap().len(), &good["format"]), (0, &"llff".into()), "{good}");
+    assert!(fs::read_to_string(place.path("report.html")).unwrap().contains("<svg"));
+    let images = place.path("made/scene_00000/images");
+    let wrong = |subject: &str, said: &str| {
+        let output = place.run(&format!("{check} --json"));
+        assert_eq!(output.status.code(), Some(1));
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let finding = &told["findings"][0];
+        assert_eq!(finding["subject"], subject, "{told}");
+        assert!(finding["problem"].as_str().unwrap().contains(said), "{told}");
+        assert!(!finding["remedy"].as_str().unwrap().is_empty());
+    };
+    fs::copy(images.join("000.png"), images.join("extra.png")).unwrap();
+    wrong("files", "9 rows and 10 images");
+    fs::remove_file(images.join("extra.png")).unwrap();
+    (4..9).for_each(|i| fs::rename(images.join(format!("00{i}.png")), place.path(&format!("{i}.png"))).unwrap());
+    wrong("files", "9 rows and 4 images");
+    (4..9).for_each(|i| fs::rename(place.path(&format!("{i}.png")), images.join(format!("00{i}.png"))).unwrap());
+    // The last two numbers of the file are the bounds of the last view.
+    let file = place.path("made/scene_00000/poses_bounds.npy");
+    let mut bytes = fs::read(&file).unwrap();
+    let at = bytes.len() - 16;
+    bytes[at..].rotate_left(8);
+    fs::write(&file, bytes).unwrap();
+    wrong("bounds", "near < far");
+}
