@@ -3,6 +3,7 @@ mod archive;
 pub mod camera;
 pub mod capture;
 pub mod check;
+pub mod cloud;
 pub mod coverage;
 pub mod demo;
 pub mod depth;

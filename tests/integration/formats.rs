@@ -55,6 +55,27 @@ fn a_zip_of_a_scene_is_rendered() {
     place.fails(1, &format!("render broken.zip --out out2 {RENDER}"), &["broken.zip", "zip"]);
 }
 
+/// One pose from the command line, its depth, and a point cloud of two in the coordinates of the scene's files.
+#[test]
+fn single_poses_and_points_are_rendered() {
+    let place = Place::new();
+    place.ok("synth --out made --format colmap --seed 3 --views 9 --size 64x48 --spp 1 --rig forward");
+    let render = "render made/scene_00000 --model gnt-dense --views 5 --device cpu";
+    place
+        .ok(&format!("{render} --out one --pose 0,0,0 --look-at 0,0,9 --depth --points one/cloud.ply --pose 0.01,0,0"));
+    let names = place.list("one");
+    for name in ["frame_0000.png", "frame_0001_depth.npy", "cloud.ply", "path.json"] {
+        assert!(names.iter().any(|n| n == name), "{names:?}");
+    }
+    let path: serde_json::Value = serde_json::from_slice(&fs::read(place.path("one/path.json")).unwrap()).unwrap();
+    let x = path["frames"][1]["camera_to_world"][0][3].as_f64().unwrap();
+    assert!((x - 0.01).abs() < 1e-5, "{path}");
+    assert!(String::from_utf8_lossy(&fs::read(place.path("one/cloud.ply")).unwrap()).starts_with("ply\n"));
+    place.fails(1, &format!("{render} --out two --pose 0,0,0"), &["pose 0", "--look-at"]);
+    place.fails(2, &format!("{render} --out two --pose 0,0"), &["--pose", "found 2"]);
+    place.fails(2, &format!("{render} --out two --look-at 0,0,1"), &["--pose"]);
+}
+
 /// A check tells a good capture from one with too many photographs, too few, or bounds the wrong way round.
 #[test]
 fn checks_name_what_is_wrong() {

@@ -7,6 +7,7 @@ mod frame_fields;
 pub mod interpolate;
 pub mod nerfstudio;
 pub mod orbit;
+pub mod posed;
 mod row;
 pub mod size;
 pub mod spiral;
@@ -51,6 +52,8 @@ pub enum PathKind {
     Orbit,
     /// Cameras from a JSON file; see [`mod@file`].
     File(PathBuf),
+    /// Single poses, which are given besides; see [`posed::frames`].
+    Poses,
 }
 
 impl FromStr for PathKind {
@@ -107,6 +110,7 @@ pub fn plan(scene: &Scene, kind: &PathKind, count: Option<usize>, options: &file
     let mut warnings = Vec::new();
     let mut frames = match &kind {
         PathKind::Auto => unreachable!("a path was chosen"),
+        PathKind::Poses => return Err(Error::Scene("camera path: expected poses, found none".into())),
         PathKind::Spiral => spiral::frames(scene, &capture()?, num_frames)?,
         PathKind::Test => test_frames(scene)?,
         PathKind::Interpolate => interpolate::frames(scene, &capture()?, num_frames)?,
