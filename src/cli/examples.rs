@@ -10,6 +10,16 @@ Examples:
   What Hamming attention, shift layers and experts do to the official sizes, with random weights:
     shiftray bench --random full-shiftadd";
 
+/// Of `shiftray check`.
+pub const CHECK: &str = "\
+Examples:
+  What a folder of photographs with poses is, and what is wrong with it:
+    shiftray check garden
+  The same as a page with cameras and the photographs concerned:
+    shiftray check garden --out report.html
+  Depths that the check found to be cut, given by hand:
+    shiftray check garden --bounds 0.4,25";
+
 /// Of `shiftray eval`.
 pub const EVAL: &str = "\
 Examples:
@@ -53,6 +63,17 @@ Examples:
     shiftray info --model gnt-shiftadd
   How its routers split the rows of pictures, and a file that says so:
     shiftray info --model gnt-shiftadd --measure-shares still-life --out measured.safetensors";
+
+/// Of `shiftray poses`.
+pub const POSES: &str = "\
+Examples:
+  Poses of the photographs in garden/images, with COLMAP or pycolmap, whichever is installed:
+    shiftray poses garden
+    shiftray render garden --out frames
+  The commands that install and run it:
+    shiftray poses garden --with none
+  Photographs of a fisheye lens:
+    shiftray poses garden --camera-model OPENCV_FISHEYE";
 
 /// Of `shiftray render`.
 pub const RENDER: &str = "\

@@ -3,6 +3,7 @@
 use clap::Parser;
 
 pub mod bench;
+pub mod check;
 pub mod classify;
 pub mod compared;
 pub mod device;
@@ -22,7 +23,9 @@ pub mod names;
 pub mod numbers;
 pub mod output;
 pub mod own_files;
+pub mod poses;
 pub mod progress;
+pub mod reading;
 pub mod render;
 pub mod reparam;
 pub mod samples;
@@ -43,6 +46,8 @@ pub mod view;
 pub enum Cli {
     #[command(after_help = examples::BENCH)]
     Bench(bench::Args),
+    #[command(after_help = examples::CHECK)]
+    Check(check::Args),
     #[command(after_help = examples::CLASSIFY)]
     Classify(classify::Args),
     #[command(after_help = examples::EVAL)]
@@ -53,6 +58,8 @@ pub enum Cli {
     Import(import::Args),
     #[command(after_help = examples::INFO)]
     Info(info::Args),
+    #[command(after_help = examples::POSES)]
+    Poses(poses::Args),
     #[command(after_help = examples::RENDER)]
     Render(render::Args),
     #[command(after_help = examples::REPARAM)]
@@ -78,11 +85,13 @@ impl Cli {
         }
         match self {
             Self::Bench(args) => bench::run(args),
+            Self::Check(args) => check::run(args),
             Self::Classify(args) => classify::run(args),
             Self::Eval(args) => eval::run(*args),
             Self::Finetune(args) => finetune::run(args),
             Self::Import(args) => import::run(args),
             Self::Info(args) => info::run(args),
+            Self::Poses(args) => poses::run(args),
             Self::Render(args) => render::run(args),
             Self::Reparam(args) => reparam::run(args),
             Self::Selftest(args) => selftest::run(args),

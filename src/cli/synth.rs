@@ -1,10 +1,11 @@
-//! `shiftray synth`: procedural scenes in the LLFF layout.
+//! `shiftray synth`: procedural scenes in the LLFF layout or another.
 
 use super::folder::FolderLock;
 use super::steps::Steps;
 use super::{kept, output};
 use anyhow::{Context, bail};
 use clap::value_parser;
+use scene::Format;
 use scene::procedural::{
     Album, Capture, Rig, RigKind, World, WorldOptions, WriteOptions, cameras, is_complete, write_llff_with,
 };
@@ -12,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use train::data::Dataset;
 
-/// Render procedural scenes in LLFF layout.
+/// Render procedural scenes in LLFF layout or another.
 ///
-/// Each scene is a folder `scene_00000`, .. with images, poses_bounds.npy and exact depths, and `options.json` beside them
+/// Each scene is a folder `scene_00000`, .. with images, poses_bounds.npy (or what --format has) and exact depths, and `options.json` beside them
 /// keeps what shapes them. The same seed gives the same scenes; complete ones are skipped, so an interrupted run goes on
 /// where it stopped, and a set can be made larger. Another set is not mixed into it.
 ///
@@ -60,6 +61,10 @@ struct SceneArgs {
     #[arg(long, num_args = 0..=1, default_missing_value = "94", value_name = "QUALITY",
           value_parser = value_parser!(u8).range(1..=100))]
     jpeg: Option<u8>,
+    /// Layout of the files: that of LLFF, which training reads, or of another format that is read
+    #[arg(long, value_enum, default_value_t = Layout::Llff)]
+    #[serde(default)]
+    format: Layout,
     /// Leave out the exact depths
     #[arg(long)]
     no_depth: bool,
@@ -87,6 +92,42 @@ enum CaptureChoice {
     /// As computed: equal light in all views, exact poses
     #[default]
     Ideal,
+}
+
+// The formats as clap and the kept options name them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Layout {
+    #[default]
+    Llff,
+    Blender,
+    Nerfstudio,
+    Colmap,
+    Nex,
+    Ibrnet,
+    #[value(name = "realitycapture")]
+    RealityCapture,
+    Polycam,
+    #[value(name = "record3d")]
+    Record3d,
+    Metashape,
+}
+
+impl From<Layout> for Format {
+    fn from(layout: Layout) -> Self {
+        match layout {
+            Layout::Llff => Self::Llff,
+            Layout::Blender => Self::Blender,
+            Layout::Nerfstudio => Self::Nerfstudio,
+            Layout::Colmap => Self::Colmap,
+            Layout::Nex => Self::Nex,
+            Layout::Ibrnet => Self::Ibrnet,
+            Layout::RealityCapture => Self::RealityCapture,
+            Layout::Polycam => Self::Polycam,
+            Layout::Record3d => Self::Record3d,
+            Layout::Metashape => Self::Metashape,
+        }
+    }
 }
 
 impl From<CaptureChoice> for Capture {
@@ -199,7 +240,7 @@ fn showcase(out: &Path, shape: &SceneArgs) -> anyhow::Result<()> {
 }
 
 fn write_showcase(out: &Path, shape: &SceneArgs) -> anyhow::Result<()> {
-    expect_own(out, shape, || Ok(is_complete(out).then(|| out.to_owned())))?;
+    expect_own(out, shape, || Ok(is_complete(out, shape.format.into()).then(|| out.to_owned())))?;
     let (bar, options) = (Steps::new(shape.views.into(), 0, "views"), kept::text(shape)?);
     let files = [(kept::FILE, options.as_slice())];
     write(out, shape, World::showcase, RigKind::Forward, shape.seed, &files, &|n| bar.set(n as u64, String::new()))?;
@@ -234,13 +275,14 @@ fn write(
     files: &[(&str, &[u8])],
     progress: &dyn Fn(usize),
 ) -> anyhow::Result<()> {
-    if is_complete(dir) {
+    if is_complete(dir, shape.format.into()) {
         return Ok(());
     }
     let options = WriteOptions {
         samples_per_pixel: shape.spp,
         jpeg_quality: shape.jpeg,
         depth: !shape.no_depth,
+        format: shape.format.into(),
         ..WriteOptions::default()
     };
     let (width, height) = shape.size;
@@ -265,6 +307,7 @@ pub fn generate(out: &Path, scenes: u32, seed: u64) -> anyhow::Result<()> {
         spp: 4,
         showcase: false,
         jpeg: None,
+        format: Layout::Llff,
         no_depth: false,
         capture,
         textures: None,

@@ -52,7 +52,7 @@ pub(crate) fn folder() -> Result<PathBuf> {
 }
 
 /// The user's folder for files that can be made again.
-fn cache() -> PathBuf {
+pub(crate) fn cache() -> PathBuf {
     let named = |variable: &str| std::env::var_os(variable).filter(|v| !v.is_empty()).map(PathBuf::from);
     let platform = if cfg!(windows) {
         named("LOCALAPPDATA")

@@ -9,12 +9,16 @@
 //! y' = y·(1 + k1·r² + k2·r⁴ + k3·r⁶ + k4·r⁸) + p1·(r² + 2·y²) + 2·p2·x·y
 //! ```
 //!
-//! and at the pixel `focal·(x', y') + centre`.
+//! and at the pixel `focal·(x', y') + centre`. Other models are in [`crate::lens`]; the pinhole camera is found for all alike.
 
+use crate::lens::{Lens, LensModel};
 use glam::{DMat2, DVec2};
 
 /// Largest widening or narrowing of the field of view, as a ratio of focal lengths.
 const MAX_WIDENING: f64 = 4.0;
+/// Tangent of the widest angle to the optical axis that the pinhole camera of a fisheye sees: 60 degrees, at which a pixel
+/// of the flat picture sees a quarter of what one in its middle does.
+const WIDEST: f64 = 1.732_050_807_568_877_2;
 /// Steps of the search along a ray from the principal point outwards.
 const STEPS: u32 = 256;
 /// Points along each side of the image that are followed outwards.
@@ -83,7 +87,7 @@ impl Coefficients {
     }
 
     /// Whether neighbouring rays are seen side by side and the right way round.
-    fn is_regular(&self, ray: DVec2) -> bool {
+    pub(crate) fn is_regular(&self, ray: DVec2) -> bool {
         let jacobian = self.jacobian(ray);
         jacobian.is_finite() && jacobian.determinant() > 0.0 && self.radial(ray.length_squared()).0 > 0.0
     }
@@ -95,10 +99,11 @@ impl Coefficients {
 /// much as is possible without empty corners. Pixel coordinates are integers at pixel centres.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Distortion {
-    coefficients: Coefficients,
+    lens: Lens,
     focal: DVec2,
     center: DVec2,
     zoom: f64,
+    is_cut: bool,
 }
 
 impl Distortion {
@@ -109,19 +114,25 @@ impl Distortion {
     /// is outside the photograph, or the lens folds the picture over before the pinhole camera's edges reach the
     /// photograph's, so that two rays would be seen at one pixel.
     pub fn new(
-        coefficients: Coefficients,
+        lens: impl Into<Lens>,
         focal: DVec2,
         center: DVec2,
         size: (u32, u32),
     ) -> std::result::Result<Self, String> {
-        let Coefficients { radial, tangential } = coefficients;
-        if !radial.iter().chain(&tangential).all(|c| c.is_finite()) {
-            return Err(format!("expected finite distortion, found k {radial:?} and p {tangential:?}"));
+        let lens: Lens = lens.into();
+        let named = || {
+            if let LensModel::Brown(Coefficients { radial, tangential }) = lens.model {
+                return format!("k {radial:?} and p {tangential:?}");
+            }
+            format!("{:?}", lens.model)
+        };
+        if !lens.model.numbers().iter().chain([&lens.shear]).all(|c| c.is_finite()) {
+            return Err(format!("expected finite distortion, found {}", named()));
         }
         if !(focal.is_finite() && focal.min_element() > 0.0) {
             return Err(format!("expected positive focal lengths, found {focal}"));
         }
-        let mut lens = Self { coefficients, focal, center, zoom: 1.0 };
+        let mut this = Self { lens, focal, center, zoom: 1.0, is_cut: false };
         let far_corner = DVec2::new(f64::from(size.0), f64::from(size.1)) - 0.5;
         let within = |pixel: DVec2| pixel.cmpge(DVec2::splat(-0.5)).all() && pixel.cmple(far_corner).all();
         if !within(center) {
@@ -130,36 +141,45 @@ impl Distortion {
                 size.0, size.1
             ));
         }
-        let mut widest = MAX_WIDENING;
+        let radius = outline(far_corner).map(|edge| ((edge - center) / focal).length()).fold(0.0, f64::max);
+        let most = if lens.model.is_fisheye() { MAX_WIDENING.min(WIDEST / radius) } else { MAX_WIDENING };
+        let mut widest = most;
         let mut folds = false;
         for edge in outline(far_corner) {
             let ray = (edge - center) / focal;
-            let (reach, fold) = lens.reach(ray, &within, widest);
+            let (reach, fold) = this.reach(ray, &within, widest);
             if reach < widest {
                 (widest, folds) = (reach, fold);
             }
         }
         if !folds && widest < 1.0 / MAX_WIDENING {
             return Err(format!(
-                "expected distortion that leaves a pinhole camera some of the picture, found that k {radial:?} and p \
-                 {tangential:?} leave {widest:.1e} of its width"
+                "expected distortion that leaves a pinhole camera some of the picture, found that {} leave {widest:.1e} of \
+                 its width",
+                named()
             ));
         }
         if folds {
-            let radius = outline(far_corner).map(|edge| ((edge - center) / focal).length()).fold(0.0, f64::max);
             return Err(format!(
-                "expected distortion that is one-to-one in the field of view, found that k {radial:?} and p \
-                 {tangential:?} fold the image over within {:.3} of {radius:.3} focal lengths from its centre",
+                "expected distortion that is one-to-one in the field of view, found that {} fold the image over within \
+                 {:.3} of {radius:.3} focal lengths from its centre",
+                named(),
                 widest * radius
             ));
         }
-        lens.zoom = 1.0 / widest;
-        Ok(lens)
+        this.zoom = 1.0 / widest;
+        this.is_cut = lens.model.is_fisheye() && widest == most;
+        Ok(this)
     }
 
-    /// The coefficients.
-    pub fn coefficients(&self) -> &Coefficients {
-        &self.coefficients
+    /// The lens.
+    pub fn lens(&self) -> &Lens {
+        &self.lens
+    }
+
+    /// Whether the photograph sees more than the pinhole camera, which holds 60 degrees from its axis at most.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Focal lengths of the photograph in pixels.
@@ -179,14 +199,14 @@ impl Distortion {
 
     /// Pixel of the photograph that shows what `pixel` of the pinhole camera sees; both in the photograph's size.
     pub fn stored_from_pinhole(&self, pixel: DVec2) -> DVec2 {
-        self.center + self.focal * self.coefficients.distort((pixel - self.center) / (self.focal * self.zoom))
+        self.center + self.focal * self.lens.distort((pixel - self.center) / (self.focal * self.zoom))
     }
 
     /// How far `ray` can be stretched, up to `limit`, before it leaves the photograph or, then true, before the lens
     /// folds the picture over.
     fn reach(&self, ray: DVec2, within: &impl Fn(DVec2) -> bool, limit: f64) -> (f64, bool) {
-        let regular = |t: f64| self.coefficients.is_regular(ray * t);
-        let inside = |t: f64| within(self.center + self.focal * self.coefficients.distort(ray * t));
+        let regular = |t: f64| self.lens.is_regular(ray * t);
+        let inside = |t: f64| within(self.center + self.focal * self.lens.distort(ray * t));
         let mut good = 0.0;
         for step in 1..=STEPS {
             let mut bad = MAX_WIDENING * f64::from(step) / f64::from(STEPS);

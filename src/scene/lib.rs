@@ -1,6 +1,9 @@
 //! Scenes: cameras, images, dataset formats, camera paths and procedural scenes. No tensors.
+mod archive;
 pub mod camera;
 pub mod capture;
+pub mod check;
+pub mod cloud;
 pub mod coverage;
 pub mod demo;
 pub mod depth;
@@ -10,6 +13,7 @@ pub mod file;
 pub mod formats;
 pub mod image;
 mod json;
+pub mod lens;
 pub mod locate;
 mod npy;
 mod parallel;
@@ -32,6 +36,7 @@ pub use distortion::Distortion;
 pub use error::{Error, Result};
 pub use formats::{LoadOptions, Split};
 pub use image::Image;
+pub use lens::{Lens, LensModel};
 pub use locate::locate;
 pub use paths::{Frame, PathKind};
 pub use picture::{read_upright, upright_from_bytes};

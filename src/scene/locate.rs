@@ -1,7 +1,7 @@
 //! Finding scenes by name.
 
 use crate::formats::{READERS, is_scene};
-use crate::{Error, Result, demo};
+use crate::{Error, Result, archive, demo};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ pub const SCENES_VARIABLE: &str = "SHIFTRAY_SCENES";
 /// Most entries of a folder that are looked at for suggestions.
 const MOST_ENTRIES: usize = 1000;
 
-/// Folder of a scene: `name` itself if it is a folder, else `name` in each of the `extra` folders, then in the folders
+/// Folder of a scene: `name` itself if it is a folder or a zip file, else `name` in each of the `extra` folders, then in the folders
 /// of [`SCENES_VARIABLE`], then in `scenes/` of the current directory; last the scene that the program carries.
 /// A folder without a scene is taken only if there is no scene of the name.
 ///
@@ -51,14 +51,17 @@ fn locate_in(name: &str, extra: &[PathBuf], variable: Option<&OsStr>, last: &Pat
     if let Some(found) = places.iter().find(|place| place.is_dir()) {
         return Ok(Some(found.clone()));
     }
+    if let Some(zip) = places.iter().find(|place| archive::is_zip(place)) {
+        return archive::folder(zip).map(Some);
+    }
     if let Some(file) = places.iter().find(|place| place.exists()) {
         return Err(Error::Scene(not_a_folder(file)));
     }
     let looked: String = places.iter().map(|place| format!("\n  {}", place.display())).collect();
     let state = if variable.is_none() { " (not set)" } else { "" };
     Err(Error::Scene(format!(
-        "scene {name:?} not found{}; looked for the folders{looked}\nPass the folder of a scene (poses_bounds.npy with \
-         images_8, images_4 or images; transforms_train.json; or transforms.json), or the folder that holds {name} with \
+        "scene {name:?} not found{}; looked for the folders{looked}\nPass the folder of a scene (a COLMAP model, \
+         poses_bounds.npy, transforms_train.json or transforms.json with its photographs, and others), or the folder that holds {name} with \
          --scenes DIR or the variable {SCENES_VARIABLE}{state}. The scene {} is in the program; `shiftray synth --out DIR` \
          makes others; fern and others of its kind are in the download nerf_llff_data of the NeRF authors.",
         suggestion(name, &folders),
@@ -66,18 +69,23 @@ fn locate_in(name: &str, extra: &[PathBuf], variable: Option<&OsStr>, last: &Pat
     )))
 }
 
+/// The extension in lower case; empty for none.
+fn extension(file: &Path) -> String {
+    file.extension().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
 /// What to do with a path that is there but is no folder.
 fn not_a_folder(file: &Path) -> String {
     let name = file.file_name().unwrap_or_default();
     let shown = file.display();
-    if READERS.iter().any(|reader| name == reader.marker) {
+    if READERS.iter().any(|reader| name == reader.marker) || matches!(extension(file).as_str(), "csv" | "xml") {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         return format!("{shown}: expected the folder of a scene, found its pose file; pass {}", folder.display());
     }
-    let archive = ["zip", "tar", "gz", "tgz", "xz", "7z"];
+    let archive = ["tar", "gz", "tgz", "xz", "7z", "rar"];
     if file.extension().is_some_and(|e| archive.iter().any(|known| e.eq_ignore_ascii_case(known))) {
         return format!(
-            "{shown}: expected the folder of a scene, found an archive; unpack it and pass the folder in it"
+            "{shown}: expected the folder of a scene or a zip file of it, found another archive; unpack it and pass the folder in it"
         );
     }
     format!("{shown}: expected the folder of a scene, found a file")
@@ -151,7 +159,7 @@ mod tests {
         for folder in [&a, &b, &c, &d] {
             assert!(message.contains(folder.join("llff/fern").to_str().unwrap()), "{message}");
         }
-        assert!(message.contains("or transforms.json"), "{message}");
+        assert!(message.contains("or transforms.json with"), "{message}");
         assert!(message.contains("synth") && message.contains(SCENES_VARIABLE) && !message.contains("not set"));
         for folder in [&d, &c, &b, &a] {
             std::fs::create_dir_all(folder.join("llff/fern")).unwrap();
@@ -196,7 +204,7 @@ mod tests {
     fn files_are_explained() {
         let dir = tempfile::tempdir().unwrap();
         make_scene(&dir.path().join("fox"));
-        std::fs::write(dir.path().join("fox.zip"), b"PK").unwrap();
+        std::fs::write(dir.path().join("fox.tgz"), b"PK").unwrap();
         std::fs::write(dir.path().join("a.jpg"), b"").unwrap();
         let message = |name: &str| {
             let path = dir.path().join(name);
@@ -204,7 +212,7 @@ mod tests {
         };
         let folder = dir.path().join("fox");
         assert!(message("fox/transforms.json").contains(&format!("pass {}", folder.display())));
-        assert!(message("fox.zip").contains("unpack it") && message("a.jpg").contains("found a file"));
+        assert!(message("fox.tgz").contains("unpack it") && message("a.jpg").contains("found a file"));
     }
 
     #[test]

@@ -15,16 +15,62 @@ pub enum Format {
     Blender,
     /// One `transforms.json`.
     Nerfstudio,
+    /// `cameras`, `images` and `points3D` of COLMAP.
+    Colmap,
+    /// `poses_bounds.npy` of 14 columns with `hwf_cxcy.npy`, of NeX and Shiny.
+    Nex,
+    /// `rgb`, `pose` and `intrinsics`, of IBRNet's objects and NSVF.
+    Ibrnet,
+    /// A CSV file of RealityCapture or RealityScan.
+    RealityCapture,
+    /// `keyframes` of Polycam.
+    Polycam,
+    /// `metadata.json` of Record3D.
+    Record3d,
+    /// An XML file of Metashape.
+    Metashape,
 }
 
 impl Format {
-    /// Its name in reports.
+    /// All formats.
+    pub const ALL: [Self; 10] = [
+        Self::Llff,
+        Self::Blender,
+        Self::Nerfstudio,
+        Self::Colmap,
+        Self::Nex,
+        Self::Ibrnet,
+        Self::RealityCapture,
+        Self::Polycam,
+        Self::Record3d,
+        Self::Metashape,
+    ];
+
+    /// Its name in reports and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Llff => "llff",
             Self::Blender => "blender",
             Self::Nerfstudio => "nerfstudio",
+            Self::Colmap => "colmap",
+            Self::Nex => "nex",
+            Self::Ibrnet => "ibrnet",
+            Self::RealityCapture => "realitycapture",
+            Self::Polycam => "polycam",
+            Self::Record3d => "record3d",
+            Self::Metashape => "metashape",
         }
+    }
+}
+
+impl std::str::FromStr for Format {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            Error::Scene(format!("format: expected {names}, found {text:?}"))
+        })
     }
 }
 
@@ -47,7 +93,7 @@ pub struct Scene {
     /// The layout that it was read from, to be named in reports. What follows from it stands in other fields, so that
     /// nobody has to ask for it.
     pub format: Format,
-    /// All views; they share one image size.
+    /// All views; they may differ in size.
     pub views: Vec<View>,
     /// Indices of the views that may be sources when held-out views are rendered.
     pub source_ids: Vec<usize>,
@@ -102,8 +148,18 @@ impl Scene {
         Err(Error::Scene(format!("{}: {count} of {all} photographs cannot be used:{lines}{more}", self.root.display())))
     }
 
-    /// Width and height that all images share; zero if there are no views.
+    /// Width and height that most views have, the first of them where several sizes are as frequent; zero if there are no
+    /// views.
     pub fn size(&self) -> (u32, u32) {
-        self.views.first().map_or((0, 0), |view| (view.camera.width, view.camera.height))
+        let size = |view: &View| (view.camera.width, view.camera.height);
+        let mut counts: Vec<((u32, u32), usize)> = Vec::new();
+        for view in &self.views {
+            match counts.iter_mut().find(|(other, _)| *other == size(view)) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((size(view), 1)),
+            }
+        }
+        let most = counts.iter().map(|(_, count)| *count).max();
+        counts.iter().find(|(_, count)| Some(*count) == most).map_or((0, 0), |(size, _)| *size)
     }
 }

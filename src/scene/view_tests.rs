@@ -53,7 +53,7 @@ fn distortion_is_removed() {
     let colour = |ray: DVec2| 0.5 + 0.4 * ray.x - 0.3 * ray.y;
     ImageBuffer::from_fn(31, 33, |x, y| {
         let seen = (DVec2::new(x.into(), y.into()) - lens.center()) / lens.focal();
-        Luma([(colour(lens.coefficients().undistort(seen).unwrap()) * 65_535.0).round() as u16])
+        Luma([(colour(lens.lens().undistort(seen).unwrap()) * 65_535.0).round() as u16])
     })
     .save(&path)
     .unwrap();

@@ -4,6 +4,7 @@ mod bench;
 mod eval;
 mod failures;
 mod finetune;
+mod formats;
 mod frames;
 mod info;
 mod kill;

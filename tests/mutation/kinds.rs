@@ -6,7 +6,7 @@ use gnt::{Config, Model};
 use scene::formats::{LoadOptions, load};
 use scene::procedural::{Rig, RigKind, World, WriteOptions, cameras, write_llff};
 use scene::view::{Alpha, read_image};
-use scene::{Image, PathKind, Scene};
+use scene::{Format, Image, PathKind, Scene};
 use std::fs;
 use std::path::{Path, PathBuf};
 use train::run::RunOptions;
@@ -22,6 +22,26 @@ pub enum Kind {
     Nerfstudio,
     /// `transforms_train.json`.
     Blender,
+    /// `cameras.bin` of COLMAP.
+    ColmapCameras,
+    /// `images.bin` of COLMAP.
+    ColmapImages,
+    /// `points3D.bin` of COLMAP.
+    ColmapPoints,
+    /// `images.txt` of COLMAP.
+    ColmapText,
+    /// `hwf_cxcy.npy` of NeX.
+    Nex,
+    /// A pose of IBRNet.
+    Ibrnet,
+    /// A CSV file of RealityCapture.
+    RealityCapture,
+    /// A camera of Polycam.
+    Polycam,
+    /// `metadata.json` of Record3D.
+    Record3d,
+    /// An XML file of Metashape.
+    Metashape,
     /// Camera path of our own.
     Path,
     /// Camera path of nerfstudio's viewer.
@@ -55,7 +75,24 @@ pub enum Kind {
 impl Kind {
     /// Whether numbers and words of the file are changed, too.
     pub fn is_json(self) -> bool {
-        matches!(self, Self::Nerfstudio | Self::Blender | Self::Path | Self::ViewerPath | Self::Config | Self::Metrics)
+        use Kind::{Blender, Config, Metrics, Nerfstudio, Path, Polycam, Record3d, ViewerPath};
+        use Kind::{ColmapText, Ibrnet, Metashape, RealityCapture};
+        // Numbers and words of other texts are changed in the same way.
+        matches!(
+            self,
+            Nerfstudio
+                | Blender
+                | Path
+                | ViewerPath
+                | Config
+                | Metrics
+                | Polycam
+                | Record3d
+                | ColmapText
+                | Ibrnet
+                | Metashape
+                | RealityCapture
+        )
     }
 }
 
@@ -92,10 +129,33 @@ fn tiny() -> Config {
 
 /// A scene in LLFF layout.
 fn llff(folder: &Path) -> PathBuf {
+    layout(folder, Format::Llff)
+}
+
+/// A scene in a layout.
+fn layout(folder: &Path, format: Format) -> PathBuf {
     let (root, world) = (folder.join("tiny"), World::random(3, RigKind::Forward));
     let rig = Rig { width: SIZE.0, height: SIZE.1, views: 4, kind: RigKind::Forward, samples_per_pixel: 1 };
-    write_llff(&root, &world, &cameras(&world, &rig, 3), &WriteOptions::default(), &|_| {}).unwrap();
+    let options = WriteOptions { format, ..WriteOptions::default() };
+    write_llff(&root, &world, &cameras(&world, &rig, 3), &options, &|_| {}).unwrap();
     root
+}
+
+/// The scene of a layout as COLMAP's text: images first, which are the file to be changed.
+fn colmap_text(folder: &Path) -> PathBuf {
+    let root = layout(folder, Format::Colmap);
+    let model = root.join("sparse/0");
+    ["cameras", "images", "points3D"]
+        .iter()
+        .for_each(|name| fs::remove_file(model.join(format!("{name}.bin"))).unwrap());
+    fs::write(model.join("cameras.txt"), "# Cameras\n1 OPENCV 24 18 20.5 20 12 9 0.01 -0.001 0 0\n").unwrap();
+    let lines = (0..4).map(|i| format!("{} 1 0 0 0 {} 0 0 1 00{i}.png\n3.5 4.5 1 7 8 -1\n", i + 1, 0.3 * f64::from(i)));
+    fs::write(model.join("images.txt"), lines.collect::<String>()).unwrap();
+    let track = "1 0 2 0 3 0 4 0";
+    let points =
+        (0..40).map(|i| format!("{i} {} 0.1 {} 9 9 9 0.5 {track}\n", 0.01 * f64::from(i), 3.0 + 0.1 * f64::from(i)));
+    fs::write(model.join("points3D.txt"), points.collect::<String>()).unwrap();
+    model.join("images.txt")
 }
 
 fn picture(path: &Path) {
@@ -144,6 +204,16 @@ pub fn prepare(kind: Kind, folder: &Path) -> PathBuf {
     };
     match kind {
         Kind::Llff => llff(folder).join("poses_bounds.npy"),
+        Kind::ColmapCameras => layout(folder, Format::Colmap).join("sparse/0/cameras.bin"),
+        Kind::ColmapImages => layout(folder, Format::Colmap).join("sparse/0/images.bin"),
+        Kind::ColmapPoints => layout(folder, Format::Colmap).join("sparse/0/points3D.bin"),
+        Kind::ColmapText => colmap_text(folder),
+        Kind::Nex => layout(folder, Format::Nex).join("hwf_cxcy.npy"),
+        Kind::Ibrnet => layout(folder, Format::Ibrnet).join("pose/001.txt"),
+        Kind::RealityCapture => layout(folder, Format::RealityCapture).join("cameras.csv"),
+        Kind::Polycam => layout(folder, Format::Polycam).join("keyframes/cameras/001.json"),
+        Kind::Record3d => layout(folder, Format::Record3d).join("metadata.json"),
+        Kind::Metashape => layout(folder, Format::Metashape).join("cameras.xml"),
         Kind::Depth => llff(folder).join("depth/000.npy"),
         Kind::Nerfstudio => {
             pictures("images");
@@ -246,6 +316,15 @@ pub fn read(kind: Kind, path: &Path, scene: Option<&Scene>) -> bool {
         Kind::Llff | Kind::Nerfstudio | Kind::Blender => {
             load(root, &LoadOptions::default()).is_ok_and(|scene| use_scene(&scene))
         }
+        Kind::ColmapCameras | Kind::ColmapImages | Kind::ColmapPoints | Kind::ColmapText => {
+            as_format(path.ancestors().nth(3).unwrap(), Format::Colmap)
+        }
+        Kind::Nex => as_format(root, Format::Nex),
+        Kind::Ibrnet => as_format(root.parent().unwrap(), Format::Ibrnet),
+        Kind::RealityCapture => as_format(root, Format::RealityCapture),
+        Kind::Polycam => as_format(root.parent().unwrap().parent().unwrap(), Format::Polycam),
+        Kind::Record3d => as_format(root, Format::Record3d),
+        Kind::Metashape => as_format(root, Format::Metashape),
         Kind::Path | Kind::ViewerPath => {
             let scene = scene.expect("a path has a scene");
             frames_of(scene, &PathKind::File(path.to_owned()), None)
@@ -280,6 +359,11 @@ pub fn read(kind: Kind, path: &Path, scene: Option<&Scene>) -> bool {
 
 fn frames_of(scene: &Scene, kind: &PathKind, count: Option<usize>) -> scene::Result<Vec<scene::Frame>> {
     scene::paths::frames(scene, kind, count)
+}
+
+/// Whether a folder is read as a scene of a format that can be used.
+fn as_format(root: &Path, format: Format) -> bool {
+    load(root, &LoadOptions { format: Some(format), ..LoadOptions::default() }).is_ok_and(|scene| use_scene(&scene))
 }
 
 /// What commands do with a scene before they render: whatever loads must be fit for it.

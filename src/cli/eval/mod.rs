@@ -75,6 +75,8 @@ pub struct Args {
     /// Reduction of the photographs instead of the protocol's, as 8 or 1/8; every pixel is then rendered
     #[arg(long, visible_alias = "factor", value_parser = usage::parse_scale, value_name = "N|1/N", help_heading = "What is rendered")]
     scale: Option<u32>,
+    #[command(flatten)]
+    reading: super::reading::Reading,
     /// Every how many pixels in x and y are rendered, instead of the protocol's
     #[arg(long, value_parser = value_parser!(u32).range(1..=1024), value_name = "N", help_heading = "What is rendered")]
     stride: Option<u32>,

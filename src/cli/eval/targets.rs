@@ -37,7 +37,7 @@ impl Target {
     /// # Errors
     /// If the scene or a split cannot be used.
     pub fn all(args: &Args, root: &Path, names: (&str, &str), told: &mut HashSet<String>) -> anyhow::Result<Vec<Self>> {
-        let present = scene::formats::splits(root)?;
+        let present = scene::formats::splits(root, args.reading.format)?;
         let wanted: Vec<Split> = if args.split.is_empty() || present.contains(&Split::HeldOut) {
             present
         } else {
@@ -56,9 +56,9 @@ impl Target {
     ) -> anyhow::Result<Self> {
         let scale = match args.scale {
             Some(scale) => scale,
-            None => scene::formats::eval_factor(root)?,
+            None => scene::formats::eval_factor(root, args.reading.format)?,
         };
-        let options = LoadOptions { factor: Some(scale), split: Some(split), ..LoadOptions::default() };
+        let options = LoadOptions { split: Some(split), ..args.reading.options(Some(scale)) };
         let scene = scene::formats::load(root, &options)?;
         // At once: what was guessed may be why a step below cannot go on. Splits often share a warning.
         for warning in scene.warnings.iter().filter(|warning| told.insert((*warning).clone())) {

@@ -1,6 +1,6 @@
 //! `shiftray finetune`: some minutes of training on one scene's own photographs.
 
-mod score;
+pub mod score;
 
 use super::device::Device;
 use super::folder::FolderLock;

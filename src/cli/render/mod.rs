@@ -1,5 +1,6 @@
 //! `shiftray render`: frames along a camera path.
 
+mod cloud;
 pub mod files;
 mod path;
 pub mod record;
@@ -16,12 +17,14 @@ use super::progress::Progress;
 use super::samples::Samples;
 use super::{hash, output, usage};
 use clap::value_parser;
+use glam::DVec3;
 use gnt::renderer::{Renderer, Settings};
 use record::{Entry, FrameSettings};
 use report::RenderReport;
 use resume::Wanted;
+use scene::paths::posed::GivenPose;
 use scene::view::{Alpha, read_image};
-use scene::{FAR_EVAL, Frame, LoadOptions, PathKind, paths};
+use scene::{FAR_EVAL, Frame, PathKind, paths};
 use std::path::PathBuf;
 use work::Work;
 
@@ -49,6 +52,8 @@ pub struct Args {
     /// whichever comes first
     #[arg(long, visible_alias = "scale", value_parser = super::usage::parse_scale, value_name = "N|1/N", help_heading = "Scene and model")]
     factor: Option<u32>,
+    #[command(flatten)]
+    reading: super::reading::Reading,
     /// Folder for the frames; created where it is missing
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
@@ -56,7 +61,15 @@ pub struct Args {
     /// FILE.json
     #[arg(long, default_value = "auto", value_parser = parse_path, value_name = "PATH", help_heading = "Camera path")]
     path: PathKind,
-    /// Coordinates of FILE.json's poses; by default what the file says, else those of the scene's files
+    /// One frame from a camera here, instead of a path; may be repeated. X,Y,Z with --look-at, or the 12 or 16 numbers of a
+    /// camera-to-world matrix, row by row, x right, y up, z backwards; in the coordinates of --path-frame, by default those
+    /// of the scene's files
+    #[arg(long, value_parser = parse_pose, value_name = "X,Y,Z|MATRIX", allow_hyphen_values = true, conflicts_with = "path", help_heading = "Camera path")]
+    pose: Vec<GivenPose>,
+    /// The point that cameras of --pose X,Y,Z look at
+    #[arg(long, value_parser = parse_point, value_name = "X,Y,Z", allow_hyphen_values = true, requires = "pose", help_heading = "Camera path")]
+    look_at: Option<DVec3>,
+    /// Coordinates of FILE.json's poses or of --pose; by default what the file says, else those of the scene's files
     #[arg(long, value_name = "FRAME", help_heading = "Camera path")]
     path_frame: Option<path::PathFrame>,
     /// The dataparser_transforms.json of a path from nerfstudio's viewer; by default that beside the path or in the scene
@@ -96,6 +109,12 @@ pub struct Args {
     /// Also write depth: NAME_depth.npy (along the optical axis), NAME_range.npy (along the ray), NAME_depth.png
     #[arg(long, help_heading = "Output")]
     depth: bool,
+    /// Also make a point cloud of all frames, with normals and confidence, in the coordinates of the scene's files
+    #[arg(long, value_parser = parse_ply, requires = "depth", value_name = "FILE.ply", help_heading = "Output")]
+    points: Option<PathBuf>,
+    /// Leave points out that fewer of the other frames agree with, as a part of those that see their place
+    #[arg(long, default_value_t = 0.5, value_parser = parse_part, requires = "points", value_name = "PART", help_heading = "Output")]
+    points_confidence: f32,
     /// Print one JSON object instead of a summary
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -117,12 +136,31 @@ fn parse_path(text: &str) -> Result<PathKind, String> {
     text.parse().map_err(|e: scene::Error| e.to_string())
 }
 
+fn parse_pose(text: &str) -> Result<GivenPose, String> {
+    text.parse().map_err(|e: scene::Error| e.to_string())
+}
+
+fn parse_point(text: &str) -> Result<DVec3, String> {
+    scene::paths::posed::parse_point(text).map_err(|e| e.to_string())
+}
+
 fn parse_video(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     match path.extension() {
         Some(e) if e.eq_ignore_ascii_case("gif") => Ok(path),
         _ => Err("expected a file name that ends in .gif".into()),
     }
+}
+
+fn parse_ply(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let is_ply = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("ply"));
+    if is_ply { Ok(path) } else { Err("expected a file name that ends in .ply".into()) }
+}
+
+fn parse_part(text: &str) -> Result<f32, String> {
+    let part = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
+    part.ok_or_else(|| "expected a number from 0 to 1".into())
 }
 
 fn parse_rate(text: &str) -> Result<f32, String> {
@@ -140,7 +178,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     output::be_quiet(args.quiet);
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from).max(1);
     let root = scene::locate(name, &args.scenes)?;
-    let scene = scene::formats::load(&root, &LoadOptions { factor: args.factor, ..LoadOptions::default() })?;
+    let scene = scene::formats::load(&root, &args.reading.options(args.factor))?;
+    output::say_once(&super::reading::describe(&scene));
     // At once: what was guessed may be why a step below cannot go on.
     scene.warnings.iter().for_each(|warning| output::warn(warning));
     let mut warnings = scene.warnings.clone();
@@ -171,6 +210,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     // Once more, now that the folder is there: its name may lead through links.
     inputs.expect_other_folder("--out", &out)?;
     video::check(&args, &out, &frames, &inputs)?;
+    cloud::check(&args, &frames, &inputs)?;
     let size = frames.first().map_or([0; 2], |frame| image_size(frame, args.stride).into());
     let made = Made::rendering(&Rendering {
         scene: (&scene.name, &hash::files(&scene.root, &scene::formats::files(&scene))?),
@@ -243,6 +283,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     work.progress.finish();
+    let cloud_files: Vec<_> = wanted.iter().map(|frame| &frame.files).collect();
+    if let Some(count) = cloud::write(&args, &frames, &cloud_files, &work.renderer.scene().scene_from_file)? {
+        output::say_once(&format!("points: {count} in {}", args.points.as_deref().unwrap_or(&out).display()));
+    }
     if let Some(video) = &args.video {
         let images = wanted.iter().map(|frame| read_image(&frame.files.image, Alpha::Ignore));
         work.journal.add_video(video, "")?;
@@ -269,5 +313,6 @@ fn path_name(path: &PathKind) -> String {
         PathKind::Interpolate => "interpolate".into(),
         PathKind::Orbit => "orbit".into(),
         PathKind::File(file) => file.display().to_string(),
+        PathKind::Poses => "poses".into(),
     }
 }

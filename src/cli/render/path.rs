@@ -8,7 +8,7 @@ use gnt::Head;
 use gnt::renderer::Rendered;
 use scene::coverage::{self, Coverage, Probe};
 use scene::paths::file::{self, PathCoordinates, PathFileOptions};
-use scene::paths::{self, Frame, PathKind, size};
+use scene::paths::{self, Frame, PathKind, PathPlan, size};
 use scene::{Camera, Image, Scene};
 use std::path::Path;
 
@@ -58,12 +58,19 @@ pub fn plan(args: &Args, scene: &Scene, warnings: &mut Vec<String>) -> anyhow::R
         PathFrame::Scene => PathCoordinates::Scene,
     });
     let options = PathFileOptions { frame, dataparser: args.dataparser.clone() };
-    let mut plan = paths::plan(scene, &args.path, count, &options)?;
+    let mut plan = if args.pose.is_empty() {
+        paths::plan(scene, &args.path, count, &options)?
+    } else {
+        let in_scene = args.path_frame == Some(PathFrame::Scene);
+        let frames = paths::posed::frames(scene, &args.pose, args.look_at, in_scene)?;
+        PathPlan { kind: PathKind::Poses, reason: None, frames, warnings: Vec::new() }
+    };
     if let Some(reason) = &plan.reason {
         output::say_once(&format!("path: {reason}"));
     }
     plan.warnings.drain(..).for_each(|warning| warn(warnings, warning));
-    if !matches!(args.path, PathKind::File(_)) && (args.path_frame.is_some() || args.dataparser.is_some()) {
+    let is_file = matches!(args.path, PathKind::File(_));
+    if !is_file && (args.path_frame.is_some() && args.pose.is_empty() || args.dataparser.is_some()) {
         warn(warnings, "--path-frame and --dataparser are for path files: ignored".into());
     }
     let size_note = args.size.map(|size| resize(&mut plan.frames, scene, size));

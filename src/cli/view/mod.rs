@@ -31,6 +31,8 @@ pub struct Args {
     /// Reduction of the photographs that is rendered from, as 8 or 1/8
     #[arg(long, visible_alias = "scale", value_parser = super::usage::parse_scale, value_name = "N|1/N", help_heading = "Scene and model")]
     factor: Option<u32>,
+    #[command(flatten)]
+    reading: super::reading::Reading,
     /// Where to start: the first three rows of a camera's matrix in the coordinates of the scene's files (x right, y up,
     /// z backwards), 12 numbers with commas
     #[arg(long, value_parser = parse_pose, value_name = "POSE", allow_hyphen_values = true, help_heading = "Camera path")]

@@ -5,7 +5,7 @@ use super::{Args, Pose};
 use crate::cli::guard::Inputs;
 use crate::cli::{output, usage};
 use anyhow::Context;
-use scene::{LoadOptions, PathKind, Scene, paths};
+use scene::{PathKind, Scene, paths};
 use std::sync::Arc;
 use std::time::Instant;
 use viewer::Start;
@@ -21,7 +21,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let name = usage::one_scene("view", args.place.as_deref(), args.scene.as_deref())?;
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from).max(1);
     let root = scene::locate(name, &args.scenes)?;
-    let scene = scene::formats::load(&root, &LoadOptions { factor: args.factor, ..LoadOptions::default() })?;
+    let scene = scene::formats::load(&root, &args.reading.options(args.factor))?;
     let loaded = Instant::now();
     scene.warnings.iter().for_each(|warning| output::warn(warning));
     let steps = args.script.as_deref().map(viewer::script::load).transpose()?;

@@ -1,12 +1,23 @@
 //! Dataset formats: what a folder holds decides which loader reads it.
 
+pub mod colmap;
 pub(crate) mod detect;
+mod find;
+mod folder;
+pub mod ibrnet;
 pub mod llff;
 mod masks;
+pub mod metashape;
+pub mod nex;
 mod pictures;
+pub mod polycam;
+mod posed;
 mod range;
+pub mod realitycapture;
+pub mod record3d;
 pub(crate) mod split;
 pub mod transforms;
+mod world;
 
 pub use detect::{POSE_FILES, holds, is_scene};
 pub use split::Split;
@@ -23,7 +34,7 @@ const MAX_CAMERA_PIXELS: u64 = 1 << 25;
 const MAX_FACTOR: u32 = 1024;
 
 /// How a scene is loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LoadOptions {
     /// Image reduction. LLFF: the folder `images_<factor>`, by default the first of `images_8`, `images_4`, `images`.
     /// Blender and nerfstudio: the stored images are reduced by this factor.
@@ -33,11 +44,16 @@ pub struct LoadOptions {
     pub hold_every: usize,
     /// Which views are held out; by default the first of [`splits`].
     pub split: Option<Split>,
+    /// Near and far depth along the optical axis for all views, in the units of the scene's files; by default what the
+    /// files say, or what the cameras tell.
+    pub bounds: Option<[f64; 2]>,
+    /// The layout to read the folder as; by default what it is recognised as.
+    pub format: Option<Format>,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { factor: None, hold_every: 8, split: None }
+        Self { factor: None, hold_every: 8, split: None, bounds: None, format: None }
     }
 }
 
@@ -45,8 +61,10 @@ impl Default for LoadOptions {
 pub(crate) struct FormatReader {
     /// The layout that it reads.
     pub format: Format,
-    /// The file whose presence in a folder stands for it.
+    /// The file or folder that stands for it below a scene's folder, for messages.
     pub marker: &'static str,
+    /// The file or folder that stands for it in a scene's folder, if it is there.
+    pub find: fn(&Path) -> Option<PathBuf>,
     /// Loads a scene, as [`load`] does.
     load: fn(&Path, &LoadOptions) -> Result<Scene>,
     /// Names the splits of a scene, as [`splits`] does.
@@ -55,11 +73,30 @@ pub(crate) struct FormatReader {
     eval_factor: fn(&Path) -> u32,
 }
 
+impl FormatReader {
+    /// A format without a split of its own, whose photographs are evaluated as they are.
+    const fn plain(
+        format: Format,
+        marker: &'static str,
+        find: fn(&Path) -> Option<PathBuf>,
+        load: fn(&Path, &LoadOptions) -> Result<Scene>,
+    ) -> Self {
+        Self { format, marker, find, load, splits: |_| Ok(vec![Split::HeldOut]), eval_factor: |_| 1 }
+    }
+}
+
+/// The file of a name in a folder.
+fn named(root: &Path, name: &str) -> Option<PathBuf> {
+    Some(root.join(name)).filter(|file| file.exists())
+}
+
 /// All readers; where a folder has the markers of several, the first of them reads it.
-pub(crate) const READERS: [FormatReader; 3] = [
+pub(crate) const READERS: [FormatReader; 10] = [
+    FormatReader::plain(Format::Nex, "hwf_cxcy.npy", nex::find, nex::load),
     FormatReader {
         format: Format::Llff,
         marker: llff::POSE_FILE,
+        find: |root| named(root, llff::POSE_FILE),
         load: llff::load,
         splits: |_| Ok(vec![Split::HeldOut]),
         eval_factor: llff::eval_factor,
@@ -67,6 +104,7 @@ pub(crate) const READERS: [FormatReader; 3] = [
     FormatReader {
         format: Format::Blender,
         marker: transforms::TRAIN_FILE,
+        find: |root| named(root, transforms::TRAIN_FILE),
         load: |root, options| transforms::load(root, Format::Blender, options),
         splits: |root| transforms::splits(root, Format::Blender),
         eval_factor: |_| 1,
@@ -74,22 +112,37 @@ pub(crate) const READERS: [FormatReader; 3] = [
     FormatReader {
         format: Format::Nerfstudio,
         marker: transforms::SINGLE_FILE,
+        find: |root| named(root, transforms::SINGLE_FILE),
         load: |root, options| transforms::load(root, Format::Nerfstudio, options),
         splits: |root| transforms::splits(root, Format::Nerfstudio),
         eval_factor: |_| 1,
     },
+    FormatReader::plain(Format::Colmap, "sparse/0/cameras.bin", colmap::find, colmap::load),
+    FormatReader::plain(Format::Polycam, "keyframes/cameras", polycam::find, polycam::load),
+    FormatReader::plain(Format::Record3d, record3d::POSE_FILE, record3d::find, record3d::load),
+    FormatReader::plain(Format::Ibrnet, "pose", ibrnet::find, ibrnet::load),
+    FormatReader::plain(Format::Metashape, "cameras.xml", metashape::find, metashape::load),
+    FormatReader::plain(Format::RealityCapture, "cameras.csv", realitycapture::find, realitycapture::load),
 ];
 
-/// Loads the scene in the folder `root`.
+/// Loads the scene in the folder `root`, in the format of [`LoadOptions::format`] or that it is recognised as.
 ///
 /// # Errors
 /// [`Error::Scene`] if the folder holds no known format or not the split that is asked for; otherwise as
-/// [`llff::load`] and [`transforms::load`].
+/// [`llff::load`], [`transforms::load`] and the other readers.
 pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
-    let mut scene = (detect::reader(root)?.load)(root, options)?;
-    for other in detect::others(root, scene.format) {
-        let read = scene.pose_files.first().map_or_else(String::new, |file| file_name(file));
-        scene.warnings.push(format!("{}: {other} beside {read} is ignored", root.display()));
+    if let Some([near, far]) = options.bounds.filter(|[near, far]| !(*near > 0.0 && near < far && far.is_finite())) {
+        return Err(Error::Scene(format!("bounds: expected 0 < near < far, found {near} and {far}")));
+    }
+    let mut scene = (detect::reader(root, options.format)?.load)(root, options)?;
+    if options.format.is_none() {
+        for (format, other) in detect::others(root, scene.format) {
+            let read = scene.pose_files.first().map_or_else(String::new, |file| file_name(file));
+            let name = format.name();
+            scene
+                .warnings
+                .push(format!("{}: {other} beside {read} is ignored; --format {name} reads it", root.display()));
+        }
     }
     keep_apart(&mut scene);
     Ok(scene)
@@ -112,22 +165,22 @@ fn keep_apart(scene: &mut Scene) {
 
 /// The splits that the scene in the folder `root` has, the default one first: [`Split::Test`] and [`Split::Val`] as far
 /// as the scene names its test and validation views, else [`Split::HeldOut`]; none if a scene with a split of its own
-/// has training views only.
+/// has training views only. It is read as `format`, or as what it is recognised as.
 ///
 /// # Errors
 /// [`Error::Scene`] if the folder holds no known format; [`Error::Io`] or [`Error::Format`] if the split is in a file
 /// that cannot be read.
-pub fn splits(root: &Path) -> Result<Vec<Split>> {
-    (detect::reader(root)?.splits)(root)
+pub fn splits(root: &Path, format: Option<Format>) -> Result<Vec<Split>> {
+    (detect::reader(root, format)?.splits)(root)
 }
 
 /// The [`LoadOptions::factor`] at which the published evaluation of GNT looks at the scene in the folder `root`, as far as
-/// its photographs allow. Of a scene that is loaded so, [`Scene::eval_stride`] tells which pixels it looks at.
+/// its photographs allow; it is read as `format`, or as what it is recognised as. Of a scene that is loaded so, [`Scene::eval_stride`] tells which pixels it looks at.
 ///
 /// # Errors
 /// [`Error::Scene`] if the folder holds no known format.
-pub fn eval_factor(root: &Path) -> Result<u32> {
-    Ok((detect::reader(root)?.eval_factor)(root))
+pub fn eval_factor(root: &Path, format: Option<Format>) -> Result<u32> {
+    Ok((detect::reader(root, format)?.eval_factor)(root))
 }
 
 /// All files of a scene that are in use: the pose files, the photographs in the order of the views, then their masks.
@@ -135,6 +188,15 @@ pub fn files(scene: &Scene) -> Vec<PathBuf> {
     let photographs = scene.views.iter().map(|view| &view.path);
     let masks = scene.views.iter().filter_map(|view| view.mask.as_ref());
     scene.pose_files.iter().chain(photographs).chain(masks).cloned().collect()
+}
+
+/// How many photographs lie in a folder, those in its folders not counted.
+///
+/// # Errors
+/// [`Error::Io`] if the folder cannot be read; [`Error::Format`] for a picture in a format that is not read, unless there is
+/// one of the same stem that is.
+pub fn photographs_in(folder: &Path) -> Result<usize> {
+    Ok(list_images(folder)?.len())
 }
 
 /// Takes views out of a scene; the others keep their parts.

@@ -1,4 +1,4 @@
-//! The photographs of a scene taken together: one size, which way up, and what is transparent.
+//! The photographs of a scene taken together: their sizes, which way up, and what is transparent.
 
 use super::{file_name, format_error};
 use crate::picture::{self, Header};
@@ -12,8 +12,8 @@ const BEFORE_NOTHING: f64 = 0.1;
 
 /// What the headers of a scene's photographs say.
 pub(super) struct Pictures {
-    /// Width and height that all have, after they are turned.
-    pub size: (u32, u32),
+    /// Width and height of each, after they are turned.
+    pub sizes: Vec<(u32, u32)>,
     /// How each is turned when it is loaded.
     pub turns: Vec<Orientation>,
     /// Whether each picture has an alpha channel.
@@ -29,8 +29,7 @@ impl Pictures {
     /// `aspects` are width by height of the pictures that the pose file is for, where it tells.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Format`] for a picture that cannot be read or differs in size from the first;
-    /// [`Error::Scene`] if there are none.
+    /// [`Error::Io`] or [`Error::Format`] for a picture that cannot be read; [`Error::Scene`] if there are none.
     pub fn survey(paths: &[PathBuf], aspects: &[Option<f64>], warnings: &mut Vec<String>) -> Result<Self> {
         let headers = paths.iter().map(|path| picture::header(path)).collect::<Result<Vec<_>>>()?;
         let turns = turns(paths, &headers, aspects, warnings);
@@ -38,21 +37,30 @@ impl Pictures {
             let turned = turns[i] != Orientation::NoTransforms;
             if turned { headers[i].turned_size() } else { headers[i].size }
         };
-        let Some(first) = paths.first() else {
+        if paths.is_empty() {
             return Err(Error::Scene("expected at least one image, found none".into()));
-        };
-        let expected = size(0);
-        if let Some(i) = (0..paths.len()).find(|&i| size(i) != expected) {
-            let ((w, h), found) = (expected, size(i));
-            let problem = format!(
-                "expected {w}x{h} like {}, found {}x{}: all photographs of a scene have to have one size",
-                file_name(first),
-                found.0,
-                found.1
-            );
-            return Err(format_error(&paths[i], problem));
         }
-        Ok(Self { size: expected, turns, has_alpha: headers.iter().map(|header| header.has_alpha).collect() })
+        let has_alpha = headers.iter().map(|header| header.has_alpha).collect();
+        Ok(Self { sizes: (0..paths.len()).map(size).collect(), turns, has_alpha })
+    }
+
+    /// The size that all photographs have.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for one that differs from the first.
+    pub fn one_size(&self, paths: &[PathBuf]) -> Result<(u32, u32)> {
+        let (w, h) = self.sizes[0];
+        match self.sizes.iter().position(|size| *size != (w, h)) {
+            Some(i) => {
+                let (first, found) = (file_name(&paths[0]), self.sizes[i]);
+                let problem = format!(
+                    "expected {w}x{h} like {first}, found {}x{}: in this layout all photographs of a scene have one size",
+                    found.0, found.1
+                );
+                Err(format_error(&paths[i], problem))
+            }
+            None => Ok((w, h)),
+        }
     }
 
     /// Part of the pixels of each photograph that are transparent. Only those with an alpha channel are decoded; pictures
@@ -63,7 +71,7 @@ impl Pictures {
             if !self.has_alpha[i] {
                 return 0.0;
             }
-            let _memory = picture::reserve(self.size);
+            let _memory = picture::reserve(self.sizes[i]);
             picture::decode(&paths[i]).map_or(0.0, |decoded| picture::transparent_share(&decoded))
         })
     }
@@ -82,6 +90,33 @@ pub(super) fn say_transparent(shares: &[f64], warnings: &mut Vec<String>) {
             "transparent pixels in {count} of {all} photographs (alpha channel): they are composited on white"
         ));
     }
+}
+
+/// Says that photographs differ in size, if they do.
+pub(super) fn say_sizes(sizes: &[(u32, u32)], paths: &[PathBuf], warnings: &mut Vec<String>) {
+    let Some(first) = sizes.first() else { return };
+    if let Some(i) = sizes.iter().position(|size| size != first) {
+        let others = sizes.iter().filter(|size| *size != first).count();
+        warnings.push(format!(
+            "photographs of different sizes: {} of {} differ from the first of {}x{}, such as {} of {}x{}; each is used in \
+             its own",
+            others,
+            sizes.len(),
+            first.0,
+            first.1,
+            file_name(&paths[i]),
+            sizes[i].0,
+            sizes[i].1
+        ));
+    }
+}
+
+/// Says of a fisheye photograph, and those like it, that it sees more than is used.
+pub(super) fn cut_warning(what: &str) -> String {
+    format!(
+        "{what}: the fisheye sees more than a flat picture can hold; of it and its like, what lies within 60 degrees of \
+         the optical axis is used"
+    )
 }
 
 /// How each photograph is turned, and warnings for tags.

@@ -56,7 +56,7 @@ fn a_tag_counts_only_where_the_shape_says_so() {
     ] {
         let (pictures, warnings) = survey(&files, &aspects);
         let pictures = pictures.unwrap();
-        assert_eq!((pictures.size, &pictures.turns), (size, &turns), "{said}");
+        assert_eq!((pictures.sizes[0], &pictures.turns), (size, &turns), "{said}");
         assert_eq!(warnings.len(), usize::from(!said.is_empty()), "{warnings:?}");
         assert!(warnings.iter().all(|w| w.contains(said)), "{warnings:?}");
     }
@@ -66,8 +66,15 @@ fn a_tag_counts_only_where_the_shape_says_so() {
 #[test]
 fn other_sizes_are_named() {
     let (pictures, _) = survey(&[((40, 30), 1), ((40, 31), 1)], &[None; 2]);
-    let message = pictures.err().unwrap().to_string();
+    let (pictures, paths) = (pictures.unwrap(), ["0.jpg", "1.jpg"].map(PathBuf::from));
+    assert_eq!(pictures.sizes, [(40, 30), (40, 31)]);
+    let message = pictures.one_size(&paths).unwrap_err().to_string();
     assert!(message.contains("1.jpg: expected 40x30 like 0.jpg, found 40x31"), "{message}");
+    let mut warnings = Vec::new();
+    say_sizes(&pictures.sizes, &paths, &mut warnings);
+    assert!(warnings[0].contains("1 of 2 differ from the first of 40x30, such as 1.jpg of 40x31"), "{warnings:?}");
+    say_sizes(&pictures.sizes[..1], &paths, &mut warnings);
+    assert_eq!(warnings.len(), 1);
     assert!(survey(&[], &[]).0.is_err());
 }
 

@@ -7,6 +7,7 @@ mod frame_fields;
 pub mod interpolate;
 pub mod nerfstudio;
 pub mod orbit;
+pub mod posed;
 mod row;
 pub mod size;
 pub mod spiral;
@@ -51,6 +52,8 @@ pub enum PathKind {
     Orbit,
     /// Cameras from a JSON file; see [`mod@file`].
     File(PathBuf),
+    /// Single poses, which are given besides; see [`posed::frames`].
+    Poses,
 }
 
 impl FromStr for PathKind {
@@ -107,6 +110,7 @@ pub fn plan(scene: &Scene, kind: &PathKind, count: Option<usize>, options: &file
     let mut warnings = Vec::new();
     let mut frames = match &kind {
         PathKind::Auto => unreachable!("a path was chosen"),
+        PathKind::Poses => return Err(Error::Scene("camera path: expected poses, found none".into())),
         PathKind::Spiral => spiral::frames(scene, &capture()?, num_frames)?,
         PathKind::Test => test_frames(scene)?,
         PathKind::Interpolate => interpolate::frames(scene, &capture()?, num_frames)?,
@@ -181,15 +185,17 @@ fn numbered(cameras: impl IntoIterator<Item = Camera>) -> Vec<Frame> {
 
 /// A camera with the size of the views and the middle of their intrinsics, which new cameras get.
 fn template(scene: &Scene) -> Result<Camera> {
-    let Some(first) = scene.views.first() else {
+    // Focal lengths of pictures of other sizes are for other pixels.
+    let usual: Vec<&Camera> =
+        scene.views.iter().map(|v| &v.camera).filter(|c| (c.width, c.height) == scene.size()).collect();
+    let Some(first) = usual.first() else {
         return Err(Error::Scene(format!("{}: expected views, found none", scene.name)));
     };
-    let middle = |value: fn(&Camera) -> f32| {
-        crate::robust::median(scene.views.iter().map(|view| f64::from(value(&view.camera)))) as f32
-    };
+    let middle =
+        |value: fn(&Camera) -> f32| crate::robust::median(usual.iter().map(|camera| f64::from(value(camera)))) as f32;
     let focal = Vec2::new(middle(|c| c.focal.x), middle(|c| c.focal.y));
     let center = Vec2::new(middle(|c| c.center.x), middle(|c| c.center.y));
-    Ok(Camera { focal, center, ..first.camera })
+    Ok(Camera { focal, center, ..**first })
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
-//! Rendered worlds on disk, in the layout of LLFF.
+//! Rendered worlds on disk, in the layout of LLFF or another.
 
 use super::World;
-use super::pixels::trace;
-use crate::formats::llff::POSE_FILE;
+use super::layouts::{self, Written, io, write_npy};
+use super::pixels::{Eye, trace};
+use super::points::Surfaces;
 use crate::write::{self, PictureFormat};
-use crate::{Camera, Error, Image, Result, npy};
-use glam::Vec3;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use crate::{Camera, Error, Format, Image, Result, formats};
+use std::fs;
+use std::path::Path;
 
 /// How views are rendered and stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,17 +20,19 @@ pub struct WriteOptions {
     pub depth: bool,
     /// Threads to render with; 0 takes all cores.
     pub threads: usize,
+    /// The layout of the files.
+    pub format: Format,
 }
 
 impl Default for WriteOptions {
     fn default() -> Self {
-        Self { samples_per_pixel: 4, jpeg_quality: None, depth: true, threads: 0 }
+        Self { samples_per_pixel: 4, jpeg_quality: None, depth: true, threads: 0, format: Format::Llff }
     }
 }
 
-/// Whether `dir` holds a scene that was written to the end: folders get their name only then.
-pub fn is_complete(dir: &Path) -> bool {
-    dir.join(POSE_FILE).is_file() && dir.join("images").is_dir()
+/// Whether `dir` holds a scene of a layout that was written to the end: folders get their name only then.
+pub fn is_complete(dir: &Path, format: Format) -> bool {
+    formats::holds(dir, format) && dir.join(layouts::picture_folder(format)).is_dir()
 }
 
 /// Renders the `cameras` and writes `images/000.png`.., `poses_bounds.npy` and, if asked for, `depth/000.npy`.. (f32,
@@ -46,6 +47,9 @@ pub fn is_complete(dir: &Path) -> bool {
 /// # Errors
 /// [`Error::Io`] if a file cannot be written, [`Error::Scene`] if there are no cameras or `dir` exists with other
 /// content, [`Error::Camera`] for a camera that cannot be rendered.
+///
+/// Other layouts than LLFF's have the same in their own files: points on surfaces in COLMAP's, the bounds of all views
+/// together in those of JSON, and no bounds elsewhere.
 pub fn write_llff(
     dir: &Path,
     world: &World,
@@ -68,7 +72,7 @@ pub fn write_llff_with(
     files: &[(&str, &[u8])],
     progress: &dyn Fn(usize),
 ) -> Result<()> {
-    if is_complete(dir) {
+    if is_complete(dir, options.format) {
         progress(cameras.len());
         return Ok(());
     }
@@ -118,11 +122,6 @@ fn remove_leftovers(dir: &Path, prefix: &str) {
     }
 }
 
-fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
-    let path: PathBuf = path.to_owned();
-    move |source| Error::Io { path, source }
-}
-
 fn write_all(
     dir: &Path,
     world: &World,
@@ -132,23 +131,31 @@ fn write_all(
 ) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let threads = if options.threads == 0 { cores } else { options.threads };
-    fs::create_dir_all(dir.join("images")).map_err(io(dir))?;
+    let pictures = dir.join(layouts::picture_folder(options.format));
+    fs::create_dir_all(&pictures).map_err(io(dir))?;
     if options.depth {
         fs::create_dir_all(dir.join("depth")).map_err(io(dir))?;
     }
-    let mut rows = Vec::with_capacity(cameras.len() * 17);
+    let mut all = Written { cameras: Vec::new(), names: Vec::new(), bounds: Vec::new(), points: Vec::new() };
+    let mut surfaces = layouts::has_points(options.format).then(Surfaces::default);
     for (i, camera) in cameras.iter().enumerate() {
-        let (linear, depth) = trace(world, camera, options.samples_per_pixel, world.sampling(), threads);
-        let (image, written) = world.photograph(i, camera, linear, &depth)?;
-        write_image(&dir.join("images"), i, &image, options.jpeg_quality)?;
+        let eye = Eye::from(*camera);
+        let (linear, depth) = trace(world, &eye, options.samples_per_pixel, world.sampling(), threads);
+        let (image, told) = world.photograph(i, camera, linear, &depth)?;
+        all.names.push(write_image(&pictures, i, &image, options.jpeg_quality)?);
         if options.depth {
             let shape = [camera.height as usize, camera.width as usize];
             write_npy(&dir.join(format!("depth/{i:03}.npy")), &shape, &depth)?;
         }
-        rows.extend(pose_bounds_row(&written, bounds(depth)));
+        if let Some(surfaces) = &mut surfaces {
+            surfaces.add(camera, &depth, &image);
+        }
+        all.cameras.push(told);
+        all.bounds.push(bounds(depth));
         progress(i + 1);
     }
-    write_npy(&dir.join(POSE_FILE), &[cameras.len(), 17], &rows)
+    all.points = surfaces.map_or_else(Vec::new, |surfaces| surfaces.points());
+    layouts::write(dir, options.format, &all)
 }
 
 /// The depths that all but 0.1 % of the pixels on either side lie between.
@@ -158,32 +165,14 @@ pub(super) fn bounds(mut depth: Vec<f32>) -> (f32, f32) {
     (depth[cut], depth[depth.len() - 1 - cut])
 }
 
-/// A row of `poses_bounds.npy`.
-pub(super) fn pose_bounds_row(camera: &Camera, (near, far): (f32, f32)) -> [f64; 17] {
-    let axis = |i: usize| camera.world_from_camera.col(i).truncate();
-    let size = Vec3::new(camera.height as f32, camera.width as f32, camera.focal.x);
-    let columns = [axis(1), axis(0), -axis(2), axis(3), size];
-    let mut row = [0.0; 17];
-    for (c, column) in columns.iter().enumerate() {
-        for r in 0..3 {
-            row[r * 5 + c] = f64::from(column[r]);
-        }
-    }
-    (row[15], row[16]) = (f64::from(near), f64::from(far));
-    row
-}
-
-fn write_image(folder: &Path, index: usize, image: &Image, jpeg_quality: Option<u8>) -> Result<()> {
+/// Writes a picture and tells the name of its file.
+fn write_image(folder: &Path, index: usize, image: &Image, jpeg_quality: Option<u8>) -> Result<String> {
     let (extension, format) = match jpeg_quality {
         Some(quality) => ("jpg", PictureFormat::Jpeg { quality }),
         None => ("png", PictureFormat::Png),
     };
-    let path = folder.join(format!("{index:03}.{extension}"));
-    fs::write(&path, write::encode(image, format)?).map_err(io(&path))
-}
-
-fn write_npy<T: npy::Number>(path: &Path, shape: &[usize], values: &[T]) -> Result<()> {
-    let mut out = BufWriter::new(File::create(path).map_err(io(path))?);
-    npy::write(&mut out, shape, values).map_err(io(path))?;
-    out.flush().map_err(io(path))
+    let name = format!("{index:03}.{extension}");
+    let path = folder.join(&name);
+    fs::write(&path, write::encode(image, format)?).map_err(io(&path))?;
+    Ok(name)
 }

@@ -1,4 +1,4 @@
-//! Procedural scenes: seeded worlds of textured shapes, rendered by a small ray tracer and written in the LLFF layout.
+//! Procedural scenes: seeded worlds of textured shapes, rendered by a small ray tracer and written in the LLFF layout or any other that is read.
 //!
 //! They train the networks without any photograph of a scene: what has to transfer is how views of one surface relate, so worlds
 //! vary in texture, depth complexity and light rather than imitate any place. World axes: x right, y down, z forward.
@@ -7,10 +7,12 @@ mod album;
 mod bvh;
 mod capture;
 mod compose;
+mod layouts;
 mod llff;
 mod noise;
 mod palette;
 mod pixels;
+mod points;
 mod recipes;
 mod rig;
 mod rng;

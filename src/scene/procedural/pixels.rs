@@ -2,8 +2,9 @@
 
 use super::World;
 use super::tracer::Hit;
-use crate::{Camera, Image, parallel};
-use glam::{Vec2, Vec3};
+use crate::{Camera, Image, Lens, Ray, parallel};
+use glam::{DVec2, Vec2, Vec3};
+use std::ops::Deref;
 
 /// Which pixels get all of their samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,43 @@ pub(super) enum Sampling {
     /// Those that hold an edge of a shape, shadow or pattern; others have one sample in their middle. Patterns are filtered
     /// to the size of a pixel, so that it is enough.
     AtEdges,
+}
+
+/// A camera and, where it has one, the lens before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Eye {
+    camera: Camera,
+    lens: Option<Lens>,
+}
+
+impl From<Camera> for Eye {
+    fn from(camera: Camera) -> Self {
+        Self { camera, lens: None }
+    }
+}
+
+impl Deref for Eye {
+    type Target = Camera;
+
+    fn deref(&self) -> &Camera {
+        &self.camera
+    }
+}
+
+impl Eye {
+    /// The camera behind a lens that sees every pixel of its picture.
+    #[cfg(test)]
+    pub fn with_lens(camera: Camera, lens: Lens) -> Self {
+        Self { camera, lens: Some(lens) }
+    }
+
+    /// The ray that is seen at `pixel`; its component along the optical axis is 1.
+    fn ray(&self, pixel: Vec2) -> Ray {
+        let Some(lens) = &self.lens else { return self.camera.ray(pixel) };
+        let seen = (pixel - self.center).as_dvec2() / self.focal.as_dvec2();
+        let ray = lens.undistort(seen).unwrap_or(DVec2::ZERO).as_vec2();
+        self.camera.ray(self.center + self.focal * ray)
+    }
 }
 
 /// Renders with all cores; see [`render_with_threads`].
@@ -29,14 +67,14 @@ pub fn render_with_threads(
     samples_per_pixel: u32,
     threads: usize,
 ) -> (Image, Vec<f32>) {
-    let (linear, depth) = trace(world, camera, samples_per_pixel, Sampling::Everywhere, threads);
+    let (linear, depth) = trace(world, &Eye::from(*camera), samples_per_pixel, Sampling::Everywhere, threads);
     (world.develop_all(camera, &linear), depth)
 }
 
 /// Linear colours before exposure, and depths, of all pixels.
 pub(super) fn trace(
     world: &World,
-    camera: &Camera,
+    camera: &Eye,
     samples_per_pixel: u32,
     sampling: Sampling,
     threads: usize,
@@ -75,7 +113,7 @@ pub(super) fn offsets(samples: u32) -> Vec<Vec2> {
 const BRIGHTEST: Vec3 = Vec3::splat(4.0);
 
 /// Linear colour of a pixel: the mean over all of its area, half a pixel to each side of its centre.
-fn mean(world: &World, camera: &Camera, x: usize, y: usize, offsets: &[Vec2]) -> Vec3 {
+fn mean(world: &World, camera: &Eye, x: usize, y: usize, offsets: &[Vec2]) -> Vec3 {
     let centre = Vec2::new(x as f32, y as f32);
     let spread = 1.0 / camera.focal.x.abs();
     let mut sum = Vec3::ZERO;
@@ -145,7 +183,7 @@ fn look(world: &World, linear: Vec3) -> Vec3 {
 /// A picture in the making.
 struct Sketch<'a> {
     world: &'a World,
-    camera: &'a Camera,
+    camera: &'a Eye,
     /// Places of the samples beside the one in the middle.
     offsets: &'a [Vec2],
     width: usize,
@@ -211,7 +249,7 @@ impl Sketch<'_> {
     }
 }
 
-fn at_edges(world: &World, camera: &Camera, offsets: &[Vec2], threads: usize) -> (Vec<Vec3>, Vec<f32>) {
+fn at_edges(world: &World, camera: &Eye, offsets: &[Vec2], threads: usize) -> (Vec<Vec3>, Vec<f32>) {
     let (width, height) = (camera.width as usize, camera.height as usize);
     let spread = 1.0 / camera.focal.x.abs();
     let rows = parallel::map(height, threads, |y| {

@@ -6,15 +6,14 @@
 //! scaled so that the nearest bound is 4/3; a bound or pose far from all others takes no part in that. Masks may lie in
 //! `masks_8` beside `images_8`, under the photographs' stems.
 
-mod folder;
 mod poses;
 #[cfg(test)]
 mod tests;
 
+use super::folder::ImageFolder;
 use super::pictures::{self, Pictures};
 use super::{LoadOptions, file_name, format_error, masks, split};
 use crate::{Format, Result, Scene, SourceOrder, View};
-use folder::ImageFolder;
 use poses::{Images, Posed, read_rows};
 use std::path::Path;
 
@@ -41,7 +40,10 @@ pub(super) fn eval_factor(root: &Path) -> u32 {
 pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     let file = root.join(POSE_FILE);
     let wanted = split::choose(root, options.split, split::of_positions(options.hold_every))?;
-    let rows = read_rows(&file)?;
+    let mut rows = read_rows(&file)?;
+    if let Some([near, far]) = options.bounds {
+        rows.iter_mut().for_each(|row| (row[15], row[16]) = (near, far));
+    }
     let mut warnings = Vec::new();
     let folder = ImageFolder::find(root, options.factor, &mut warnings)?;
     let paths = super::list_images(&folder.path)?;
@@ -56,9 +58,10 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     }
     let aspects: Vec<_> = rows.iter().map(|row| Some(row[9] / row[4]).filter(|a| a.is_finite() && *a > 0.0)).collect();
     let found = Pictures::survey(&paths, &aspects, &mut warnings)?;
-    let size = super::reduced_size(&folder.path, found.size, folder.factor / folder.stored_factor)?;
+    let stored = found.one_size(&paths)?;
+    let size = super::reduced_size(&folder.path, stored, folder.factor / folder.stored_factor)?;
     let names: Vec<String> = paths.iter().map(|p| file_name(p)).collect();
-    let images = Images { names: &names, stored: found.size, size, folder: &folder };
+    let images = Images { names: &names, stored, size, folder: &folder };
     let posed = Posed::from_rows(&file, &rows, &images, &mut warnings)?;
     pictures::say_transparent(&found.transparent(&paths), &mut warnings);
 
@@ -74,7 +77,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
             camera,
             near,
             far,
-            stored_size: found.size,
+            stored_size: stored,
             turn,
             distortion: None,
         })
@@ -92,7 +95,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         held_out,
         split: wanted,
         pose_files: vec![file],
-        bounds_are_tight: true,
+        bounds_are_tight: options.bounds.is_none(),
         // The script's stride belongs to images of a quarter of the size.
         eval_stride: if folder.factor == EVAL_FACTOR { 2 } else { 1 },
         scene_from_file: posed.scene_from_file,

@@ -1,23 +1,17 @@
 //! The rows of `poses_bounds.npy`: poses, focal lengths and depth bounds, and the scene's frame that follows from them.
 
-use super::folder::ImageFolder;
 use crate::file::read_limited;
-use crate::formats::range::stray_poses;
-use crate::formats::{MAX_POSE_BYTES, file_name, format_error, pictures};
+use crate::formats::folder::ImageFolder;
+use crate::formats::world::Bounded;
+use crate::formats::{MAX_POSE_BYTES, file_name, format_error, nex, pictures};
 use crate::npy;
-use crate::pose::{Mean, check_rigid, flip_axes};
-use crate::robust::extent_without_strays;
+use crate::pose::{check_rigid, flip_axes};
 use crate::{Camera, Error, Result, Similarity, camera};
 use glam::{DMat3, DMat4, DVec2, DVec3, Vec2};
 use std::path::Path;
 
 /// Numbers per row of the pose file.
 pub(super) const COLUMNS: usize = 17;
-/// Numbers per row without height, width and focal length, which [`SHINY_FILE`] then has.
-const SHINY_COLUMNS: usize = 14;
-/// Intrinsics of the Shiny data of NeX.
-const SHINY_FILE: &str = "hwf_cxcy.npy";
-
 /// Reads the rows of a pose file.
 ///
 /// # Errors
@@ -25,13 +19,13 @@ const SHINY_FILE: &str = "hwf_cxcy.npy";
 pub(super) fn read_rows(file: &Path) -> Result<Vec<[f64; COLUMNS]>> {
     let bytes = read_limited(file, MAX_POSE_BYTES)?;
     let table = npy::parse(&bytes).map_err(|problem| format_error(file, problem))?;
-    let shiny = file.with_file_name(SHINY_FILE);
-    if table.columns == SHINY_COLUMNS && shiny.exists() {
+    if table.columns == nex::COLUMNS {
         let problem = format!(
-            "expected N x {COLUMNS} numbers, found {} x {SHINY_COLUMNS} beside {SHINY_FILE}: the Shiny layout of NeX, which is \
-             not read. Write its poses and the numbers of {SHINY_FILE} as a transforms.json, which has room for fl_x, \
-             fl_y, cx and cy",
-            table.rows
+            "expected N x {COLUMNS} numbers, found {} x {}: the layout of NeX and Shiny, which has {} beside it and is read \
+             with --format nex",
+            table.rows,
+            nex::COLUMNS,
+            nex::INTRINSICS_FILE
         );
         return Err(format_error(file, problem));
     }
@@ -87,34 +81,8 @@ impl Posed {
         }
         let focals = focals(rows, images, &what, warnings)?;
 
-        let strays = stray_poses(&poses, &what, warnings);
-        let kept: Vec<usize> = (0..rows.len()).filter(|i| !strays.contains(i)).collect();
-        let limits = [15, 16].map(|column| extent_without_strays(kept.iter().map(|&i| rows[i][column])));
-        let nearest = limits[0][0] as f32;
-        let scale = 1.0 / (f64::from(nearest) * 0.75);
-        let bound = |i: usize, column: usize| {
-            let [low, high] = limits[column - 15];
-            rows[i][column].clamp(if column == 15 { low } else { 0.0 }, if column == 16 { high } else { f64::INFINITY })
-        };
-        for &i in &kept {
-            for (column, name) in [(15, "near"), (16, "far")] {
-                if bound(i, column) != rows[i][column] {
-                    let (found, used) = (rows[i][column], bound(i, column));
-                    warnings.push(format!(
-                        "{}: its {name} bound of {found} is far from those of all other rows, so that {used} is used",
-                        what(i)
-                    ));
-                }
-            }
-        }
-        let bounds: Vec<[f32; 2]> =
-            (0..rows.len()).map(|i| [15, 16].map(|c| (f64::from(bound(i, c) as f32) * scale) as f32)).collect();
-        let used: Vec<DMat4> = kept.iter().map(|&i| poses[i]).collect();
-        let average = Mean::of(&used).pose().unwrap_or_else(|| {
-            warnings.push("the cameras look all ways, so the first one is taken as the average".to_owned());
-            used[0]
-        });
-        let scene_from_file = Similarity::recentre(average, scale);
+        let pairs: Vec<[f64; 2]> = rows.iter().map(|row| [row[15], row[16]]).collect();
+        let Bounded { scene_from_file, bounds, strays } = Bounded::new(&poses, &pairs, &what, warnings);
         let (width, height) = images.size;
         let mut cameras = Vec::with_capacity(rows.len());
         for (i, (focal, pose)) in focals.into_iter().zip(&poses).enumerate() {

@@ -1,10 +1,10 @@
 //! The frames of a scene's files with their pictures, in the order of the views.
 
 use super::file::{CameraFile, CameraFrame};
-use super::find::Finder;
 use super::{LoadOptions, Split, VAL_EVERY};
 use crate::Result;
-use crate::formats::{format_error, split, stem};
+use crate::formats::find::Finder;
+use crate::formats::{format_error, posed, split};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -226,22 +226,10 @@ fn name_some(files: &[(&CameraFrame, String)]) -> String {
 
 /// Names of the views: the stems, or where two of a file are the same, the whole paths with `_` between their parts.
 pub(super) fn view_names(root: &Path, entries: &[Entry]) -> Vec<String> {
-    let stem = |entry: &Entry| stem(&entry.path);
-    let whole = |path: &Path| {
-        let path = path.strip_prefix(root).unwrap_or(path).with_extension("");
-        let parts: Vec<_> = path
-            .components()
-            .filter(|part| matches!(part, std::path::Component::Normal(_)))
-            .map(|part| part.as_os_str().to_string_lossy().into_owned())
-            .collect();
-        parts.join("_")
-    };
     let same_file = |a: &Entry, b: &Entry| std::ptr::eq(a.file, b.file);
     let mut names = Vec::with_capacity(entries.len());
     for part in entries.chunk_by(same_file) {
-        let stems: Vec<String> = part.iter().map(stem).collect();
-        let unique = stems.iter().collect::<HashSet<_>>().len() == stems.len();
-        names.extend(if unique { stems } else { part.iter().map(|entry| whole(&entry.path)).collect() });
+        names.extend(posed::view_names(root, &part.iter().map(|entry| entry.path.as_path()).collect::<Vec<_>>()));
     }
     names
 }

@@ -8,11 +8,12 @@
 //! - **distortion**: a frame that gives any coefficient, or a model without distortion, gives all. The file's is for the
 //!   file's focal length: a frame whose own differs by more than a twentieth has to give its distortion, too.
 
-use super::models::{self, COEFFICIENTS, UNDISTORTED};
+use super::models::{self, COEFFICIENTS, FISHEYES, IS_FISHEYE, UNDISTORTED};
 use crate::camera::center_from_corner;
 use crate::distortion::{Coefficients, Distortion};
 use crate::formats::pictures;
-use crate::json::{self, number};
+use crate::json::{self, is_neutral, kind, number};
+use crate::lens::{self, LensModel};
 use glam::DVec2;
 use serde_json::{Map, Value};
 
@@ -54,7 +55,7 @@ pub(super) struct Lens {
 pub(super) struct Stored {
     focal: DVec2,
     center: DVec2,
-    coefficients: Coefficients,
+    model: lens::Lens,
     size: (u32, u32),
     /// Scale from the size in the file to the picture.
     pub scale: f64,
@@ -68,11 +69,11 @@ impl Stored {
     /// # Errors
     /// As [`Distortion::new`].
     pub fn lens(&self) -> Result<Lens, String> {
-        let Self { focal, center, coefficients, size, .. } = *self;
-        if coefficients.is_zero() {
+        let Self { focal, center, model, size, .. } = *self;
+        if model.is_pinhole() {
             return Ok(Lens { focal, center, distortion: None });
         }
-        let distortion = Distortion::new(coefficients, focal, center, size)?;
+        let distortion = Distortion::new(model, focal, center, size)?;
         Ok(Lens { focal: focal * distortion.zoom(), center, distortion: Some(distortion) })
     }
 }
@@ -82,7 +83,7 @@ impl Intrinsics {
     ///
     /// # Errors
     /// Says what was expected and found: values that are no numbers, and cameras other than pinhole cameras with radial
-    /// and tangential distortion, under whatever key.
+    /// and tangential distortion and OpenCV's fisheye, under whatever key.
     pub fn read(object: &Map<String, Value>) -> Result<Self, String> {
         models::check(object)?;
         let pair = |keys: [&str; 2]| Ok::<_, String>([number(object, keys[0])?, number(object, keys[1])?]);
@@ -98,7 +99,7 @@ impl Intrinsics {
             *coefficient = number(object, key)?;
         }
         Ok(Self {
-            model: json::text(object, "camera_model")?.map(str::to_uppercase),
+            model: model(object)?,
             focal: pair(["fl_x", "fl_y"])?,
             angle,
             center: pair(["cx", "cy"])?,
@@ -145,6 +146,9 @@ impl Intrinsics {
             ))
         };
 
+        if self.is_fisheye(shared) && [self, shared].iter().all(|i| i.focal == [None; 2]) {
+            return Err("expected fl_x beside a fisheye, whose field of view tells no focal length, found none".into());
+        }
         let own_focal = self.focal_lengths(file)?;
         let shared_file = DVec2::new(shared.size[0].unwrap_or(file.x), shared.size[1].unwrap_or(file.y));
         let at_this_size = |(focal, differs): (DVec2, bool)| (focal * file / shared_file, differs);
@@ -195,10 +199,14 @@ impl Intrinsics {
             }
             center[axis] = value;
         }
-        let coefficients = self.distortion(shared, focal, shared_focal.map(|(all, _)| all))?;
+        let model = self.distortion(shared, focal, shared_focal.map(|(all, _)| all))?;
         let scales = picture / file;
         let center = center_from_corner(center * scales);
-        Ok(Stored { focal: focal * scales, center, coefficients, size, scale, angle_differs })
+        Ok(Stored { focal: focal * scales, center, model, size, scale, angle_differs })
+    }
+
+    fn is_fisheye(&self, shared: &Self) -> bool {
+        self.model.as_ref().or(shared.model.as_ref()).is_some_and(|model| FISHEYES.contains(&model.as_str()))
     }
 
     /// Number of axes with a focal length or field of view.
@@ -226,12 +234,16 @@ impl Intrinsics {
         Ok(both.map(|both| (both, differs)))
     }
 
-    /// Coefficients of a frame with the focal lengths `focal`; `shared_focal` are those of the file's for this size.
-    fn distortion(&self, shared: &Self, focal: DVec2, shared_focal: Option<DVec2>) -> Result<Coefficients, String> {
+    /// Lens of a frame with the focal lengths `focal`; `shared_focal` are those of the file's for this size.
+    fn distortion(&self, shared: &Self, focal: DVec2, shared_focal: Option<DVec2>) -> Result<lens::Lens, String> {
         let is_pinhole = |i: &Self| i.model.as_deref().is_some_and(|model| UNDISTORTED.contains(&model));
         let gives = |i: &Self| i.coefficients.iter().any(Option::is_some);
         let from = if gives(self) || is_pinhole(self) { self } else { shared };
         let [k1, k2, k3, k4, p1, p2] = from.coefficients.map(|value| value.unwrap_or(0.0));
+        let is_fisheye = self.is_fisheye(shared);
+        if is_fisheye && [p1, p2] != [0.0; 2] {
+            return Err(format!("expected a fisheye with k1 to k4 alone, found p1 {p1} and p2 {p2}"));
+        }
         let coefficients = Coefficients { radial: [k1, k2, k3, k4], tangential: [p1, p2] };
         let zoom = shared_focal.map_or(1.0, |all| focal.x / all.x);
         if std::ptr::eq(from, shared) && !coefficients.is_zero() && (zoom - 1.0).abs() > SAME_ZOOM {
@@ -241,8 +253,21 @@ impl Intrinsics {
                 focal.x / zoom
             ));
         }
-        Ok(coefficients)
+        Ok(if is_fisheye { LensModel::fisheye(&coefficients.radial).into() } else { coefficients.into() })
     }
+}
+
+/// The name of the camera's model in capitals, under whichever key.
+fn model(object: &Map<String, Value>) -> Result<Option<String>, String> {
+    match object.get(IS_FISHEYE) {
+        Some(Value::Bool(true)) => return Ok(Some(FISHEYES[0].to_owned())),
+        Some(other) if !is_neutral(other) => {
+            return Err(format!("expected {IS_FISHEYE} to be true or false, found {}", kind(other)));
+        }
+        _ => {}
+    }
+    let named = json::text(object, "camera_model")?.or(json::text(object, "camera_type")?);
+    Ok(named.map(str::to_uppercase))
 }
 
 /// Focal length in pixels for a field of view in radians over `extent` pixels.

@@ -17,12 +17,12 @@
 
 mod entries;
 mod file;
-mod find;
 mod intrinsics;
 mod models;
 mod world;
 
 use super::pictures::{self, Pictures};
+use super::world::World;
 use super::{LoadOptions, Split, masks, split};
 use crate::pose::flip_axes;
 use crate::{Camera, Error, Format, Result, Scene, View};
@@ -31,7 +31,6 @@ use file::CameraFile;
 use glam::{DMat4, DVec2};
 use intrinsics::{Lens, Stored};
 use std::path::{Path, PathBuf};
-use world::World;
 
 /// The file of the layout with one.
 pub(crate) const SINGLE_FILE: &str = "transforms.json";
@@ -53,8 +52,8 @@ pub const VAL_EVERY: usize = 8;
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Format`] or [`Error::Camera`] naming the file and frame: files that are missing or cannot be
-/// read, an image listed twice, images of different sizes, poses that are not orthonormal, lenses other than pinhole
-/// with radial and tangential distortion, lenses that fold the image over, bounds that are not `0 < near < far`, or no
+/// read, an image listed twice, poses that are not orthonormal, lenses other than pinhole
+/// with radial and tangential distortion and fisheyes, lenses that fold the image over, bounds that are not `0 < near < far`, or no
 /// bounds and no way to tell them. [`Error::Scene`] if the split that is asked for is missing.
 pub fn load(root: &Path, layout: Format, options: &LoadOptions) -> Result<Scene> {
     let factor = super::check_factor(options.factor.unwrap_or(1))?;
@@ -76,9 +75,11 @@ pub fn load(root: &Path, layout: Format, options: &LoadOptions) -> Result<Scene>
 
     let aspects: Vec<_> = entries.iter().map(|entry| entry.frame.own.aspect(&entry.file.shared)).collect();
     let found = Pictures::survey(&paths, &aspects, &mut warnings)?;
-    let size = super::reduced_size(root, found.size, factor)?;
-    let lenses = lenses(&entries, found.size, &mut warnings)?;
-    let (cameras, poses) = cameras(&entries, &lenses, found.size, size)?;
+    pictures::say_sizes(&found.sizes, &paths, &mut warnings);
+    let reduced = |size: &(u32, u32)| super::reduced_size(root, *size, factor);
+    let sizes = found.sizes.iter().map(reduced).collect::<Result<Vec<_>>>()?;
+    let lenses = lenses(&entries, &found.sizes, &mut warnings)?;
+    let (cameras, poses) = cameras(&entries, &lenses, &found.sizes, &sizes)?;
 
     // Renderings are transparent as a rule, so that they are decoded only where it decides.
     let shares = std::cell::LazyCell::new(|| found.transparent(&paths));
@@ -87,7 +88,7 @@ pub fn load(root: &Path, layout: Format, options: &LoadOptions) -> Result<Scene>
     }
     let before_nothing = || pictures::are_before_nothing(&shares);
     let what = |i: usize| entries[i].what();
-    let world = World::new(&files, layout, &poses, &before_nothing, &what, &mut warnings)?;
+    let world = World::of_files(&files, layout, &poses, options.bounds, &before_nothing, &what, &mut warnings)?;
     let masks = match layout {
         Format::Blender => masks::find_all(&root.join("masks"), &paths),
         _ => vec![None; paths.len()],
@@ -105,7 +106,7 @@ pub fn load(root: &Path, layout: Format, options: &LoadOptions) -> Result<Scene>
             camera,
             near: world.bounds[0],
             far: world.bounds[1],
-            stored_size: found.size,
+            stored_size: found.sizes[i],
             turn: found.turns[i],
             distortion: lenses[i].distortion,
         });
@@ -125,7 +126,7 @@ pub fn load(root: &Path, layout: Format, options: &LoadOptions) -> Result<Scene>
         far: world.bounds[1],
         bounds_are_tight: false,
         // The script's stride is meant for the 800x800 pixels of NeRF's synthetic scenes.
-        eval_stride: if layout == Format::Blender && size.0 >= 800 { 2 } else { 1 },
+        eval_stride: if layout == Format::Blender && sizes[0].0 >= 800 { 2 } else { 1 },
         scene_from_file: world.scene_from_file,
         order: world.order,
         warnings,
@@ -165,34 +166,40 @@ fn split_file(split: Split) -> String {
 }
 
 /// The lens of each frame's picture.
-fn lenses(entries: &[Entry], stored_size: (u32, u32), warnings: &mut Vec<String>) -> Result<Vec<Lens>> {
+fn lenses(entries: &[Entry], sizes: &[(u32, u32)], warnings: &mut Vec<String>) -> Result<Vec<Lens>> {
     let mut lenses: Vec<Lens> = Vec::with_capacity(entries.len());
     let mut last: Option<Stored> = None;
-    let (mut scaled, mut contradicted) = (None, None);
+    let (mut scaled, mut contradicted, mut cut) = (None, None, None);
     for (i, entry) in entries.iter().enumerate() {
         let bad = |problem: String| Error::Camera { what: entry.what(), problem };
-        let stored = entry.frame.own.stored(&entry.file.shared, stored_size).map_err(bad)?;
+        let stored = entry.frame.own.stored(&entry.file.shared, sizes[i]).map_err(bad)?;
         let lens = match last {
             Some(same) if same == stored => lenses[i - 1],
             _ => stored.lens().map_err(bad)?,
         };
         if (stored.scale - 1.0).abs() > 1e-3 && scaled.is_none() {
-            scaled = Some((entry, stored.scale));
+            scaled = Some((entry, stored.scale, sizes[i]));
         }
         if stored.angle_differs && contradicted.is_none() {
             contradicted = Some(entry);
         }
+        if lens.distortion.is_some_and(|d| d.is_cut()) && cut.is_none() {
+            cut = Some(entry);
+        }
         last = Some(stored);
         lenses.push(lens);
     }
-    if let Some((entry, scale)) = scaled {
+    if let Some((entry, scale, size)) = scaled {
         warnings.push(format!(
             "{}: pictures of {}x{} are {scale:.4} times the size in the file: focal lengths and principal points are \
              scaled so",
             entry.what(),
-            stored_size.0,
-            stored_size.1
+            size.0,
+            size.1
         ));
+    }
+    if let Some(entry) = cut {
+        warnings.push(pictures::cut_warning(&entry.what()));
     }
     if let Some(entry) = contradicted {
         warnings.push(format!("{}: fl_x is used, which the field of view beside it contradicts", entry.what()));
@@ -204,15 +211,15 @@ fn lenses(entries: &[Entry], stored_size: (u32, u32), warnings: &mut Vec<String>
 fn cameras(
     entries: &[Entry],
     lenses: &[Lens],
-    stored: (u32, u32),
-    size: (u32, u32),
+    stored: &[(u32, u32)],
+    sizes: &[(u32, u32)],
 ) -> Result<(Vec<Camera>, Vec<DMat4>)> {
     let whole = |(width, height): (u32, u32)| DVec2::new(width.into(), height.into());
-    let scale = whole(size) / whole(stored);
     let mut cameras = Vec::with_capacity(entries.len());
     let mut poses = Vec::with_capacity(entries.len());
-    for (entry, lens) in entries.iter().zip(lenses) {
+    for (i, (entry, lens)) in entries.iter().zip(lenses).enumerate() {
         let what = entry.what();
+        let (size, scale) = (sizes[i], whole(sizes[i]) / whole(stored[i]));
         crate::pose::check_rigid(entry.frame.pose).map_err(|problem| Error::Camera { what: what.clone(), problem })?;
         let camera = Camera {
             width: size.0,

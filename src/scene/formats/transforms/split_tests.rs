@@ -69,13 +69,13 @@ fn splits_are_asked_for_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let options = |split| LoadOptions { split, ..LoadOptions::default() };
     write_split(dir.path(), "train", 1.0, &[POSE; 3]);
-    assert_eq!(crate::formats::splits(dir.path()).unwrap(), []);
+    assert_eq!(crate::formats::splits(dir.path(), None).unwrap(), []);
     assert!(load(dir.path(), &options(Some(Split::Test))).unwrap_err().to_string().contains("found none"));
     assert_eq!(load(dir.path(), &options(None)).unwrap().split, None);
     write_split(dir.path(), "val", 1.0, &[POSE; 17]);
     assert_eq!(load(dir.path(), &options(None)).unwrap().held_out.len(), 17);
     write_split(dir.path(), "test", 1.0, &[POSE; 2]);
-    assert_eq!(crate::formats::splits(dir.path()).unwrap(), [Split::Test, Split::Val]);
+    assert_eq!(crate::formats::splits(dir.path(), None).unwrap(), [Split::Test, Split::Val]);
 
     let val = load(dir.path(), &options(Some(Split::Val))).unwrap();
     let names: Vec<_> = val.held_out.iter().map(|&i| val.views[i].name.as_str()).collect();
@@ -188,7 +188,8 @@ fn intrinsics_and_names_are_read_as_in_one_file() {
         scene.warnings
     );
     write(serde_json::json!({"camera_angle_x": 1.0, "camera_model": "OPENCV_FISHEYE"}));
-    assert!(load(dir.path(), &LoadOptions::default()).unwrap_err().to_string().contains("OPENCV_FISHEYE"));
+    let message = load(dir.path(), &LoadOptions::default()).unwrap_err().to_string();
+    assert!(message.contains("fl_x beside a fisheye"), "{message}");
     write(serde_json::json!({"camera_angle_x": 1.0, "w": 20, "h": 30}));
     let message = load(dir.path(), &LoadOptions::default()).unwrap_err().to_string();
     assert!(message.contains("20x30") && message.contains("20x20"), "{message}");

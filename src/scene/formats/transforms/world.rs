@@ -13,13 +13,11 @@
 //! Poses absurdly far from all others take no part, and are left out of the scene.
 
 use super::super::range::{self, Range};
+use super::super::world::World;
 use super::CameraFile;
-use crate::pose::Mean;
-use crate::{Error, Format, Result, Similarity, SourceOrder};
+use crate::{Format, Result, Similarity, SourceOrder};
 use glam::DMat4;
 
-/// Near bound in scene units.
-const NEAR: f64 = 4.0 / 3.0;
 /// Depth range of NeRF's synthetic scenes.
 const SYNTHETIC_DEPTHS: [f64; 2] = [2.0, 6.0];
 /// Distance of their cameras from the origin.
@@ -29,26 +27,17 @@ const SYNTHETIC_TOLERANCE: f64 = 0.1;
 /// How far past the origin such cameras may look, by their distance.
 const SYNTHETIC_MISS: f64 = 0.15;
 
-/// The scene's frame and bounds.
-pub(super) struct World {
-    pub scene_from_file: Similarity,
-    /// Near and far bound in scene units.
-    pub bounds: [f32; 2],
-    pub order: SourceOrder,
-    /// Poses that are not to be used, by their position among all.
-    pub strays: Vec<usize>,
-}
-
 impl World {
-    /// The world of poses in OpenGL axes; `before_nothing` tells whether all photographs show an object
+    /// The world of poses in OpenGL axes; `given` are the bounds that the user gives, `before_nothing` tells whether all photographs show an object
     /// before a transparent background, `what` names a pose.
     ///
     /// # Errors
-    /// [`Error::Format`] if the bounds are not `0 < near < far` or nothing tells them.
-    pub fn new(
+    /// [`crate::Error::Format`] if the bounds are not `0 < near < far` or nothing tells them.
+    pub(super) fn of_files(
         files: &[CameraFile],
         layout: Format,
         all_poses: &[DMat4],
+        given: Option<[f64; 2]>,
         before_nothing: &dyn Fn() -> bool,
         what: &dyn Fn(usize) -> String,
         warnings: &mut Vec<String>,
@@ -58,7 +47,10 @@ impl World {
         let poses: Vec<DMat4> = kept.map(|i| all_poses[i]).collect();
         let keys =
             |get: fn(&CameraFile) -> Option<f64>, best: fn(f64, f64) -> f64| files.iter().filter_map(get).reduce(best);
-        let (near, far) = (keys(|file| file.near, f64::min), keys(|file| file.far, f64::max));
+        let (near, far) = match given {
+            Some([near, far]) => (Some(near), Some(far)),
+            None => (keys(|file| file.near, f64::min), keys(|file| file.far, f64::max)),
+        };
 
         let no_keys = near.is_none() && far.is_none();
         if layout == Format::Blender && no_keys {
@@ -84,50 +76,7 @@ impl World {
             let scene_from_file = Similarity::recentre(DMat4::from_translation(focus), scale);
             return Ok(Self { scene_from_file, bounds, order: SourceOrder::Direction, strays });
         }
-        Self::scaled(&files[0], [near, far], range, &poses, strays, warnings)
-    }
-
-    /// The world whose near bound is [`NEAR`]; `keys` are the bounds in the file.
-    fn scaled(
-        file: &CameraFile,
-        keys: [Option<f64>; 2],
-        range: Option<Range>,
-        poses: &[DMat4],
-        strays: Vec<usize>,
-        warnings: &mut Vec<String>,
-    ) -> Result<Self> {
-        let fail = |problem: String| Err(Error::Format { path: file.path.clone(), problem });
-        let near = keys[0].or(range.map(|r| r.near));
-        let far = keys[1].or(range.map(|r| r.far));
-        let (Some(near), Some(far)) = (near, far) else {
-            let found = match poses.len() {
-                1 => "one photograph",
-                _ => "all cameras in one place",
-            };
-            return fail(format!("expected cameras in different places or the keys near and far, found {found}"));
-        };
-        let scale = NEAR / near;
-        let scaled = (far * scale) as f32;
-        if !(near > 0.0 && near < far && scale.is_finite() && scaled.is_finite() && scaled > NEAR as f32) {
-            let from = |key: Option<f64>| if key.is_some() { "in the file" } else { "from the cameras" };
-            return fail(format!(
-                "expected bounds 0 < near < far of one magnitude, found near {near} ({}) and far {far} ({})",
-                from(keys[0]),
-                from(keys[1])
-            ));
-        }
-        let origin = match range.and_then(|r| r.focus) {
-            Some(focus) => DMat4::from_translation(focus),
-            None => {
-                let mean = Mean::of(poses);
-                mean.pose().unwrap_or_else(|| {
-                    warnings.push("the cameras look all ways, so the axes stay as they are in the file".to_owned());
-                    DMat4::from_translation(mean.center)
-                })
-            }
-        };
-        let scene_from_file = Similarity::recentre(origin, scale);
-        Ok(Self { scene_from_file, bounds: [NEAR as f32, scaled], order: SourceOrder::Distance, strays })
+        Self::scaled(&files[0].path, [near, far], range, &poses, strays, warnings)
     }
 }
 

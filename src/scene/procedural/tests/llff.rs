@@ -1,7 +1,8 @@
 //! Folders of rendered worlds: what is in them, and what a loader makes of them.
 
 use super::*;
-use crate::procedural::llff::{bounds, pose_bounds_row};
+use crate::procedural::layouts::pose_bounds_row;
+use crate::procedural::llff::bounds;
 
 #[test]
 fn rows_hold_down_right_back_centre_size_and_bounds() {
@@ -43,7 +44,7 @@ fn folders_are_whole_or_absent_and_read_back() {
     let steps = std::cell::RefCell::new(Vec::new());
     write_llff(&dir, &world, &views, &options, &|done| steps.borrow_mut().push(done)).unwrap();
     assert_eq!(*steps.borrow(), [1, 2, 3]);
-    assert!(is_complete(&dir));
+    assert!(is_complete(&dir, crate::Format::Llff));
     assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 1, "the temporary folder is gone");
 
     let bytes = std::fs::read(dir.join("poses_bounds.npy")).unwrap();
@@ -85,7 +86,8 @@ fn a_loader_finds_the_same_relative_geometry() {
         let world = World::random(seed, kind);
         let views = cameras(&world, &rig(kind, 5), seed);
         let jpeg_quality = (kind == RigKind::Orbit).then_some(92);
-        let options = WriteOptions { samples_per_pixel: 1, jpeg_quality, depth: false, threads: 2 };
+        let options =
+            WriteOptions { samples_per_pixel: 1, jpeg_quality, depth: false, threads: 2, ..WriteOptions::default() };
         write_llff(&dir, &world, &views, &options, &|_| ()).unwrap();
         assert!(!dir.join("depth").exists());
         let loaded = crate::formats::load(&dir, &crate::LoadOptions::default()).unwrap();
@@ -132,7 +134,7 @@ fn further_files_come_with_the_folder() {
     let views = cameras(&world, &rig(RigKind::Forward, 1), 5);
     let options = WriteOptions { samples_per_pixel: 1, ..WriteOptions::default() };
     write_llff_with(&dir, &world, &views, &options, &[("note.txt", b"made")], &|_| ()).unwrap();
-    assert!(is_complete(&dir));
+    assert!(is_complete(&dir, crate::Format::Llff));
     assert_eq!(std::fs::read(dir.join("note.txt")).unwrap(), b"made");
 }
 

@@ -1,6 +1,7 @@
 //! Random worlds and their cameras.
 
 mod album;
+mod layouts;
 mod llff;
 mod tracer;
 

@@ -36,7 +36,7 @@ fn samples_at_edges_suffice() {
         let world = World::random(seed, RigKind::Forward);
         let camera = cameras(&world, &rig(RigKind::Forward, 1), 1)[0].resized(194, 142);
         let of = |samples, sampling, threads| {
-            let (linear, depth) = trace(&world, &camera, samples, sampling, threads);
+            let (linear, depth) = trace(&world, &camera.into(), samples, sampling, threads);
             (world.develop_all(&camera, &linear).data, depth)
         };
         let (truth, exact) = of(25, Sampling::Everywhere, 2);

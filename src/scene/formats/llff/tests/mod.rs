@@ -39,7 +39,7 @@ fn error(dir: &tempfile::TempDir, options: LoadOptions) -> String {
 #[test]
 fn missing_sizes_are_made_from_larger_images() {
     let dir = folder(&line(9), "images_2", (33, 25));
-    let scene = load(dir.path(), &LoadOptions { factor: Some(4), hold_every: 4, split: None }).unwrap();
+    let scene = load(dir.path(), &LoadOptions { factor: Some(4), hold_every: 4, ..LoadOptions::default() }).unwrap();
     assert_eq!((scene.size(), scene.held_out.as_slice()), ((16, 12), [0, 4, 8].as_slice()));
     assert_eq!(scene.views[3].camera.focal, Vec2::splat(12.5));
     assert!(scene.warnings[0].contains("images_4 is missing"), "{:?}", scene.warnings);
@@ -56,7 +56,7 @@ fn missing_sizes_are_made_from_larger_images() {
 fn one_split_and_masks_beside_the_images() {
     let dir = folder(&line(9), "images_8", (7, 5));
     let options = |split| LoadOptions { split, ..LoadOptions::default() };
-    assert_eq!(crate::formats::splits(dir.path()).unwrap(), [Split::HeldOut]);
+    assert_eq!(crate::formats::splits(dir.path(), None).unwrap(), [Split::HeldOut]);
     let scene = load(dir.path(), &options(Some(Split::HeldOut))).unwrap();
     assert_eq!((scene.split, scene.held_out.len()), (Some(Split::HeldOut), 2));
     assert!(load(dir.path(), &options(Some(Split::Val))).unwrap_err().to_string().contains("found held-out"));

@@ -18,15 +18,51 @@ fn intrinsics_fit_the_stored_and_the_reduced_image() {
     assert!(load(folder(&json).path(), &LoadOptions { factor: Some(32), ..LoadOptions::default() }).is_err());
 }
 
+/// instant-ngp's key and nerfstudio's model are one, and polynomials are of the angle.
+#[test]
+fn fisheyes_are_straightened() {
+    let fisheye = [("k1", json!(-0.03)), ("k2", json!(0.004))];
+    let of = |more: (&'static str, Value)| {
+        let shared = [fisheye.as_slice(), &[("fl_x", json!(26.0)), ("fl_y", json!(26.0)), more]].concat();
+        scene(&edited(&shared, &[]), LoadOptions::default())
+    };
+    let scenes = [("is_fisheye", json!(true)), ("camera_model", json!("OPENCV_FISHEYE"))].map(of);
+    assert_eq!(scenes[0].views[3].distortion, scenes[1].views[3].distortion);
+    let lens = scenes[0].views[0].distortion.unwrap();
+    assert_eq!(lens.lens().model, crate::LensModel::fisheye(&[-0.03, 0.004]));
+    assert!(!lens.is_cut() && lens.zoom() < 1.0, "{lens:?}");
+    // A fisheye that sees more than a flat picture can hold is cut to 60 degrees from its axis, and that is said.
+    let wide = [("fl_x", json!(9.0)), ("fl_y", json!(9.0)), ("is_fisheye", json!(true))];
+    let wide = scene(&edited(&wide, &[]), LoadOptions::default());
+    let camera = wide.views[0].camera;
+    let corner = camera.ray(glam::Vec2::splat(-0.5)).direction.truncate().length();
+    assert!((corner - 3.0f32.sqrt()).abs() < 1e-3, "{corner}");
+    assert!(wide.warnings.iter().any(|w| w.contains("frame 0") && w.contains("60 degrees")), "{:?}", wide.warnings);
+}
+
+/// Pictures may differ in size, if each has its own intrinsics or they fit.
+#[test]
+fn photographs_of_different_sizes_are_read() {
+    let own = [("w", json!(21)), ("h", json!(40)), ("fl_x", json!(30.0)), ("fl_y", json!(31.0)), ("cx", json!(9.0))];
+    let dir = folder(&edited(&[], &own));
+    add_image(&dir, "images/01.png", (21, 40));
+    let scene = load(dir.path(), &LoadOptions::default()).unwrap();
+    let view = &scene.views[1];
+    assert_eq!((scene.size(), view.stored_size, view.camera.width), ((31, 33), (21, 40), 21));
+    assert_eq!((view.camera.focal, view.camera.center), (glam::Vec2::new(30.0, 31.0), glam::Vec2::new(8.5, 19.5)));
+    assert_eq!(view.load_image().unwrap().width, 21);
+    assert!(scene.warnings[0].contains("1 of 5 differ from the first of 31x33"), "{:?}", scene.warnings);
+}
+
 /// What a frame gives is not mixed with what the file gives for another camera.
 #[test]
 fn a_frame_overrides_what_all_have() {
     let own = [("fl_x", json!(50.0)), ("fl_y", json!(52.0)), ("cx", json!(10.0)), ("k1", json!(0.1))];
     let changed = scene(&edited(&[("k2", json!(0.05))], &own), LoadOptions::default());
     let lens = |i: usize| changed.views[i].distortion.unwrap();
-    assert_eq!((lens(0).coefficients().radial, lens(0).focal().x), ([0.0, 0.05, 0.0, 0.0], 40.0));
+    assert_eq!((brown(lens(0)).radial, lens(0).focal().x), ([0.0, 0.05, 0.0, 0.0], 40.0));
     // The file's k2 is for the file's focal length.
-    assert_eq!((lens(1).coefficients().radial, lens(1).focal()), ([0.1, 0.0, 0.0, 0.0], DVec2::new(50.0, 52.0)));
+    assert_eq!((brown(lens(1)).radial, lens(1).focal()), ([0.1, 0.0, 0.0, 0.0], DVec2::new(50.0, 52.0)));
     assert_eq!((lens(1).center(), lens(2)), (DVec2::new(9.5, 16.0), lens(0)));
     // Without coefficients of its own, the frame is incomplete, unless its focal length is nearly the file's.
     let zoomed = &[("fl_x", json!(50.0)), ("fl_y", json!(52.0))];
@@ -35,7 +71,7 @@ fn a_frame_overrides_what_all_have() {
     assert!(scene(&edited(&[], zoomed), LoadOptions::default()).views[1].distortion.is_none());
     let nearly = &[("fl_x", json!(40.5)), ("fl_y", json!(42.5))];
     let nearly = scene(&edited(&[("k2", json!(0.05))], nearly), LoadOptions::default());
-    assert_eq!(nearly.views[1].distortion.unwrap().coefficients().radial[1], 0.05);
+    assert_eq!(brown(nearly.views[1].distortion.unwrap()).radial[1], 0.05);
     // One focal length means square pixels; the file's are not.
     let message = error(&edited(&[], &[("fl_x", json!(50.0))]));
     assert!(message.contains("both axes") && message.contains("40 and 42"), "{message}");

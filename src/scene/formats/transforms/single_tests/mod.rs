@@ -59,6 +59,12 @@ fn scene(json: &Value, options: LoadOptions) -> Scene {
     load(folder(json).path(), &options).unwrap()
 }
 
+/// The coefficients of a lens that has radial and tangential ones.
+fn brown(lens: crate::Distortion) -> crate::distortion::Coefficients {
+    let crate::LensModel::Brown(coefficients) = lens.lens().model else { panic!("{:?}", lens.lens()) };
+    coefficients
+}
+
 fn error(json: &Value) -> String {
     load(folder(json).path(), &LoadOptions::default()).unwrap_err().to_string()
 }

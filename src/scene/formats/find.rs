@@ -7,13 +7,13 @@ use std::path::{Component, Path, PathBuf};
 
 /// A file that was found, and what had to be done to its name.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Found {
+pub(in crate::formats) struct Found {
     pub path: PathBuf,
     pub repair: Option<&'static str>,
 }
 
 /// Looks for files below one folder. The name as it is goes first, then the name with its extension added, then repairs.
-pub(super) struct Finder<'a> {
+pub(in crate::formats) struct Finder<'a> {
     root: &'a Path,
     /// Names in the folders that were searched without regard to letter case: in lower case, and as they are.
     names: RefCell<HashMap<PathBuf, Vec<(String, String)>>>,

@@ -5,7 +5,7 @@ use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// Where photographs come from and how they are reduced.
-pub(super) struct ImageFolder {
+pub(in crate::formats) struct ImageFolder {
     pub path: PathBuf,
     /// Reduction of the stored images against the full size.
     pub stored_factor: u32,
