@@ -72,6 +72,9 @@ impl Player {
             }
             self.end_drag();
             if let Some((until, since)) = &self.waiting {
+                if app.quit {
+                    return Ok((requests, true));
+                }
                 if !is_there(app, *until, *since) {
                     if since.elapsed() > PATIENCE {
                         return Err(Error::Script(format!("waited ten minutes for {until:?}: {}", app.level_words())));

@@ -5,6 +5,7 @@ mod open;
 #[cfg(feature = "viewer")]
 mod source;
 
+use super::one_scene::SceneArgs;
 use clap::value_parser;
 use std::path::PathBuf;
 
@@ -16,15 +17,8 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "shiftray view <SCENE> [OPTIONS]")]
 pub struct Args {
-    /// Scene: a folder, or a name that is looked up in --scenes, SHIFTRAY_SCENES and scenes/
-    #[arg(value_name = "SCENE")]
-    place: Option<String>,
-    /// The scene, in another way
-    #[arg(long, value_name = "NAME|DIR", help_heading = "Scene and model", required_unless_present = "place")]
-    scene: Option<String>,
-    /// Folder of scenes; may be repeated
-    #[arg(long, value_name = "DIR", help_heading = "Scene and model")]
-    scenes: Vec<PathBuf>,
+    #[command(flatten)]
+    scene: SceneArgs,
     /// Model to begin with: a built-in name or a file
     #[arg(long, default_value = gnt::builtin::NAMES[0], value_name = "NAME|FILE", help_heading = "Scene and model")]
     model: String,

@@ -91,6 +91,12 @@ pub enum Command {
     StopPath,
     /// Destroys the graphics device, to see whether the viewer goes on.
     LoseDevice,
-    /// Closes the viewer.
+    /// Closes the viewer, but asks first if something is under way that would be lost.
+    Close,
+    /// Closes the viewer as soon as nothing is under way.
+    CloseWhenDone,
+    /// Does not close the viewer after all.
+    Stay,
+    /// Closes the viewer at once.
     Quit,
 }

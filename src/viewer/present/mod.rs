@@ -68,6 +68,9 @@ pub struct Uniforms {
     origin: [f32; 2],
 }
 
+/// Colour of what nothing is known of; present.wgsl has it too.
+pub const BACKGROUND: [f32; 3] = [0.11, 0.11, 0.12];
+
 /// What errors are multiplied by before they are coloured.
 pub const ERROR_GAIN: f32 = 4.0;
 
@@ -290,23 +293,35 @@ impl Present {
             (Some(made), Level::Full) => 2 + u32::from(made.full.is_whole()),
         };
         let pipeline = self.pipeline(gpu, wanted.kind, level);
-        let load = wgpu::LoadOp::Clear(wgpu::Color { r: 0.11, g: 0.11, b: 0.12, a: 1.0 });
-        let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
-            label: Some("present"),
-            color_attachments: &[Some(wgpu::RenderPassColorAttachment {
-                view: target,
-                depth_slice: None,
-                resolve_target: None,
-                ops: wgpu::Operations { load, store: wgpu::StoreOp::Store },
-            })],
-            ..Default::default()
-        });
+        let mut pass = colour_pass(encoder, "present", target, true);
         let (x, y) = wanted.origin;
         pass.set_viewport(x as f32, y as f32, shown.width as f32, shown.height as f32, 0.0, 1.0);
         pass.set_pipeline(pipeline);
         pass.set_bind_group(0, &group, &[]);
         pass.draw(0..3, 0..1);
     }
+}
+
+/// A pass that draws on `target`, on the background or on what is there.
+pub fn colour_pass<'a>(
+    encoder: &'a mut wgpu::CommandEncoder,
+    label: &str,
+    target: &wgpu::TextureView,
+    clear: bool,
+) -> wgpu::RenderPass<'a> {
+    let [r, g, b] = BACKGROUND;
+    let background = wgpu::Color { r: r.into(), g: g.into(), b: b.into(), a: 1.0 };
+    let load = if clear { wgpu::LoadOp::Clear(background) } else { wgpu::LoadOp::Load };
+    encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+        label: Some(label),
+        color_attachments: &[Some(wgpu::RenderPassColorAttachment {
+            view: target,
+            depth_slice: None,
+            resolve_target: None,
+            ops: wgpu::Operations { load, store: wgpu::StoreOp::Store },
+        })],
+        ..Default::default()
+    })
 }
 
 /// What the shader is told.

@@ -7,7 +7,7 @@ use crate::work::parts::Canvas;
 use glam::{Vec2, Vec3};
 use scene::Camera;
 
-const BACKGROUND: Vec3 = Vec3::new(0.11, 0.11, 0.12);
+const BACKGROUND: Vec3 = Vec3::from_array(super::BACKGROUND);
 
 /// The best that is known of a pixel without any photograph: its own, or that of the coarse grid.
 fn best(made: Vec2, cell: f32, coarse: &Canvas, full: &Canvas) -> Option<Texel> {

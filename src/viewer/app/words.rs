@@ -1,0 +1,59 @@
+//! What is shown and what goes on, in words for the window.
+
+use super::App;
+use super::closing::Closing;
+use crate::proxy::pass::MOST_PHOTOS;
+use crate::work::parts::{Canvas, Level};
+
+impl App {
+    /// What is going on in the background, in words.
+    pub fn background(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if !self.loader.is_done() {
+            words.push(format!("photographs and their depth: {} of {}", self.maps.len(), self.wanted_photos()));
+        }
+        if let Some(view) = self.refining.keys().next() {
+            words.push(format!("depth of {} by the network", self.scene.views[*view].name));
+        }
+        if let Some(path) = &self.path {
+            words.push(format!("path: {} of {} frames", path.written, path.frames.len()));
+        }
+        if self.closing == Closing::WhenDone {
+            words.push("closes when this is done; Esc stays".into());
+        }
+        words
+    }
+
+    fn wanted_photos(&self) -> usize {
+        self.scene.views.len().min(MOST_PHOTOS)
+    }
+
+    /// What level is shown, in words for the corner.
+    pub fn level_words(&self) -> String {
+        let Some(stage) = &self.stage else { return "no graphics device".into() };
+        let size = |(width, height): (u32, u32)| format!("{width}×{height}");
+        if let Some(held) = &stage.held {
+            return format!("network, {}: the last complete picture, held", size(held.full.size));
+        }
+        let part = |canvas: &Canvas| 100 * canvas.known / canvas.texels.len().max(1);
+        match (&stage.made, self.level()) {
+            (Some(made), Some(Level::Full)) => format!("network, {}: complete", size(made.full.size)),
+            (Some(made), Some(Level::Coarse)) if made.full.known > 0 => {
+                format!(
+                    "network, {}: {} %, elsewhere every {}th pixel",
+                    size(made.full.size),
+                    part(&made.full),
+                    made.cell
+                )
+            }
+            (Some(made), Some(Level::Coarse)) => {
+                format!("network at every {}th pixel, detail from photographs", made.cell)
+            }
+            (Some(made), _) if made.coarse.known > 0 => {
+                format!("photographs through depth; network at every {}th pixel: {} %", made.cell, part(&made.coarse))
+            }
+            (_, Some(Level::Proxy)) => "photographs through depth".into(),
+            _ => "reading photographs".into(),
+        }
+    }
+}
