@@ -150,3 +150,160 @@ impl App {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::{Command, Start};
+    use crate::settings::Settings;
+    use crate::source::{Choices, FrameSource, Opened, Part, Patch, Shot, ShotId, Stop, Texel};
+    use std::sync::Arc;
+
+    /// Makes black pictures.
+    struct Black;
+
+    impl FrameSource for Black {
+        fn open(&mut self, _: ShotId, _: &Shot, _: Stop) -> Result<Option<Opened>, String> {
+            Ok(Some(Opened { sources: vec![0], cell: 8 }))
+        }
+
+        fn guide(&mut self, _: ShotId, part: Part, _: Stop) -> Result<Option<Patch>, String> {
+            Ok(Some(Patch { part, texels: vec![Texel::default(); part.places().count()] }))
+        }
+
+        fn pixels(&mut self, id: ShotId, part: Part, stop: Stop) -> Result<Option<Patch>, String> {
+            self.guide(id, part, stop)
+        }
+
+        fn close(&mut self, _: ShotId) {}
+    }
+
+    /// A viewer without a window; the scene's folder is `name`, though its photographs are those of the bundled scene.
+    fn app(folder: Option<&Path>, name: &str) -> App {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenes/still-life"));
+        let mut scene = scene::formats::load(root, &Default::default()).unwrap();
+        scene.root = name.into();
+        let start = Start {
+            scene: Arc::new(scene),
+            choices: Choices::default(),
+            make: Box::new(|| Ok(Box::new(Black))),
+            threads: 1,
+            scene_argument: name.into(),
+            eye: None,
+            settings: Settings::default(),
+            settings_folder: folder.map(Path::to_owned),
+            may_write: Box::new(|_| Ok(())),
+            loaded: Instant::now(),
+        };
+        let mut app = App::new(start, || ()).unwrap();
+        app.set_viewport((24, 16));
+        app.tick(0.0);
+        app
+    }
+
+    #[test]
+    fn key_frames_that_were_not_saved_come_back_in_their_scene() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = app(Some(dir.path()), "/a/still-life");
+        first.perform(Command::AddKey);
+        first.perform(Command::PathSeconds(12.0));
+        drop(first);
+        assert!(app(Some(dir.path()), "/b/still-life").keys.eyes.is_empty());
+        let mut again = app(Some(dir.path()), "/a/still-life");
+        assert!(again.keys.eyes.len() == 1 && again.keys.unsaved);
+        assert!((again.path_seconds - 12.0).abs() < 0.1, "{}", again.path_seconds);
+        again.perform(Command::RemoveKey(0));
+        drop(again);
+        assert_eq!(std::fs::read_dir(dir.path().join("unsaved")).unwrap().count(), 0);
+    }
+
+    /// A crash loses at most the last second.
+    #[test]
+    fn key_frames_are_kept_before_the_viewer_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut app = app(Some(dir.path()), "/a/still-life");
+        app.perform(Command::AddKey);
+        std::thread::sleep(KEEP + Duration::from_millis(50));
+        app.tick(0.0);
+        assert!(app.kept_file().unwrap().is_file());
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_and_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = app(Some(dir.path()), "/a/still-life").kept_file().unwrap();
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "{\"frames\": [").unwrap();
+        let mut damaged = app(Some(dir.path()), "/a/still-life");
+        assert!(damaged.message.as_ref().unwrap().0.contains("cannot be read"), "{:?}", damaged.message);
+        damaged.perform(Command::AddKey);
+        drop(damaged);
+        assert_eq!(std::fs::read_to_string(file.with_extension("unreadable.json")).unwrap(), "{\"frames\": [");
+        assert_eq!(app(Some(dir.path()), "/a/still-life").keys.eyes.len(), 1);
+    }
+
+    #[test]
+    fn closing_asks_while_something_would_be_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut app = app(None, "/a/still-life");
+        app.perform(Command::AddKey);
+        app.perform(Command::PathSeconds(0.2));
+        app.perform(Command::RenderPath(dir.path().join("flight")));
+        app.perform(Command::Close);
+        assert!(app.closing == Closing::Asked && !app.quit);
+        let words = app.unfinished();
+        assert!(words.len() == 2 && words[0].contains("0 of 5") && words[1].contains("1 key frames"), "{words:?}");
+        app.perform(Command::Stay);
+        app.perform(Command::SavePath(dir.path().join("path.json")));
+        app.perform(Command::CloseWhenDone);
+        let started = Instant::now();
+        while !app.quit {
+            assert!(started.elapsed() < Duration::from_secs(60), "{:?}", app.unfinished());
+            app.tick(0.0);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(std::fs::read_dir(dir.path().join("flight")).unwrap().count(), 5);
+    }
+
+    #[test]
+    fn what_cannot_be_finished_keeps_the_viewer_open() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let mut app = app(None, "/a/still-life");
+        app.perform(Command::AddKey);
+        app.perform(Command::RenderPath(dir.path().join("file/flight")));
+        app.perform(Command::CloseWhenDone);
+        let started = Instant::now();
+        while app.path.is_some() {
+            assert!(started.elapsed() < Duration::from_secs(60));
+            app.tick(0.0);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(!app.quit && app.closing == Closing::No && app.failed.as_ref().unwrap().contains("flight"));
+    }
+
+    #[test]
+    fn nothing_is_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut app = app(None, "/a/still-life");
+        let [poses, path] = ["transforms.json", "path.json"].map(|name| dir.path().join(name));
+        std::fs::write(&poses, "{}").unwrap();
+        app.perform(Command::AddKey);
+        app.perform(Command::SavePath(poses.clone()));
+        assert!(app.failed.take().unwrap().contains("transforms.json") && app.keys.unsaved);
+        assert_eq!(std::fs::read_to_string(&poses).unwrap(), "{}");
+        app.perform(Command::SavePath(path.clone()));
+        assert!(!app.keys.unsaved);
+        // A path of ours is replaced, and key frames that were not saved are not, until that is asked for again.
+        app.perform(Command::AddKey);
+        app.perform(Command::LoadPath(path.clone()));
+        assert_eq!(app.keys.eyes.len(), 2);
+        app.perform(Command::LoadPath(path.clone()));
+        assert_eq!(app.keys.eyes.len(), 1);
+        app.perform(Command::AddKey);
+        app.perform(Command::SavePath(path));
+        assert!(!app.keys.unsaved && app.failed.is_none());
+        app.perform(Command::Screenshot(poses));
+        assert_eq!(app.screenshots, [dir.path().join("transforms-2.json")]);
+    }
+}

@@ -23,8 +23,6 @@ pub enum Command {
     HoldSharp(bool),
     /// Leaves the photograph of the source view at which one stands out of the sources.
     LeaveOut(bool),
-    /// Refines the depth of source views with the network, in the background.
-    Refine(bool),
     /// Switches a source view off or on.
     ToggleView(usize),
     /// Switches all source views on.

@@ -18,7 +18,6 @@ impl App {
             Command::Resolution(divide) => self.look.resolution = divide.clamp(1, 16),
             Command::HoldSharp(hold) => self.look.hold_sharp = hold,
             Command::LeaveOut(leave) => self.look.leave_out = leave,
-            Command::Refine(refine) => self.look.refine = refine,
             Command::ToggleView(view) if view < self.scene.views.len() => {
                 if !self.look.hidden.remove(&view) {
                     self.look.hidden.insert(view);

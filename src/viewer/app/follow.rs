@@ -3,7 +3,7 @@
 use super::{App, LEAST};
 use crate::present::Kind;
 use crate::proxy::pass::MOST_PHOTOS;
-use crate::source::{Quality, Shot};
+use crate::source::Shot;
 use scene::{Camera, Scene};
 use std::time::{Duration, Instant};
 
@@ -24,9 +24,8 @@ impl App {
         let now = Instant::now();
         let rests = self.controls.rests() && self.playing.is_none();
         if self.asked.is_none() && rests && now - self.changed >= REST && self.stage.is_some() {
-            self.worker.set_moving(false);
             if let Some(shot) = &self.shot {
-                self.asked = Some(self.worker.look(shot.clone(), [0.5; 2]));
+                self.asked = Some(self.worker.look(shot.clone(), self.attention));
                 self.asked_at = now;
             }
         }
@@ -34,33 +33,14 @@ impl App {
             && let Some(camera) = self.camera()
         {
             self.reordered = Some(now);
-            let order = order(&self.scene, &camera);
-            self.want_depth(&order);
-            self.loader.want(order);
-        }
-    }
-
-    /// The next source view whose depth the network should tell, if it has nothing else to do.
-    fn want_depth(&mut self, order: &[usize]) {
-        let idle = self.asked.is_some() && self.worker.waiting().1 == 0 && self.refining.is_empty();
-        let full =
-            self.stage.as_ref().is_some_and(|stage| stage.made.as_ref().is_some_and(|made| made.full.is_whole()));
-        if !self.look.refine || !idle || !full || !self.loader.is_done() {
-            return;
-        }
-        let rough = order.iter().find(|view| !self.refined.contains(view) && self.maps.contains_key(view));
-        if let Some(view) = rough {
-            let camera = self.scene.views[*view].camera;
-            let quality = Quality { views: 0, ..self.look.quality };
-            self.worker.want_depth([(*view, Shot { camera, truth: None, excluded: vec![*view], quality })]);
+            self.loader.want(order(&self.scene, &camera));
         }
     }
 
     /// What is shown is not what is wanted any more.
     pub(super) fn change(&mut self) {
         self.worker.rest();
-        self.worker.set_moving(true);
-        (self.asked, self.changed, self.level_seconds) = (None, Instant::now(), [None; 2]);
+        (self.asked, self.changed, self.level_seconds) = (None, Instant::now(), [None; 3]);
         self.stats.begin();
         if let Some(stage) = &mut self.stage {
             let old = stage.made.take().filter(|made| made.full.is_whole());

@@ -17,8 +17,6 @@ pub struct Look {
     pub hold_sharp: bool,
     /// Whether the photograph at which one stands is left out of the sources.
     pub leave_out: bool,
-    /// Whether depth of the source views is refined by the network.
-    pub refine: bool,
     /// Source views that are switched off.
     pub hidden: BTreeSet<usize>,
     /// Whether the help is open.
@@ -33,7 +31,6 @@ impl Default for Look {
             resolution: 1,
             hold_sharp: false,
             leave_out: false,
-            refine: true,
             hidden: BTreeSet::new(),
             help: false,
         }

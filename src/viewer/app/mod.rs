@@ -23,7 +23,6 @@ use crate::proxy::loader::Loader;
 use crate::settings::Settings;
 use crate::source::{Choices, FrameSource, Shot};
 use crate::work::Worker;
-use crate::work::parts::Canvas;
 use crate::{Error, Result};
 use closing::{Closing, Kept};
 pub use command::Command;
@@ -34,7 +33,7 @@ use path::PathJob;
 use scene::{Camera, Scene};
 use stage::Stage;
 use stats::Stats;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -121,18 +120,17 @@ pub struct App {
     worker: Worker,
     /// Width and height of the picture in the window, in pixels.
     viewport: (u32, u32),
+    /// Where in the picture one looks, from 0 to 1 in x and y.
+    attention: [f64; 2],
     shot: Option<Shot>,
     /// Number of the shot that the network was asked for.
     asked: Option<u64>,
     changed: Instant,
     asked_at: Instant,
     /// Seconds from when the network was asked to the levels of its picture.
-    pub level_seconds: [Option<f64>; 2],
+    pub level_seconds: [Option<f64>; 3],
     reordered: Option<Instant>,
     maps: HashMap<usize, DepthMap>,
-    /// Source views whose depth the network was asked for, and what is known of it.
-    refining: HashMap<usize, (u32, Canvas)>,
-    refined: BTreeSet<usize>,
     screenshots: Vec<PathBuf>,
     kept: Kept,
     /// The path file that is to be loaded although key frames are not saved, if that is asked for once more.
@@ -191,15 +189,14 @@ impl App {
             loader,
             worker,
             viewport: (0, 0),
+            attention: [0.5; 2],
             shot: None,
             asked: None,
             changed: now,
             asked_at: now,
-            level_seconds: [None; 2],
+            level_seconds: [None; 3],
             reordered: None,
             maps: HashMap::new(),
-            refining: HashMap::new(),
-            refined: BTreeSet::new(),
             screenshots: Vec::new(),
             kept: Kept::default(),
             replacing: None,
@@ -214,7 +211,6 @@ impl App {
         if self.stage.replace(stage).is_some() {
             self.loader.forget(None);
             self.maps.clear();
-            self.refined.clear();
             self.change();
         }
     }
@@ -241,6 +237,16 @@ impl App {
     /// Sets the size of the picture in the window, in pixels; nothing is drawn for 0.
     pub fn set_viewport(&mut self, size: (u32, u32)) {
         self.viewport = size;
+    }
+
+    /// Where in the picture one looks, in its pixels: what is there is made first. None for its middle.
+    pub fn attend(&mut self, at: Option<[f64; 2]>) {
+        let (width, height) = (f64::from(self.viewport.0.max(1)), f64::from(self.viewport.1.max(1)));
+        let middle = at.map_or([0.5; 2], |[x, y]| [(x / width).clamp(0.0, 1.0), (y / height).clamp(0.0, 1.0)]);
+        if self.attention != middle {
+            self.attention = middle;
+            self.worker.attend(middle);
+        }
     }
 
     /// The camera at the size that the picture has in the window; none if that is too small.
@@ -284,11 +290,6 @@ impl App {
     /// Whether all photographs that are kept are there, with their depth.
     pub fn has_photographs(&self) -> bool {
         self.loader.is_done()
-    }
-
-    /// Number of source views whose depth the network has told.
-    pub fn num_refined(&self) -> usize {
-        self.refined.len()
     }
 }
 

@@ -1,18 +1,12 @@
 //! What was made in the background, fetched and put where it belongs.
 
 use super::App;
-use super::follow::order;
 use super::stage::Stage;
 use crate::present::Made;
-use crate::proxy::depth::{DepthMap, merge};
 use crate::proxy::loader::Loaded;
-use crate::source::grid_size;
-use crate::work::parts::{Canvas, Level};
+use crate::work::parts::{Level, Of};
 use crate::work::{News, Purpose};
 use std::time::Instant;
-
-/// Source views with which the network's depth of another is compared.
-const COMPARED: usize = 5;
 
 impl App {
     /// Photographs and their depth.
@@ -31,18 +25,12 @@ impl App {
                     let given_up = stage.proxy.put_photo(&stage.gpu, view, camera, size, &rgba);
                     if !given_up.is_empty() {
                         self.loader.forget(Some(&given_up));
-                        for view in given_up {
-                            self.maps.remove(&view);
-                            self.refined.remove(&view);
-                        }
+                        self.maps.retain(|view, _| !given_up.contains(view));
                     }
                 }
                 Loaded::Depth(view, map) => {
-                    // The network's is better.
-                    if !self.refined.contains(&view) {
-                        stage.proxy.put_depth(&stage.gpu, view, &map);
-                        self.maps.insert(view, map);
-                    }
+                    stage.proxy.put_depth(&stage.gpu, view, &map);
+                    self.maps.insert(view, map);
                 }
                 Loaded::Failed(_, problem) => self.message = Some((problem, Instant::now())),
             }
@@ -62,13 +50,14 @@ impl App {
                     }
                     self.sources = opened.sources;
                 }
-                News::Made { purpose: Purpose::Look(number), level, patch, seconds } if self.asked == Some(number) => {
+                News::Made { purpose: Purpose::Look(number), of, patch, seconds } if self.asked == Some(number) => {
                     self.stats.made(Instant::now(), &patch, seconds);
                     if let Some(Stage { made: Some(made), gpu, .. }) = &mut self.stage {
-                        made.put(gpu, level, &patch);
+                        made.put(gpu, of, &patch);
                         let reached = made.level();
                         let seconds = self.asked_at.elapsed().as_secs_f64();
-                        for (level, at) in [Level::Coarse, Level::Full].iter().zip(&mut self.level_seconds) {
+                        for (level, at) in [Level::Coarse, Level::Half, Level::Full].iter().zip(&mut self.level_seconds)
+                        {
                             if reached >= *level {
                                 at.get_or_insert(seconds);
                             }
@@ -81,17 +70,7 @@ impl App {
                     }
                     self.save_screenshots();
                 }
-                News::Begun(Purpose::Depth(view), opened) => {
-                    let size = grid_size(self.scene.size(), opened.cell);
-                    self.refining.insert(view, (opened.cell, Canvas::new(size)));
-                }
-                News::Made { purpose: Purpose::Depth(view), patch, .. } => {
-                    if let Some((_, canvas)) = self.refining.get_mut(&view) {
-                        canvas.put(&patch);
-                    }
-                }
-                News::Finished(Purpose::Depth(view)) => self.refine(view),
-                News::Made { purpose: Purpose::Path(frame), level: Level::Full, patch, .. } => {
+                News::Made { purpose: Purpose::Path(frame), of: Of::Picture, patch, .. } => {
                     self.path.iter_mut().for_each(|path| path.put(frame, &patch));
                 }
                 News::Finished(Purpose::Path(frame)) => {
@@ -102,16 +81,15 @@ impl App {
                             self.say(format!("the path is rendered: {count} frames"));
                         }
                         Some(Err(problem)) => {
-                            self.worker.stop_path();
-                            self.path = None;
+                            self.stop_path();
                             self.fail(problem.to_string());
                         }
                         _ => {}
                     }
                 }
                 News::Failed(purpose, problem) => {
-                    if let Purpose::Depth(view) = purpose {
-                        self.refining.remove(&view);
+                    if matches!(purpose, Purpose::Path(_)) {
+                        self.stop_path();
                     }
                     self.fail(problem);
                 }
@@ -119,20 +97,5 @@ impl App {
             }
         }
         any
-    }
-
-    /// The network has told a source view's depth.
-    fn refine(&mut self, view: usize) {
-        let Some((cell, canvas)) = self.refining.remove(&view) else { return };
-        let Some(map) = DepthMap::of_grid(&self.scene.views[view].camera, cell, &canvas) else { return };
-        let Some(swept) = self.maps.get(&view) else { return };
-        let near = order(&self.scene, &self.scene.views[view].camera).into_iter().filter(|other| *other != view);
-        let others: Vec<&DepthMap> = near.filter_map(|other| self.maps.get(&other)).take(COMPARED).collect();
-        let map = merge(map, swept, &others);
-        if let Some(stage) = &mut self.stage {
-            stage.proxy.put_depth(&stage.gpu, view, &map);
-            self.refined.insert(view);
-            self.maps.insert(view, map);
-        }
     }
 }

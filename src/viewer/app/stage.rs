@@ -162,7 +162,6 @@ fn wanted<'a>(proxy: &'a ProxyPass, picture: &Picture<'a>, origin: (u32, u32)) -
 #[cfg(test)]
 mod needs_adapter {
     use super::*;
-    use crate::gpu::instance;
 
     /// Whether text is painted white on dark.
     fn paints(stage: &mut Stage, paint: &Paint) -> bool {
@@ -176,7 +175,7 @@ mod needs_adapter {
     #[test]
     #[ignore = "needs a graphics adapter, such as lavapipe of mesa-vulkan-drivers"]
     fn text_is_painted_though_the_first_frame_was_not_drawn() {
-        let mut stage = Stage::new(Gpu::open(&instance(), None).unwrap(), READABLE);
+        let mut stage = Stage::new(Gpu::without_window().unwrap(), READABLE);
         let context = egui::Context::default();
         for drawn in [false, true, true] {
             let input = egui::RawInput {

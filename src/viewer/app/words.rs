@@ -3,7 +3,7 @@
 use super::App;
 use super::closing::Closing;
 use crate::proxy::pass::MOST_PHOTOS;
-use crate::work::parts::{Canvas, Level};
+use crate::work::parts::Level;
 
 impl App {
     /// What is going on in the background, in words.
@@ -11,9 +11,6 @@ impl App {
         let mut words = Vec::new();
         if !self.loader.is_done() {
             words.push(format!("photographs and their depth: {} of {}", self.maps.len(), self.wanted_photos()));
-        }
-        if let Some(view) = self.refining.keys().next() {
-            words.push(format!("depth of {} by the network", self.scene.views[*view].name));
         }
         if let Some(path) = &self.path {
             words.push(format!("path: {} of {} frames", path.written, path.frames.len()));
@@ -35,22 +32,26 @@ impl App {
         if let Some(held) = &stage.held {
             return format!("network, {}: the last complete picture, held", size(held.full.size));
         }
-        let part = |canvas: &Canvas| 100 * canvas.known / canvas.texels.len().max(1);
+        let percent = |part: f64| (100.0 * part) as u32;
         match (&stage.made, self.level()) {
             (Some(made), Some(Level::Full)) => format!("network, {}: complete", size(made.full.size)),
-            (Some(made), Some(Level::Coarse)) if made.full.known > 0 => {
+            (Some(made), Some(Level::Half)) => {
                 format!(
-                    "network, {}: {} %, elsewhere every {}th pixel",
+                    "network, {}: {} %, elsewhere every 2nd pixel",
                     size(made.full.size),
-                    part(&made.full),
-                    made.cell
+                    percent(made.full.part_of(2))
                 )
             }
-            (Some(made), Some(Level::Coarse)) => {
-                format!("network at every {}th pixel, detail from photographs", made.cell)
+            (Some(made), Some(Level::Coarse)) => format!(
+                "network at every 4th pixel, detail from photographs; at every 2nd: {} %",
+                percent(made.full.part_of(1))
+            ),
+            (Some(made), _) if made.full.known > 0 => {
+                format!("photographs through depth; network at every 4th pixel: {} %", percent(made.full.part_of(0)))
             }
-            (Some(made), _) if made.coarse.known > 0 => {
-                format!("photographs through depth; network at every {}th pixel: {} %", made.cell, part(&made.coarse))
+            (Some(made), _) if made.guide.known > 0 => {
+                let part = made.guide.known as f64 / made.guide.texels.len().max(1) as f64;
+                format!("photographs through depth; network looks for surfaces: {} %", percent(part))
             }
             (_, Some(Level::Proxy)) => "photographs through depth".into(),
             _ => "reading photographs".into(),

@@ -60,8 +60,14 @@ impl Viewer {
         match self.mouse.pressed {
             Some((MouseButton::Left, _)) if !self.modifiers.shift_key() => self.app.perform(Command::Turn(pixels)),
             Some(_) => self.app.perform(Command::Pan(pixels)),
-            None => {}
+            None => {
+                // Who points at something wants to see it first; a drag ends anywhere.
+                let point = self.point(at);
+                let there = self.ui.is_picture(point).then(|| self.ui.in_picture(point));
+                return self.app.attend(there);
+            }
         }
+        self.app.attend(None);
     }
 
     /// What a key does; those of the flight as long as they are held.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use surface::Open;
 use winit::dpi::PhysicalSize;
-use winit::event_loop::{ActiveEventLoop, EventLoop};
+use winit::event_loop::{ActiveEventLoop, EventLoop, OwnedDisplayHandle};
 use winit::keyboard::{KeyCode, ModifiersState};
 
 /// What keeps a window from being opened.
@@ -36,12 +36,10 @@ pub fn run(start: Start, size: Option<(u32, u32)>, steps: Option<Vec<Step>>) -> 
     let proxy = events.create_proxy();
     // A loop that has ended needs no waking.
     let app = App::new(start, move || drop(proxy.send_event(Wake)))?;
-    let descriptor =
-        wgpu::InstanceDescriptor::new_with_display_handle_from_env(Box::new(events.owned_display_handle()));
     let mut viewer = Viewer {
         app,
         ui: Ui::default(),
-        instance: wgpu::Instance::new(descriptor),
+        display: events.owned_display_handle(),
         size,
         open: None,
         player: steps.map(Player::new),
@@ -68,7 +66,7 @@ struct Wake;
 struct Viewer {
     app: App,
     ui: Ui,
-    instance: wgpu::Instance,
+    display: OwnedDisplayHandle,
     size: Option<(u32, u32)>,
     open: Option<Open>,
     player: Option<Player>,

@@ -2,7 +2,7 @@
 
 use super::{NO_DISPLAY, Viewer};
 use crate::app::stage::Stage;
-use crate::gpu::Gpu;
+use crate::gpu::{self, Gpu};
 use crate::ui::Ui;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -13,10 +13,18 @@ use winit::window::Window;
 /// A window with what draws on it.
 pub(super) struct Open {
     pub window: Arc<Window>,
+    instance: wgpu::Instance,
     pub surface: wgpu::Surface<'static>,
     pub config: wgpu::SurfaceConfiguration,
     pub state: egui_winit::State,
     pub readable: bool,
+}
+
+/// A device and what it draws on.
+struct Canvas {
+    instance: wgpu::Instance,
+    surface: wgpu::Surface<'static>,
+    gpu: Gpu,
 }
 
 impl Viewer {
@@ -32,32 +40,33 @@ impl Viewer {
         };
         let window = events.create_window(attributes).map_err(|e| Error::Window(format!("{NO_DISPLAY} ({e})")))?;
         let window = Arc::new(window);
-        let (surface, gpu) = self.device(&window)?;
-        let state = egui_winit::State::new(
-            self.ui.context().clone(),
-            egui::ViewportId::ROOT,
-            &window,
-            Some(window.scale_factor() as f32),
-            None,
-            Some(gpu.device.limits().max_texture_dimension_2d as usize),
-        );
-        self.install(window, surface, gpu, state)
+        self.install(window)
     }
 
-    fn device(&self, window: &Arc<Window>) -> Result<(wgpu::Surface<'static>, Gpu)> {
-        let surface = self.instance.create_surface(Arc::clone(window)).map_err(|e| Error::Graphics(e.to_string()))?;
-        let gpu = Gpu::open(&self.instance, Some(&surface))?;
-        Ok((surface, gpu))
+    /// The first device that can draw on the window.
+    fn device(&self, window: &Arc<Window>) -> Result<Canvas> {
+        let mut opened = Err(Error::Graphics("there is no interface to graphics".into()));
+        for backends in gpu::backends() {
+            let display = Box::new(self.display.clone());
+            let descriptor = wgpu::InstanceDescriptor::new_with_display_handle_from_env(display);
+            let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor });
+            let surface = instance.create_surface(Arc::clone(window)).map_err(|e| Error::Graphics(e.to_string()));
+            opened = surface
+                .and_then(|surface| Ok(Canvas { gpu: Gpu::open(&instance, Some(&surface))?, surface, instance }));
+            if opened.is_ok() {
+                break;
+            }
+        }
+        opened
     }
 
-    /// Configures a surface and puts everything on its device.
-    fn install(
-        &mut self,
-        window: Arc<Window>,
-        surface: wgpu::Surface<'static>,
-        gpu: Gpu,
-        state: egui_winit::State,
-    ) -> Result<()> {
+    /// Opens a device for the window and puts everything on it.
+    fn install(&mut self, window: Arc<Window>) -> Result<()> {
+        let Canvas { gpu, surface, instance } = self.device(&window)?;
+        let scale = Some(window.scale_factor() as f32);
+        let side = Some(gpu.device.limits().max_texture_dimension_2d as usize);
+        let context = self.ui.context().clone();
+        let state = egui_winit::State::new(context, egui::ViewportId::ROOT, &window, scale, None, side);
         let capabilities = surface.get_capabilities(&gpu.adapter);
         // Colours are as files store them: the surface must not convert them.
         let plain = |format: &&wgpu::TextureFormat| {
@@ -83,7 +92,7 @@ impl Viewer {
         surface.configure(&gpu.device, &config);
         self.app.set_stage(Stage::new(gpu, format));
         window.request_redraw();
-        self.open = Some(Open { window, surface, config, state, readable });
+        self.open = Some(Open { window, instance, surface, config, state, readable });
         Ok(())
     }
 
@@ -92,19 +101,14 @@ impl Viewer {
         let Some(Open { window, surface, .. }) = self.open.take() else { return Ok(()) };
         drop(surface);
         self.ui = Ui::default();
-        let (surface, gpu) = self.device(&window)?;
-        let scale = Some(window.scale_factor() as f32);
-        let side = Some(gpu.device.limits().max_texture_dimension_2d as usize);
-        let context = self.ui.context().clone();
-        let state = egui_winit::State::new(context, egui::ViewportId::ROOT, &window, scale, None, side);
-        self.install(window, surface, gpu, state)?;
+        self.install(window)?;
         self.app.say("the graphics device was lost; here is another");
         Ok(())
     }
 
     pub(super) fn renew_surface(&mut self) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        let surface = self.instance.create_surface(Arc::clone(&open.window));
+        let surface = open.instance.create_surface(Arc::clone(&open.window));
         open.surface = surface.map_err(|e| Error::Graphics(e.to_string()))?;
         self.reconfigure();
         Ok(())
