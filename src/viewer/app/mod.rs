@@ -276,6 +276,7 @@ impl App {
         self.play(seconds);
         let moved = !self.controls.rests();
         self.controls.pass(seconds);
+        self.loader.set_moving(!self.controls.rests() || self.playing.is_some());
         self.follow();
         self.keep_keys();
         self.close_when_done();

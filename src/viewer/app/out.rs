@@ -51,12 +51,35 @@ impl App {
     pub(super) fn copy_argument(&mut self) {
         let rows = pose_in_file(&self.scene, &self.own_camera());
         let numbers: Vec<String> = rows.concat().iter().take(12).map(|v| format!("{v:.6}")).collect();
-        self.copied = Some(format!("shiftray view {} --pose {}", self.scene_argument, numbers.join(",")));
+        self.copied = Some(format!("shiftray view {} --pose {}", quoted(&self.scene_argument), numbers.join(",")));
         self.say("the command is in the clipboard");
     }
 
     pub(super) fn copy_render(&mut self) {
-        self.copied = Some(format!("shiftray render {} --path path.json -o frames", self.scene_argument));
+        self.copied = Some(format!("shiftray render {} --path path.json -o frames", quoted(&self.scene_argument)));
         self.say("the command is in the clipboard; save the path as path.json");
+    }
+}
+
+/// A word as a shell takes it.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./+:".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn names_with_spaces_are_quoted() {
+        assert_eq!(quoted("llff/fern"), "llff/fern");
+        assert_eq!(quoted("my scene"), "'my scene'");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+        assert_eq!(quoted(""), "''");
     }
 }

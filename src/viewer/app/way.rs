@@ -2,6 +2,7 @@
 
 use super::App;
 use super::files::{self, Target};
+use super::out::quoted;
 use super::path::PathJob;
 use crate::keys::{Keys, Loaded};
 use std::path::{Path, PathBuf};
@@ -53,7 +54,8 @@ impl App {
         let (count, size, unit) = (self.num_frames(), self.path_size(), self.controls.unit());
         match self.keys.save(&file, &self.scene, count, size, unit) {
             Ok(()) => {
-                self.say(format!("saved: shiftray render {} --path {} -o FOLDER", self.scene_argument, file.display()))
+                let [scene, file] = [self.scene_argument.as_str(), &*file.to_string_lossy()].map(quoted);
+                self.say(format!("saved: shiftray render {scene} --path {file} -o FOLDER"));
             }
             Err(problem) => self.say(problem.to_string()),
         }

@@ -25,6 +25,12 @@ impl App {
         self.scene.views.len().min(MOST_PHOTOS)
     }
 
+    /// Whether the network has made pixels, none of which has a share of experts.
+    pub fn has_no_experts(&self) -> bool {
+        let made = self.stage.as_ref().and_then(|stage| stage.shown());
+        made.is_some_and(|made| made.full.known > 0) && self.stats.multiplied().is_none()
+    }
+
     /// What level is shown, in words for the corner.
     pub fn level_words(&self) -> String {
         let Some(stage) = &self.stage else { return "no graphics device".into() };

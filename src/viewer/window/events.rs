@@ -2,6 +2,7 @@
 
 use super::{Viewer, Wake};
 use crate::app::Command;
+use crate::controls::TURN;
 use std::time::{Duration, Instant};
 use winit::application::ApplicationHandler;
 use winit::event::{ElementState, MouseScrollDelta, WindowEvent};
@@ -37,14 +38,14 @@ impl ApplicationHandler<Wake> for Viewer {
                     return self.fail(events, problem);
                 }
                 if self.app.quit {
-                    events.exit();
+                    self.leave(events);
                 }
                 return;
             }
             WindowEvent::CloseRequested => {
                 self.app.perform(Command::Close);
                 if self.app.quit {
-                    return events.exit();
+                    return self.leave(events);
                 }
                 // The question is to be seen.
                 open.window.set_minimized(false);
@@ -67,6 +68,14 @@ impl ApplicationHandler<Wake> for Viewer {
             WindowEvent::PanGesture { delta, .. } => {
                 self.app.perform(Command::Pan([f64::from(delta.x), f64::from(delta.y)]));
             }
+            WindowEvent::RotationGesture { delta, .. } => {
+                self.app.perform(Command::Turn([f64::from(delta).to_radians() / TURN, 0.0]));
+            }
+            WindowEvent::DoubleTapGesture { .. } if self.ui.is_picture(self.point(self.mouse.at)) => {
+                let at = self.ui.in_picture(self.point(self.mouse.at));
+                self.app.perform(Command::Pivot(at));
+            }
+            WindowEvent::Touch(touch) => self.touch(&touch),
             WindowEvent::KeyboardInput { event, .. } if !typing || event.state == ElementState::Released => {
                 if let PhysicalKey::Code(code) = event.physical_key {
                     let text = event.text.as_ref().map(|text| text.as_str());
@@ -86,7 +95,7 @@ impl ApplicationHandler<Wake> for Viewer {
 
     fn about_to_wait(&mut self, events: &ActiveEventLoop) {
         if self.app.quit {
-            return events.exit(); // A hidden window gets no frame in which to see it.
+            return self.leave(events); // A hidden window gets no frame in which to see it.
         }
         let Some(open) = &self.open else { return };
         let scripted = self.player.is_some();

@@ -6,7 +6,7 @@ use crate::controls::Mode;
 use crate::ui;
 use egui::{Pos2, pos2};
 use std::time::{Duration, Instant};
-use winit::event::{ElementState, MouseButton};
+use winit::event::{ElementState, MouseButton, Touch, TouchPhase};
 use winit::keyboard::KeyCode;
 
 /// Longest time between two clicks of a double click.
@@ -70,6 +70,23 @@ impl Viewer {
         self.app.attend(None);
     }
 
+    /// A finger on the screen acts as the left button does; those beside it do nothing of their own.
+    pub(super) fn touch(&mut self, touch: &Touch) {
+        let at = [touch.location.x, touch.location.y];
+        match touch.phase {
+            TouchPhase::Started if self.finger.is_none() => {
+                (self.finger, self.mouse.at) = (Some(touch.id), at);
+                self.mouse_button(MouseButton::Left, ElementState::Pressed);
+            }
+            _ if self.finger != Some(touch.id) => {}
+            TouchPhase::Started | TouchPhase::Moved => self.mouse_moved(at),
+            TouchPhase::Ended | TouchPhase::Cancelled => {
+                self.finger = None;
+                self.mouse_button(MouseButton::Left, ElementState::Released);
+            }
+        }
+    }
+
     /// What a key does; those of the flight as long as they are held.
     pub(super) fn key(&mut self, code: KeyCode, text: Option<&str>, pressed: bool, repeat: bool) {
         let flight = matches!(
@@ -110,8 +127,8 @@ impl Viewer {
             return;
         }
         let name = match code {
-            KeyCode::ArrowLeft => "left",
-            KeyCode::ArrowRight => "right",
+            KeyCode::ArrowLeft | KeyCode::ArrowUp => "left",
+            KeyCode::ArrowRight | KeyCode::ArrowDown => "right",
             KeyCode::Escape => "escape",
             KeyCode::Space => "space",
             _ if repeat => return,

@@ -46,6 +46,7 @@ pub fn run(start: Start, size: Option<(u32, u32)>, steps: Option<Vec<Step>>) -> 
         report: None,
         snaps: Vec::new(),
         mouse: Mouse::default(),
+        finger: None,
         modifiers: ModifiersState::empty(),
         held: BTreeSet::new(),
         last: Instant::now(),
@@ -74,6 +75,8 @@ struct Viewer {
     /// Files that the next frame goes into.
     snaps: Vec<PathBuf>,
     mouse: Mouse,
+    /// The finger that acts as the mouse.
+    finger: Option<u64>,
     modifiers: ModifiersState,
     held: BTreeSet<KeyCode>,
     last: Instant,
@@ -84,6 +87,13 @@ struct Viewer {
 impl Viewer {
     fn fail(&mut self, events: &ActiveEventLoop, problem: Error) {
         self.failed = Some(problem);
+        events.exit();
+    }
+
+    /// Ends the script, if there is one, and the window.
+    fn leave(&mut self, events: &ActiveEventLoop) {
+        let finished = self.player.take().map(|player| player.finish(&self.app));
+        self.report = finished.or(self.report.take());
         events.exit();
     }
 
@@ -109,8 +119,7 @@ impl Viewer {
             }
         }
         if done {
-            self.report = self.player.take().map(|player| player.finish(&self.app));
-            events.exit();
+            self.leave(events);
         }
         Ok(done)
     }
