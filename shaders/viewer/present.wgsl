@@ -1,11 +1,11 @@
-// The picture that is shown: for every pixel the best that is known of it (the network at that pixel, the network on its
-// coarse grid with the detail of the photographs, photographs through depth maps), and of that what one wants to see.
+// The picture that is shown: for every pixel the best that is known of it (the network at that pixel, the network at pixels
+// around with the detail of the photographs, photographs through depth maps), and of that what one wants to see.
 // CPU twin: src/viewer/present/reference.rs
 
 // What is shown: 0 colour, 1 depth, 2 normals, 3 error, 4 view, 5 confidence, 6 experts.
 override kind: u32 = 0;
-// What of the picture is shown: 0 photographs alone, 1 the network's coarse grid as well, 2 its pixels as well, as far as they
-// are there, 3 its pixels, all of which are there.
+// What of the picture is shown: 0 photographs alone, 1 every fourth pixel of the network's as well, 2 every second, 3 all of
+// them, as far as they are there, 4 all of them, all of which are there.
 //
 // Both are constants of a pipeline: lavapipe runs all branches for every pixel, and where a branch depends on a uniform it
 // compiles the shader anew, and keeps it, whenever uniforms are written.
@@ -15,11 +15,6 @@ struct Settings {
     // Width and height of the picture that is shown, and of the network's picture, in pixels.
     shown: vec2f,
     made: vec2f,
-    // Points of the coarse grid in a row and column; pixels of the network's picture between them.
-    grid: vec2f,
-    cell: f32,
-    // What errors are multiplied by.
-    gain: f32,
     // Nearest and farthest depth of the colour map.
     range: vec2f,
     // Focal lengths and principal point of the picture that is shown, in its pixels.
@@ -30,17 +25,18 @@ struct Settings {
     truth_offset: vec2f,
     // Pixel of the target that is the picture's first.
     origin: vec2f,
+    // What errors are multiplied by.
+    gain: f32,
+    padding: f32,
 }
 
 @group(0) @binding(0) var<uniform> settings: Settings;
 @group(0) @binding(1) var proxy_colour: texture_2d<f32>;
 @group(0) @binding(2) var proxy_depth: texture_2d<f32>;
-@group(0) @binding(3) var coarse_colour: texture_2d<f32>;
-@group(0) @binding(4) var coarse_facts: texture_2d<f32>;
-@group(0) @binding(5) var full_colour: texture_2d<f32>;
-@group(0) @binding(6) var full_facts: texture_2d<f32>;
-@group(0) @binding(7) var truth: texture_2d<f32>;
-@group(0) @binding(8) var truth_sampler: sampler;
+@group(0) @binding(3) var full_colour: texture_2d<f32>;
+@group(0) @binding(4) var full_facts: texture_2d<f32>;
+@group(0) @binding(5) var truth: texture_2d<f32>;
+@group(0) @binding(6) var truth_sampler: sampler;
 
 // What is known of a pixel. A depth of 0 and a negative view, confidence or share mean that they are not known.
 struct Known {
@@ -52,6 +48,9 @@ struct Known {
 }
 
 const BACKGROUND = vec3f(0.11, 0.11, 0.12);
+// Squared differences of colours: at which a pixel around counts half, and at which detail of photographs does.
+const ALIKE = 0.03;
+const AGREE = 0.01;
 
 @vertex
 fn vertex(@builtin(vertex_index) i: u32) -> @builtin(position) vec4f {
@@ -95,19 +94,9 @@ fn from_proxy(pixel: vec2i) -> Known {
     return known;
 }
 
-// Where a pixel of the network's picture lies among the points of the coarse grid; the last ones are nearer together.
-fn grid_place(pixel: vec2f) -> vec2f {
-    let last = max(settings.made - 1.0, vec2f(0.0));
-    let first = clamp(floor(pixel / settings.cell), vec2f(0.0), max(settings.grid - 2.0, vec2f(0.0)));
-    let from_pixel = first * settings.cell;
-    let to_pixel = min(from_pixel + settings.cell, last);
-    return first + clamp((pixel - from_pixel) / max(to_pixel - from_pixel, vec2f(1.0)), vec2f(0.0), vec2f(1.0));
-}
-
-// The pixel that is shown of a point of the coarse grid.
-fn shown_of_grid(point: vec2i) -> vec2i {
-    let made = min(vec2f(point) * settings.cell, settings.made - 1.0);
-    return vec2i((made + 0.5) * settings.shown / settings.made);
+// The pixel that is shown of a pixel of the network's picture.
+fn shown_of_made(made: vec2i) -> vec2i {
+    return vec2i((vec2f(made) + 0.5) * settings.shown / settings.made);
 }
 
 fn known_of(colour: vec4f, facts: vec4f) -> Known {
@@ -120,9 +109,9 @@ fn best(pixel: vec2i) -> Known {
     }
     let made = (vec2f(pixel) + 0.5) * settings.made / settings.shown - 0.5;
     let nearest = clamp(vec2i(round(made)), vec2i(0), vec2i(settings.made) - 1);
-    if level >= 2u {
+    if level >= 3u {
         let colour = textureLoad(full_colour, nearest, 0);
-        if level == 3u || colour.a > 0.0 {
+        if level == 4u || colour.a > 0.0 {
             var known = known_of(colour, textureLoad(full_facts, nearest, 0));
             // Between pixels of a smaller picture colours are blended, where all four are there.
             let first = clamp(vec2i(floor(made)), vec2i(0), vec2i(settings.made) - 1);
@@ -139,35 +128,55 @@ fn best(pixel: vec2i) -> Known {
         }
     }
     let proxy = from_proxy(pixel);
-    let place = grid_place(made);
-    let first = vec2i(floor(place));
-    let t = place - vec2f(first);
+    // Every second pixel, else every fourth.
+    for (var every = select(2, 4, level == 1u); every <= 4; every *= 2) {
+        var fused = around(made, every, proxy);
+        if fused.confidence >= 0.0 {
+            return fused;
+        }
+    }
+    return proxy;
+}
+
+// What the network says at the four pixels around, whose columns and rows are multiples of `every`, with the detail that the
+// photographs have between them. Pixels that look alike in the photographs count for more, and detail counts for less the
+// less the photographs agree with the network. A confidence below 0 if one of the four is not known.
+fn around(made: vec2f, every: i32, proxy: Known) -> Known {
+    let last = (vec2i(settings.made) - 1) / every;
+    let first = clamp(vec2i(floor(made / f32(every))), vec2i(0), max(last - 1, vec2i(0)));
+    let t = clamp(made / f32(every) - vec2f(first), vec2f(0.0), vec2f(1.0));
     var sum = vec4f(0.0);
+    var photos = vec3f(0.0);
+    var disagree = 0.0;
     var depth = 0.0;
     var all_there = true;
     var facts = vec4f(0.0);
     var most = -1.0;
     for (var i = 0; i < 4; i++) {
         let corner = vec2i(i & 1, i >> 1u);
-        let point = min(first + corner, vec2i(settings.grid) - 1);
+        let there = min(first + corner, last) * every;
         let part = select(1.0 - t, t, corner == vec2i(1));
-        let weight = part.x * part.y;
-        let colour = textureLoad(coarse_colour, point, 0);
-        let there = textureLoad(coarse_facts, point, 0);
+        let colour = textureLoad(full_colour, there, 0);
+        let fact = textureLoad(full_facts, there, 0);
         all_there = all_there && colour.a > 0.0;
-        // What the network says otherwise than the photographs at this point.
-        sum += vec4f((colour.rgb - from_proxy(shown_of_grid(point)).rgb) * weight, weight);
-        depth += weight / max(there.x, 1e-6);
+        let photo = from_proxy(shown_of_made(there)).rgb;
+        let off = photo - proxy.rgb;
+        let weight = part.x * part.y * (ALIKE / (ALIKE + dot(off, off)) + 0.02);
+        sum += vec4f(colour.rgb * weight, weight);
+        photos += photo * weight;
+        let apart = colour.rgb - photo;
+        disagree += dot(apart, apart) * weight;
+        depth += weight / max(fact.x, 1e-6);
         if weight > most {
             most = weight;
-            facts = there;
+            facts = fact;
         }
     }
-    if !all_there {
-        return proxy;
-    }
-    var known = known_of(vec4f(clamp(proxy.rgb + sum.rgb, vec3f(0.0), vec3f(1.0)), 1.0), facts);
-    known.depth = 1.0 / depth;
+    let all = max(sum.a, 1e-6);
+    let detail = (proxy.rgb - photos / all) * AGREE / (AGREE + disagree / all);
+    var known = known_of(vec4f(clamp(sum.rgb / all + detail, vec3f(0.0), vec3f(1.0)), 1.0), facts);
+    known.depth = sum.a / max(depth, 1e-6);
+    known.confidence = select(-1.0, known.confidence, all_there);
     return known;
 }
 

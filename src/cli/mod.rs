@@ -21,6 +21,7 @@ pub mod made;
 pub mod memory;
 pub mod names;
 pub mod numbers;
+pub mod one_scene;
 pub mod output;
 pub mod own_files;
 pub mod poses;

@@ -25,13 +25,30 @@ pub struct Gpu {
     problem: Arc<Mutex<Option<String>>>,
 }
 
-/// An instance that has no window. `WGPU_BACKEND` chooses among the interfaces, as `vulkan` or `gl`.
-pub fn instance() -> wgpu::Instance {
-    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())
+/// Interfaces in the order in which they are tried: one that is not needed is not even looked for, since OpenGL says on its
+/// own what it misses. `WGPU_BACKEND` chooses one, as `vulkan` or `gl`.
+pub fn backends() -> Vec<wgpu::Backends> {
+    wgpu::Backends::from_env().map_or_else(|| vec![wgpu::Backends::PRIMARY, wgpu::Backends::SECONDARY], |one| vec![one])
 }
 
 impl Gpu {
-    /// Opens a device that can draw on `surface`, if there is one: the best adapter of Vulkan, else one of OpenGL.
+    /// Opens a device without a window: the best adapter of Vulkan, else one of OpenGL.
+    ///
+    /// # Errors
+    /// [`Error::Graphics`] that says what is missing.
+    pub fn without_window() -> Result<Self> {
+        let mut opened = Err(Error::Graphics(MISSING.into()));
+        for backends in backends() {
+            let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+            opened = Self::open(&wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor }), None);
+            if opened.is_ok() {
+                break;
+            }
+        }
+        opened
+    }
+
+    /// Opens a device of an instance that can draw on `surface`, if there is one.
     ///
     /// # Errors
     /// [`Error::Graphics`] that says what is missing.

@@ -2,7 +2,7 @@
 
 use crate::app::stage::{READABLE, Stage};
 use crate::app::{App, Command, Start};
-use crate::gpu::{self, Gpu};
+use crate::gpu::Gpu;
 use crate::play::{Player, Request};
 use crate::proxy::pass::blank;
 use crate::script::{Report, Step};
@@ -105,10 +105,10 @@ pub struct FrameShot {
 pub fn pictures(start: Start, shots: &[FrameShot], mut done: impl FnMut(&Path)) -> Result<Report> {
     let mut app = App::new(start, || ())?;
     app.settings.panel = false;
-    app.look.refine = false;
     app.set_stage(stage()?);
     let mut player = Player::new(Vec::new());
     for shot in shots {
+        texture(&app, shot.size)?; // It has to fit on the device.
         app.set_viewport(shot.size);
         app.controls.go_to(&shot.eye);
         app.controls.jump();
@@ -136,11 +136,16 @@ pub fn pictures(start: Start, shots: &[FrameShot], mut done: impl FnMut(&Path)) 
 }
 
 fn stage() -> Result<Stage> {
-    Ok(Stage::new(Gpu::open(&gpu::instance(), None)?, READABLE))
+    Ok(Stage::new(Gpu::without_window()?, READABLE))
 }
 
 fn texture(app: &App, size: (u32, u32)) -> Result<wgpu::Texture> {
     let stage = app.stage().ok_or_else(|| Error::Graphics("there is no device".into()))?;
+    let most = stage.gpu.device.limits().max_texture_dimension_2d;
+    if size.0.max(size.1) > most {
+        let (name, (width, height)) = (stage.gpu.name(), size);
+        return Err(Error::Graphics(format!("{name}: expected at most {most} pixels a side, found {width}x{height}")));
+    }
     let usage = wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::COPY_SRC;
     Ok(blank(&stage.gpu, size, READABLE, usage, "window"))
 }

@@ -22,6 +22,17 @@ pub struct Keys {
     pub unsaved: bool,
 }
 
+/// What a path file holds.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Key frames.
+    pub keys: Keys,
+    /// Number of its frames.
+    pub frames: usize,
+    /// What was assumed or ignored.
+    pub warnings: Vec<String>,
+}
+
 impl Keys {
     /// Adds a key frame at the end.
     pub fn add(&mut self, eye: Eye) {
@@ -103,7 +114,7 @@ impl Keys {
     ///
     /// # Errors
     /// [`Error::Scene`] if the file cannot be written, or there are no key frames.
-    pub fn save(&mut self, path: &Path, scene: &Scene, count: usize, size: (u32, u32), unit: f64) -> Result<()> {
+    pub fn write(&self, path: &Path, scene: &Scene, count: usize, size: (u32, u32), unit: f64) -> Result<()> {
         if self.eyes.is_empty() {
             return Err(Error::Scene(scene::Error::Scene("expected key frames to save, found none".into())));
         }
@@ -127,16 +138,24 @@ impl Keys {
             );
             write::write_bytes(path, text.as_bytes())?;
         }
+        Ok(())
+    }
+
+    /// As [`write`](Self::write); they are saved from then on.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn save(&mut self, path: &Path, scene: &Scene, count: usize, size: (u32, u32), unit: f64) -> Result<()> {
+        self.write(path, scene, count, size, unit)?;
         self.unsaved = false;
         Ok(())
     }
 
-    /// Reads key frames that were saved, or makes key frames of the frames of another path file; also tells what was
-    /// assumed or ignored.
+    /// Reads key frames that were saved, or makes key frames of the frames of another path file.
     ///
     /// # Errors
     /// [`Error::Scene`] if the file cannot be read or is no path.
-    pub fn load(path: &Path, scene: &Scene) -> Result<(Self, Vec<String>)> {
+    pub fn load(path: &Path, scene: &Scene) -> Result<Loaded> {
         let (frames, warnings) = file::load(path, scene, &PathFileOptions::default())?;
         let bytes = file_text(path)?;
         let keys = serde_json::from_str::<Value>(&bytes).ok().and_then(|value| {
@@ -150,7 +169,7 @@ impl Keys {
             picked.extend(last);
             picked.into_iter().map(|frame| Eye::of(&frame.camera)).collect()
         });
-        Ok((Self { eyes, unsaved: false }, warnings))
+        Ok(Loaded { frames: frames.len(), keys: Self { eyes, unsaved: false }, warnings })
     }
 }
 
@@ -278,9 +297,9 @@ mod tests {
         let file = dir.path().join("a.json");
         keys.save(&file, &scene, 12, (240, 180), unit).unwrap();
         assert!(!keys.unsaved);
-        let (again, warnings) = Keys::load(&file, &scene).unwrap();
-        assert_eq!((again.eyes.len(), warnings), (4, Vec::<String>::new()));
-        for (a, b) in again.eyes.iter().zip(&keys.eyes) {
+        let again = Keys::load(&file, &scene).unwrap();
+        assert_eq!((again.keys.eyes.len(), again.frames, again.warnings), (4, 12, Vec::<String>::new()));
+        for (a, b) in again.keys.eyes.iter().zip(&keys.eyes) {
             assert!((a.center - b.center).length() < 1e-5 && a.rotation.angle_between(b.rotation) < 1e-3);
             assert!((a.lens.focal - b.lens.focal).length() < 1e-3 && a.lens.size == b.lens.size);
         }
@@ -292,7 +311,7 @@ mod tests {
         }
         let viewer = dir.path().join("b.nerfstudio.json");
         keys.save(&viewer, &scene, 12, (240, 180), unit).unwrap();
-        let (others, _) = Keys::load(&viewer, &scene).unwrap();
+        let others = Keys::load(&viewer, &scene).unwrap().keys;
         assert_eq!(others.eyes.len(), 12);
         assert!((others.eyes[11].center - keys.eyes[3].center).length() < 1e-4);
         assert!(Keys::default().save(&file, &scene, 3, (4, 3), unit).unwrap_err().to_string().contains("key frames"));

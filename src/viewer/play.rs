@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// Most steps that are done between two frames.
+const MOST_STEPS: usize = 1000;
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -57,7 +59,7 @@ impl Player {
     /// # Errors
     /// [`Error::Script`] if something is waited for in vain, or a step makes no sense where it stands.
     pub fn before_frame(&mut self, app: &mut App) -> Result<(Vec<Request>, bool)> {
-        let mut requests = Vec::new();
+        let (mut requests, mut done) = (Vec::new(), 0);
         loop {
             if let Some(drag) = &mut self.drag {
                 let part = (drag.started.elapsed().as_secs_f64() / drag.seconds.max(1e-3)).min(1.0);
@@ -72,6 +74,9 @@ impl Player {
             }
             self.end_drag();
             if let Some((until, since)) = &self.waiting {
+                if app.quit {
+                    return Ok((requests, true));
+                }
                 if !is_there(app, *until, *since) {
                     if since.elapsed() > PATIENCE {
                         return Err(Error::Script(format!("waited ten minutes for {until:?}: {}", app.level_words())));
@@ -82,6 +87,10 @@ impl Player {
                     self.report.level_seconds.push(app.level_seconds);
                 }
                 self.waiting = None;
+            }
+            done += 1;
+            if done > MOST_STEPS {
+                return Ok((requests, false)); // A frame comes between, so that the window answers.
             }
             let Some(step) = self.steps.pop_front() else { return Ok((requests, true)) };
             match step {
@@ -99,6 +108,7 @@ impl Player {
                     requests.push(Request::Resize(size));
                     return Ok((requests, false));
                 }
+                Step::Save(level, file) => scene::write::write_png(&file, &app.read(level)?)?,
                 Step::Measure(level) => self.measure(app, level)?,
                 Step::Snap(file) => {
                     requests.push(Request::Snap(file));
@@ -106,7 +116,8 @@ impl Player {
                 }
                 Step::Memory => self.report.memory_mib.extend(memory_mib()),
                 Step::Repeat(times, steps) => {
-                    if times > 0 {
+                    // Nothing, however often, takes no time.
+                    if times > 0 && !steps.is_empty() {
                         self.steps.push_front(Step::Repeat(times - 1, steps.clone()));
                         steps.into_iter().rev().for_each(|step| self.steps.push_front(step));
                     }
@@ -165,8 +176,7 @@ impl Player {
             truth = scene::resample::area_downscale(&truth, image.width, image.height)?;
         }
         let psnr = psnr(mean_squared_error(&image.data, &truth.data), EVAL_FLOOR);
-        let (name, refined) = (app.scene.views[view].name.clone(), app.num_refined());
-        self.report.measured.push(Measured { view: name, level, psnr, refined });
+        self.report.measured.push(Measured { view: app.scene.views[view].name.clone(), level, psnr });
         Ok(())
     }
 
@@ -190,7 +200,6 @@ fn is_there(app: &App, until: Until, since: Instant) -> bool {
         Until::Rest => app.controls.rests(),
         Until::Full => app.is_full(),
         Until::Photographs => app.has_photographs(),
-        Until::Refined(count) => app.num_refined() >= count.min(app.scene.views.len()),
         Until::Path => app.path.is_none(),
         Until::Screenshots => !app.awaits_screenshot(),
     }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// Longest script, in bytes.
 const LONGEST: u64 = 1 << 20;
+/// Longest side of a window, in pixels.
+const LARGEST: u32 = 16_384;
 
 /// A step of a script.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,8 @@ pub enum Step {
     Wait(Until),
     /// Gives the window another size, in pixels; 0 by 0 for none at all.
     Resize([u32; 2]),
+    /// Saves the picture up to a level, without what is painted over it.
+    Save(Level, PathBuf),
     /// Compares the picture, up to a level, with the photograph at which one stands.
     Measure(Level),
     /// Saves the window as it is, with everything that is painted over the picture.
@@ -52,8 +56,6 @@ pub enum Until {
     Full,
     /// All photographs with their depth.
     Photographs,
-    /// As many source views whose depth the network has told.
-    Refined(usize),
     /// The end of the path that is rendered.
     Path,
     /// All screenshots that were asked for.
@@ -67,7 +69,30 @@ pub enum Until {
 pub fn load(path: &Path) -> Result<Vec<Step>> {
     let fail = |problem: String| Error::Script(format!("{}: {problem}", path.display()));
     let text = scene::file::read_text(path, LONGEST).map_err(|e| fail(e.to_string()))?;
-    serde_json::from_str(&text).map_err(|e| fail(e.to_string()))
+    let steps: Vec<Step> = serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?;
+    check(&steps).map_err(fail)?;
+    Ok(steps)
+}
+
+/// Whether steps stay within what a window can do and a user would.
+fn check(steps: &[Step]) -> std::result::Result<(), String> {
+    for step in steps {
+        match step {
+            Step::Drag { pixels, seconds } => {
+                if !(0.0..=3600.0).contains(seconds) || pixels.iter().any(|pixels| pixels.abs() > 1e6) {
+                    return Err(format!(
+                        "drag: expected at most an hour and 1000000 pixels, found {seconds} and {pixels:?}"
+                    ));
+                }
+            }
+            Step::Resize([width, height]) if *width.max(height) > LARGEST => {
+                return Err(format!("resize: expected at most {LARGEST} pixels, found {width}x{height}"));
+            }
+            Step::Repeat(_, steps) => check(steps)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// How good a level's picture is.
@@ -79,8 +104,6 @@ pub struct Measured {
     pub level: Level,
     /// Likeness in dB.
     pub psnr: f64,
-    /// Source views whose depth the network had told by then.
-    pub refined: usize,
 }
 
 /// Frames while a script dragged.
@@ -111,8 +134,8 @@ pub struct Report {
     pub first_picture_seconds: Option<f64>,
     /// Each drag.
     pub drags: Vec<Dragged>,
-    /// Seconds from the camera's rest to the coarse and to the full picture, each time a script waited for it.
-    pub level_seconds: Vec<[Option<f64>; 2]>,
+    /// Seconds from the camera's rest to every fourth, every second and every pixel, each time a script waited for it.
+    pub level_seconds: Vec<[Option<f64>; 3]>,
     /// Likeness to photographs.
     pub measured: Vec<Measured>,
     /// Resident memory in MiB, each time a script asked.
@@ -165,5 +188,14 @@ mod tests {
         std::fs::write(&path, r#"[{"jump": 3}]"#).unwrap();
         let problem = load(&path).unwrap_err().to_string();
         assert!(problem.contains("a.json") && problem.contains("jump"), "{problem}");
+        for (text, word) in [
+            (r#"[{"repeat": [2, [{"resize": [4294967295, 1]}]]}]"#, "resize"),
+            (r#"[{"drag": {"pixels": [1, 1], "seconds": 1e300}}]"#, "hour"),
+            (r#"[{"drag": {"pixels": [1e300, 1], "seconds": -1}}]"#, "hour"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let problem = load(&path).unwrap_err().to_string();
+            assert!(problem.contains("a.json") && problem.contains(word), "{problem}");
+        }
     }
 }

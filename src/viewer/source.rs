@@ -1,7 +1,7 @@
 //! Where frames come from: the interface between the viewer, which knows cameras and pictures, and whatever renders them.
 //!
-//! A **shot** is what is wanted: a camera, what may be used, how well. It is opened, then its coarse grid is made part by
-//! part, then its pixels. Several shots are open at once (the one that is looked at, the frame of a path), so each call
+//! A **shot** is what is wanted: a camera, what may be used, how well. It is opened, then its coarse grid, which guides the
+//! samples, is made part by part, then its pixels: every few of them first, then those between. Several shots are open at once (the one that is looked at, the frame of a path), so each call
 //! names its shot.
 
 use scene::{Camera, Frame};
@@ -63,7 +63,7 @@ pub struct Opened {
     pub cell: u32,
 }
 
-/// A rectangle of pixels, or of points of the coarse grid.
+/// A rectangle of pixels, perhaps of some of them only, or of points of the coarse grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Left column.
@@ -74,22 +74,25 @@ pub struct Part {
     pub width: u32,
     /// Rows.
     pub height: u32,
+    /// Only places whose column and row are multiples of this; at least 1.
+    pub every: u32,
+    /// Of these not those whose column and row are both multiples of this; 0 leaves out none.
+    pub but: u32,
 }
 
 impl Part {
+    /// All places of a rectangle.
+    pub fn all(x: u32, y: u32, width: u32, height: u32) -> Self {
+        Self { x, y, width, height, every: 1, but: 0 }
+    }
+
     /// Its places, row by row.
     pub fn places(self) -> impl Iterator<Item = (u32, u32)> {
-        (self.y..self.y + self.height).flat_map(move |y| (self.x..self.x + self.width).map(move |x| (x, y)))
-    }
-
-    /// Number of its places.
-    pub fn len(self) -> usize {
-        self.width as usize * self.height as usize
-    }
-
-    /// Whether it has none.
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
+        let Self { x, y, width, height, every, but } = self;
+        let multiples =
+            move |from: u32, length: u32| (from.next_multiple_of(every)..from + length).step_by(every as usize);
+        let places = multiples(y, height).flat_map(move |y| multiples(x, width).map(move |x| (x, y)));
+        places.filter(move |(x, y)| but == 0 || !(x.is_multiple_of(but) && y.is_multiple_of(but)))
     }
 }
 
@@ -132,17 +135,17 @@ pub trait FrameSource: Send {
     /// In words, if the shot cannot be made.
     fn open(&mut self, id: ShotId, shot: &Shot, stop: Stop) -> Result<Option<Opened>, String>;
 
-    /// Points of the coarse grid; none if `stop` came first.
+    /// Points of the coarse grid, by which the samples of pixels are placed; none if `stop` came first.
     ///
     /// # Errors
     /// In words, if they cannot be made.
-    fn coarse(&mut self, id: ShotId, part: Part, stop: Stop) -> Result<Option<Patch>, String>;
+    fn guide(&mut self, id: ShotId, part: Part, stop: Stop) -> Result<Option<Patch>, String>;
 
     /// Pixels, after all of the coarse grid; none if `stop` came first.
     ///
     /// # Errors
     /// In words, if they cannot be made.
-    fn fine(&mut self, id: ShotId, part: Part, stop: Stop) -> Result<Option<Patch>, String>;
+    fn pixels(&mut self, id: ShotId, part: Part, stop: Stop) -> Result<Option<Patch>, String>;
 
     /// Forgets a shot.
     fn close(&mut self, id: ShotId);
@@ -157,8 +160,14 @@ mod tests {
         assert_eq!(grid_size((504, 378), 4), (127, 96));
         assert_eq!(grid_size((1, 5), 4), (1, 2));
         assert_eq!(grid_size((6, 9), 4), (3, 3));
-        let part = Part { x: 2, y: 1, width: 2, height: 2 };
+    }
+
+    #[test]
+    fn parts_have_all_places_or_some() {
+        let part = Part::all(2, 1, 2, 2);
         assert_eq!(part.places().collect::<Vec<_>>(), [(2, 1), (3, 1), (2, 2), (3, 2)]);
-        assert!(!part.is_empty() && part.len() == 4);
+        let every = Part { every: 2, but: 4, ..Part::all(3, 3, 5, 2) };
+        assert_eq!(every.places().collect::<Vec<_>>(), [(6, 4)]);
+        assert_eq!(Part { every: 4, ..Part::all(5, 5, 2, 2) }.places().count(), 0);
     }
 }

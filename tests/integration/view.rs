@@ -50,7 +50,10 @@ fn needs_display_a_window_follows_a_script() {
         {"press": "escape"}, {"do": {"path_seconds": 0.2}}, {"do": {"save_path": "path.json"}},
         {"do": {"render_path": "flight"}}, {"drag": {"pixels": [-60, 0], "seconds": 0.3}}, {"wait": "path"},
         {"do": "lose_device"}, {"wait": "full"}, {"snap": "again.png"}, {"do": {"show": "error"}},
-        {"do": {"go_to_view": 2}}, {"wait": "full"}, {"snap": "error.png"}
+        {"do": {"go_to_view": 2}}, {"wait": "full"}, {"snap": "error.png"}, {"do": {"show": "colour"}},
+        {"do": "add_key"}, {"do": {"render_path": "flight"}}, {"do": {"screenshot": "turned.png"}}, {"do": "close"},
+        {"wait": {"seconds": 0.2}}, {"snap": "asked.png"}, {"do": "stay"}, {"do": {"save_path": "path-2.json"}},
+        {"do": "close"}, {"do": "close_when_done"}, {"wait": {"seconds": 500}}
         ]"#,
     );
     let mut command = place.command("view scenes/tiny --size 420x260 --device cpu --script script.json");
@@ -65,7 +68,7 @@ fn needs_display_a_window_follows_a_script() {
     // The panel takes its part of the window; without it the picture is all of it.
     let turned = pixels(&place.path("turned.png"));
     assert!(turned.width < 420 && turned.height == 260, "{}x{}", turned.width, turned.height);
-    for name in ["depth.png", "help.png", "again.png", "error.png"] {
+    for name in ["depth.png", "help.png", "again.png", "error.png", "asked.png"] {
         let image = pixels(&place.path(name));
         assert_eq!((image.width, image.height), (260, 200), "{name}");
         let mean = image.data.iter().sum::<f32>() / image.data.len() as f32;
@@ -73,6 +76,9 @@ fn needs_display_a_window_follows_a_script() {
         assert!(spread > 1e-3, "{name} shows something: {spread}");
     }
     assert_ne!(pixels(&place.path("depth.png")), pixels(&place.path("help.png")));
+    // What was under way when the viewer was to be closed is there, and nothing that was there before was replaced.
+    assert_eq!(place.list("flight-2").len(), 5);
+    assert_eq!(pixels(&place.path("turned-2.png")).height, 200);
     // The path was rendered by the viewer, and renders the same way from its file.
     assert_eq!(place.list("flight").len(), 5);
     place.ok("render scenes/tiny --path path.json -o again --device cpu -q --no-fade");
@@ -93,7 +99,7 @@ fn needs_adapter_pictures_without_a_window_are_those_of_render() {
     let place = Place::with_scene(6);
     let report = place.json("view scenes/tiny --headless --frames 2 -o pictures --device cpu");
     assert_eq!(report["level_seconds"].as_array().unwrap().len(), 2);
-    place.ok("render scenes/tiny --frames 2 -o frames --device cpu -q --no-fade --samples 4:48+12");
+    place.ok("render scenes/tiny --frames 2 -o frames --device cpu -q --no-fade");
     for name in ["frame_0000.png", "frame_0001.png"] {
         let (ours, theirs) = (pixels(&place.path("pictures").join(name)), pixels(&place.path("frames").join(name)));
         assert_eq!((ours.width, ours.height), (theirs.width, theirs.height));
@@ -127,6 +133,8 @@ fn wrong_arguments_are_told() {
     if cfg!(feature = "viewer") {
         fs::write(place.path("bad.json"), "[{\"jump\": 1}]").unwrap();
         place.fails(1, "view scenes/tiny --headless --script bad.json", &["bad.json", "jump"]);
+        fs::write(place.path("large.json"), "[{\"resize\": [99999, 9]}]").unwrap();
+        place.fails(1, "view scenes/tiny --headless --script large.json", &["large.json", "resize", "99999x9"]);
         place.fails(1, "view scenes/tiny --headless -o scenes/tiny/images", &["--out"]);
         place.fails(2, "view scenes/tiny --headless", &["--out DIR"]);
     }

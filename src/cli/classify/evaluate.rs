@@ -138,7 +138,10 @@ fn report(metrics: &Metrics, before: Option<&Metrics>) -> anyhow::Result<()> {
     let then = change(100.0 * accuracy, before.map(|b| 100.0 * b.accuracy));
     output::line(&format!("accuracy     {:.2} %{then} of {pictures} pictures, {skipped} left out", 100.0 * accuracy))?;
     output::line(&format!("among five   {:.2} %", 100.0 * top5))?;
-    output::line(&format!("latency      {latency_ms:.2} ms on one thread{}", change(*latency_ms, before.map(|b| b.latency_ms))))?;
+    output::line(&format!(
+        "latency      {latency_ms:.2} ms on one thread{}",
+        change(*latency_ms, before.map(|b| b.latency_ms))
+    ))?;
     let then = change(*throughput, before.map(|b| b.throughput));
     output::line(&format!("throughput   {throughput:.0} pictures a second on {threads} threads{then}"))?;
     if !metrics.shift_shares.is_empty() {

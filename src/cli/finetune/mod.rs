@@ -5,6 +5,7 @@ pub mod score;
 use super::device::Device;
 use super::folder::FolderLock;
 use super::guard::Inputs;
+use super::one_scene::SceneArgs;
 use super::steps::Steps;
 use super::{hash, kept, numbers, output, usage};
 use anyhow::bail;
@@ -13,7 +14,7 @@ use gnt::checkpoint::Checkpoint;
 use gnt::engine::Engine;
 use gnt::renderer::Renderer;
 use gnt::{Head, Model};
-use scene::{FAR_EVAL, LoadOptions, Scene};
+use scene::{FAR_EVAL, Scene};
 use score::Score;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -30,15 +31,8 @@ use train::schedule::Schedule;
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "shiftray finetune <SCENE> --out <DIR> [OPTIONS]")]
 pub struct Args {
-    /// Scene: a folder, or a name that is looked up in --scenes, SHIFTRAY_SCENES and scenes/
-    #[arg(value_name = "SCENE")]
-    place: Option<String>,
-    /// The scene, in another way
-    #[arg(long, value_name = "NAME|DIR", required_unless_present = "place")]
-    scene: Option<String>,
-    /// Folder of scenes; may be repeated
-    #[arg(long, value_name = "DIR")]
-    scenes: Vec<PathBuf>,
+    #[command(flatten)]
+    scene: SceneArgs,
     /// Folder of the run, which receives model.safetensors
     #[arg(short, long)]
     out: Option<PathBuf>,
@@ -99,13 +93,11 @@ const GUIDED: GuidedSteps = GuidedSteps { samples: 16, share: 0.75 };
 /// # Errors
 /// If an input cannot be used, which shows before training, or a file cannot be read or written.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let name = usage::one_scene("finetune", args.place.as_deref(), args.scene.as_deref())?;
+    let name = args.scene.name("finetune")?;
     let out = args.out.clone().ok_or_else(|| usage::missing_out("finetune", "the folder of the run"))?;
     output::be_quiet(args.quiet);
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from).max(1);
-    let root = scene::locate(name, &args.scenes)?;
-    let mut scene = scene::formats::load(&root, &LoadOptions { factor: args.shape.factor, ..LoadOptions::default() })?;
-    scene.warnings.iter().for_each(|warning| output::warn(warning));
+    let mut scene = args.scene.load(name, args.shape.factor)?;
     if scene.held_out.is_empty() {
         leave_out(&mut scene)?;
     }

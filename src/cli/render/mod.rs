@@ -13,6 +13,7 @@ use super::device::Device;
 use super::folder::FolderLock;
 use super::guard::Inputs;
 use super::made::{Made, Rendering};
+use super::one_scene::SceneArgs;
 use super::progress::Progress;
 use super::samples::Samples;
 use super::{hash, output, usage};
@@ -36,15 +37,8 @@ use work::Work;
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "shiftray render <SCENE> --out <DIR> [OPTIONS]")]
 pub struct Args {
-    /// Scene: a folder, or a name that is looked up in --scenes, SHIFTRAY_SCENES and scenes/
-    #[arg(value_name = "SCENE")]
-    place: Option<String>,
-    /// The scene, in another way
-    #[arg(long, value_name = "NAME|DIR", help_heading = "Scene and model", required_unless_present = "place")]
-    scene: Option<String>,
-    /// Folder of scenes; may be repeated
-    #[arg(long, value_name = "DIR", help_heading = "Scene and model")]
-    scenes: Vec<PathBuf>,
+    #[command(flatten)]
+    scene: SceneArgs,
     /// Model: a built-in name or a file
     #[arg(long, default_value = gnt::builtin::NAMES[0], value_name = "NAME|FILE", help_heading = "Scene and model")]
     model: String,
@@ -52,8 +46,6 @@ pub struct Args {
     /// whichever comes first
     #[arg(long, visible_alias = "scale", value_parser = super::usage::parse_scale, value_name = "N|1/N", help_heading = "Scene and model")]
     factor: Option<u32>,
-    #[command(flatten)]
-    reading: super::reading::Reading,
     /// Folder for the frames; created where it is missing
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
@@ -173,15 +165,11 @@ fn parse_rate(text: &str) -> Result<f32, String> {
 /// # Errors
 /// If an input cannot be used, which shows before anything is rendered, or a file cannot be read or written.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let name = usage::one_scene("render", args.place.as_deref(), args.scene.as_deref())?;
+    let name = args.scene.name("render")?;
     let out = args.out.clone().ok_or_else(|| usage::missing_out("render", "the folder for the frames"))?;
     output::be_quiet(args.quiet);
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from).max(1);
-    let root = scene::locate(name, &args.scenes)?;
-    let scene = scene::formats::load(&root, &args.reading.options(args.factor))?;
-    output::say_once(&super::reading::describe(&scene));
-    // At once: what was guessed may be why a step below cannot go on.
-    scene.warnings.iter().for_each(|warning| output::warn(warning));
+    let scene = args.scene.load(name, args.factor)?;
     let mut warnings = scene.warnings.clone();
     let path::Planned { kind: path, frames, reason, size_note } = path::plan(&args, &scene, &mut warnings)?;
 

@@ -5,6 +5,7 @@ mod open;
 #[cfg(feature = "viewer")]
 mod source;
 
+use super::one_scene::SceneArgs;
 use clap::value_parser;
 use std::path::PathBuf;
 
@@ -16,23 +17,14 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "shiftray view <SCENE> [OPTIONS]")]
 pub struct Args {
-    /// Scene: a folder, or a name that is looked up in --scenes, SHIFTRAY_SCENES and scenes/
-    #[arg(value_name = "SCENE")]
-    place: Option<String>,
-    /// The scene, in another way
-    #[arg(long, value_name = "NAME|DIR", help_heading = "Scene and model", required_unless_present = "place")]
-    scene: Option<String>,
-    /// Folder of scenes; may be repeated
-    #[arg(long, value_name = "DIR", help_heading = "Scene and model")]
-    scenes: Vec<PathBuf>,
+    #[command(flatten)]
+    scene: SceneArgs,
     /// Model to begin with: a built-in name or a file
     #[arg(long, default_value = gnt::builtin::NAMES[0], value_name = "NAME|FILE", help_heading = "Scene and model")]
     model: String,
     /// Reduction of the photographs that is rendered from, as 8 or 1/8
     #[arg(long, visible_alias = "scale", value_parser = super::usage::parse_scale, value_name = "N|1/N", help_heading = "Scene and model")]
     factor: Option<u32>,
-    #[command(flatten)]
-    reading: super::reading::Reading,
     /// Where to start: the first three rows of a camera's matrix in the coordinates of the scene's files (x right, y up,
     /// z backwards), 12 numbers with commas
     #[arg(long, value_parser = parse_pose, value_name = "POSE", allow_hyphen_values = true, help_heading = "Camera path")]

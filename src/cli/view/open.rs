@@ -6,10 +6,12 @@ use crate::cli::guard::Inputs;
 use crate::cli::{output, usage};
 use anyhow::Context;
 use scene::{PathKind, Scene, paths};
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Instant;
 use viewer::Start;
 use viewer::app::MakeSource;
+use viewer::app::files::{MayWrite, Target};
 use viewer::eye::{Eye, Lens};
 use viewer::settings::{self, Settings};
 
@@ -18,12 +20,10 @@ use viewer::settings::{self, Settings};
 /// # Errors
 /// As there.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let name = usage::one_scene("view", args.place.as_deref(), args.scene.as_deref())?;
+    let name = args.scene.name("view")?;
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from).max(1);
-    let root = scene::locate(name, &args.scenes)?;
-    let scene = scene::formats::load(&root, &args.reading.options(args.factor))?;
+    let scene = args.scene.load(name, args.factor)?;
     let loaded = Instant::now();
-    scene.warnings.iter().for_each(|warning| output::warn(warning));
     let steps = args.script.as_deref().map(viewer::script::load).transpose()?;
     let eye = args.pose.map(|pose| eye(&scene, pose)).transpose()?;
     // A script and pictures do not depend on what somebody chose in a window.
@@ -32,6 +32,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let start = Start {
         choices: source::choices(&args.model, format!("{} on {threads} threads", device_words(&args))),
         make: source(&args, scene.clone(), threads),
+        may_write: may_write(scene.clone()),
         scene: Arc::new(scene),
         threads,
         scene_argument: name.to_owned(),
@@ -56,6 +57,21 @@ fn source(args: &Args, scene: Scene, threads: usize) -> MakeSource {
     let names = source::choices(&args.model, String::new()).models;
     let (device, precision) = (args.device, args.precision);
     Box::new(move || Ok(Box::new(Models::new(names, scene, device, precision, threads))))
+}
+
+/// Keeps what is written away from the files of the scene, which are looked for when something is written first.
+fn may_write(scene: Scene) -> MayWrite {
+    let inputs = OnceCell::new();
+    Box::new(move |target| {
+        let inputs = inputs.get_or_init(|| Inputs::of(&scene));
+        let checked = match target {
+            Target::Folder(folder) => inputs.expect_other_folder("folder", folder),
+            Target::File(file) => {
+                inputs.expect_other_file("file", file).and_then(|()| inputs.expect_unread_file("file", file))
+            }
+        };
+        checked.map_err(|problem| format!("{problem:#}"))
+    })
 }
 
 fn device_words(args: &Args) -> &'static str {

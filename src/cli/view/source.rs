@@ -7,9 +7,6 @@ use scene::{FAR_EVAL, Scene};
 use std::collections::HashMap;
 use viewer::source::{Choices, FrameSource, Opened, Part, Patch, Shot, ShotId, Stop, Texel, grid_size};
 
-/// Pixels between the rays of the coarse grid where `auto` guides samples: closer than `render` has them, since the grid
-/// itself is shown.
-const CELL: u32 = 4;
 /// Samples that can be chosen, as `--samples` takes them.
 const SAMPLES: [&str; 5] = ["auto", "4:48+8", "32", "64", "192"];
 
@@ -57,10 +54,7 @@ impl Models {
         let samples: Samples = samples.parse().map_err(anyhow::Error::msg)?;
         let renderer = self.renderer(shot.quality.model)?;
         let config = renderer.config();
-        let (count, mut guided) = samples.of(config, 1, 0);
-        if let (Samples::Auto, Some(guided)) = (samples, &mut guided) {
-            guided.cell = CELL;
-        }
+        let (count, guided) = samples.of(config, 1, 0);
         let views = if shot.quality.views == 0 { config.views } else { shot.quality.views };
         let settings = Settings {
             samples: count,
@@ -105,7 +99,7 @@ impl FrameSource for Models {
         self.begin(id, shot, stop).map_err(|e| format!("{e:#}"))
     }
 
-    fn coarse(&mut self, id: ShotId, part: Part, stop: Stop) -> Result<Option<Patch>, String> {
+    fn guide(&mut self, id: ShotId, part: Part, stop: Stop) -> Result<Option<Patch>, String> {
         let made = self.with(id, |renderer, tiled, size| {
             let (columns, _) = grid_size(size, tiled.cell());
             let rays: Vec<usize> = part.places().map(|(x, y)| (y * columns + x) as usize).collect();
@@ -114,7 +108,7 @@ impl FrameSource for Models {
         Ok(made.map(|pixels| patch(part, pixels)))
     }
 
-    fn fine(&mut self, id: ShotId, part: Part, stop: Stop) -> Result<Option<Patch>, String> {
+    fn pixels(&mut self, id: ShotId, part: Part, stop: Stop) -> Result<Option<Patch>, String> {
         let pixels: Vec<(u32, u32)> = part.places().collect();
         let made = self.with(id, |renderer, tiled, _| renderer.tile(tiled, &pixels, stop))?;
         Ok(made.map(|pixels| patch(part, pixels)))

@@ -131,7 +131,9 @@ impl Shard {
         let labels = prepare(batch, range.clone(), pixels, targets, classes);
         if let (Some(teaching), true) = (batch.teacher, options.distillation > 0.0) {
             teaching.model.forward(&teaching.folded, count, pixels, None, teacher, scratch);
-            for (target, logits) in targets.chunks_exact_mut(classes).zip(teaching.model.logits(teacher).chunks_exact(classes)) {
+            for (target, logits) in
+                targets.chunks_exact_mut(classes).zip(teaching.model.logits(teacher).chunks_exact(classes))
+            {
                 let taught = softmax(logits);
                 target.iter_mut().zip(taught).for_each(|(t, p)| *t += options.distillation * (p - *t));
             }

@@ -23,8 +23,6 @@ pub enum Command {
     HoldSharp(bool),
     /// Leaves the photograph of the source view at which one stands out of the sources.
     LeaveOut(bool),
-    /// Refines the depth of source views with the network, in the background.
-    Refine(bool),
     /// Switches a source view off or on.
     ToggleView(usize),
     /// Switches all source views on.
@@ -91,6 +89,12 @@ pub enum Command {
     StopPath,
     /// Destroys the graphics device, to see whether the viewer goes on.
     LoseDevice,
-    /// Closes the viewer.
+    /// Closes the viewer, but asks first if something is under way that would be lost.
+    Close,
+    /// Closes the viewer as soon as nothing is under way.
+    CloseWhenDone,
+    /// Does not close the viewer after all.
+    Stay,
+    /// Closes the viewer at once.
     Quit,
 }

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::gpu::Gpu;
-use crate::present::{Kind, Made, Present, Wanted};
+use crate::present::{Kind, Made, Present, Wanted, colour_pass};
 use crate::proxy::pass::{ProxyPass, Sums, blank};
 use crate::proxy::views::Chosen;
 use crate::work::parts::Level;
@@ -26,6 +26,8 @@ pub struct Stage {
     present: Present,
     readable: Option<Present>,
     paint: egui_wgpu::Renderer,
+    /// Textures of the ui that are not needed after the next frame.
+    freed: Vec<egui::TextureId>,
     format: wgpu::TextureFormat,
 }
 
@@ -33,17 +35,8 @@ pub struct Stage {
 pub struct Paint {
     /// Triangles.
     pub primitives: Vec<egui::ClippedPrimitive>,
-    /// Textures that changed.
-    pub textures: egui::TexturesDelta,
     /// Pixels of a point.
     pub scale: f32,
-}
-
-impl Drop for Paint {
-    /// Textures are applied by reference; egui wants to be told that they are not forgotten.
-    fn drop(&mut self) {
-        self.textures.clear();
-    }
 }
 
 /// A picture that is to be shown.
@@ -71,7 +64,7 @@ impl Stage {
         let (proxy, present) = (ProxyPass::new(&gpu), Present::new(&gpu, format));
         let sums = proxy.sums(&gpu, (1, 1));
         let paint = egui_wgpu::Renderer::new(&gpu.device, format, egui_wgpu::RendererOptions::default());
-        Self { proxy, sums, made: None, held: None, present, readable: None, paint, format, gpu }
+        Self { proxy, sums, made: None, held: None, present, readable: None, paint, freed: Vec::new(), format, gpu }
     }
 
     /// Whether what is shown has all its pixels from the network.
@@ -82,6 +75,17 @@ impl Stage {
     /// What is shown of the network's pictures.
     pub fn shown(&self) -> Option<&Made> {
         self.held.as_ref().or(self.made.as_ref())
+    }
+
+    /// Takes textures of the ui that changed. They come only once, so that they are taken even if the frame that brings
+    /// them cannot be drawn.
+    pub fn take_textures(&mut self, mut textures: egui::TexturesDelta) {
+        for (id, deltas) in textures.set.drain() {
+            for delta in deltas {
+                self.paint.update_texture(&self.gpu.device, &self.gpu.queue, id, &delta);
+            }
+        }
+        self.freed.extend(textures.free.drain());
     }
 
     /// Draws a picture at `origin` of a target of `size`, and what is painted over it.
@@ -102,33 +106,14 @@ impl Stage {
             present.draw(gpu, &mut encoder, (picture.camera, sums, made), &wanted, target);
         }
         let screen = egui_wgpu::ScreenDescriptor { size_in_pixels: size.into(), pixels_per_point: paint.scale };
-        let Self { gpu, paint: renderer, .. } = self;
-        for (id, deltas) in &paint.textures.set {
-            for delta in deltas {
-                renderer.update_texture(&gpu.device, &gpu.queue, *id, delta);
-            }
-        }
+        let Self { gpu, paint: renderer, freed, .. } = self;
         let before = renderer.update_buffers(&gpu.device, &gpu.queue, &mut encoder, &paint.primitives, &screen);
         {
-            let load = if picture.is_some() {
-                wgpu::LoadOp::Load
-            } else {
-                wgpu::LoadOp::Clear(wgpu::Color { r: 0.11, g: 0.11, b: 0.12, a: 1.0 })
-            };
-            let pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
-                label: Some("paint"),
-                color_attachments: &[Some(wgpu::RenderPassColorAttachment {
-                    view: target,
-                    depth_slice: None,
-                    resolve_target: None,
-                    ops: wgpu::Operations { load, store: wgpu::StoreOp::Store },
-                })],
-                ..Default::default()
-            });
+            let pass = colour_pass(&mut encoder, "paint", target, picture.is_none());
             renderer.render(&mut pass.forget_lifetime(), &paint.primitives, &screen);
         }
         gpu.queue.submit(before.into_iter().chain([encoder.finish()]));
-        paint.textures.free.iter().for_each(|id| renderer.free_texture(id));
+        freed.drain(..).for_each(|id| renderer.free_texture(&id));
     }
 
     fn draw_proxy(&mut self, encoder: &mut wgpu::CommandEncoder, picture: &Picture) {
@@ -171,4 +156,39 @@ impl Stage {
 fn wanted<'a>(proxy: &'a ProxyPass, picture: &Picture<'a>, origin: (u32, u32)) -> Wanted<'a> {
     let truth = picture.truth.and_then(|(view, camera)| Some((camera, proxy.photo(view)?)));
     Wanted { kind: picture.kind, range: picture.range, level: picture.level, truth, origin }
+}
+
+/// On a graphics device.
+#[cfg(test)]
+mod needs_adapter {
+    use super::*;
+
+    /// Whether text is painted white on dark.
+    fn paints(stage: &mut Stage, paint: &Paint) -> bool {
+        let usage = wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::COPY_SRC;
+        let target = blank(&stage.gpu, (120, 40), READABLE, usage, "target");
+        stage.draw(None, paint, &target.create_view(&Default::default()), (120, 40), (0, 0));
+        stage.gpu.read(&target).unwrap().iter().any(|byte| *byte > 250)
+    }
+
+    /// The font comes with the first frame. A window may have nothing to draw that one on.
+    #[test]
+    #[ignore = "needs a graphics adapter, such as lavapipe of mesa-vulkan-drivers"]
+    fn text_is_painted_though_the_first_frame_was_not_drawn() {
+        let mut stage = Stage::new(Gpu::without_window().unwrap(), READABLE);
+        let context = egui::Context::default();
+        for drawn in [false, true, true] {
+            let input = egui::RawInput {
+                screen_rect: Some(egui::Rect::from_min_size(egui::Pos2::ZERO, egui::vec2(120.0, 40.0))),
+                ..Default::default()
+            };
+            let output = context.run_ui(input, |ui| {
+                ui.label(egui::RichText::new("text").color(egui::Color32::WHITE).size(24.0));
+            });
+            let scale = output.pixels_per_point;
+            let paint = Paint { primitives: context.tessellate(output.shapes, scale), scale };
+            stage.take_textures(output.textures_delta);
+            assert!(!drawn || paints(&mut stage, &paint));
+        }
+    }
 }

@@ -13,7 +13,7 @@ pub use place::{Anchor, Place};
 /// Time constant of the smoothing, in seconds.
 const SMOOTH: f64 = 0.07;
 /// Radians a pixel of a drag turns.
-const TURN: f64 = 0.005;
+pub const TURN: f64 = 0.005;
 /// Cosine of the angle to the up axis that looking up or down stops at.
 const STEEP: f64 = 0.98;
 

@@ -5,8 +5,8 @@ mod reference;
 
 use crate::gpu::Gpu;
 use crate::proxy::pass::{Sums, blank, upload, write};
-use crate::source::{Opened, Patch, Texel, grid_size};
-use crate::work::parts::{Canvas, Level};
+use crate::source::{Opened, Part, Patch, Texel, grid_size};
+use crate::work::parts::{Canvas, Level, Of, PASSES};
 use bytemuck::{Pod, Zeroable};
 use scene::Camera;
 use std::collections::HashMap;
@@ -57,16 +57,18 @@ impl Kind {
 pub struct Uniforms {
     shown: [f32; 2],
     made: [f32; 2],
-    grid: [f32; 2],
-    cell: f32,
-    gain: f32,
     range: [f32; 2],
     focal: [f32; 2],
     center: [f32; 2],
     truth_scale: [f32; 2],
     truth_offset: [f32; 2],
     origin: [f32; 2],
+    gain: f32,
+    padding: f32,
 }
+
+/// Colour of what nothing is known of; present.wgsl has it too.
+pub const BACKGROUND: [f32; 3] = [0.11, 0.11, 0.12];
 
 /// What errors are multiplied by before they are coloured.
 pub const ERROR_GAIN: f32 = 4.0;
@@ -78,12 +80,12 @@ pub struct Made {
     pub camera: Camera,
     /// Pixels from one point of the coarse grid to the next.
     pub cell: u32,
-    /// What is known of the points of the coarse grid.
-    pub coarse: Canvas,
+    /// What is known of the points of the coarse grid, which guides the samples.
+    pub guide: Canvas,
     /// What is known of its pixels.
     pub full: Canvas,
-    textures: [wgpu::Texture; 4],
-    views: [wgpu::TextureView; 4],
+    textures: [wgpu::Texture; 2],
+    views: [wgpu::TextureView; 2],
 }
 
 impl Made {
@@ -96,50 +98,50 @@ impl Made {
             blank(gpu, size, format, wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST, label)
         };
         let (rgba, facts) = (wgpu::TextureFormat::Rgba8Unorm, wgpu::TextureFormat::Rgba32Float);
-        let textures = [
-            texture(grid, rgba, "coarse colour"),
-            texture(grid, facts, "coarse facts"),
-            texture(size, rgba, "full colour"),
-            texture(size, facts, "full facts"),
-        ];
-        let views = [0, 1, 2, 3].map(|i| textures[i].create_view(&Default::default()));
+        let textures = [texture(size, rgba, "colour"), texture(size, facts, "facts")];
+        let views = textures.each_ref().map(|texture| texture.create_view(&Default::default()));
         let (camera, cell) = (*camera, opened.cell);
-        Self { camera, cell, coarse: Canvas::new(grid), full: Canvas::new(size), textures, views }
+        Self { camera, cell, guide: Canvas::new(grid), full: Canvas::new(size), textures, views }
     }
 
     /// Puts in what was made.
-    pub fn put(&mut self, gpu: &Gpu, level: Level, patch: &Patch) {
-        let first = if level == Level::Full { 2 } else { 0 };
-        let canvas = if level == Level::Full { &mut self.full } else { &mut self.coarse };
-        canvas.put(patch);
-        let (at, size) = ((patch.part.x, patch.part.y), (patch.part.width, patch.part.height));
+    pub fn put(&mut self, gpu: &Gpu, of: Of, patch: &Patch) {
+        if of == Of::Guide {
+            return self.guide.put(patch);
+        }
+        self.full.put(patch);
+        // All of the rectangle, since pixels of other passes lie between: an alpha of 0 stands for those that are not known.
         let byte = |value: f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
-        let colours = patch.texels.iter().flat_map(|texel| {
-            let [r, g, b] = texel.rgb.map(byte);
-            [r, g, b, 255]
-        });
-        let fact = |texel: &Texel| {
-            let view = texel.view.map_or(-1.0, |view| (view % 64) as f32);
-            [texel.depth, texel.confidence, view, texel.multiplied.unwrap_or(-1.0)]
+        let (part, full) = (patch.part, &self.full);
+        let texels = || Part { every: 1, but: 0, ..part }.places().map(|(x, y)| full.at(x, y));
+        let colour = |texel: Option<&Texel>| {
+            texel.map_or([0; 4], |texel| {
+                let [r, g, b] = texel.rgb.map(byte);
+                [r, g, b, 255]
+            })
         };
-        let facts: Vec<f32> = patch.texels.iter().flat_map(fact).collect();
-        write(gpu, &self.textures[first], at, size, &colours.collect::<Vec<u8>>());
-        write(gpu, &self.textures[first + 1], at, size, bytemuck::cast_slice(&facts));
+        let fact = |texel: Option<&Texel>| {
+            texel.map_or([0.0; 4], |texel| {
+                let view = texel.view.map_or(-1.0, |view| (view % 64) as f32);
+                [texel.depth, texel.confidence, view, texel.multiplied.unwrap_or(-1.0)]
+            })
+        };
+        let colours: Vec<u8> = texels().flat_map(colour).collect();
+        let facts: Vec<f32> = texels().flat_map(fact).collect();
+        let (at, size) = ((part.x, part.y), (part.width, part.height));
+        write(gpu, &self.textures[0], at, size, &colours);
+        write(gpu, &self.textures[1], at, size, bytemuck::cast_slice(&facts));
     }
 
     /// The level that all of it has.
     pub fn level(&self) -> Level {
-        match (self.full.is_whole(), self.coarse.is_whole()) {
-            (true, _) => Level::Full,
-            (false, true) => Level::Coarse,
-            (false, false) => Level::Proxy,
-        }
+        self.full.level()
     }
 
     /// Depth at a pixel of the picture, as far as the network knows it.
     pub fn depth(&self, x: u32, y: u32) -> Option<f32> {
-        let coarse = || self.coarse.at(x / self.cell, y / self.cell);
-        self.full.at(x, y).or_else(coarse).map(|texel| texel.depth)
+        let around = PASSES.iter().rev().find_map(|every| self.full.at(x - x % every, y - y % every));
+        around.or_else(|| self.guide.at(x / self.cell, y / self.cell)).map(|texel| texel.depth)
     }
 }
 
@@ -189,7 +191,7 @@ impl Present {
             min_binding_size: None,
         };
         let sampler = wgpu::BindingType::Sampler(wgpu::SamplerBindingType::Filtering);
-        let kinds = [uniform].into_iter().chain([texture(false); 6]).chain([texture(true), sampler]).enumerate().map(
+        let kinds = [uniform].into_iter().chain([texture(false); 4]).chain([texture(true), sampler]).enumerate().map(
             |(i, ty)| wgpu::BindGroupLayoutEntry {
                 binding: i as u32,
                 visibility: wgpu::ShaderStages::FRAGMENT,
@@ -269,16 +271,15 @@ impl Present {
         let uniforms = uniforms(shown, made, wanted);
         gpu.queue.write_buffer(&self.uniforms, 0, bytemuck::bytes_of(&uniforms));
         let [rgba, facts] = &self.nothing;
-        let nothing = [rgba, facts, rgba, facts];
-        let views: [&wgpu::TextureView; 4] = std::array::from_fn(|i| made.map_or(nothing[i], |made| &made.views[i]));
+        let views = made.map_or([rgba, facts], |made| made.views.each_ref());
         let truth = wanted.truth.map_or(rgba, |(_, texture)| texture);
-        let textures = [&sums.colour, &sums.depth, views[0], views[1], views[2], views[3], truth];
+        let textures = [&sums.colour, &sums.depth, views[0], views[1], truth];
         let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: self.uniforms.as_entire_binding() }];
         entries.extend(textures.into_iter().enumerate().map(|(i, view)| wgpu::BindGroupEntry {
             binding: i as u32 + 1,
             resource: wgpu::BindingResource::TextureView(view),
         }));
-        entries.push(wgpu::BindGroupEntry { binding: 8, resource: wgpu::BindingResource::Sampler(&self.sampler) });
+        entries.push(wgpu::BindGroupEntry { binding: 6, resource: wgpu::BindingResource::Sampler(&self.sampler) });
         let group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("present"),
             layout: &self.layout,
@@ -287,26 +288,39 @@ impl Present {
         let level = match (made, wanted.level) {
             (None, _) | (_, Level::Proxy) => 0,
             (Some(_), Level::Coarse) => 1,
-            (Some(made), Level::Full) => 2 + u32::from(made.full.is_whole()),
+            (Some(_), Level::Half) => 2,
+            (Some(made), Level::Full) => 3 + u32::from(made.full.is_whole()),
         };
         let pipeline = self.pipeline(gpu, wanted.kind, level);
-        let load = wgpu::LoadOp::Clear(wgpu::Color { r: 0.11, g: 0.11, b: 0.12, a: 1.0 });
-        let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
-            label: Some("present"),
-            color_attachments: &[Some(wgpu::RenderPassColorAttachment {
-                view: target,
-                depth_slice: None,
-                resolve_target: None,
-                ops: wgpu::Operations { load, store: wgpu::StoreOp::Store },
-            })],
-            ..Default::default()
-        });
+        let mut pass = colour_pass(encoder, "present", target, true);
         let (x, y) = wanted.origin;
         pass.set_viewport(x as f32, y as f32, shown.width as f32, shown.height as f32, 0.0, 1.0);
         pass.set_pipeline(pipeline);
         pass.set_bind_group(0, &group, &[]);
         pass.draw(0..3, 0..1);
     }
+}
+
+/// A pass that draws on `target`, on the background or on what is there.
+pub fn colour_pass<'a>(
+    encoder: &'a mut wgpu::CommandEncoder,
+    label: &str,
+    target: &wgpu::TextureView,
+    clear: bool,
+) -> wgpu::RenderPass<'a> {
+    let [r, g, b] = BACKGROUND;
+    let background = wgpu::Color { r: r.into(), g: g.into(), b: b.into(), a: 1.0 };
+    let load = if clear { wgpu::LoadOp::Clear(background) } else { wgpu::LoadOp::Load };
+    encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+        label: Some(label),
+        color_attachments: &[Some(wgpu::RenderPassColorAttachment {
+            view: target,
+            depth_slice: None,
+            resolve_target: None,
+            ops: wgpu::Operations { load, store: wgpu::StoreOp::Store },
+        })],
+        ..Default::default()
+    })
 }
 
 /// What the shader is told.
@@ -321,14 +335,13 @@ fn uniforms(shown: &Camera, made: Option<&Made>, wanted: &Wanted) -> Uniforms {
     Uniforms {
         shown: size((shown.width, shown.height)),
         made: made.map_or([1.0; 2], |made| size(made.full.size)),
-        grid: made.map_or([1.0; 2], |made| size(made.coarse.size)),
-        cell: made.map_or(1.0, |made| made.cell as f32),
-        gain: ERROR_GAIN,
         range: wanted.range,
         focal: shown.focal.into(),
         center: shown.center.into(),
         truth_scale: scale.into(),
         truth_offset: offset.into(),
         origin: size(wanted.origin),
+        gain: ERROR_GAIN,
+        padding: 0.0,
     }
 }

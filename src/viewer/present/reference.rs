@@ -7,29 +7,30 @@ use crate::work::parts::Canvas;
 use glam::{Vec2, Vec3};
 use scene::Camera;
 
-const BACKGROUND: Vec3 = Vec3::new(0.11, 0.11, 0.12);
+const BACKGROUND: Vec3 = Vec3::from_array(super::BACKGROUND);
 
-/// The best that is known of a pixel without any photograph: its own, or that of the coarse grid.
-fn best(made: Vec2, cell: f32, coarse: &Canvas, full: &Canvas) -> Option<Texel> {
+/// The best that is known of a pixel without any photograph: its own, or what is known of those around.
+fn best(made: Vec2, full: &Canvas) -> Option<Texel> {
     let last = Vec2::new(full.size.0 as f32, full.size.1 as f32) - 1.0;
     let nearest = made.round().clamp(Vec2::ZERO, last);
-    if let Some(texel) = full.at(nearest.x as u32, nearest.y as u32) {
-        return Some(*texel);
-    }
-    let grid = Vec2::new(coarse.size.0 as f32, coarse.size.1 as f32);
-    let first = (made / cell).floor().clamp(Vec2::ZERO, (grid - 2.0).max(Vec2::ZERO));
-    let from = first * cell;
-    let to = (from + cell).min(last);
-    let t = ((made - from) / (to - from).max(Vec2::ONE)).clamp(Vec2::ZERO, Vec2::ONE);
-    let (mut out, mut most, mut inverse) = (Texel::default(), -1.0, 0.0);
-    let mut rgb = BACKGROUND;
+    let own = full.at(nearest.x as u32, nearest.y as u32).copied();
+    own.or_else(|| around(made, 2, full)).or_else(|| around(made, 4, full))
+}
+
+/// Four pixels around, whose columns and rows are multiples of `every`. Without photographs all look alike.
+fn around(made: Vec2, every: u32, full: &Canvas) -> Option<Texel> {
+    let step = every as f32;
+    let last = ((Vec2::new(full.size.0 as f32, full.size.1 as f32) - 1.0) / step).floor();
+    let first = (made / step).floor().clamp(Vec2::ZERO, (last - 1.0).max(Vec2::ZERO));
+    let t = (made / step - first).clamp(Vec2::ZERO, Vec2::ONE);
+    let (mut out, mut most, mut inverse, mut rgb) = (Texel::default(), -1.0, 0.0, Vec3::ZERO);
     for i in 0..4u32 {
         let corner = Vec2::new((i & 1) as f32, (i >> 1) as f32);
-        let point = (first + corner).min(grid - 1.0);
-        let texel = coarse.at(point.x as u32, point.y as u32)?;
+        let point = (first + corner).min(last) * step;
+        let texel = full.at(point.x as u32, point.y as u32)?;
         let part = corner * t + (1.0 - corner) * (1.0 - t);
         let weight = part.x * part.y;
-        rgb += (Vec3::from(texel.rgb) - BACKGROUND) * weight;
+        rgb += Vec3::from(texel.rgb) * weight;
         inverse += weight / texel.depth;
         if weight > most {
             most = weight;
@@ -66,19 +67,19 @@ fn shown(kind: Kind, texel: Option<Texel>, [near, far]: [f32; 2], truth: Vec3) -
 mod needs_adapter {
     use super::*;
     use crate::app::stage::{Picture, READABLE, Stage};
-    use crate::gpu::{Gpu, instance};
+    use crate::gpu::Gpu;
     use crate::present::Made;
     use crate::proxy::depth::tests::camera;
-    use crate::source::{Opened, Part, Patch, grid_size};
-    use crate::work::parts::Level;
+    use crate::source::{Opened, Part, Patch};
+    use crate::work::parts::{Level, Of};
 
     const CELL: u32 = 4;
     const RANGE: [f32; 2] = [1.0, 12.0];
 
     /// Colours in steps of 8 bits, as they are kept on the device.
-    fn texels(part: Part, scale: f32) -> Patch {
+    fn texels(part: Part) -> Patch {
         let texel = |(x, y): (u32, u32)| {
-            let (x, y) = (x as f32 * scale, y as f32 * scale);
+            let (x, y) = (x as f32, y as f32);
             let byte = |v: f32| (255.0 * (0.5 + 0.5 * v.sin())).round() / 255.0;
             Texel {
                 rgb: [byte(0.2 * x), byte(0.15 * y), byte(0.1 * (x + y))],
@@ -94,19 +95,21 @@ mod needs_adapter {
     #[test]
     #[ignore = "needs a graphics adapter, such as lavapipe of mesa-vulkan-drivers"]
     fn what_is_shown_is_what_the_processor_computes() {
-        let mut stage = Stage::new(Gpu::open(&instance(), None).unwrap(), READABLE);
+        let mut stage = Stage::new(Gpu::without_window().unwrap(), READABLE);
         let eye: Camera = camera(glam::Vec3::ZERO, 61, 39);
-        let (grid, size) = (grid_size((61, 39), CELL), (61, 39));
         let mut made = Made::new(&stage.gpu, &eye, &Opened { sources: vec![0], cell: CELL });
-        // All of the grid but a corner, and some of the pixels.
-        let coarse = texels(Part { x: 0, y: 0, width: grid.0 - 2, height: grid.1 }, CELL as f32);
-        let full = texels(Part { x: 10, y: 7, width: 20, height: 13 }, 1.0);
-        made.put(&stage.gpu, Level::Coarse, &coarse);
-        made.put(&stage.gpu, Level::Full, &full);
+        let mut canvas = Canvas::new((61, 39));
+        // Every fourth pixel but in a corner, every second on the left, some of all.
+        let parts = [
+            Part { every: 4, ..Part::all(0, 0, 52, 39) },
+            Part { every: 2, but: 4, ..Part::all(0, 0, 30, 39) },
+            Part { every: 1, but: 2, ..Part::all(10, 7, 20, 13) },
+        ];
+        for part in parts {
+            made.put(&stage.gpu, Of::Picture, &texels(part));
+            canvas.put(&texels(part));
+        }
         stage.made = Some(made);
-        let (mut coarse_canvas, mut full_canvas) = (Canvas::new(grid), Canvas::new(size));
-        coarse_canvas.put(&coarse);
-        full_canvas.put(&full);
         // A photograph of one colour: its place does not matter, but its camera does where it ends.
         stage.proxy.put_photo(&stage.gpu, 0, &eye, (2, 2), &[[51, 102, 204, 255]; 4].concat());
         let truth = Vec3::new(0.2, 0.4, 0.8);
@@ -121,8 +124,8 @@ mod needs_adapter {
                 truth: Some((0, &eye)),
             };
             let image = stage.read(&wanted).unwrap();
-            for (x, y) in (Part { x: 0, y: 0, width: 61, height: 39 }).places() {
-                let texel = best(Vec2::new(x as f32, y as f32), CELL as f32, &coarse_canvas, &full_canvas);
+            for (x, y) in Part::all(0, 0, 61, 39).places() {
+                let texel = best(Vec2::new(x as f32, y as f32), &canvas);
                 let expected = match (kind, texel) {
                     // Nothing is known there: errors are told from the background.
                     (Kind::Error, None) => turbo(ERROR_GAIN * (BACKGROUND - truth).abs().element_sum() / 3.0).into(),
@@ -140,16 +143,16 @@ mod needs_adapter {
     #[test]
     #[ignore = "needs a graphics adapter, such as lavapipe of mesa-vulkan-drivers"]
     fn normals_are_those_of_the_surface() {
-        let mut stage = Stage::new(Gpu::open(&instance(), None).unwrap(), READABLE);
+        let mut stage = Stage::new(Gpu::without_window().unwrap(), READABLE);
         let eye: Camera = camera(glam::Vec3::ZERO, 31, 21);
         // Planes through (0, 0, 4): n · (p - (0, 0, 4)) = 0.
         for normal in [Vec3::NEG_Z, Vec3::new(0.6, 0.0, -0.8), Vec3::new(0.0, -0.6, -0.8)] {
-            let part = Part { x: 0, y: 0, width: 31, height: 21 };
+            let part = Part::all(0, 0, 31, 21);
             let depth =
                 |(x, y): (u32, u32)| 4.0 * normal.z / normal.dot(eye.ray(Vec2::new(x as f32, y as f32)).direction);
             let texels = part.places().map(|at| Texel { depth: depth(at), ..Texel::default() }).collect();
             let mut made = Made::new(&stage.gpu, &eye, &Opened { sources: vec![0], cell: CELL });
-            made.put(&stage.gpu, Level::Full, &Patch { part, texels });
+            made.put(&stage.gpu, Of::Picture, &Patch { part, texels });
             stage.made = Some(made);
             let image = stage
                 .read(&Picture {
@@ -163,7 +166,7 @@ mod needs_adapter {
                 })
                 .unwrap();
             let expected = Vec3::new(normal.x, -normal.y, -normal.z) * 0.5 + 0.5;
-            for (x, y) in (Part { x: 3, y: 3, width: 25, height: 15 }).places() {
+            for (x, y) in Part::all(3, 3, 25, 15).places() {
                 let off = (Vec3::from(image.pixel(x, y)) - expected).abs().max_element();
                 assert!(off < 0.02, "{normal} at {x}, {y}: expected {expected}, found {:?}", image.pixel(x, y));
             }

@@ -1,6 +1,5 @@
 //! Depth maps of source views, and finding points in them.
 
-use crate::work::parts::Canvas;
 use glam::{Mat4, Vec2, Vec3};
 use scene::{Camera, Ray};
 
@@ -27,25 +26,6 @@ impl DepthMap {
         assert_eq!([depth.len(), trust.len()], [pixels; 2], "depths and trusts of {}x{}", camera.width, camera.height);
         let step = Vec2::new(camera.width as f32, camera.height as f32).recip();
         Self { camera, depth, trust, uv: [0.5 * step, step] }
-    }
-
-    /// From the coarse grid that the network made of a picture with this camera, every `cell`-th pixel.
-    ///
-    /// The grid's last column and row are the picture's last pixels; they are moved to where a regular grid has them, by
-    /// less than a cell. None where a point is missing or has no positive depth.
-    pub fn of_grid(camera: &Camera, cell: u32, canvas: &Canvas) -> Option<Self> {
-        let (width, height) = canvas.size;
-        let texels: Option<Vec<_>> = canvas.texels.iter().copied().collect();
-        let texels = texels?;
-        if texels.iter().any(|texel| !(texel.depth > 0.0 && texel.depth.is_finite())) {
-            return None;
-        }
-        let cell = cell as f32;
-        let small = Camera { width, height, focal: camera.focal / cell, center: camera.center / cell, ..*camera };
-        let depth = texels.iter().map(|texel| texel.depth).collect();
-        let trust = texels.iter().map(|texel| texel.confidence.max(0.05)).collect();
-        let size = Vec2::new(camera.width as f32, camera.height as f32);
-        Some(Self { camera: small, depth, trust, uv: [0.5 / size, cell / size] })
     }
 
     /// Depth at the grid's point nearest to a pixel of the grid; none outside.
@@ -92,30 +72,6 @@ pub fn compare(map: &mut DepthMap, others: &[&DepthMap]) {
     }
 }
 
-/// Of two maps of a view the one on whose depth `others` agree more, at every point of `network`'s grid; where they agree on
-/// both alike, that of `swept`, which is sharper at edges. Trust in what is chosen is that of the comparison.
-pub fn merge(mut network: DepthMap, swept: &DepthMap, others: &[&DepthMap]) -> DepthMap {
-    let own: Vec<f32> = std::mem::replace(&mut network.trust, vec![1.0; network.depth.len()]);
-    let place =
-        |i: usize| Vec2::new((i as u32 % network.camera.width) as f32, (i as u32 / network.camera.width) as f32);
-    let depth: Vec<f32> = (0..network.depth.len())
-        .map(|i| {
-            let uv = network.uv[0] + network.uv[1] * place(i);
-            swept.nearest((uv - swept.uv[0]) / swept.uv[1]).unwrap_or(network.depth[i])
-        })
-        .collect();
-    let mut sharp = DepthMap { depth, ..network.clone() };
-    compare(&mut network, others);
-    compare(&mut sharp, others);
-    for (i, own) in own.into_iter().enumerate() {
-        // An unsure depth has to agree all the more.
-        if network.trust[i] * own > 1.05 * sharp.trust[i] {
-            (sharp.depth[i], sharp.trust[i]) = (network.depth[i], network.trust[i]);
-        }
-    }
-    sharp
-}
-
 /// The depth at which a ray meets a surface of one of the maps: the nearest at which it goes from before to behind what a
 /// map sees. None if it meets none between `near` and `far`.
 pub fn meet(ray: &Ray, maps: &[&DepthMap], [near, far]: [f32; 2]) -> Option<f32> {
@@ -144,7 +100,6 @@ pub fn meet(ray: &Ray, maps: &[&DepthMap], [near, far]: [f32; 2]) -> Option<f32>
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::source::{Part, Patch, Texel};
 
     /// A camera at `center` that looks along z.
     pub fn camera(center: Vec3, width: u32, height: u32) -> Camera {
@@ -190,32 +145,5 @@ pub(crate) mod tests {
         let mut behind = wall(Vec3::ZERO, 8.0);
         compare(&mut behind, &[&a, &b]);
         assert_eq!(behind.trust[middle], 1.0);
-    }
-
-    #[test]
-    fn merged_maps_take_what_others_agree_on() {
-        let (right, wrong) = (wall(Vec3::ZERO, 4.0), wall(Vec3::ZERO, 2.0));
-        let (a, b) = (wall(Vec3::X * 0.2, 4.0), wall(-Vec3::X * 0.2, 4.0));
-        let middle = 8 * 24 + 12;
-        for (network, swept) in [(right.clone(), &wrong), (wrong.clone(), &right)] {
-            let merged = merge(network, swept, &[&a, &b]);
-            assert!(merged.depth[middle] == 4.0 && merged.trust[middle] > 0.9);
-        }
-    }
-
-    #[test]
-    fn grids_of_the_network_become_maps() {
-        let camera = camera(Vec3::ZERO, 20, 12);
-        let mut canvas = Canvas::new((6, 4));
-        assert!(DepthMap::of_grid(&camera, 4, &canvas).is_none());
-        let part = Part { x: 0, y: 0, width: 6, height: 4 };
-        let texels = vec![Texel { depth: 2.0, confidence: 0.5, ..Texel::default() }; 24];
-        canvas.put(&Patch { part, texels });
-        let map = DepthMap::of_grid(&camera, 4, &canvas).unwrap();
-        // The grid's second point is the picture's pixel 4.
-        let expected = camera.ray(Vec2::new(4.0, 8.0));
-        assert!((map.points().nth(2 * 6 + 1).unwrap() - expected.direction * 2.0).length() < 1e-5);
-        let place = map.uv[0] + map.uv[1] * Vec2::new(1.0, 2.0);
-        assert!((place - Vec2::new(4.5 / 20.0, 8.5 / 12.0)).length() < 1e-6);
     }
 }

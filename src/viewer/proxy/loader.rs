@@ -60,6 +60,10 @@ struct Known {
 struct Desk {
     order: Vec<usize>,
     known: HashMap<usize, Known>,
+    /// The camera moves.
+    moving: bool,
+    /// Threads that have a task.
+    working: usize,
     quit: bool,
 }
 
@@ -109,6 +113,16 @@ impl Loader {
         let mut desk = self.office.desk();
         if desk.order != order {
             desk.order = order;
+            self.office.changed.notify_all();
+        }
+    }
+
+    /// Whether the camera moves. Once there is a picture, one thread has to be enough meanwhile: the others' time is that of
+    /// the frames that follow the camera.
+    pub fn set_moving(&self, moving: bool) {
+        let mut desk = self.office.desk();
+        if desk.moving != moving {
+            desk.moving = moving;
             self.office.changed.notify_all();
         }
     }
@@ -197,7 +211,9 @@ fn work(office: &Office, sender: &SyncSender<Loaded>) {
                 if desk.quit {
                     return;
                 }
-                if let Some(task) = desk.next() {
+                let enough = desk.moving && desk.working > 0 && desk.known.values().any(|known| known.map.is_some());
+                if let Some(task) = if enough { None } else { desk.next() } {
+                    desk.working += 1;
                     let (Task::Read(view) | Task::Sweep(view, ..) | Task::Compare(view, ..)) = &task;
                     desk.known.entry(*view).or_default().taken = true;
                     break task;
@@ -206,6 +222,7 @@ fn work(office: &Office, sender: &SyncSender<Loaded>) {
             }
         };
         let loaded = done(office, task);
+        office.desk().working -= 1;
         office.changed.notify_all();
         if sender.send(loaded).is_err() {
             return; // Nobody wants it any more.

@@ -111,7 +111,7 @@ mod needs_adapter {
     use super::super::views::Chosen;
     use super::*;
     use crate::app::stage::{Picture, READABLE, Stage};
-    use crate::gpu::{Gpu, instance};
+    use crate::gpu::Gpu;
     use crate::present::Kind;
     use crate::work::parts::Level;
 
@@ -139,7 +139,7 @@ mod needs_adapter {
     #[test]
     #[ignore = "needs a graphics adapter, such as lavapipe of mesa-vulkan-drivers"]
     fn the_proxy_is_what_the_processor_draws() {
-        let mut stage = Stage::new(Gpu::open(&instance(), None).unwrap(), READABLE);
+        let mut stage = Stage::new(Gpu::without_window().unwrap(), READABLE);
         let centers = [Vec3::new(-0.3, 0.0, 0.0), Vec3::new(0.35, 0.1, 0.0), Vec3::new(0.0, -0.3, -0.4)];
         let maps = centers.map(map);
         let photos = [0.0, 1.0, 2.0].map(photo);

@@ -1,12 +1,14 @@
 //! What is painted over the picture: panel, level, legend, cameras, help.
 
 mod cameras;
+mod closing;
 mod overlay;
 mod panel;
 
 #[cfg(test)]
 pub use overlay::turbo;
 
+use crate::app::closing::Closing;
 use crate::app::stage::Paint;
 use crate::app::{App, Command};
 use egui::{Color32, Context, Pos2, RawInput, Rect};
@@ -92,11 +94,15 @@ impl Ui {
             if app.look.help {
                 overlay::help(&context, &mut commands);
             }
+            if app.closing == Closing::Asked {
+                closing::ask(&context, &app.unfinished(), &mut commands);
+            }
         });
         commands.into_iter().for_each(|command| app.perform(command));
         if let Some(text) = app.copied.take() {
             context.copy_text(text);
         }
+        app.take_textures(output.textures_delta);
         self.picture = picture;
         let scale = output.pixels_per_point;
         let primitives = context.tessellate(output.shapes, scale);
@@ -105,7 +111,7 @@ impl Ui {
         let last = (pixel(picture.max.x, size.0), pixel(picture.max.y, size.1));
         let again = output.viewport_output.values().map(|viewport| viewport.repaint_delay).min();
         Painted {
-            paint: Paint { primitives, textures: output.textures_delta, scale },
+            paint: Paint { primitives, scale },
             platform: output.platform_output,
             picture: (first, (last.0.saturating_sub(first.0), last.1.saturating_sub(first.1))),
             again: again.unwrap_or(std::time::Duration::MAX),
@@ -130,6 +136,7 @@ pub fn key(app: &App, name: &str) -> Option<Command> {
         "f" => Command::Home,
         "m" => Command::Move(other),
         "h" | "?" => Command::Help(!app.look.help),
+        "escape" if app.closing != Closing::No => Command::Stay,
         "escape" => Command::Help(false),
         "p" => Command::Panel(!app.settings.panel),
         "c" => Command::Cameras(!app.settings.cameras),
@@ -142,7 +149,7 @@ pub fn key(app: &App, name: &str) -> Option<Command> {
 }
 
 /// Names of what can be pressed, and what it does.
-pub const KEYS: [(&str, &str); 19] = [
+pub const KEYS: [(&str, &str); 20] = [
     ("drag", "turn around the pivot; look around in flight"),
     ("right or middle drag, Shift drag", "move sideways"),
     ("wheel, pinch, two fingers", "nearer and farther; speed in flight"),
@@ -160,8 +167,9 @@ pub const KEYS: [(&str, &str); 19] = [
     ("P", "panel"),
     ("Ctrl+S", "save a screenshot of the complete picture"),
     ("Ctrl+C", "copy the camera"),
+    ("Ctrl+Q", "close; asks if something is under way"),
     ("H or ?", "this help"),
-    ("Esc", "close the help"),
+    ("Esc", "close the help; stay"),
 ];
 
 /// A quiet dark colour behind text.

@@ -35,6 +35,10 @@ pub fn paint(painter: &Painter, app: &App, picture: Rect) {
             let text = "errors are told at a photograph's camera: arrow keys go there";
             label(painter, picture.center(), Align2::CENTER_CENTER, text, Color32::WHITE);
         }
+        Kind::Experts if app.has_no_experts() => {
+            let text = "this model has no experts: gnt-shiftadd has";
+            label(painter, picture.center(), Align2::CENTER_CENTER, text, Color32::WHITE);
+        }
         Kind::Confidence | Kind::Experts => legend(painter, picture, |t| format!("{:.0} %", 100.0 * t)),
         Kind::Colour | Kind::Normals | Kind::View => {}
     }

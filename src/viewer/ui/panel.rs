@@ -101,8 +101,6 @@ fn picture(ui: &mut Ui, app: &App, commands: &mut Vec<Command>) {
         );
         let hint = "the photograph at which one stands is no source (O)";
         check(ui, app.look.leave_out, "leave photograph out", hint, Command::LeaveOut);
-        let hint = "when nothing else is to do, the network tells the depth of the photographs";
-        check(ui, app.look.refine, "refine depth", hint, Command::Refine);
     });
 }
 
@@ -255,9 +253,9 @@ fn figures(ui: &mut Ui, app: &App) {
             row("renders on", Some(app.choices.device.clone()));
             row("a frame", app.stats.frame_ms().map(|ms| format!("{ms:.1} ms")));
             row("rays a second", app.stats.rays_per_second().map(|rays| format!("{rays:.0}")));
-            row("multiply experts", app.stats.multiplied().map(|share| format!("{:.0} %", 100.0 * share)));
-            row("complete after", app.level_seconds[1].map(|seconds| format!("{seconds:.1} s")));
-            row("depth refined", Some(format!("{} of {}", app.num_refined(), app.scene.views.len())));
+            let shares = |share: f64| format!("multiply {:.0} %, shift {:.0} %", 100.0 * share, 100.0 * (1.0 - share));
+            row("experts", app.stats.multiplied().map(shares));
+            row("complete after", app.level_seconds[2].map(|seconds| format!("{seconds:.1} s")));
         });
         for words in app.background() {
             ui.label(RichText::new(words).italics());

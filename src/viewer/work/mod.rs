@@ -1,17 +1,17 @@
-//! What is made in the background, on one thread that owns the [`FrameSource`]: the shot that is looked at, frames of a
-//! path, depth of the source views.
+//! What is made in the background, on one thread that owns the [`FrameSource`]: the shot that is looked at, and frames of a
+//! path.
 //!
 //! There is one wanted shot; a newer one takes its place, and what is under way for an older one is given up within a ray.
 //! Results wait in a queue of bounded length for whoever shows them, each with the number of the shot that it is of, so
 //! that nothing of an old shot is ever shown. The shot goes before all else, but every eighth turn is given away, so that
-//! a path is finished while somebody keeps looking around. Depth waits while the camera moves.
+//! a path is finished while somebody keeps looking around.
 
 pub mod parts;
 #[cfg(test)]
 mod tests;
 
 use crate::source::{FrameSource, Opened, Patch, Shot, ShotId};
-use parts::{Level, Parts};
+use parts::{Of, Parts};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -28,8 +28,6 @@ const TURNS: u32 = 8;
 pub enum Purpose {
     /// The shot of this number, which somebody looks at.
     Look(u64),
-    /// The depth of a source view.
-    Depth(usize),
     /// A frame of the path that is rendered, by its number.
     Path(usize),
 }
@@ -43,8 +41,8 @@ pub enum News {
     Made {
         /// What it is for.
         purpose: Purpose,
-        /// Coarse points or pixels.
-        level: Level,
+        /// What it is of.
+        of: Of,
         /// The part.
         patch: Patch,
         /// How long it took.
@@ -79,12 +77,11 @@ struct Job {
 #[derive(Debug, Default)]
 struct Desk {
     look: Option<Job>,
+    /// Where one looks in the wanted shot.
+    middle: [f64; 2],
     path: VecDeque<Job>,
-    depth: VecDeque<Job>,
     /// Shots to be forgotten.
     closing: Vec<ShotId>,
-    /// The camera moves: depth waits.
-    moving: bool,
     quit: bool,
     news: VecDeque<News>,
     last_id: ShotId,
@@ -153,6 +150,7 @@ impl Worker {
         let number = self.stop_looking(&mut desk);
         desk.last_id += 1;
         let (id, purpose) = (desk.last_id, Purpose::Look(number));
+        desk.middle = middle;
         desk.look = Some(Job { id, purpose, shot, middle, parts: None });
         self.office.changed.notify_all();
         number
@@ -175,24 +173,10 @@ impl Worker {
         number
     }
 
-    /// Whether the camera moves: the depth of source views waits meanwhile.
-    pub fn set_moving(&self, moving: bool) {
-        let mut desk = self.office.desk();
-        if desk.moving != moving {
-            desk.moving = moving;
-            self.office.changed.notify_all();
-        }
-    }
-
-    /// Wants the depth of source views, in this order, after what is wanted already: the coarse grid of each.
-    pub fn want_depth(&self, shots: impl IntoIterator<Item = (usize, Shot)>) {
-        let mut desk = self.office.desk();
-        for (view, shot) in shots {
-            desk.last_id += 1;
-            let (id, purpose) = (desk.last_id, Purpose::Depth(view));
-            desk.depth.push_back(Job { id, purpose, shot, middle: [0.5; 2], parts: None });
-        }
-        self.office.changed.notify_all();
+    /// Looks elsewhere in the wanted shot: `middle` is where, from 0 to 1 in x and y. What is still to be made is made from
+    /// there outwards.
+    pub fn attend(&self, middle: [f64; 2]) {
+        self.office.desk().middle = middle;
     }
 
     /// Wants frames of a path, numbered from 0, instead of any before.
@@ -227,10 +211,9 @@ impl Worker {
         news
     }
 
-    /// Pictures that are wanted or under way: of the path, and depth of source views.
-    pub fn waiting(&self) -> (usize, usize) {
-        let desk = self.office.desk();
-        (desk.path.len(), desk.depth.len())
+    /// Pictures of the path that are wanted or under way.
+    pub fn waiting(&self) -> usize {
+        self.office.desk().path.len()
     }
 }
 
@@ -251,29 +234,28 @@ impl Drop for Worker {
 enum Queue {
     Look,
     Path,
-    Depth,
 }
 
 impl Desk {
     /// Whose turn it is.
     fn turn(&self) -> Option<Queue> {
-        let others = if !self.path.is_empty() {
-            Some(Queue::Path)
-        } else if !self.depth.is_empty() && !self.moving {
-            Some(Queue::Depth)
-        } else {
-            None
-        };
+        let path = (!self.path.is_empty()).then_some(Queue::Path);
         let look = self.look.as_ref().map(|_| Queue::Look);
-        if self.turns >= TURNS { others.or(look) } else { look.or(others) }
+        if self.turns >= TURNS { path.or(look) } else { look.or(path) }
     }
 
     fn take(&mut self, queue: Queue) -> Option<Job> {
         self.turns = if queue == Queue::Look { self.turns + 1 } else { 0 };
         match queue {
-            Queue::Look => self.look.take(),
+            Queue::Look => {
+                let mut job = self.look.take()?;
+                if job.middle != self.middle {
+                    job.middle = self.middle;
+                    job.parts.iter_mut().for_each(|parts| parts.attend(&job.shot, job.middle));
+                }
+                Some(job)
+            }
             Queue::Path => self.path.pop_front(),
-            Queue::Depth => self.depth.pop_front(),
         }
     }
 }
@@ -283,8 +265,8 @@ fn refuse(office: &Office, problem: &str) {
     let mut desk = office.desk();
     while !desk.quit {
         let failed: Vec<Purpose> = {
-            let Desk { look, path, depth, .. } = &mut *desk;
-            look.take().into_iter().chain(path.drain(..)).chain(depth.drain(..)).map(|job| job.purpose).collect()
+            let Desk { look, path, .. } = &mut *desk;
+            look.take().into_iter().chain(path.drain(..)).map(|job| job.purpose).collect()
         };
         if let Some(first) = failed.first() {
             desk.news.push_back(News::Failed(*first, problem.to_owned()));
@@ -325,13 +307,12 @@ fn work(office: &Office, source: &mut dyn FrameSource) {
         }
         let news = match step {
             Ok(Some(Step::Begun(opened))) => {
-                let with_fine = !matches!(job.purpose, Purpose::Depth(_));
-                job.parts = Some(Parts::of(&job.shot, &opened, job.middle, with_fine));
+                job.parts = Some(Parts::of(&job.shot, &opened, job.middle));
                 News::Begun(job.purpose, opened)
             }
-            Ok(Some(Step::Made(level, patch))) => {
+            Ok(Some(Step::Made(of, patch))) => {
                 job.parts.iter_mut().for_each(Parts::made);
-                News::Made { purpose: job.purpose, level, patch, seconds: started.elapsed().as_secs_f64() }
+                News::Made { purpose: job.purpose, of, patch, seconds: started.elapsed().as_secs_f64() }
             }
             Ok(Some(Step::Finished)) => News::Finished(job.purpose),
             Ok(None) => continue,
@@ -354,7 +335,6 @@ impl Desk {
         match queue {
             Queue::Look => self.look = Some(job),
             Queue::Path => self.path.push_front(job),
-            Queue::Depth => self.depth.push_front(job),
         }
     }
 }
@@ -362,7 +342,7 @@ impl Desk {
 /// What a turn did.
 enum Step {
     Begun(Opened),
-    Made(Level, Patch),
+    Made(Of, Patch),
     Finished,
 }
 
@@ -371,10 +351,10 @@ fn step(source: &mut dyn FrameSource, job: &Job, stop: crate::source::Stop) -> R
     let Some(parts) = &job.parts else {
         return Ok(source.open(job.id, &job.shot, stop)?.map(Step::Begun));
     };
-    let made = |level: Level, patch: Option<Patch>| Ok(patch.map(|patch| Step::Made(level, patch)));
-    match parts.next() {
-        None => Ok(Some(Step::Finished)),
-        Some((level @ Level::Full, part)) => made(level, source.fine(job.id, part, stop)?),
-        Some((level, part)) => made(level, source.coarse(job.id, part, stop)?),
-    }
+    let made = match parts.next() {
+        None => return Ok(Some(Step::Finished)),
+        Some((Of::Guide, part)) => source.guide(job.id, part, stop)?.map(|patch| Step::Made(Of::Guide, patch)),
+        Some((Of::Picture, part)) => source.pixels(job.id, part, stop)?.map(|patch| Step::Made(Of::Picture, patch)),
+    };
+    Ok(made)
 }

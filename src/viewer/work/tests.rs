@@ -35,7 +35,7 @@ impl Fake {
         self.seen.parts.fetch_add(1, Ordering::SeqCst);
         let red = self.open.get(&id).ok_or("a shot that is not open")?.camera.focal.x;
         let texel = Texel { rgb: [red, 0.0, 0.0], ..Texel::default() };
-        Ok(Some(Patch { part, texels: vec![texel; part.len()] }))
+        Ok(Some(Patch { part, texels: vec![texel; part.places().count()] }))
     }
 }
 
@@ -52,11 +52,11 @@ impl FrameSource for Fake {
         Ok(Some(Opened { sources: vec![0], cell: 4 }))
     }
 
-    fn coarse(&mut self, id: ShotId, part: crate::source::Part, stop: Stop) -> Result<Option<Patch>, String> {
+    fn guide(&mut self, id: ShotId, part: crate::source::Part, stop: Stop) -> Result<Option<Patch>, String> {
         self.part(id, part, stop)
     }
 
-    fn fine(&mut self, id: ShotId, part: crate::source::Part, stop: Stop) -> Result<Option<Patch>, String> {
+    fn pixels(&mut self, id: ShotId, part: crate::source::Part, stop: Stop) -> Result<Option<Patch>, String> {
         self.part(id, part, stop)
     }
 
@@ -101,20 +101,20 @@ fn until(worker: &Worker, mut enough: impl FnMut(&News) -> bool) -> Vec<News> {
 }
 
 #[test]
-fn a_resting_shot_is_made_whole_coarse_first() {
+fn a_resting_shot_is_made_whole_guide_first() {
     let (worker, seen) = worker(Duration::ZERO);
     let number = worker.look(shot(7.0), [0.5; 2]);
     let news = until(&worker, |news| *news == News::Finished(Purpose::Look(number)));
     let mut full = parts::Canvas::new((120, 72));
-    let mut coarse = parts::Canvas::new((31, 19));
-    let mut levels = Vec::new();
+    let mut guide = parts::Canvas::new((31, 19));
+    let mut order = Vec::new();
     for item in &news {
-        if let News::Made { level, patch, .. } = item {
-            levels.push(*level);
-            if *level == Level::Full { &mut full } else { &mut coarse }.put(patch);
+        if let News::Made { of, patch, .. } = item {
+            order.push(*of);
+            if *of == Of::Picture { &mut full } else { &mut guide }.put(patch);
         }
     }
-    assert!(full.is_whole() && coarse.is_whole() && levels.is_sorted());
+    assert!(full.is_whole() && guide.is_whole() && order.is_sorted());
     assert!(matches!(&news[0], News::Begun(Purpose::Look(n), _) if *n == number));
     // Nothing more is done for it, and it is closed.
     std::thread::sleep(Duration::from_millis(20));
@@ -177,35 +177,42 @@ fn the_queue_is_bounded() {
     assert!(!worker.news().is_empty());
 }
 
-/// A path is finished while somebody looks around without a rest, in order; then depth, as soon as the camera rests.
+/// A path is finished, in order, while somebody looks around without a rest.
 #[test]
 fn nothing_starves() {
     let (worker, _) = worker(Duration::from_micros(300));
     worker.render_path((0..3).map(|_| shot(2.0)));
-    worker.want_depth([(4, shot(3.0)), (2, shot(3.0))]);
-    worker.set_moving(true);
     let (mut finished, mut looked) = (Vec::new(), 0);
     let started = Instant::now();
-    while finished.len() < 5 {
-        assert!(started.elapsed() < Duration::from_secs(20), "{finished:?}");
+    while finished.len() < 3 {
+        assert!(started.elapsed() < Duration::from_secs(60), "{finished:?}");
         worker.look(shot(1.0), [0.5; 2]);
-        worker.set_moving(finished.len() < 3);
         for _ in 0..20 {
             for news in worker.news() {
                 match news {
-                    News::Finished(purpose @ (Purpose::Path(_) | Purpose::Depth(_))) => finished.push(purpose),
+                    News::Finished(purpose @ Purpose::Path(_)) => finished.push(purpose),
                     News::Made { purpose: Purpose::Look(_), .. } => looked += 1,
-                    News::Made { purpose: Purpose::Depth(_), level, .. } => assert_eq!(level, Level::Coarse),
                     _ => {}
                 }
             }
             std::thread::sleep(Duration::from_millis(1));
         }
     }
-    let paths = [0, 1, 2].map(Purpose::Path);
-    assert_eq!(finished[..3], paths);
-    assert_eq!(finished[3..], [Purpose::Depth(4), Purpose::Depth(2)]);
+    assert_eq!(finished, [0, 1, 2].map(Purpose::Path));
     assert!(looked > 20, "the shot has most of the turns: {looked}");
+}
+
+/// Whoever looks elsewhere sees what is there next, in the same pass.
+#[test]
+fn attention_is_followed() {
+    let (worker, _) = worker(Duration::from_millis(2));
+    worker.look(shot(1.0), [0.0; 2]);
+    until(&worker, |news| matches!(news, News::Made { of: Of::Picture, patch, .. } if patch.part.every == 1));
+    worker.attend([1.0; 2]);
+    // One part may have been under way.
+    let corner = |news: &News| matches!(news, News::Made { patch, .. } if patch.part.x == 96 && patch.part.y == 48);
+    let news = until(&worker, corner);
+    assert!(news.len() <= 3, "{news:?}");
 }
 
 #[test]
@@ -219,7 +226,7 @@ fn a_dropped_path_says_nothing_more() {
     worker.news();
     std::thread::sleep(Duration::from_millis(60));
     assert!(worker.news().is_empty() && seen.parts.load(Ordering::SeqCst) == made);
-    assert_eq!(worker.waiting(), (0, 0));
+    assert_eq!(worker.waiting(), 0);
 }
 
 #[test]
