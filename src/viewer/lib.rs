@@ -2,8 +2,8 @@
 //!
 //! What makes the pictures is a [`source::FrameSource`]; this crate knows cameras and photographs, no model. While a source
 //! is at work there is a picture all the same: photographs projected through depth maps ([`proxy`]) at the window's rate,
-//! then the source's coarse grid, then its pixels from the middle outwards ([`work`]). [`present`] shows the best of them,
-//! [`app`] ties everything together, [`window`] and [`headless`] run it.
+//! then the source's pixels, every fourth, every second, then all, from the middle outwards ([`work`]). [`present`] shows
+//! the best of them, [`app`] ties everything together, [`window`] and [`headless`] run it.
 pub mod app;
 pub mod controls;
 pub mod error;

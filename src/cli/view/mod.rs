@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// Look around in a scene while it renders.
 ///
-/// A picture is there at once: photographs projected through depth, then the network on a coarse grid, then at every pixel.
+/// A picture is there at once: photographs projected through depth, then the network at every fourth, second, and each pixel.
 /// H lists all keys and what the mouse does. Without a window, --headless makes the same pictures as files or follows a
 /// script.
 #[derive(Debug, clap::Args)]
