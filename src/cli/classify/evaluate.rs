@@ -96,7 +96,7 @@ fn measure(classifier: &Classifier, data: &Labelled, classes: Vec<String>, threa
             let own = probabilities[data.labels[i] as usize];
             let better = probabilities.iter().filter(|p| **p > own).count();
             part.found.push((best, better < 5));
-            for (b, usage) in classifier.model.usage(tape).enumerate() {
+            for (b, usage) in classifier.model.usage(tape).into_iter().enumerate() {
                 part.counts.resize(part.counts.len().max(b + 1), [0; 2]);
                 (0..2).for_each(|e| part.counts[b][e] += usage.counts[e]);
             }
