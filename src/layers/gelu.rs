@@ -36,7 +36,8 @@ mod tests {
     #[test]
     fn values_and_slopes() {
         // From the definition, in double precision.
-        let known = [(-3.0, -0.004_049_694), (-1.0, -0.158_655_25), (0.5, 0.345_731_23), (2.0, 1.954_499_7), (0.0, 0.0)];
+        let known =
+            [(-3.0, -0.004_049_694), (-1.0, -0.158_655_25), (0.5, 0.345_731_23), (2.0, 1.954_499_7), (0.0, 0.0)];
         for (x, want) in known {
             let value = |x: f32| {
                 let mut y = [0.0];

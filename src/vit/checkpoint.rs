@@ -59,7 +59,8 @@ impl Checkpoint {
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| bad(format!("safetensors header: {e}")))?;
         let text = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
         let text = text.ok_or_else(|| bad(format!("expected a {KEY:?} entry in its metadata, found none")))?;
-        let description: Description = serde_json::from_str(text).map_err(|e| bad(format!("{KEY} in the metadata: {e}")))?;
+        let description: Description =
+            serde_json::from_str(text).map_err(|e| bad(format!("{KEY} in the metadata: {e}")))?;
         let classes = (description.config.classes(), description.classes.len());
         if classes.1 != 0 && classes.0 != classes.1 {
             return Err(bad(format!("expected {} names of classes, found {}", classes.0, classes.1)));
@@ -76,7 +77,10 @@ impl Checkpoint {
             let view = tensors.tensor(&entry.name).map_err(|e| bad(e.to_string()))?;
             if view.shape() != entry.shape || view.dtype() != Dtype::F32 {
                 let (shape, dtype) = (view.shape(), view.dtype());
-                return Err(bad(format!("{:?}: expected F32 {:?}, found {dtype:?} {shape:?}", entry.name, entry.shape)));
+                return Err(bad(format!(
+                    "{:?}: expected F32 {:?}, found {dtype:?} {shape:?}",
+                    entry.name, entry.shape
+                )));
             }
             views.push(view);
         }
@@ -100,7 +104,9 @@ impl Checkpoint {
             .layout
             .entries()
             .iter()
-            .map(|e| (&e.name[..], &e.shape[..], e.slot.of(&self.params).iter().flat_map(|v| v.to_le_bytes()).collect()))
+            .map(|e| {
+                (&e.name[..], &e.shape[..], e.slot.of(&self.params).iter().flat_map(|v| v.to_le_bytes()).collect())
+            })
             .collect();
         let tensors = data.iter().map(|(name, shape, bytes)| {
             (name, TensorView::new(Dtype::F32, shape.to_vec(), bytes).expect("as long as its shape says"))

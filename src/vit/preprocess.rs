@@ -40,7 +40,12 @@ impl Preprocess {
 
     /// What timm does for DeiT and PVTv2: ImageNet's means and deviations, nine tenths of the shorter side.
     pub fn imagenet() -> Self {
-        Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], crop: 0.9, interpolation: Interpolation::Bicubic }
+        Self {
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+            crop: 0.9,
+            interpolation: Interpolation::Bicubic,
+        }
     }
 
     /// Resizes the shorter side of `image` and cuts out the centre, `height` by `width` pixels of 8 bits.

@@ -40,7 +40,9 @@ pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Checkpoint> {
     }
     let mut params = vec![0.0; known.iter().map(|entry| entry.slot.len).sum()];
     for entry in known {
-        let tensor = tensors.get(&entry.name).ok_or_else(|| bad(format!("{:?}: expected {:?}, found none", entry.name, entry.shape)))?;
+        let tensor = tensors
+            .get(&entry.name)
+            .ok_or_else(|| bad(format!("{:?}: expected {:?}, found none", entry.name, entry.shape)))?;
         if tensor.shape != entry.shape {
             return Err(bad(format!("{:?}: expected {:?}, found {:?}", entry.name, entry.shape, tensor.shape)));
         }
@@ -91,7 +93,8 @@ fn config(tensors: &Tensors, size: Option<(usize, usize)>) -> std::result::Resul
         let found = tensors.get(name).map(|t| t.shape.as_slice());
         found.ok_or_else(|| format!("expected a DeiT or a PVTv2 of timm, found no {name:?}"))
     };
-    let blocks = |prefix: &str| (0..).take_while(|i| tensors.contains_key(&format!("{prefix}{i}.norm1.weight"))).count();
+    let blocks =
+        |prefix: &str| (0..).take_while(|i| tensors.contains_key(&format!("{prefix}{i}.norm1.weight"))).count();
     let &[classes, _] = shape("head.weight")? else { return Err("\"head.weight\": expected two dimensions".into()) };
     let &[width, _, patch, _] = shape("patch_embed.proj.weight")? else {
         return Err("\"patch_embed.proj.weight\": expected four dimensions".into());

@@ -23,9 +23,9 @@ fn parts(name: &str) -> (tempfile::TempDir, PathBuf, Tensors) {
             Some((n.strip_prefix("model.")?.to_owned(), t.shape.clone(), bytes))
         })
         .collect();
-    let views = data.iter().map(|(n, shape, bytes)| {
-        (n, safetensors::tensor::TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
-    });
+    let views = data
+        .iter()
+        .map(|(n, shape, bytes)| (n, safetensors::tensor::TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
     std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
     (dir, path, all)
 }

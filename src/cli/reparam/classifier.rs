@@ -109,7 +109,10 @@ fn train(
     let settings = ClassifySettings { out, until, seconds, save_every: 1, log_every: 50, threads };
     run.train(data, None, &settings, |line| {
         let (loss, accuracy, multiply) = (line.loss, 100.0 * line.accuracy, line.multiply_share);
-        bar.set(line.step, format!("loss {loss:.3}, {accuracy:.1} %, multiply {multiply:.2}, {:.2} s/step", line.seconds));
+        bar.set(
+            line.step,
+            format!("loss {loss:.3}, {accuracy:.1} %, multiply {multiply:.2}, {:.2} s/step", line.seconds),
+        );
     })?;
     bar.finish();
     Ok(())

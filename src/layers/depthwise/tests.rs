@@ -27,7 +27,10 @@ fn sums_neighbours_and_is_linear() {
             let bias = params[channels * TAPS + c];
             let corner = bias
                 + own * x[at(1, 0, 0, c)]
-                + [(4, 0, 0), (5, 0, 1), (7, 1, 0), (8, 1, 1)].map(|(t, a, b)| weight(c, t) * x[at(1, a, b, c)]).iter().sum::<f32>();
+                + [(4, 0, 0), (5, 0, 1), (7, 1, 0), (8, 1, 1)]
+                    .map(|(t, a, b)| weight(c, t) * x[at(1, a, b, c)])
+                    .iter()
+                    .sum::<f32>();
             assert!((y[at(1, 0, 0, c)] - corner).abs() < 1e-5);
             let middle = bias
                 + own * x[at(0, 1, 2, c)]

@@ -7,7 +7,9 @@ use crate::testing::uniform;
 /// Against sums over the definition, with kernels that reach past small images, and both gradients by their adjoints.
 #[test]
 fn equals_the_definition() {
-    for (kernel, stride, pad, height, width) in [(3, 1, 1, 4, 6), (7, 4, 3, 9, 13), (3, 2, 1, 7, 5), (2, 2, 0, 5, 6), (5, 1, 2, 2, 1)] {
+    for (kernel, stride, pad, height, width) in
+        [(3, 1, 1, 4, 6), (7, 4, 3, 9, 13), (3, 2, 1, 7, 5), (2, 2, 0, 5, 6), (5, 1, 2, 2, 1)]
+    {
         let (inputs, outputs, images) = (3, 5, 2);
         let mut layout = Layout::new();
         let mut b = Builder::new(&mut layout, "");
@@ -25,7 +27,9 @@ fn equals_the_definition() {
             let (o, at) = (i % outputs, i / outputs);
             let (image, row, column) = (at / (rows * columns), at / columns % rows, at % columns);
             let mut want = params[layout.find("conv.bias").unwrap().slot.offset + o];
-            for (ky, kx, c) in (0..kernel * kernel * inputs).map(|j| (j / inputs / kernel, j / inputs % kernel, j % inputs)) {
+            for (ky, kx, c) in
+                (0..kernel * kernel * inputs).map(|j| (j / inputs / kernel, j / inputs % kernel, j % inputs))
+            {
                 let (yy, xx) = (row * stride + ky, column * stride + kx);
                 if (pad..height + pad).contains(&yy) && (pad..width + pad).contains(&xx) {
                     want += params[((o * inputs + c) * kernel + ky) * kernel + kx]

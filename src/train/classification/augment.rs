@@ -37,7 +37,9 @@ pub(super) fn augment(
     if side > 0 {
         // The middle may be any pixel, so that corners are cut as often as the rest.
         let (my, mx) = (rng.below(height), rng.below(width));
-        let range = |middle: usize, most: usize| (middle + 1).saturating_sub(side / 2 + 1)..(middle + side - side / 2).min(most);
+        let range = |middle: usize, most: usize| {
+            (middle + 1).saturating_sub(side / 2 + 1)..(middle + side - side / 2).min(most)
+        };
         for y in range(my, height) {
             for x in range(mx, width) {
                 out[(y * width + x) * 3..][..3].fill(0.0);

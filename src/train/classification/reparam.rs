@@ -47,7 +47,8 @@ fn compact(config: Config) -> Result<CompactConfig> {
 /// [`Error::Run`] if the two differ in more than their pieces, or a piece would have to be turned back.
 pub fn convert(from: &Checkpoint, to: Config, data: &Labelled, seed: u64) -> Result<Vec<f32>> {
     let (old, new) = (compact(from.description.config)?, compact(to)?);
-    let outline = CompactConfig { attention: old.attention, linears: old.linears, feed_forward: old.feed_forward, ..new };
+    let outline =
+        CompactConfig { attention: old.attention, linears: old.linears, feed_forward: old.feed_forward, ..new };
     if outline != old {
         return Err(Error::Run(format!("reparameterisation: expected the outline {old:?}, found {new:?}")));
     }

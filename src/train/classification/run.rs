@@ -1,8 +1,8 @@
 //! The loop: steps, log, checkpoints, resume.
 
+use super::ClassifyOptions;
 use super::state::ClassifyState;
 use super::step::{Accuracy, Batch, Stepper, Teacher, evaluate, pictures_of};
-use super::ClassifyOptions;
 use crate::adam::{Adam, average_weights, decay_weights};
 use crate::schedule::Schedule;
 use crate::{Error, Result, log};

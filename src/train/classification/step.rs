@@ -103,7 +103,8 @@ impl Stepper {
         self.shards.resize_with(SHARDS, Shard::default);
         let (count, workers) = (batch.pictures.len(), &self.workers);
         parallel::for_each(&mut self.shards, threads, |i, shard| {
-            let mut worker = workers.lock().expect("no thread panics while it holds the list").pop().unwrap_or_default();
+            let mut worker =
+                workers.lock().expect("no thread panics while it holds the list").pop().unwrap_or_default();
             shard.grads.clear();
             shard.grads.resize(batch.folded.len(), 0.0);
             shard.sums = Accuracy::default();
@@ -130,7 +131,9 @@ impl Shard {
         let labels = prepare(batch, range.clone(), pixels, targets, classes);
         if let (Some(teaching), true) = (batch.teacher, options.distillation > 0.0) {
             teaching.model.forward(&teaching.folded, count, pixels, None, teacher, scratch);
-            for (target, logits) in targets.chunks_exact_mut(classes).zip(teaching.model.logits(teacher).chunks_exact(classes)) {
+            for (target, logits) in
+                targets.chunks_exact_mut(classes).zip(teaching.model.logits(teacher).chunks_exact(classes))
+            {
                 let taught = softmax(logits);
                 target.iter_mut().zip(taught).for_each(|(t, p)| *t += options.distillation * (p - *t));
             }
@@ -139,7 +142,9 @@ impl Shard {
         batch.model.forward(batch.folded, count, pixels, Some(seed), tape, scratch);
         let mut d_logits = batch.model.logits(tape).to_vec();
         let scale = 1.0 / batch.pictures.len() as f32;
-        for ((logits, target), label) in d_logits.chunks_exact_mut(classes).zip(targets.chunks_exact(classes)).zip(labels) {
+        for ((logits, target), label) in
+            d_logits.chunks_exact_mut(classes).zip(targets.chunks_exact(classes)).zip(labels)
+        {
             self.sums.right += usize::from(largest(logits) == label as usize);
             self.sums.loss += cross_entropy(logits, target, scale);
         }
@@ -200,13 +205,17 @@ fn prepare(
 ///
 /// # Errors
 /// None today; pictures have the size that they were read with, which is that of the model.
-pub fn evaluate(model: &Model, params: &[f32], table: &[[f32; 256]; 3], data: &Labelled, threads: usize) -> Result<Accuracy> {
+pub fn evaluate(
+    model: &Model,
+    params: &[f32],
+    table: &[[f32; 256]; 3],
+    data: &Labelled,
+    threads: usize,
+) -> Result<Accuracy> {
     let folded = model.fold(params);
     let classes = model.config.classes();
-    let mut parts: Vec<(Range<usize>, Accuracy)> = (0..data.len())
-        .step_by(64)
-        .map(|first| (first..(first + 64).min(data.len()), Accuracy::default()))
-        .collect();
+    let mut parts: Vec<(Range<usize>, Accuracy)> =
+        (0..data.len()).step_by(64).map(|first| (first..(first + 64).min(data.len()), Accuracy::default())).collect();
     parallel::for_each_with(&mut parts, threads, Worker::default, |worker, _, (range, sums)| {
         for start in range.clone().step_by(MICRO_BATCH) {
             let pictures = start..(start + MICRO_BATCH).min(range.end);
@@ -232,7 +241,11 @@ pub fn evaluate(model: &Model, params: &[f32], table: &[[f32; 256]; 3], data: &L
 }
 
 /// The pictures of a step, a part of a permutation of its epoch.
-pub(super) fn pictures_of(state: &ClassifyState, permutation: &mut Vec<u32>, permuted: &mut Option<u64>) -> (Range<usize>, u64) {
+pub(super) fn pictures_of(
+    state: &ClassifyState,
+    permutation: &mut Vec<u32>,
+    permuted: &mut Option<u64>,
+) -> (Range<usize>, u64) {
     let (steps, batch) = (state.epoch_steps(), state.options.batch as usize);
     let (epoch, place) = (state.step / steps, (state.step % steps) as usize);
     if *permuted != Some(epoch) {

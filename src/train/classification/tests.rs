@@ -1,25 +1,36 @@
 use super::*;
 use crate::reparam::Piece;
-use vit::config::CompactConfig;
+use vit::Config;
 use vit::checkpoint::{Checkpoint, Description};
+use vit::config::CompactConfig;
 use vit::data::Labelled;
 use vit::preprocess::Preprocess;
-use vit::Config;
 
 /// Pictures whose class is their brightest channel.
 fn data() -> Labelled {
     let mut pixels = Vec::new();
     let labels: Vec<u32> = (0..48).map(|i| i % 3).collect();
     for (i, label) in labels.iter().enumerate() {
-        pixels.extend((0..8 * 8 * 3).map(|p| ((p * 31 + i * 17) % 90) as u8 + if p % 3 == *label as usize { 120 } else { 0 }));
+        pixels.extend(
+            (0..8 * 8 * 3).map(|p| ((p * 31 + i * 17) % 90) as u8 + if p % 3 == *label as usize { 120 } else { 0 }),
+        );
     }
     let classes = ["red", "green", "blue"].map(str::to_owned).into();
     Labelled { classes, size: (8, 8), pixels, names: vec![String::new(); labels.len()], labels, skipped: Vec::new() }
 }
 
 fn start(options: ClassifyOptions) -> ClassifyRun {
-    let config = CompactConfig { image_size: 8, classes: 3, stem: [8, 16], width: 16, depth: 1, heads: 2, ..CompactConfig::embedded() };
-    let description = Description { config: Config::Compact(config), preprocess: Preprocess::cifar(), classes: data().classes };
+    let config = CompactConfig {
+        image_size: 8,
+        classes: 3,
+        stem: [8, 16],
+        width: 16,
+        depth: 1,
+        heads: 2,
+        ..CompactConfig::embedded()
+    };
+    let description =
+        Description { config: Config::Compact(config), preprocess: Preprocess::cifar(), classes: data().classes };
     ClassifyRun::start(description, options, data().len(), None).unwrap()
 }
 
@@ -28,7 +39,16 @@ fn settings(out: &std::path::Path, until: u64, threads: usize) -> ClassifySettin
 }
 
 fn options() -> ClassifyOptions {
-    ClassifyOptions { epochs: 12, batch: 16, warmup: 1.0, rate: 5e-3, crop: 1, cutout: 2, average_decay: 0.9, ..Default::default() }
+    ClassifyOptions {
+        epochs: 12,
+        batch: 16,
+        warmup: 1.0,
+        rate: 5e-3,
+        crop: 1,
+        cutout: 2,
+        average_decay: 0.9,
+        ..Default::default()
+    }
 }
 
 #[test]
@@ -89,7 +109,8 @@ fn pieces_start_from_the_dense_model() {
             all = run.checkpoint();
         }
     }
-    let to = reparam::apply(Piece::Experts, reparam::apply(Piece::Shift, all.description.config, 4).unwrap(), 4).unwrap();
+    let to =
+        reparam::apply(Piece::Experts, reparam::apply(Piece::Shift, all.description.config, 4).unwrap(), 4).unwrap();
     let params = reparam::convert(&all, to, &data, 1).unwrap();
     assert!(reparam::convert(&all, dense.description.config, &data, 1).is_err());
     let description = Description { config: to, ..all.description.clone() };

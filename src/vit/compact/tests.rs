@@ -1,12 +1,20 @@
+use super::{CompactScratch, CompactTape};
 use crate::config::CompactConfig;
+use crate::model::Net;
 use crate::{Config, Model};
 use compute::Products;
 use layers::params::SplitMix;
-use super::{CompactScratch, CompactTape};
-use crate::model::Net;
 
 fn small() -> CompactConfig {
-    CompactConfig { image_size: 8, classes: 3, stem: [8, 16], width: 16, depth: 2, heads: 2, ..CompactConfig::embedded() }
+    CompactConfig {
+        image_size: 8,
+        classes: 3,
+        stem: [8, 16],
+        width: 16,
+        depth: 2,
+        heads: 2,
+        ..CompactConfig::embedded()
+    }
 }
 
 /// Every parameter's gradient against differences of the loss.
@@ -15,8 +23,7 @@ fn gradients_are_those_of_differences() {
     let model = Model::new(Config::Compact(small()), Products::F32).unwrap();
     let Net::Compact(net) = &model.net else { panic!() };
     let mut rng = SplitMix(4);
-    let params: Vec<f32> =
-        model.layout.initialise(3).into_iter().map(|p| p + 0.1 * (rng.uniform() - 0.5)).collect();
+    let params: Vec<f32> = model.layout.initialise(3).into_iter().map(|p| p + 0.1 * (rng.uniform() - 0.5)).collect();
     let images = 3;
     let x: Vec<f32> = (0..images * 8 * 8 * 3).map(|_| 2.0 * rng.uniform() - 1.0).collect();
     let d_logits: Vec<f32> = (0..images * 3).map(|_| 2.0 * rng.uniform() - 1.0).collect();
@@ -25,14 +32,26 @@ fn gradients_are_those_of_differences() {
         net.forward(&model.fold(params), images, &x, None, &mut tape, &mut scratch);
         tape.logits.iter().zip(&d_logits).map(|(y, d)| f64::from(*y) * f64::from(*d)).sum::<f64>()
     };
-    let checked: Vec<usize> = model.layout.entries().iter().flat_map(|e| {
-        let slot = e.slot;
-        (0..4.min(slot.len)).map(move |i| slot.offset + i * (slot.len / 4).max(1) % slot.len)
-    }).collect();
-    let differences: Vec<f64> = checked.iter().map(|i| {
-        let at = |step: f32, value: &mut dyn FnMut(&[f32]) -> f64| { let mut p = params.clone(); p[*i] += step; value(&p) };
-        (at(2e-3, &mut value) - at(-2e-3, &mut value)) / 4e-3
-    }).collect();
+    let checked: Vec<usize> = model
+        .layout
+        .entries()
+        .iter()
+        .flat_map(|e| {
+            let slot = e.slot;
+            (0..4.min(slot.len)).map(move |i| slot.offset + i * (slot.len / 4).max(1) % slot.len)
+        })
+        .collect();
+    let differences: Vec<f64> = checked
+        .iter()
+        .map(|i| {
+            let at = |step: f32, value: &mut dyn FnMut(&[f32]) -> f64| {
+                let mut p = params.clone();
+                p[*i] += step;
+                value(&p)
+            };
+            (at(2e-3, &mut value) - at(-2e-3, &mut value)) / 4e-3
+        })
+        .collect();
     value(&params);
     let folded = model.fold(&params);
     net.forward(&folded, images, &x, None, &mut tape, &mut scratch);

@@ -10,8 +10,7 @@ pub(super) const SIDE: usize = 32;
 /// Bytes of a record.
 const RECORD: usize = 1 + SIDE * SIDE * 3;
 /// The classes, where no `batches.meta.txt` names them.
-const CLASSES: [&str; 10] =
-    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
 /// Whether a folder holds training batches.
 pub(super) fn is_folder(path: &Path) -> bool {

@@ -28,8 +28,11 @@ pub(super) fn read(path: &Path, found: &mut dyn FnMut(Found) -> Result<()>) -> R
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let io = |source| Error::Io { path: folder.to_owned(), source };
-    let mut entries =
-        std::fs::read_dir(folder).map_err(io)?.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>().map_err(io)?;
+    let mut entries = std::fs::read_dir(folder)
+        .map_err(io)?
+        .map(|e| e.map(|e| e.path()))
+        .collect::<std::io::Result<Vec<_>>>()
+        .map_err(io)?;
     entries.sort();
     Ok(entries)
 }

@@ -63,7 +63,8 @@ impl Labelled {
     /// If `path` cannot be read, holds no pictures, or more than fit in memory. Single pictures that cannot be read are
     /// left out and listed in [`Labelled::skipped`].
     pub fn read(path: &Path, size: (usize, usize), preprocess: &Preprocess, threads: usize) -> Result<Self> {
-        let mut collector = Collector { size, preprocess, threads, waiting: Vec::new(), done: Vec::new(), skipped: Vec::new() };
+        let mut collector =
+            Collector { size, preprocess, threads, waiting: Vec::new(), done: Vec::new(), skipped: Vec::new() };
         let mut names = Vec::new();
         if path.is_dir() {
             if cifar::is_folder(path) {
@@ -164,8 +165,12 @@ impl Collector<'_> {
     fn finish(mut self, path: &Path, names: Vec<String>) -> Result<Labelled> {
         self.decode();
         if self.done.is_empty() {
-            let first = self.skipped.first().map_or(String::new(), |line| format!("; the first of {}: {line}", self.skipped.len()));
-            let problem = format!("expected a folder per class with pictures, or an archive of them, found no picture{first}");
+            let first = self
+                .skipped
+                .first()
+                .map_or(String::new(), |line| format!("; the first of {}: {line}", self.skipped.len()));
+            let problem =
+                format!("expected a folder per class with pictures, or an archive of them, found no picture{first}");
             return Err(Error::File { path: path.to_owned(), problem });
         }
         self.done.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));

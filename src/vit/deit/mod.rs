@@ -58,7 +58,8 @@ impl Deit {
         let norm = b.norm("norm", width, EPS);
         let names: &[&str] = if config.distilled { &["head", "head_dist"] } else { &["head"] };
         let heads = names.iter().map(|name| b.linear(name, width, config.classes, true)).collect();
-        let net = Self { patches, tokens, position, blocks, norm, heads, image: (config.image.0, config.image.1), width };
+        let net =
+            Self { patches, tokens, position, blocks, norm, heads, image: (config.image.0, config.image.1), width };
         (net, b.folded, b.folds)
     }
 }

@@ -60,7 +60,8 @@ impl Pvt {
             let (name, width) = (format!("stages.{s}"), config.widths[s]);
             let (patch, kernel, stride) =
                 if s == 0 { ("patch_embed".into(), 7, 4) } else { (format!("{name}.downsample"), 3, 2) };
-            let patches = PatchConv::build(&mut b, &format!("{patch}.proj"), (inputs, width), kernel, stride, kernel / 2);
+            let patches =
+                PatchConv::build(&mut b, &format!("{patch}.proj"), (inputs, width), kernel, stride, kernel / 2);
             let patch_norm = b.norm(&format!("{patch}.norm"), width, EPS);
             inputs = width;
             let reduction = match (config.linear, REDUCTIONS[s]) {

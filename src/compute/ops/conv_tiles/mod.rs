@@ -4,10 +4,10 @@
 //! by side, and for every tap of the kernel the same pixels a little further on. For the gradient of the weights, the list
 //! lies transposed, so that pixels are the depth of the product.
 
-#[cfg(target_arch = "x86_64")]
-mod x86;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 /// Sizes of a 3x3 convolution with stride 1 and a border of one zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::ConvShape;
 use crate::Mat;
 use crate::ops::product_bf16::pack::{self, interleave_rows, transpose_pairs};
-use crate::ops::product_bf16::tiles::{Step, TileRegisters, Tile, accumulate_at, load_block, store_block, zero_block};
+use crate::ops::product_bf16::tiles::{Step, Tile, TileRegisters, accumulate_at, load_block, store_block, zero_block};
 use std::cell::RefCell;
 
 #[derive(Default)]
@@ -137,7 +137,14 @@ pub(super) fn weight_gradient(shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut
             for p in (0..reach).step_by(32) {
                 for c in (0..inputs).step_by(16) {
                     // SAFETY: the image holds 32 pixels from `p` on and 16 channels from `c` on, `out` likewise.
-                    unsafe { transpose_pairs(image[p * inputs + c..].as_ptr(), inputs, out[c * reach + p..].as_mut_ptr(), reach) };
+                    unsafe {
+                        transpose_pairs(
+                            image[p * inputs + c..].as_ptr(),
+                            inputs,
+                            out[c * reach + p..].as_mut_ptr(),
+                            reach,
+                        )
+                    };
                 }
             }
             for y in 0..height {
@@ -148,10 +155,12 @@ pub(super) fn weight_gradient(shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut
                     unsafe { interleave_rows(from, to) };
                 }
             }
-            scratch.steps.extend((0..outer / 32).map(|s| Step {
-                left: 2 * (i * inputs * reach + 32 * s),
-                right: 2 * (i * outer + 32 * s) * outputs,
-            }));
+            scratch.steps.extend(
+                (0..outer / 32).map(|s| Step {
+                    left: 2 * (i * inputs * reach + 32 * s),
+                    right: 2 * (i * outer + 32 * s) * outputs,
+                }),
+            );
         }
         for tap in 0..9 {
             let shift = tap / 3 * (width + 2) + tap % 3;

@@ -124,7 +124,8 @@ pub(super) fn product(alpha: f32, a: Mat, b: Mat, mut c: MatMut, start: Start) {
                 for column in (0..b.cols()).step_by(BLOCK) {
                     let left = scratch.left.as_ptr();
                     let right = scratch.right[column / 16 * steps..].as_ptr();
-                    let row_start = if let Start::Row(_) = start { scratch.row[column..].as_ptr() } else { std::ptr::null() };
+                    let row_start =
+                        if let Start::Row(_) = start { scratch.row[column..].as_ptr() } else { std::ptr::null() };
                     block(&mut c, (row, column), start, row_start, || {
                         // SAFETY: both factors hold `2 · steps` tiles from here on.
                         unsafe { accumulate_packed(left.cast(), right.cast(), steps) }

@@ -101,7 +101,13 @@ impl HammingRayAttention {
             let tau = self.tau.of(params)[head];
             let d_scores = Mat::new(d_weights, samples, samples);
             let mut product = |scale: f32, a: Mat, b: Mat, p: usize| {
-                self.qkv.products.matmul(scale, a, b, MatMut::strided(&mut scratch.d_qkv[at(p)..], samples, d, 3 * c), Start::Zero);
+                self.qkv.products.matmul(
+                    scale,
+                    a,
+                    b,
+                    MatMut::strided(&mut scratch.d_qkv[at(p)..], samples, d, 3 * c),
+                    Start::Zero,
+                );
             };
             product(1.0, Mat::new(weights, samples, samples).t(), d_mixed, 2);
             product(tau, d_scores, code(1), 0);

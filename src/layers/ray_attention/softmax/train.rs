@@ -78,7 +78,13 @@ impl SoftmaxRayAttention {
             let weights = Mat::new(weights, samples, samples);
             let d_scores = Mat::new(d_weights, samples, samples);
             let mut product = |a: Mat, b: Mat, p: usize| {
-                self.qkv.products.matmul(1.0, a, b, MatMut::strided(&mut scratch.d_qkv[at(p)..], samples, d, 3 * c), Start::Zero);
+                self.qkv.products.matmul(
+                    1.0,
+                    a,
+                    b,
+                    MatMut::strided(&mut scratch.d_qkv[at(p)..], samples, d, 3 * c),
+                    Start::Zero,
+                );
             };
             product(weights.t(), d_mixed, 2);
             product(d_scores, part(1), 0);
