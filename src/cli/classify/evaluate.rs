@@ -96,7 +96,7 @@ fn measure(classifier: &Classifier, data: &Labelled, classes: Vec<String>, threa
             let own = probabilities[data.labels[i] as usize];
             let better = probabilities.iter().filter(|p| **p > own).count();
             part.found.push((best, better < 5));
-            for (b, usage) in classifier.model.usage(tape).enumerate() {
+            for (b, usage) in classifier.model.usage(tape).into_iter().enumerate() {
                 part.counts.resize(part.counts.len().max(b + 1), [0; 2]);
                 (0..2).for_each(|e| part.counts[b][e] += usage.counts[e]);
             }
@@ -133,16 +133,13 @@ fn measure(classifier: &Classifier, data: &Labelled, classes: Vec<String>, threa
 }
 
 fn report(metrics: &Metrics, before: Option<&Metrics>) -> anyhow::Result<()> {
-    let change = |now: f64, then: Option<f64>| then.map_or(String::new(), |then| format!(" (before {then:.2})"));
+    let change = |then: Option<f64>| then.map_or(String::new(), |then| format!(" (before {then:.2})"));
     let Metrics { pictures, skipped, accuracy, top5, latency_ms, throughput, threads, .. } = metrics;
-    let then = change(100.0 * accuracy, before.map(|b| 100.0 * b.accuracy));
+    let then = change(before.map(|b| 100.0 * b.accuracy));
     output::line(&format!("accuracy     {:.2} %{then} of {pictures} pictures, {skipped} left out", 100.0 * accuracy))?;
     output::line(&format!("among five   {:.2} %", 100.0 * top5))?;
-    output::line(&format!(
-        "latency      {latency_ms:.2} ms on one thread{}",
-        change(*latency_ms, before.map(|b| b.latency_ms))
-    ))?;
-    let then = change(*throughput, before.map(|b| b.throughput));
+    output::line(&format!("latency      {latency_ms:.2} ms on one thread{}", change(before.map(|b| b.latency_ms))))?;
+    let then = change(before.map(|b| b.throughput));
     output::line(&format!("throughput   {throughput:.0} pictures a second on {threads} threads{then}"))?;
     if !metrics.shift_shares.is_empty() {
         let shares: Vec<String> = metrics.shift_shares.iter().map(|s| format!("{:.0} %", 100.0 * s)).collect();

@@ -15,6 +15,10 @@ use compute::{Mat, MatMut, Start};
 /// Side of the grid that pooling makes.
 const POOLED: usize = 7;
 
+/// Added to the variances of reduced tokens: PyTorch's default, which timm leaves there, unlike in the other
+/// normalisations of a PVTv2.
+const REDUCED_EPS: f32 = 1e-5;
+
 /// What makes fewer tokens of a grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
@@ -66,7 +70,7 @@ impl ReducedAttention {
         };
         let shrink = kernel.map(|size| {
             let conv = PatchConv::build(b, &format!("{name}.sr"), (c, c), size, size, 0);
-            (conv, b.norm(&format!("{name}.norm"), c, norm.eps))
+            (conv, b.norm(&format!("{name}.norm"), c, REDUCED_EPS))
         });
         Self { norm, q, kv, proj, reduction, shrink, heads }
     }

@@ -14,6 +14,8 @@ use layers::reduced_attention::{ReducedAttention, ReducedAttentionScratch, Reduc
 
 /// Added to variances, as in timm.
 const EPS: f32 = 1e-6;
+/// The same after patches, where timm leaves PyTorch's default.
+const PATCH_EPS: f32 = 1e-5;
 /// Tokens in each direction that a reduction joins, stage by stage.
 const REDUCTIONS: [usize; 4] = [8, 4, 2, 1];
 /// Hidden channels of the feed-forward parts as multiples of the width.
@@ -62,7 +64,7 @@ impl Pvt {
                 if s == 0 { ("patch_embed".into(), 7, 4) } else { (format!("{name}.downsample"), 3, 2) };
             let patches =
                 PatchConv::build(&mut b, &format!("{patch}.proj"), (inputs, width), kernel, stride, kernel / 2);
-            let patch_norm = b.norm(&format!("{patch}.norm"), width, EPS);
+            let patch_norm = b.norm(&format!("{patch}.norm"), width, PATCH_EPS);
             inputs = width;
             let reduction = match (config.linear, REDUCTIONS[s]) {
                 (true, _) => Reduction::Pooled,
