@@ -38,7 +38,7 @@ pub struct CloudPoint {
     pub normal: Vec3,
     /// Red, green and blue.
     pub colour: [u8; 3],
-    /// Part of the other frames that see the place and agree with it, 0 to 1; 1 where no other frame sees it.
+    /// Part of the other frames that see the place and agree with it, 0 to 1; a half where no other frame tells.
     pub confidence: f32,
 }
 
@@ -111,7 +111,7 @@ pub fn of_frames(
             let votes: Vec<bool> =
                 others().filter(|other| !std::ptr::eq(*other, frame)).filter_map(|other| other.agrees(place)).collect();
             let agreeing = votes.iter().filter(|vote| **vote).count() as f32;
-            let confidence = if votes.is_empty() { 1.0 } else { agreeing / votes.len() as f32 };
+            let confidence = if votes.is_empty() { 0.5 } else { agreeing / votes.len() as f32 };
             if confidence < least_confidence {
                 continue;
             }
@@ -189,10 +189,10 @@ mod tests {
             let length = point.normal.length();
             assert!(length == 0.0 || (length - 1.0).abs() < 1e-4, "{point:?}");
         }
-        // A depth that is off by a tenth is agreed with by nobody.
+        // With a depth that is off by a tenth nobody agrees; what lies behind others' surfaces is hidden from them.
         let mut off = frames[..2].to_vec();
-        off[1].depth.iter_mut().for_each(|depth| *depth *= 0.9);
-        let few = of_frames(&off, &scene_from_file, 0.5, 1).unwrap();
+        off[1].depth.iter_mut().for_each(|depth| *depth *= 1.1);
+        let few = of_frames(&off, &scene_from_file, 0.6, 1).unwrap();
         assert!(few.len() < points.len() / 4, "{}", few.len());
         off[0].depth.pop();
         assert!(of_frames(&off, &scene_from_file, 0.0, 1).unwrap_err().to_string().contains("depth of frame 0"));

@@ -69,6 +69,9 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         let label = camera.attribute("label").unwrap_or_default();
         let what = format!("{}: camera {label}", file.display());
         let bad = |problem: String| Error::Camera { what: what.clone(), problem };
+        if matches!(camera.attribute("enabled"), Some("false" | "0")) {
+            continue;
+        }
         let Some(transform) = child(camera, "transform") else {
             unposed.push(label);
             continue;

@@ -87,7 +87,8 @@ impl Posed<'_> {
         let found = Pictures::survey(&paths, &aspects, &mut warnings)?;
         pictures::say_sizes(&found.sizes, &paths, &mut warnings);
         let factor = factor(options, stored_factor, &found.sizes, &mut warnings)?;
-        let cameras = cameras(root, &photographs, &found.sizes, factor, &mut warnings)?;
+        let named = f64::from(stored_factor.unwrap_or(1));
+        let cameras = cameras(root, &photographs, &found.sizes, (factor, named), &mut warnings)?;
         pictures::say_transparent(&found.transparent(&paths), &mut warnings);
 
         let placed = place(&pose_files[0], &photographs, options.bounds, &mut warnings)?;
@@ -160,12 +161,13 @@ fn factor(
     Ok(factor)
 }
 
-/// The cameras, still at the origin, and their lenses.
+/// The cameras, still at the origin, and their lenses; `named` is the reduction by which the folder of pictures is called,
+/// which is no news.
 fn cameras(
     root: &Path,
     photographs: &[Photograph],
     sizes: &[(u32, u32)],
-    factor: u32,
+    (factor, named): (u32, f64),
     warnings: &mut Vec<String>,
 ) -> Result<Vec<(Camera, Option<Distortion>)>> {
     let whole = |(width, height): (u32, u32)| DVec2::new(width.into(), height.into());
@@ -183,7 +185,9 @@ fn cameras(
                 file.x, file.y, stored.0, stored.1
             )));
         };
-        if (scale - 1.0).abs() > 1e-3 && scaled.is_none() {
+        // Sizes of reduced pictures are rounded to whole pixels.
+        let tolerance = if named > 1.0 { 0.02 } else { 1e-3 };
+        if (scale * named - 1.0).abs() > tolerance && scaled.is_none() {
             scaled = Some(format!(
                 "{}: its picture of {}x{} is {scale:.4} times the size in the file: focal length and principal point are \
                  scaled so, as for others like it",

@@ -133,3 +133,20 @@ fn transparency_is_told_from_an_alpha_channel() {
     assert_eq!(transparent_share(&DynamicImage::from(glass.to_rgba16())), 1.0 / 6.0);
     assert_eq!(transparent_share(&DynamicImage::from(glass.to_rgb8())), 0.0);
 }
+
+/// Progressive JPEG, and JPEG of four inks as printers' programs write it, made by `tests/fixtures/jpegs.py`.
+#[test]
+fn jpegs_of_other_kinds_have_their_colours() {
+    for name in ["progressive.jpg", "cmyk.jpg"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name);
+        let image = read_image(&path, Alpha::White).unwrap();
+        assert_eq!((image.width, image.height), (24, 16), "{name}");
+        for (x, y) in [(2, 3), (12, 8), (21, 13)] {
+            let expected = [40 + 8 * x, 30 + 12 * y, 128].map(|v| v as f32 / 255.0);
+            let found = image.pixel(x, y);
+            // Compression at quality 95.
+            let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off < 0.03, "{name} {x} {y}: {found:?}, expected {expected:?}");
+        }
+    }
+}
