@@ -215,6 +215,7 @@ fn real_canclip_is_one_scene_in_both_layouts() {
     };
     let (colmap, nex) = (read(Format::Colmap), read(Format::Nex));
     assert_eq!((colmap.views.len(), colmap.size()), (30, (970, 543)));
+    let mut ratios = [Vec::new(), Vec::new()];
     for (a, b) in colmap.views.iter().zip(&nex.views) {
         assert_eq!((&a.path, a.camera.focal, a.camera.center), (&b.path, b.camera.focal, b.camera.center));
         let [pose, other] = [(&colmap, a), (&nex, b)]
@@ -223,8 +224,13 @@ fn real_canclip_is_one_scene_in_both_layouts() {
         assert!(off.iter().all(|v| v.abs() < 1e-4), "{}: {off:?}", a.name);
         let [bounds, other] = [(&colmap, a), (&nex, b)]
             .map(|(scene, view)| [view.near, view.far].map(|v| f64::from(v) / scene.scene_from_file.scale));
-        eprintln!("{}: {bounds:.2?} {other:.2?}", a.name);
+        for (ratios, end) in ratios.iter_mut().zip([0, 1]) {
+            ratios.push(bounds[end] / other[end]);
+        }
     }
+    // NeX counts points that two pictures see as well, of which some are strays: its bounds are never tighter by far.
+    let [near, far] = ratios.map(crate::robust::sorted);
+    assert!((near[15] - 1.0).abs() < 0.01 && near[0] > 0.98, "{near:?}");
+    assert!((far[15] - 1.0).abs() < 0.02 && far[29] < 1.02, "{far:?}");
     assert!((colmap.views[0].camera.center.x - 332.856).abs() < 1e-2, "{}", colmap.views[0].camera.center);
-    assert!((colmap.near - nex.near).abs() < 1e-4 && (colmap.far / nex.far - 1.0).abs() < 0.2);
 }
