@@ -273,6 +273,7 @@ pub fn prepare(kind: Kind, folder: &Path) -> PathBuf {
                 freeze_features: false,
                 distillation: Default::default(),
                 balance: None,
+                hold_routers: false,
                 form: Default::default(),
                 guided: None,
             };

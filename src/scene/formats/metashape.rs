@@ -65,11 +65,13 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     let components = components(chunk).map_err(bad)?;
     let finders = ["images", "input", ""].map(|folder| root.join(folder));
     let (mut photographs, mut missing, mut unposed, mut all) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut disabled = Vec::new();
     for camera in chunk.descendants().filter(|node| node.has_tag_name("camera") && node.attribute("label").is_some()) {
         let label = camera.attribute("label").unwrap_or_default();
         let what = format!("{}: camera {label}", file.display());
         let bad = |problem: String| Error::Camera { what: what.clone(), problem };
         if matches!(camera.attribute("enabled"), Some("false" | "0")) {
+            disabled.push(label);
             continue;
         }
         let Some(transform) = child(camera, "transform") else {
@@ -93,6 +95,10 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         }
         let intrinsics = intrinsics.clone().map_err(bad)?;
         photographs.push(Photograph { what, path, mask: None, pose: flip_axes(pose), intrinsics, bounds: None });
+    }
+    if !disabled.is_empty() {
+        let (count, first) = (disabled.len(), disabled[0]);
+        warnings.push(format!("{}: {count} cameras are disabled, such as {first}: not used", file.display()));
     }
     let named = |labels: &[&str]| format!("{} of {}, such as {}", labels.len(), all, labels[0]);
     if !missing.is_empty() {
