@@ -272,7 +272,7 @@ fn place(
     }
     let World { scene_from_file, bounds, strays, .. } =
         World::scaled(file, keys, Range::of(&kept), &kept, strays, warnings)?;
-    Ok(Placed { scene_from_file, bounds: vec![bounds; poses.len()], strays, are_tight: given.is_some() })
+    Ok(Placed { scene_from_file, bounds: vec![bounds; poses.len()], strays, are_tight: false })
 }
 
 /// Names of views: the stems of their pictures, or where two are the same, the whole paths below `root` with `_` between

@@ -161,7 +161,7 @@ fn bad_input_is_told_before_anything_is_rendered() {
     place.fails(1, "eval --scene tiny --model none --out out", &["none"]);
     place.fails(1, "eval --scene tiny --lpips a.pth b.pth --out out", &["a.pth"]);
     place.fails(1, "eval --scene tiny --scale 1 --out scenes/tiny/images", &["photographs"]);
-    place.fails(1, "eval --scene tiny --out out", &["tiny", "gnt-shiftadd", "at least 17 pixels", "16x12"]);
+    place.fails(1, "eval --scene tiny --scale 8 --out out", &["tiny", "gnt-shiftadd", "at least 9 pixels", "8x6"]);
     place.fails(1, "eval --scene tiny --scale 1 --stride 6 --ssim gaussian --out out", &["tiny", "11x11", "11x8"]);
     place.fails(1, "eval --merge none --out out", &["none"]);
     // A scene with training images only.
