@@ -78,12 +78,12 @@ pub fn load(path: &Path) -> Result<Vec<Step>> {
 fn check(steps: &[Step]) -> std::result::Result<(), String> {
     for step in steps {
         match step {
-            Step::Drag { pixels, seconds } => {
-                if !(0.0..=3600.0).contains(seconds) || pixels.iter().any(|pixels| pixels.abs() > 1e6) {
-                    return Err(format!(
-                        "drag: expected at most an hour and 1000000 pixels, found {seconds} and {pixels:?}"
-                    ));
-                }
+            Step::Drag { pixels, seconds }
+                if !(0.0..=3600.0).contains(seconds) || pixels.iter().any(|pixels| pixels.abs() > 1e6) =>
+            {
+                return Err(format!(
+                    "drag: expected at most an hour and 1000000 pixels, found {seconds} and {pixels:?}"
+                ));
             }
             Step::Resize([width, height]) if *width.max(height) > LARGEST => {
                 return Err(format!("resize: expected at most {LARGEST} pixels, found {width}x{height}"));

@@ -28,6 +28,7 @@ pub struct Model {
 }
 
 /// The network of a [`Config`].
+#[expect(clippy::large_enum_variant, reason = "one a model: places in a vector, not weights")]
 #[derive(Clone, Debug)]
 pub enum Net {
     /// [`Config::Compact`].

@@ -23,11 +23,14 @@ impl App {
         }
         let now = Instant::now();
         let rests = self.controls.rests() && self.playing.is_none();
-        if self.asked.is_none() && rests && now - self.changed >= REST && self.stage.is_some() {
-            if let Some(shot) = &self.shot {
-                self.asked = Some(self.worker.look(shot.clone(), self.attention));
-                self.asked_at = now;
-            }
+        if self.asked.is_none()
+            && rests
+            && now - self.changed >= REST
+            && self.stage.is_some()
+            && let Some(shot) = &self.shot
+        {
+            self.asked = Some(self.worker.look(shot.clone(), self.attention));
+            self.asked_at = now;
         }
         if self.reordered.is_none_or(|then| now - then > REORDER)
             && let Some(camera) = self.camera()

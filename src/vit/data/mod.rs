@@ -139,9 +139,10 @@ impl Collector<'_> {
     }
 
     fn decode(&mut self) {
+        // What becomes of an item: its pixels, or what is wrong with it.
+        type Pixels = std::result::Result<Vec<u8>, String>;
         let (size, preprocess) = (self.size, self.preprocess);
-        let mut work: Vec<(Found, Option<std::result::Result<Vec<u8>, String>>)> =
-            self.waiting.drain(..).map(|found| (found, None)).collect();
+        let mut work: Vec<(Found, Option<Pixels>)> = self.waiting.drain(..).map(|found| (found, None)).collect();
         parallel::for_each(&mut work, self.threads, |_, (found, result)| {
             let image = match &found.bytes {
                 Bytes::Encoded(bytes) => scene::upright_from_bytes(Path::new(&found.name), bytes),
