@@ -30,7 +30,9 @@ pub fn draw(classifier: &Classifier, pixels: &[u8], tape: &Tape, path: &Path) ->
         _ => tape.compact.pooling.clone(),
     };
     let most = weights.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-    let mut panels: Vec<Box<dyn Fn(usize, [f32; 3]) -> [f32; 3]>> = vec![
+    // From a token and a pixel's colour to the colour that is shown.
+    type Panel<'a> = Box<dyn Fn(usize, [f32; 3]) -> [f32; 3] + 'a>;
+    let mut panels: Vec<Panel> = vec![
         Box::new(|_, colour| colour),
         Box::new(move |token, colour| colour.map(|c| c * (0.15 + 0.85 * weights[token] / most))),
     ];

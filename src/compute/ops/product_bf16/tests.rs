@@ -52,35 +52,3 @@ fn products_of_rounded_factors() {
         }
     }
 }
-
-#[test]
-#[ignore = "timing"]
-fn speed() {
-    for (m, k, n, ta) in [
-        (1024, 192, 576, 0),
-        (1024, 192, 384, 0),
-        (1024, 384, 192, 0),
-        (192, 1024, 576, 1),
-        (1024, 576, 192, 2),
-        (4096, 576, 128, 0),
-        (64, 32, 64, 2),
-        (64, 64, 32, 0),
-    ] {
-        let (a, b) = (values(m * k, 1), values(k * n, 2));
-        let mut c = vec![0.0; m * n];
-        for p in [Products::F32, Products::Bf16Tiles] {
-            let reps = 200_000_000_0 / (2 * m * k * n) * 5 + 1;
-            let mut best = f64::MAX;
-            for _ in 0..3 {
-                let t = std::time::Instant::now();
-                for _ in 0..reps {
-                    let am = if ta == 1 { Mat::new(&a, k, m).t() } else { Mat::new(&a, m, k) };
-                    let bm = if ta == 2 { Mat::new(&b, n, k).t() } else { Mat::new(&b, k, n) };
-                    p.matmul(1.0, am, bm, MatMut::new(&mut c, m, n), if ta == 1 { Start::Own } else { Start::Zero });
-                }
-                best = best.min(t.elapsed().as_secs_f64() / reps as f64);
-            }
-            eprintln!("{m}x{k}x{n} {ta} {}: {:.1} GFLOP/s", p.name(), 2e-9 * (m * k * n) as f64 / best);
-        }
-    }
-}
