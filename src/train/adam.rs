@@ -37,6 +37,17 @@ pub fn decay_weights(params: &mut [f32], part: impl Fn(usize) -> f32) {
     params.iter_mut().enumerate().for_each(|(i, p)| *p -= part(i) * *p);
 }
 
+/// Length of a gradient.
+pub fn length(grads: &[f32]) -> f64 {
+    grads.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt()
+}
+
+/// Scales a gradient of this `length` down to `longest`, if it is longer.
+pub fn shorten(grads: &mut [f32], length: f64, longest: f32) {
+    let clip = (f64::from(longest) / length.max(1e-12)).min(1.0) as f32;
+    grads.iter_mut().for_each(|g| *g *= clip);
+}
+
 /// Moves `average` towards `params` by `1 − decay`; early steps use a smaller decay so that the start is forgotten.
 pub fn average_weights(average: &mut [f32], params: &[f32], step: u64, decay: f32) {
     let decay = decay.min((1.0 + step as f32) / (10.0 + step as f32));

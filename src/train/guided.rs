@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 pub const GUIDED_SAMPLES: RangeInclusive<usize> = 4..=256;
 
 /// Part of the steps that [`GuidedSteps`] takes, unless it is told.
-pub const GUIDED_SHARE: f32 = 0.5;
+const GUIDED_SHARE: f32 = 0.5;
 
 /// Steps whose samples are placed so.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,11 @@ pub struct GuidedSteps {
 }
 
 impl GuidedSteps {
+    /// Those of two options: none without a number of samples, and [`GUIDED_SHARE`] of the steps without a share.
+    pub fn of_options(samples: Option<u16>, share: Option<f32>) -> Option<Self> {
+        samples.map(|samples| Self { samples: samples.into(), share: share.unwrap_or(GUIDED_SHARE) })
+    }
+
     /// Whether the step with this seed is one of them.
     pub fn takes(self, seed: u64) -> bool {
         SplitMix(seed ^ 0x8CB9_2BA7_2F3D_8DD7).uniform() < self.share

@@ -11,7 +11,7 @@ use scene::Scene;
 use std::path::{Path, PathBuf};
 use train::data::Dataset;
 use train::distillation::{Distillation, Teacher};
-use train::guided::{GUIDED_SHARE, GuidedSteps};
+use train::guided::GuidedSteps;
 use train::reparam::{Piece, convert};
 use train::run::{LOG_FILE, LogLine, MODEL_FILE, Run, RunOptions, RunSettings, STATE_FILE, expect_replaceable};
 use train::schedule::Schedule;
@@ -132,10 +132,7 @@ impl Job<'_> {
             balance,
             hold_routers: balance.is_some(),
             form: shape.form.into(),
-            guided: shape.guided.map(|samples| GuidedSteps {
-                samples: samples.into(),
-                share: shape.guided_share.unwrap_or(GUIDED_SHARE),
-            }),
+            guided: GuidedSteps::of_options(shape.guided, shape.guided_share),
         };
         let checkpoint = Checkpoint::from_params(&config, &pupil.layout, &params);
         Ok(Run::start(config, options, Some(checkpoint))?)

@@ -14,7 +14,7 @@ use job::{Job, file_name};
 use serde::{Deserialize, Serialize};
 use stages::{Form, Stages, parse_latencies, parse_stages};
 use std::path::{Path, PathBuf};
-use train::guided::GUIDED_SHARE;
+use train::guided::GuidedSteps;
 use train::reparam::{expect_convertible, expect_dense};
 use train::run::{MODEL_FILE, MOST_RAYS, STATE_FILE};
 
@@ -118,14 +118,12 @@ struct RunArgs {
 /// If model or data cannot be read, a piece does not fit the model, or a file cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from);
-    if Path::new(&args.shape.model).is_file() {
-        let path = Path::new(&args.shape.model);
-        let bytes = scene::file::read_limited(path, vit::checkpoint::MAX_FILE_BYTES)?;
-        if vit::checkpoint::Checkpoint::is_one(&bytes) {
-            let dense = vit::checkpoint::Checkpoint::from_bytes(path, &bytes)?;
-            return classifier::run(&args, &dense, &bytes, threads);
-        }
+    let bytes = gnt::builtin::file(&args.shape.model)?;
+    if vit::checkpoint::Checkpoint::is_one(&bytes) {
+        let dense = vit::checkpoint::Checkpoint::from_bytes(Path::new(&args.shape.model), &bytes)?;
+        return classifier::run(&args, &dense, &bytes, threads);
     }
+    drop(bytes);
     let (dense, dense_params, name) = gnt::builtin::load(&args.shape.model)?;
     let job = Job { samples: samples(&args.shape, &dense)?, args: &args, name: &name, threads };
     expect_dense(&dense.config).with_context(|| format!("--model {name}"))?;
@@ -146,7 +144,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         // What the model is counts, not where it lies.
         model: format!("{} ({})", file_name(&name), &hash::model(&dense.config, &dense_params)?[..16]),
         data: whole_path(&args.shape.data),
-        guided_share: args.shape.guided.map(|_| args.shape.guided_share.unwrap_or(GUIDED_SHARE)),
+        guided_share: GuidedSteps::of_options(args.shape.guided, args.shape.guided_share).map(|guided| guided.share),
         ..args.shape.clone()
     };
     let folders = kept::absent(args.out.ancestors());

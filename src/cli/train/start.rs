@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use gnt::{Config, Head};
 use std::path::Path;
 use train::data::Dataset;
-use train::guided::{GUIDED_SHARE, GuidedSteps};
+use train::guided::GuidedSteps;
 use train::run::{Run, RunOptions};
 use train::schedule::Schedule;
 
@@ -61,7 +61,7 @@ pub(super) fn start(given: &RunArgs) -> anyhow::Result<(Run, RunArgs)> {
         rays: Some(given.rays.unwrap_or(512)),
         samples: Some(samples as u16),
         guided: given.guided,
-        guided_share: given.guided.map(|_| given.guided_share.unwrap_or(GUIDED_SHARE)),
+        guided_share: GuidedSteps::of_options(given.guided, given.guided_share).map(|guided| guided.share),
         views: Some(views.clone()),
         rate: Some(given.rate.unwrap_or(1e-3)),
         depth_weight: Some(given.depth_weight.unwrap_or(0.005)),
@@ -86,10 +86,7 @@ pub(super) fn start(given: &RunArgs) -> anyhow::Result<(Run, RunArgs)> {
         balance: None,
         hold_routers: false,
         form: Default::default(),
-        guided: shape
-            .guided
-            .zip(shape.guided_share)
-            .map(|(samples, share)| GuidedSteps { samples: samples.into(), share }),
+        guided: GuidedSteps::of_options(shape.guided, shape.guided_share),
     };
     Ok((Run::start(config, options, weights)?, shape))
 }

@@ -213,6 +213,12 @@ fn leave_out(scene: &mut Scene, ids: &[usize]) {
     }
 }
 
+/// Makes the scene's bounds hold those of all its views.
+fn span_views(scene: &mut Scene) {
+    scene.near = scene.views.iter().map(|view| view.near).fold(f32::INFINITY, f32::min);
+    scene.far = scene.views.iter().map(|view| view.far).fold(0.0, f32::max);
+}
+
 /// Name of a scene: the last part of its folder.
 fn scene_name(root: &Path) -> String {
     let full = root.canonicalize().unwrap_or_else(|_| root.to_owned());

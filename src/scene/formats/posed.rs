@@ -135,8 +135,7 @@ impl Posed<'_> {
             warnings,
         };
         super::leave_out(&mut scene, &placed.strays);
-        scene.near = scene.views.iter().map(|view| view.near).fold(f32::INFINITY, f32::min);
-        scene.far = scene.views.iter().map(|view| view.far).fold(0.0, f32::max);
+        super::span_views(&mut scene);
         Ok(scene)
     }
 }

@@ -3,7 +3,7 @@
 use super::ClassifyOptions;
 use super::state::ClassifyState;
 use super::step::{Accuracy, Batch, Stepper, Teacher, evaluate, pictures_of};
-use crate::adam::{Adam, average_weights, decay_weights};
+use crate::adam::{self, Adam, average_weights, decay_weights};
 use crate::schedule::Schedule;
 use crate::{Error, Result, log};
 use compute::Products;
@@ -176,13 +176,12 @@ impl ClassifyRun {
         let sums = self.stepper.run(batch, threads, &mut folded_grads);
         let mut grads = vec![0.0; state.params.len()];
         self.model.unfold(&state.params, &folded_grads, &mut grads);
-        let norm = grads.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt();
+        let norm = adam::length(&grads);
         if let Some(found) = [sums.loss, norm].into_iter().find(|x| !x.is_finite()) {
             let step = state.step;
             return Err(Error::Run(format!("step {step}: expected a finite loss and gradient, found {found}")));
         }
-        let clip = (f64::from(options.clip_norm) / norm.max(1e-12)).min(1.0) as f32;
-        grads.iter_mut().for_each(|g| *g *= clip);
+        adam::shorten(&mut grads, norm, options.clip_norm);
         let rate = options.rate * schedule(state).factor(state.step);
         decay_weights(&mut state.params, |i| if self.decays[i] { rate * options.decay } else { 0.0 });
         state.adam.update(state.step + 1, &mut state.params, &grads, |_| rate);

@@ -1,7 +1,7 @@
 //! One step of a run: its batch, loss and gradient, then the optimiser.
 
 use super::{AnyStepper, Run};
-use crate::adam::average_weights;
+use crate::adam::{self, average_weights};
 use crate::calibration::{BATCHES, Batches};
 use crate::data::{Batch, Dataset, Draw};
 use crate::state::State;
@@ -86,14 +86,13 @@ impl Run {
         if options.hold_routers {
             routing::clear_gradient(model, &mut grads);
         }
-        let norm = grads.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt();
+        let norm = adam::length(&grads);
         let found = [losses.colour, losses.depth, losses.distillation, norm].into_iter().find(|x| !x.is_finite());
         if let Some(found) = found {
             let problem = format!("step {step}: expected a finite loss and gradient, found {found}; lower the rate");
             return Err(Error::Run(problem));
         }
-        let clip = (f64::from(options.clip_norm) / norm.max(1e-12)).min(1.0) as f32;
-        grads.iter_mut().for_each(|g| *g *= clip);
+        adam::shorten(&mut grads, norm, options.clip_norm);
         let rate = options.schedule.peak * options.schedule.factor(*step);
         let feature_rate = rate * options.schedule.feature_factor;
         let split = first_of_features(&self.model);

@@ -103,7 +103,6 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         warnings,
     };
     super::leave_out(&mut scene, &posed.strays);
-    scene.near = scene.views.iter().map(|view| view.near).fold(f32::INFINITY, f32::min);
-    scene.far = scene.views.iter().map(|view| view.far).fold(0.0, f32::max);
+    super::span_views(&mut scene);
     Ok(scene)
 }
