@@ -4,6 +4,7 @@ use super::folder::FolderLock;
 use super::steps::Steps;
 use super::{kept, output};
 use anyhow::{Context, bail};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::value_parser;
 use scene::Format;
 use scene::procedural::{
@@ -62,7 +63,8 @@ struct SceneArgs {
           value_parser = value_parser!(u8).range(1..=100))]
     jpeg: Option<u8>,
     /// Layout of the files: that of LLFF, which training reads, or of another format that is read
-    #[arg(long, value_enum, default_value_t = Layout::Llff)]
+    #[arg(long, default_value = Format::Llff.name(),
+          value_parser = PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(Layout::try_from))]
     #[serde(default)]
     format: Layout,
     /// Leave out the exact depths
@@ -94,39 +96,28 @@ enum CaptureChoice {
     Ideal,
 }
 
-// The formats as clap and the kept options name them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Layout {
-    #[default]
-    Llff,
-    Blender,
-    Nerfstudio,
-    Colmap,
-    Nex,
-    Ibrnet,
-    #[value(name = "realitycapture")]
-    RealityCapture,
-    Polycam,
-    #[value(name = "record3d")]
-    Record3d,
-    Metashape,
+// A format by its name, on the command line and in kept options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+struct Layout(Format);
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self(Format::Llff)
+    }
 }
 
-impl From<Layout> for Format {
-    fn from(layout: Layout) -> Self {
-        match layout {
-            Layout::Llff => Self::Llff,
-            Layout::Blender => Self::Blender,
-            Layout::Nerfstudio => Self::Nerfstudio,
-            Layout::Colmap => Self::Colmap,
-            Layout::Nex => Self::Nex,
-            Layout::Ibrnet => Self::Ibrnet,
-            Layout::RealityCapture => Self::RealityCapture,
-            Layout::Polycam => Self::Polycam,
-            Layout::Record3d => Self::Record3d,
-            Layout::Metashape => Self::Metashape,
-        }
+impl From<Layout> for String {
+    fn from(Layout(format): Layout) -> Self {
+        format.name().to_owned()
+    }
+}
+
+impl TryFrom<String> for Layout {
+    type Error = scene::Error;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        name.parse().map(Self)
     }
 }
 
@@ -240,7 +231,7 @@ fn showcase(out: &Path, shape: &SceneArgs) -> anyhow::Result<()> {
 }
 
 fn write_showcase(out: &Path, shape: &SceneArgs) -> anyhow::Result<()> {
-    expect_own(out, shape, || Ok(is_complete(out, shape.format.into()).then(|| out.to_owned())))?;
+    expect_own(out, shape, || Ok(is_complete(out, shape.format.0).then(|| out.to_owned())))?;
     let (bar, options) = (Steps::new(shape.views.into(), 0, "views"), kept::text(shape)?);
     let files = [(kept::FILE, options.as_slice())];
     write(out, shape, World::showcase, RigKind::Forward, shape.seed, &files, &|n| bar.set(n as u64, String::new()))?;
@@ -275,14 +266,14 @@ fn write(
     files: &[(&str, &[u8])],
     progress: &dyn Fn(usize),
 ) -> anyhow::Result<()> {
-    if is_complete(dir, shape.format.into()) {
+    if is_complete(dir, shape.format.0) {
         return Ok(());
     }
     let options = WriteOptions {
         samples_per_pixel: shape.spp,
         jpeg_quality: shape.jpeg,
         depth: !shape.no_depth,
-        format: shape.format.into(),
+        format: shape.format.0,
         ..WriteOptions::default()
     };
     let (width, height) = shape.size;
@@ -307,7 +298,7 @@ pub fn generate(out: &Path, scenes: u32, seed: u64) -> anyhow::Result<()> {
         spp: 4,
         showcase: false,
         jpeg: None,
-        format: Layout::Llff,
+        format: Layout::default(),
         no_depth: false,
         capture,
         textures: None,

@@ -101,6 +101,8 @@ pub struct Scene {
     pub held_out: Vec<usize>,
     /// What the held-out views are; none if there are none.
     pub split: Option<Split>,
+    /// Number of photographs that have a pose and no file, and were left out.
+    pub missing: usize,
     /// The files that the poses come from.
     pub pose_files: Vec<PathBuf>,
     /// Smallest depth bound of all views in scene units.

@@ -54,6 +54,7 @@ pub fn scene_of(cameras: Vec<Camera>) -> Scene {
         source_ids,
         held_out,
         split: Some(Split::HeldOut),
+        missing: 0,
         pose_files: Vec::new(),
         near: 1.0,
         far: 10.0,

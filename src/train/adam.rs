@@ -1,5 +1,7 @@
 //! The Adam optimiser and the running average of the weights.
 
+use std::ops::Range;
+
 /// Moments of Adam (Kingma and Ba, 2015), without weight decay.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adam {
@@ -21,9 +23,22 @@ impl Adam {
 
     /// Updates `params` in place; `step` counts from 1, `rate(i)` is the learning rate of parameter `i`.
     pub fn update(&mut self, step: u64, params: &mut [f32], grads: &[f32], rate: impl Fn(usize) -> f32) {
+        self.update_part(0..params.len(), step, params, grads, rate);
+    }
+
+    /// As [`Adam::update`], of some parameters only; moments of the others stay.
+    pub fn update_part(
+        &mut self,
+        part: Range<usize>,
+        step: u64,
+        params: &mut [f32],
+        grads: &[f32],
+        rate: impl Fn(usize) -> f32,
+    ) {
         let correct1 = 1.0 - f64::from(BETA1).powf(step as f64);
         let correct2 = (1.0 - f64::from(BETA2).powf(step as f64)).sqrt() as f32;
-        for (i, (p, g)) in params.iter_mut().zip(grads).enumerate() {
+        for i in part {
+            let (p, g) = (&mut params[i], grads[i]);
             let (m, v) = (&mut self.first[i], &mut self.second[i]);
             *m = BETA1 * *m + (1.0 - BETA1) * g;
             *v = BETA2 * *v + (1.0 - BETA2) * g * g;

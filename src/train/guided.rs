@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 pub const GUIDED_SAMPLES: RangeInclusive<usize> = 4..=256;
 
 /// Part of the steps that [`GuidedSteps`] takes, unless it is told.
-const GUIDED_SHARE: f32 = 0.5;
+pub const GUIDED_SHARE: f32 = 0.5;
 
 /// Steps whose samples are placed so.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ pub mod distillation;
 pub mod error;
 pub mod guided;
 pub mod log;
+mod muon;
 pub mod ps;
 pub mod reparam;
 pub mod routing;

@@ -144,11 +144,10 @@ impl Gpu {
     }
 }
 
-/// What a future gives that is done by the time it is asked, as those of native backends are.
+/// What a future gives, asked every millisecond for ten seconds: some drivers answer at once, some on another thread.
 fn wait<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
-    // Some drivers answer on another thread.
     for _ in 0..10_000 {
         if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
             return Some(value);

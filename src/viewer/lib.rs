@@ -5,6 +5,7 @@
 //! then the source's pixels, every fourth, every second, then all, from the middle outwards ([`work`]). [`present`] shows
 //! the best of them, [`app`] ties everything together, [`window`] and [`headless`] run it.
 pub mod app;
+mod background;
 pub mod controls;
 pub mod error;
 pub mod eye;

@@ -38,7 +38,8 @@ struct Drag {
 #[derive(Debug)]
 pub struct Player {
     steps: VecDeque<Step>,
-    waiting: Option<(Until, Instant)>,
+    /// What is waited for, since when, and the frames drawn until then.
+    waiting: Option<(Until, Instant, usize)>,
     drag: Option<Drag>,
     /// When the last input came that no frame has answered yet.
     input: Option<Instant>,
@@ -73,7 +74,7 @@ impl Player {
                 }
             }
             self.end_drag();
-            if let Some((until, since)) = &self.waiting {
+            if let Some((until, since, frames)) = &self.waiting {
                 if app.quit {
                     return Ok((requests, true));
                 }
@@ -83,8 +84,10 @@ impl Player {
                     }
                     return Ok((requests, false));
                 }
-                if *until == Until::Full {
-                    self.report.level_seconds.push(app.level_seconds);
+                match until {
+                    Until::Full => self.report.level_seconds.push(app.level_seconds),
+                    Until::Seconds(_) => self.report.frames_in_pauses.push(self.report.frames - frames),
+                    _ => {}
                 }
                 self.waiting = None;
             }
@@ -103,7 +106,7 @@ impl Player {
                     let (started, processor) = (Instant::now(), processor_seconds());
                     self.drag = Some(Drag { started, pixels, seconds, done: 0.0, delays: Vec::new(), processor });
                 }
-                Step::Wait(until) => self.waiting = Some((until, Instant::now())),
+                Step::Wait(until) => self.waiting = Some((until, Instant::now(), self.report.frames)),
                 Step::Resize(size) => {
                     requests.push(Request::Resize(size));
                     return Ok((requests, false));
@@ -171,6 +174,17 @@ impl Player {
         if (truth.width, truth.height) != (image.width, image.height) {
             if truth.width < image.width || truth.height < image.height {
                 let problem = format!("measure: expected at most {}x{}", truth.width, truth.height);
+                return Err(Error::Script(problem));
+            }
+            // Another shape shows another part of the scene.
+            let ratio = |w: u32, h: u32| f64::from(w) / f64::from(h);
+            let (shown, wanted) = (ratio(image.width, image.height), ratio(truth.width, truth.height));
+            if (shown / wanted - 1.0).abs() > 0.01 {
+                let problem = format!(
+                    "measure: expected a picture of the photograph's shape, {}x{}, found {}x{}; {{\"do\": {{\"panel\": false}}}} \
+                     leaves all of the window to the picture",
+                    truth.width, truth.height, image.width, image.height
+                );
                 return Err(Error::Script(problem));
             }
             truth = scene::resample::area_downscale(&truth, image.width, image.height)?;

@@ -140,6 +140,8 @@ pub struct Report {
     pub measured: Vec<Measured>,
     /// Resident memory in MiB, each time a script asked.
     pub memory_mib: Vec<f64>,
+    /// Frames drawn in each pause of some seconds: none, unless something goes on.
+    pub frames_in_pauses: Vec<usize>,
     /// Frames drawn.
     pub frames: usize,
     /// Seconds that all took.

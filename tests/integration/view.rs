@@ -41,7 +41,8 @@ fn needs_display_a_window_follows_a_script() {
     script(
         &place,
         r#"[
-        {"wait": "picture"}, {"drag": {"pixels": [120, 20], "seconds": 0.5}}, {"wait": "full"},
+        {"wait": "picture"}, {"wait": "full"}, {"wait": "photographs"}, {"wait": {"seconds": 1}}, {"wait": {"seconds": 3}},
+        {"drag": {"pixels": [120, 20], "seconds": 0.5}}, {"wait": "full"},
         {"do": {"screenshot": "turned.png"}}, {"wait": "screenshots"},
         {"do": "add_key"}, {"press": "f"}, {"wait": "rest"}, {"do": "add_key"},
         {"resize": [300, 220]}, {"wait": "full"}, {"resize": [0, 0]}, {"wait": {"seconds": 0.3}}, {"resize": [260, 200]},
@@ -65,6 +66,8 @@ fn needs_display_a_window_follows_a_script() {
     assert!(report["first_picture_seconds"].as_f64().unwrap() > 0.0, "{report}");
     assert_eq!(report["drags"].as_array().unwrap().len(), 2);
     assert!(report["drags"][0]["frames"].as_u64().unwrap() > 2, "{report}");
+    // A window in which nothing goes on is not drawn again and again.
+    assert!(report["frames_in_pauses"][1].as_u64().unwrap() < 20, "{report}");
     // The panel takes its part of the window; without it the picture is all of it.
     let turned = pixels(&place.path("turned.png"));
     assert!(turned.width < 420 && turned.height == 260, "{}x{}", turned.width, turned.height);

@@ -76,11 +76,10 @@ impl Classifier {
         let mut x = Vec::new();
         self.checkpoint.description.preprocess.normalise(pixels, &mut x);
         self.model.forward(&self.folded, 1, &x, None, tape, scratch);
-        let logits = self.model.logits(tape);
-        let most = logits.iter().copied().fold(f32::MIN, f32::max);
-        let powers: Vec<f32> = logits.iter().map(|l| (l - most).exp()).collect();
-        let sum: f32 = powers.iter().sum();
-        powers.into_iter().map(|p| p / sum).collect()
+        let mut values = self.model.logits(tape).to_vec();
+        let classes = values.len();
+        layers::softmax::softmax_rows(compute::isa(), &mut values, classes);
+        values
     }
 
     /// Name of a class, or its number where the model knows no names.

@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::value_parser;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use train::classification::{ClassifyOptions, ClassifyRun, ClassifySettings, MODEL_FILE, STATE_FILE};
+use train::classification::{ClassifyOptions, ClassifyRun, ClassifySettings, MODEL_FILE, Optimiser, STATE_FILE};
 use vit::checkpoint::{Checkpoint, Description};
 use vit::config::CompactConfig;
 use vit::data::Labelled;
@@ -60,6 +60,10 @@ struct RunArgs {
     /// Start from the weights of this model file
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
+    /// What moves the weights: adam, or muon for matrices and convolutions and adam for the rest [default: adam]
+    #[arg(long, value_parser = parse_optimiser)]
+    #[serde(default)]
+    optimiser: Option<Optimiser>,
     /// Passes over all pictures [default: 30]
     #[arg(long)]
     epochs: Option<u32>,
@@ -89,10 +93,16 @@ struct RunArgs {
     seed: Option<u64>,
 }
 
+fn parse_optimiser(name: &str) -> Result<Optimiser, String> {
+    let found = Optimiser::NAMES.into_iter().find(|(known, _)| *known == name);
+    found.map(|(_, optimiser)| optimiser).ok_or_else(|| "expected adam or muon".into())
+}
+
 impl RunArgs {
     fn options(&self) -> ClassifyOptions {
         let defaults = ClassifyOptions::default();
         ClassifyOptions {
+            optimiser: self.optimiser.unwrap_or(defaults.optimiser),
             epochs: self.epochs.unwrap_or(defaults.epochs),
             batch: self.batch.unwrap_or(defaults.batch),
             rate: self.rate.unwrap_or(defaults.rate),

@@ -7,6 +7,8 @@
 
 mod axes;
 mod corners;
+mod files;
+mod geometry;
 mod pairs;
 mod photographs;
 mod places;
@@ -116,10 +118,11 @@ pub fn check(scene: &Scene, threads: usize) -> Result<Report> {
     match swapped {
         Some(finding) => findings.push(finding),
         None => {
-            findings.extend(pairs.wrong_poses(scene));
+            findings.extend(pairs.wrong_poses(scene, threads));
             findings.extend(places::bounds(scene, depths));
         }
     }
+    findings.extend(files::find(scene));
     findings.extend(places::neighbours(scene));
     findings.extend(photographs::blurred(scene, &looks));
     findings.extend(photographs::exposed(scene, &looks));
@@ -136,6 +139,21 @@ pub fn check(scene: &Scene, threads: usize) -> Result<Report> {
         bounds: [scene.near, scene.far].map(|bound| f64::from(bound) / scale),
         depths: depths.map(|depths| depths.map(|depth| depth / scale)),
     })
+}
+
+/// The `count` views that look most nearly the same way as view `id` from most nearly the same place.
+fn nearest(scene: &Scene, id: usize, count: usize) -> Vec<usize> {
+    let camera = &scene.views[id].camera;
+    let extent = scene.views.iter().map(|v| v.camera.origin().distance(camera.origin())).fold(0.0f32, f32::max);
+    let cost = |other: usize| {
+        let other = &scene.views[other].camera;
+        let turn = other.forward().angle_between(camera.forward());
+        other.origin().distance(camera.origin()) / extent.max(f32::MIN_POSITIVE) + turn
+    };
+    let mut others: Vec<usize> = (0..scene.views.len()).filter(|other| *other != id).collect();
+    others.sort_by(|a, b| cost(*a).total_cmp(&cost(*b)));
+    others.truncate(count);
+    others
 }
 
 /// Names of views for messages: some of them, and how many more.

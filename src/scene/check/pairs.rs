@@ -1,7 +1,8 @@
 //! Pairs of neighbouring photographs, their matches, and how far poses agree with them.
 
 use super::corners::Corners;
-use super::{Finding, Severity, Subject, named};
+use super::geometry::most_on_lines;
+use super::{Finding, Severity, Subject, named, nearest};
 use crate::robust::{median, quantile, sorted};
 use crate::{Camera, Scene, parallel};
 use glam::{DMat4, DVec3, Vec2};
@@ -39,7 +40,7 @@ impl Pairs {
         let count = scene.views.len();
         let wanted: BTreeSet<[usize; 2]> = (0..count)
             .step_by(count.div_ceil(MOST_VIEWS).max(1))
-            .flat_map(|i| neighbours(scene, i).into_iter().map(move |j| [i.min(j), i.max(j)]))
+            .flat_map(|i| nearest(scene, i, NEIGHBOURS).into_iter().map(move |j| [i.min(j), i.max(j)]))
             .collect();
         let wanted: Vec<[usize; 2]> = wanted.into_iter().collect();
         let pairs = parallel::map(wanted.len(), threads, |n| {
@@ -71,7 +72,7 @@ impl Pairs {
     }
 
     /// Views most of whose pairs disagree, while those of others agree.
-    pub fn wrong_poses(&self, scene: &Scene) -> Vec<Finding> {
+    pub fn wrong_poses(&self, scene: &Scene, threads: usize) -> Vec<Finding> {
         let all = self.agreements(&|id| scene.views[id].camera.world_from_camera.as_dmat4());
         let known = || all.iter().flatten().copied();
         let usual = quantile(&sorted(known()), 0.6);
@@ -93,6 +94,12 @@ impl Pairs {
                     .into(),
             }];
         }
+        // A pair speaks against its poses only if its matches fit other cameras better; else the matches are what is wrong.
+        let clear: Vec<Option<f64>> = parallel::map(all.len(), threads, |n| {
+            let agreement = all[n]?;
+            let poor = agreement < DISAGREES * usual;
+            (!poor || self.0[n].fits_other_cameras(agreement)).then_some(agreement)
+        });
         let mut wrong: BTreeSet<usize> = BTreeSet::new();
         // One wrong view spoils the pairs of its neighbours: the worst is taken out first, then it is looked again.
         loop {
@@ -101,7 +108,7 @@ impl Pairs {
                 let own: Vec<f64> = self
                     .0
                     .iter()
-                    .zip(&all)
+                    .zip(&clear)
                     .filter(|(pair, _)| pair.ids.contains(&id) && !pair.ids.iter().any(|other| wrong.contains(other)))
                     .filter_map(|(_, agreement)| *agreement)
                     .collect();
@@ -159,6 +166,12 @@ impl Pair {
         Some(on_line as f64 / self.rays.len() as f64)
     }
 
+    /// Whether there are cameras that explain more of the matches than those that explain a part `agreement` of them.
+    fn fits_other_cameras(&self, agreement: f64) -> bool {
+        let most = most_on_lines(&self.rays, ON_LINE / self.focal);
+        most >= AGREES && agreement < DISAGREES * most
+    }
+
     fn is_on_line(&self, relative: DMat4, [a, b]: &[DVec3; 2]) -> bool {
         let line = relative.w_axis.truncate().cross(relative.transform_vector3(*a));
         let normal = line.truncate().length();
@@ -197,18 +210,4 @@ impl Pair {
 
 fn ray(camera: &Camera, pixel: Vec2) -> DVec3 {
     ((pixel - camera.center) / camera.focal).extend(1.0).as_dvec3()
-}
-
-/// The views that look most nearly the same way from most nearly the same place.
-fn neighbours(scene: &Scene, id: usize) -> Vec<usize> {
-    let camera = &scene.views[id].camera;
-    let extent = scene.views.iter().map(|v| v.camera.origin().distance(camera.origin())).fold(0.0f32, f32::max);
-    let cost = |other: &Camera| {
-        let turn = other.forward().angle_between(camera.forward());
-        other.origin().distance(camera.origin()) / extent.max(f32::MIN_POSITIVE) + turn
-    };
-    let mut others: Vec<usize> = (0..scene.views.len()).filter(|other| *other != id).collect();
-    others.sort_by(|a, b| cost(&scene.views[*a].camera).total_cmp(&cost(&scene.views[*b].camera)));
-    others.truncate(NEIGHBOURS);
-    others
 }

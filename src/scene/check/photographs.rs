@@ -1,7 +1,7 @@
 //! Photographs that are blurred or exposed differently from the others.
 
 use super::corners::Gray;
-use super::{Finding, Severity, Subject, named};
+use super::{Finding, Severity, Subject, named, nearest};
 use crate::Scene;
 use crate::robust::median;
 
@@ -41,25 +41,10 @@ impl Look {
     }
 }
 
-/// Nearest views by distance and direction.
-fn around(scene: &Scene, id: usize) -> Vec<usize> {
-    let camera = &scene.views[id].camera;
-    let extent = scene.views.iter().map(|v| v.camera.origin().distance(camera.origin())).fold(0.0f32, f32::max);
-    let cost = |other: usize| {
-        let other = &scene.views[other].camera;
-        let turn = other.forward().angle_between(camera.forward());
-        other.origin().distance(camera.origin()) / extent.max(f32::MIN_POSITIVE) + turn
-    };
-    let mut others: Vec<usize> = (0..scene.views.len()).filter(|other| *other != id).collect();
-    others.sort_by(|a, b| cost(*a).total_cmp(&cost(*b)));
-    others.truncate(NEIGHBOURS);
-    others
-}
-
 /// Photographs whose finest detail is missing beside their neighbours'.
 pub(super) fn blurred(scene: &Scene, looks: &[Look]) -> Option<Finding> {
     let is_blurred = |&id: &usize| {
-        let others = around(scene, id);
+        let others = nearest(scene, id, NEIGHBOURS);
         let usual = median(others.iter().map(|other| looks[*other].sharpness));
         others.len() >= 2 && looks[id].sharpness < BLURRED * usual
     };
@@ -76,7 +61,7 @@ pub(super) fn blurred(scene: &Scene, looks: &[Look]) -> Option<Finding> {
 /// Photographs that are much brighter or darker than their neighbours.
 pub(super) fn exposed(scene: &Scene, looks: &[Look]) -> Option<Finding> {
     let stops = |id: usize| {
-        let others = around(scene, id);
+        let others = nearest(scene, id, NEIGHBOURS);
         let usual = median(others.iter().map(|other| looks[*other].brightness));
         // Below a two-hundredth nothing is told from noise.
         let light = |brightness: f64| GAMMA * brightness.max(0.005).log2();

@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 
 /// A scene with `transforms.json`.
 fn capture(kind: RigKind, seed: u64) -> (tempfile::TempDir, PathBuf) {
+    capture_as(Format::Nerfstudio, kind, seed)
+}
+
+fn capture_as(format: Format, kind: RigKind, seed: u64) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let world = World::random(seed, kind);
     let rig = Rig { width: 240, height: 180, views: 9, kind, samples_per_pixel: 1 };
-    let write = WriteOptions { samples_per_pixel: 2, depth: false, format: Format::Nerfstudio, ..Default::default() };
+    let write = WriteOptions { samples_per_pixel: 2, depth: false, format, ..Default::default() };
     let root = dir.path().join("capture");
     write_llff(&root, &world, &cameras(&world, &rig, seed), &write, &|_| {}).unwrap();
     (dir, root)
@@ -110,6 +114,29 @@ fn one_blurred_and_one_dark_photograph_are_found() {
     assert_eq!(of(Subject::Exposure).views, [6], "{found:?}");
     assert!(of(Subject::Exposure).problem.contains("stops darker"), "{found:?}");
     assert_eq!(found.len(), 2, "{found:?}");
+}
+
+#[test]
+fn photographs_and_poses_that_do_not_belong_together_are_found() {
+    let of_files = |root: &Path| {
+        let found = report(root, None).findings.into_iter().find(|f| f.subject == Subject::Files);
+        found.map(|finding| (finding.severity, finding.problem))
+    };
+    let (_dir, root) = capture(RigKind::Forward, 3);
+    let image = |name: &str| root.join("images").join(name);
+    // A depth map beside its photograph is no photograph of its own.
+    std::fs::copy(image("000.png"), image("000_depth.png")).unwrap();
+    assert_eq!(of_files(&root), None);
+    std::fs::copy(image("000.png"), image("extra.png")).unwrap();
+    let (severity, problem) = of_files(&root).unwrap();
+    assert!(severity == Severity::Worse && problem.contains("1 photograph has no pose"), "{problem}");
+    assert!(problem.contains("extra.png"), "{problem}");
+    let (_dir, root) = capture_as(Format::Colmap, RigKind::Forward, 3);
+    for name in ["000.png", "002.png", "004.png", "006.png"] {
+        std::fs::remove_file(root.join("images").join(name)).unwrap();
+    }
+    let (severity, problem) = of_files(&root).unwrap();
+    assert!(severity == Severity::Wrong && problem.contains("4 of 9 photographs"), "{problem}");
 }
 
 #[test]

@@ -57,7 +57,8 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     }
     let mut warnings = Vec::new();
     posed::say_unused(&photographs, "without a pose: not used", &mut warnings);
-    let posed = Posed { root, format: Format::Ibrnet, pose_files, photographs, stored_factor: None, warnings };
+    let posed =
+        Posed { root, format: Format::Ibrnet, pose_files, photographs, missing: 0, stored_factor: None, warnings };
     posed.into_scene(options)
 }
 

@@ -117,7 +117,9 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     }
     posed::say_unused(&photographs, "without a pose in the file of cameras: not used", &mut warnings);
     let pose_files = vec![file.clone()];
-    let posed = Posed { root, format: Format::Metashape, pose_files, photographs, stored_factor: None, warnings };
+    let missing = missing.len();
+    let posed =
+        Posed { root, format: Format::Metashape, pose_files, photographs, missing, stored_factor: None, warnings };
     posed.into_scene(options)
 }
 

@@ -20,6 +20,7 @@ pub mod transforms;
 mod world;
 
 pub use detect::{POSE_FILES, holds, is_scene};
+pub(crate) use posed::unused;
 pub use split::Split;
 
 use crate::{Error, Format, Result, Scene, View, picture};

@@ -72,8 +72,16 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     });
     let photographs = photographs.collect();
     let stored_factor = options.factor.map(|_| folder.stored_factor);
-    Posed { root, format: Format::Nex, pose_files: vec![file, intrinsics], photographs, stored_factor, warnings }
-        .into_scene(options)
+    Posed {
+        root,
+        format: Format::Nex,
+        pose_files: vec![file, intrinsics],
+        photographs,
+        missing: 0,
+        stored_factor,
+        warnings,
+    }
+    .into_scene(options)
 }
 
 /// The pose of a row in OpenGL axes.

@@ -71,6 +71,14 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         return Err(format_error(&cameras, "expected a camera for each picture, found none of the same name"));
     }
     posed::say_unused(&photographs, "without a camera of the same name: not used", &mut warnings);
-    let posed = Posed { root, format: Format::Polycam, pose_files: files, photographs, stored_factor: None, warnings };
+    let posed = Posed {
+        root,
+        format: Format::Polycam,
+        pose_files: files,
+        photographs,
+        missing: 0,
+        stored_factor: None,
+        warnings,
+    };
     posed.into_scene(options)
 }

@@ -55,6 +55,8 @@ pub(super) struct Posed<'a> {
     /// The files that the poses come from; at least one.
     pub pose_files: Vec<PathBuf>,
     pub photographs: Vec<Photograph>,
+    /// Number of cameras whose photographs are missing.
+    pub missing: usize,
     /// Reduction that the pictures were stored with, where their folder is for the factor that is asked for.
     pub stored_factor: Option<u32>,
     pub warnings: Vec<String>,
@@ -69,7 +71,7 @@ impl Posed<'_> {
     /// the image over, bounds that are not `0 < near < far`, or no bounds and no way to tell them. [`Error::Scene`] if a
     /// split is asked for that the scene does not have.
     pub fn into_scene(self, options: &LoadOptions) -> Result<Scene> {
-        let Self { root, format, pose_files, mut photographs, stored_factor, mut warnings } = self;
+        let Self { root, format, pose_files, mut photographs, missing, stored_factor, mut warnings } = self;
         let wanted = split::choose(root, options.split, split::of_positions(options.hold_every))?;
         if photographs.is_empty() {
             return Err(format_error(&pose_files[0], "expected at least one camera with a photograph, found none"));
@@ -127,6 +129,7 @@ impl Posed<'_> {
             source_ids,
             held_out,
             split: wanted,
+            missing,
             pose_files,
             bounds_are_tight: placed.are_tight,
             eval_stride: 1,
@@ -295,21 +298,33 @@ pub(super) fn view_names(root: &Path, paths: &[&Path]) -> Vec<String> {
 
 /// Says how many photographs beside those with cameras lie in their folders, where there are any.
 pub(super) fn say_unused(photographs: &[Photograph], why: &str, warnings: &mut Vec<String>) {
+    let unused = unused(photographs.iter().map(|photograph| photograph.path.as_path()));
+    if let Some(first) = unused.first() {
+        let more = if unused.len() > 1 { format!(" and {} more", unused.len() - 1) } else { String::new() };
+        warnings.push(format!("{}{more}: {why}", first.display()));
+    }
+}
+
+/// Pictures that lie beside those that are used, in the order of their paths. What is named after one that is used, such as
+/// its depth, is none of its own.
+pub(crate) fn unused<'a>(used: impl Iterator<Item = &'a Path>) -> Vec<PathBuf> {
     let mut folders: HashMap<&Path, HashSet<&Path>> = HashMap::new();
-    for path in photographs.iter().map(|photograph| photograph.path.as_path()) {
+    for path in used {
         folders.entry(path.parent().unwrap_or(path)).or_default().insert(path);
     }
     let mut unused: Vec<PathBuf> = Vec::new();
     for (folder, used) in folders {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let stems: HashSet<&str> = used.iter().filter_map(|path| path.file_stem()?.to_str()).collect();
+        let belongs = |path: &Path| {
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            stem.match_indices(['_', '.']).any(|(end, _)| stems.contains(&stem[..end]))
+        };
         let hidden = |path: &Path| super::file_name(path).starts_with('.');
-        unused.extend(
-            entries.filter(|path| crate::picture::is_read(path) && !hidden(path) && !used.contains(path.as_path())),
-        );
+        unused.extend(entries.filter(|path| {
+            crate::picture::is_read(path) && !hidden(path) && !used.contains(path.as_path()) && !belongs(path)
+        }));
     }
     unused.sort();
-    if let Some(first) = unused.first() {
-        let more = if unused.len() > 1 { format!(" and {} more", unused.len() - 1) } else { String::new() };
-        warnings.push(format!("{}{more}: {why}", first.display()));
-    }
+    unused
 }

@@ -88,7 +88,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     }
     let pose_files = vec![file];
     let (format, warnings) = (Format::Record3d, Vec::new());
-    Posed { root, format, pose_files, photographs, stored_factor: None, warnings }.into_scene(options)
+    Posed { root, format, pose_files, photographs, missing: 0, stored_factor: None, warnings }.into_scene(options)
 }
 
 /// A list of so many numbers.

@@ -14,14 +14,6 @@ pub(super) fn cross_entropy(logits: &mut [f32], target: &[f32], scale: f32) -> f
     loss
 }
 
-/// Softmax of one row.
-pub(super) fn softmax(logits: &[f32]) -> Vec<f32> {
-    let max = logits.iter().copied().fold(f32::MIN, f32::max);
-    let powers: Vec<f32> = logits.iter().map(|l| (l - max).exp()).collect();
-    let sum: f32 = powers.iter().sum();
-    powers.into_iter().map(|p| p / sum).collect()
-}
-
 /// Index of the largest value, the first of equal ones.
 pub(super) fn largest(values: &[f32]) -> usize {
     (0..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })

@@ -10,7 +10,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use options::ClassifyOptions;
+pub use options::{ClassifyOptions, Optimiser};
 pub use run::{ClassifyLine, ClassifyRun, ClassifySettings, MODEL_FILE, STATE_FILE};
 pub use state::ClassifyState;
 pub use step::{Accuracy, evaluate};

@@ -3,9 +3,28 @@
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+/// How a gradient moves the weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimiser {
+    /// Adam with decoupled decay, for all parameters.
+    #[default]
+    Adam,
+    /// Muon for matrices and convolutions, Adam for the rest.
+    Muon,
+}
+
+impl Optimiser {
+    /// All of them, by name.
+    pub const NAMES: [(&str, Self); 2] = [("adam", Self::Adam), ("muon", Self::Muon)];
+}
+
 /// Options of a run, which its state keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassifyOptions {
+    /// What moves the weights.
+    #[serde(default)]
+    pub optimiser: Optimiser,
     /// Passes over all pictures.
     pub epochs: u32,
     /// Pictures a step.
@@ -43,6 +62,7 @@ pub struct ClassifyOptions {
 impl Default for ClassifyOptions {
     fn default() -> Self {
         Self {
+            optimiser: Optimiser::Adam,
             epochs: 30,
             batch: 256,
             rate: 1.5e-3,

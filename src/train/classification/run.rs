@@ -1,9 +1,10 @@
 //! The loop: steps, log, checkpoints, resume.
 
-use super::ClassifyOptions;
 use super::state::ClassifyState;
 use super::step::{Accuracy, Batch, Stepper, Teacher, evaluate, pictures_of};
+use super::{ClassifyOptions, Optimiser};
 use crate::adam::{self, Adam, average_weights, decay_weights};
+use crate::muon;
 use crate::schedule::Schedule;
 use crate::{Error, Result, log};
 use compute::Products;
@@ -71,6 +72,8 @@ pub struct ClassifyRun {
     stepper: Stepper,
     teacher: Option<Teacher>,
     decays: Vec<bool>,
+    /// What Muon updates; empty without it.
+    matrices: Vec<muon::Matrix>,
     permutation: Vec<u32>,
     permuted: Option<u64>,
 }
@@ -113,7 +116,12 @@ impl ClassifyRun {
         for entry in model.layout.entries().iter().filter(|entry| entry.shape.len() > 1) {
             decays[entry.slot.offset..][..entry.slot.len].fill(true);
         }
+        let matrices = match state.options.optimiser {
+            Optimiser::Adam => Vec::new(),
+            Optimiser::Muon => muon::matrices(&model.layout),
+        };
         Self {
+            matrices,
             model,
             state,
             stepper: Stepper::default(),
@@ -184,7 +192,10 @@ impl ClassifyRun {
         adam::shorten(&mut grads, norm, options.clip_norm);
         let rate = options.rate * schedule(state).factor(state.step);
         decay_weights(&mut state.params, |i| if self.decays[i] { rate * options.decay } else { 0.0 });
-        state.adam.update(state.step + 1, &mut state.params, &grads, |_| rate);
+        for part in muon::others(&self.matrices, state.params.len()) {
+            state.adam.update_part(part, state.step + 1, &mut state.params, &grads, |_| rate);
+        }
+        muon::update(&self.matrices, &mut state.adam.first, &mut state.params, &grads, rate, threads);
         average_weights(&mut state.average, &state.params, state.step, options.average_decay);
         state.step += 1;
         Ok((sums, norm))

@@ -1,12 +1,13 @@
 //! One step: batches are shared out to threads; and evaluation, which is the same without a gradient.
 
 use super::augment::{augment, beta};
-use super::loss::{cross_entropy, largest, softmax};
+use super::loss::{cross_entropy, largest};
 use super::{ClassifyOptions, ClassifyState};
 use crate::Result;
 use compute::parallel;
 use layers::feed_forward::experts::{Balance, Usage};
 use layers::params::SplitMix;
+use layers::softmax::softmax_rows;
 use std::ops::Range;
 use std::sync::Mutex;
 use vit::Model;
@@ -134,7 +135,8 @@ impl Shard {
             for (target, logits) in
                 targets.chunks_exact_mut(classes).zip(teaching.model.logits(teacher).chunks_exact(classes))
             {
-                let taught = softmax(logits);
+                let mut taught = logits.to_vec();
+                softmax_rows(compute::isa(), &mut taught, classes);
                 target.iter_mut().zip(taught).for_each(|(t, p)| *t += options.distillation * (p - *t));
             }
         }

@@ -53,11 +53,17 @@ fn options() -> ClassifyOptions {
 
 #[test]
 fn learns_resumes_and_ignores_threads() {
+    for (_, optimiser) in Optimiser::NAMES {
+        learns_and_resumes(ClassifyOptions { optimiser, ..options() });
+    }
+}
+
+fn learns_and_resumes(options: ClassifyOptions) {
     let (dir, data) = (tempfile::tempdir().unwrap(), data());
-    let mut whole = start(options());
+    let mut whole = start(options);
     whole.train(&data, Some(&data), &settings(&dir.path().join("a"), 36, 3), |_| {}).unwrap();
     assert!(whole.evaluate(&data, 2).unwrap().share() > 0.9);
-    let mut part = start(options());
+    let mut part = start(options);
     part.train(&data, None, &settings(&dir.path().join("b"), 17, 1), |_| {}).unwrap();
     let mut rest = ClassifyRun::resume(&dir.path().join("b")).unwrap();
     assert_eq!(rest.state().step, 17);

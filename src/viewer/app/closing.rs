@@ -1,6 +1,7 @@
 //! Closing: what is under way is finished or knowingly given up, and key frames that were not saved are kept.
 
 use super::App;
+use super::words::key_frames;
 use crate::eye::Eye;
 use crate::keys::Keys;
 use std::path::{Path, PathBuf};
@@ -45,7 +46,7 @@ impl App {
             count => words.push(format!("{count} screenshots wait for their complete picture")),
         }
         if self.keys.unsaved && !self.keys.eyes.is_empty() && (self.kept_file().is_none() || self.kept.failed) {
-            words.push(format!("{} key frames are not saved", self.keys.eyes.len()));
+            words.push(self.unsaved_keys());
         }
         words
     }
@@ -82,7 +83,8 @@ impl App {
         let Some(file) = self.kept_file().filter(|file| file.is_file()) else { return };
         match Keys::load(&file, &self.scene) {
             Ok(loaded) => {
-                self.say(format!("{} key frames of the last time, which were not saved", loaded.keys.eyes.len()));
+                let frames = key_frames(loaded.keys.eyes.len());
+                self.say(format!("restored: {frames} of the last time, not saved yet"));
                 self.take_keys(loaded);
                 self.keys.unsaved = true;
                 self.kept.eyes = Some(self.keys.eyes.clone());
@@ -252,7 +254,10 @@ mod tests {
         app.perform(Command::Close);
         assert!(app.closing == Closing::Asked && !app.quit);
         let words = app.unfinished();
-        assert!(words.len() == 2 && words[0].contains("0 of 5") && words[1].contains("1 key frames"), "{words:?}");
+        assert!(
+            words.len() == 2 && words[0].contains("0 of 5") && words[1].contains("1 key frame is not saved"),
+            "{words:?}"
+        );
         app.perform(Command::Stay);
         app.perform(Command::SavePath(dir.path().join("path.json")));
         app.perform(Command::CloseWhenDone);

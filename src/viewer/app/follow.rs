@@ -77,6 +77,12 @@ impl App {
         same && self.asked.is_some() && stage.is_some_and(|s| s.made.as_ref().is_some_and(|made| made.full.is_whole()))
     }
 
+    /// Whether a frame is due soon, though nothing happens: the network is asked as soon as the camera has rested for a
+    /// moment, or something waits to be shown.
+    pub fn awaits_frame(&self) -> bool {
+        self.asked.is_none() || self.unseen
+    }
+
     /// Whether the network is asked as soon as the camera has rested for a moment.
     pub fn awaits_network(&self) -> bool {
         self.asked.is_none()

@@ -127,6 +127,8 @@ pub struct App {
     asked: Option<u64>,
     changed: Instant,
     asked_at: Instant,
+    /// Whether something was made that no frame has shown yet.
+    unseen: bool,
     /// Seconds from when the network was asked to the levels of its picture.
     pub level_seconds: [Option<f64>; 3],
     reordered: Option<Instant>,
@@ -194,6 +196,7 @@ impl App {
             asked: None,
             changed: now,
             asked_at: now,
+            unseen: false,
             level_seconds: [None; 3],
             reordered: None,
             maps: HashMap::new(),
@@ -268,11 +271,11 @@ impl App {
         self.say(problem);
     }
 
-    /// Lets `seconds` pass: fetches what was made, moves the camera, asks for what is missing. Returns whether something
-    /// may look different, or soon will.
+    /// Lets `seconds` pass: fetches what was made, moves the camera, asks for what is missing. Returns whether a frame is
+    /// due: something looks different, or soon will, and frames do not take too much of the time.
     pub fn tick(&mut self, seconds: f64) -> bool {
-        let mut news = self.fetch_photos();
-        news |= self.fetch_news();
+        self.unseen |= self.fetch_photos();
+        self.unseen |= self.fetch_news();
         self.play(seconds);
         let moved = !self.controls.rests();
         self.controls.pass(seconds);
@@ -285,7 +288,10 @@ impl App {
         if faded {
             self.message = None;
         }
-        news || moved || faded || self.asked.is_none() || self.playing.is_some()
+        let shows_more = self.unseen && self.stats.may_draw_more(now);
+        let changed = shows_more || moved || faded || self.asked.is_none() || self.playing.is_some();
+        self.unseen &= !changed;
+        changed
     }
 
     /// Whether all photographs that are kept are there, with their depth.

@@ -123,7 +123,7 @@ impl Stage {
         } else if self.is_full() && picture.level == Level::Full {
             return; // Nobody would see it.
         }
-        self.proxy.draw(&self.gpu, encoder, picture.camera, picture.near, picture.chosen, &self.sums);
+        self.proxy.draw(&self.gpu, encoder, picture.camera, picture.near, picture.chosen, &mut self.sums);
     }
 
     /// A picture as it is shown, without what is painted over it.
@@ -136,7 +136,7 @@ impl Stage {
         let target = blank(&self.gpu, (width, height), READABLE, usage, "picture");
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         self.sums = self.proxy.sums(&self.gpu, (width, height));
-        self.proxy.draw(&self.gpu, &mut encoder, picture.camera, picture.near, picture.chosen, &self.sums);
+        self.proxy.draw(&self.gpu, &mut encoder, picture.camera, picture.near, picture.chosen, &mut self.sums);
         let Self { gpu, proxy, sums, made, held, present, readable, format, .. } = self;
         let present = match *format {
             READABLE => present,

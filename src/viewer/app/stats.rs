@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// How long the read-out looks back.
 const WINDOW: Duration = Duration::from_secs(2);
 
+/// How many times as long as a frame took to draw the next one waits, if all that it would show is more of a picture.
+const PAUSE: f64 = 4.0;
+
 /// What was drawn and made lately.
 #[derive(Debug, Default)]
 pub struct Stats {
@@ -23,6 +26,12 @@ impl Stats {
         while self.frames.front().is_some_and(|(then, _)| now - *then > WINDOW) {
             self.frames.pop_front();
         }
+    }
+
+    /// Whether a frame may be drawn that only shows more of a picture. Where the processor draws, frames take their time from
+    /// what they show.
+    pub fn may_draw_more(&self, now: Instant) -> bool {
+        self.frames.back().is_none_or(|(then, seconds)| (now - *then).as_secs_f64() >= PAUSE * seconds)
     }
 
     /// Pixels were made, in some seconds.

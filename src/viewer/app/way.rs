@@ -4,6 +4,7 @@ use super::App;
 use super::files::{self, Target};
 use super::out::quoted;
 use super::path::PathJob;
+use super::words::{counted, key_frames};
 use crate::keys::{Keys, Loaded};
 use std::path::{Path, PathBuf};
 
@@ -77,7 +78,8 @@ impl App {
         let frames = self.keys.frames(self.num_frames(), self.path_size(), self.controls.unit());
         let job = PathJob::new(folder, frames);
         self.worker.render_path(job.shots(&shot));
-        self.say(format!("{} frames are rendered into {} in the background", job.frames.len(), job.folder.display()));
+        let (frames, folder) = (counted(job.frames.len(), "frame"), job.folder.display());
+        self.say(format!("rendering {frames} into {folder} in the background"));
         self.path = Some(job);
     }
 
@@ -90,14 +92,15 @@ impl App {
     pub(super) fn load_path(&mut self, file: &Path) {
         if self.keys.unsaved && !self.keys.eyes.is_empty() && self.replacing.as_deref() != Some(file) {
             self.replacing = Some(file.to_owned());
-            self.say(format!("{} key frames are not saved: load once more to replace them", self.keys.eyes.len()));
+            let unsaved = self.unsaved_keys();
+            self.say(format!("{unsaved}: load once more to replace them"));
             return;
         }
         self.replacing = None;
         match Keys::load(file, &self.scene) {
             Ok(loaded) => {
                 let note = loaded.warnings.first().map(|warning| format!("; {warning}")).unwrap_or_default();
-                self.say(format!("{} key frames{note}", loaded.keys.eyes.len()));
+                self.say(format!("{}{note}", key_frames(loaded.keys.eyes.len())));
                 self.take_keys(loaded);
             }
             Err(problem) => self.say(problem.to_string()),

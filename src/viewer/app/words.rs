@@ -5,7 +5,23 @@ use super::closing::Closing;
 use crate::proxy::pass::MOST_PHOTOS;
 use crate::work::parts::Level;
 
+/// A number of things, as "1 frame" or "2 frames".
+pub(super) fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A number of key frames, in words.
+pub(super) fn key_frames(count: usize) -> String {
+    counted(count, "key frame")
+}
+
 impl App {
+    /// That key frames are not saved, in words.
+    pub(super) fn unsaved_keys(&self) -> String {
+        let count = self.keys.eyes.len();
+        format!("{} {} not saved", key_frames(count), if count == 1 { "is" } else { "are" })
+    }
+
     /// What is going on in the background, in words.
     pub fn background(&self) -> Vec<String> {
         let mut words = Vec::new();

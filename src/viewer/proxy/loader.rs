@@ -3,6 +3,7 @@
 
 use super::depth::{DepthMap, compare};
 use super::sweep::{Small, sweep};
+use crate::background::step_back;
 use glam::Vec3;
 use scene::{Image, Scene, resample};
 use std::collections::HashMap;
@@ -102,7 +103,11 @@ impl Loader {
         let (sender, loaded) = sync_channel(8);
         let run = |_| {
             let (office, sender) = (Arc::clone(&office), sender.clone());
-            std::thread::Builder::new().name("photographs".into()).spawn(move || work(&office, &sender)).ok()
+            let run = move || {
+                step_back();
+                work(&office, &sender);
+            };
+            std::thread::Builder::new().name("photographs".into()).spawn(run).ok()
         };
         let threads = (0..threads.max(1)).filter_map(run).collect();
         Self { office, loaded: Some(loaded), threads }

@@ -78,6 +78,16 @@ pub struct Sums {
     /// Weighted depth, and which view has most.
     pub depth: wgpu::TextureView,
     front: wgpu::TextureView,
+    drawn: Option<Drawn>,
+}
+
+/// What sums were drawn of.
+#[derive(Clone, Debug, PartialEq)]
+struct Drawn {
+    camera: Camera,
+    near: f32,
+    chosen: Vec<Chosen>,
+    changes: u64,
 }
 
 /// Pipelines, photographs and meshes.
@@ -92,6 +102,8 @@ pub struct ProxyPass {
     sampler: wgpu::Sampler,
     photos: HashMap<usize, Photo>,
     frames: u64,
+    /// How often a photograph or its depth changed.
+    changes: u64,
     /// Most corners in a row of a mesh.
     corners: usize,
 }
@@ -221,13 +233,15 @@ impl ProxyPass {
             sampler,
             photos: HashMap::new(),
             frames: 0,
-            corners: if gpu.is_software() { 56 } else { 192 },
+            changes: 0,
+            corners: if gpu.is_software() { 40 } else { 192 },
         }
     }
 
     /// Puts a photograph on the device: `[height, width]` of four bytes. Of more than [`MOST_PHOTOS`] those that were not
     /// drawn for longest are given up; returns them.
     pub fn put_photo(&mut self, gpu: &Gpu, view: usize, camera: &Camera, size: (u32, u32), rgba: &[u8]) -> Vec<usize> {
+        self.changes += 1;
         let texture = upload(gpu, size, wgpu::TextureFormat::Rgba8Unorm, rgba).create_view(&Default::default());
         let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer: &self.views,
@@ -261,6 +275,7 @@ impl ProxyPass {
     /// Gives a photograph its depth.
     pub fn put_depth(&mut self, gpu: &Gpu, view: usize, map: &DepthMap) {
         let Some(photo) = self.photos.get_mut(&view) else { return };
+        self.changes += 1;
         let mesh = Mesh::of(map, self.corners);
         // Not mapped when it is made: on a device that has just been lost that would panic.
         let buffer = |contents: &[u8], usage| {
@@ -305,10 +320,12 @@ impl ProxyPass {
             colour: texture(SUMS, "proxy colour"),
             depth: texture(SUMS, "proxy depth"),
             front: texture(DEPTH, "proxy front"),
+            drawn: None,
         }
     }
 
-    /// Draws a picture of the chosen views as `camera` sees it; nothing nearer than `near` is drawn.
+    /// Draws a picture of the chosen views as `camera` sees it, unless that is what the sums hold already; nothing nearer
+    /// than `near` is drawn.
     pub fn draw(
         &mut self,
         gpu: &Gpu,
@@ -316,17 +333,24 @@ impl ProxyPass {
         camera: &Camera,
         near: f32,
         chosen: &[Chosen],
-        sums: &Sums,
+        sums: &mut Sums,
     ) {
         self.frames += 1;
+        chosen
+            .iter()
+            .for_each(|one| self.photos.get_mut(&one.view).into_iter().for_each(|photo| photo.used = self.frames));
+        let drawn = Drawn { camera: *camera, near, chosen: chosen.to_vec(), changes: self.changes };
+        if sums.drawn.as_ref() == Some(&drawn) {
+            return;
+        }
+        sums.drawn = Some(drawn);
         let (clip_from_world, behind) = clip_from_world(camera, near);
         let eye = camera.origin().extend(behind).into();
         let uniforms = FrameUniforms { clip_from_world: clip_from_world.to_cols_array(), eye };
         gpu.queue.write_buffer(&self.frame, 0, bytemuck::bytes_of(&uniforms));
         let mut drawn = Vec::new();
         for one in chosen.iter().take(MOST) {
-            let Some(photo) = self.photos.get_mut(&one.view).filter(|photo| photo.mesh.is_some()) else { continue };
-            photo.used = self.frames;
+            let Some(photo) = self.photos.get(&one.view).filter(|photo| photo.mesh.is_some()) else { continue };
             let at = drawn.len() as u64 * 2 * STRIDE;
             for (offset, weight) in [(0, 1.0), (STRIDE, ACROSS)] {
                 let fills = if one.fills { 1.0 } else { 0.0 };

@@ -3,6 +3,7 @@
 use super::{Viewer, Wake};
 use crate::app::Command;
 use crate::controls::TURN;
+use crate::play::Player;
 use std::time::{Duration, Instant};
 use winit::application::ApplicationHandler;
 use winit::event::{ElementState, MouseScrollDelta, WindowEvent};
@@ -21,14 +22,16 @@ impl ApplicationHandler<Wake> for Viewer {
 
     fn user_event(&mut self, _: &ActiveEventLoop, _: Wake) {
         // Fetched also while the window is hidden, so that a path goes on.
-        self.app.tick(0.0);
-        self.open.iter().for_each(|open| open.window.request_redraw());
+        if self.app.tick(0.0) {
+            self.open.iter().for_each(|open| open.window.request_redraw());
+        }
     }
 
     fn window_event(&mut self, events: &ActiveEventLoop, _: WindowId, event: WindowEvent) {
         let Some(open) = &mut self.open else { return };
         let response = open.state.on_window_event(&open.window, &event);
-        if response.repaint {
+        // A frame that is due asks for no other one.
+        if response.repaint && event != WindowEvent::RedrawRequested {
             open.window.request_redraw();
         }
         let typing = self.ui.context().egui_wants_keyboard_input();
@@ -106,12 +109,24 @@ impl ApplicationHandler<Wake> for Viewer {
                 self.fail(events, problem);
             }
             events.set_control_flow(ControlFlow::WaitUntil(Instant::now() + Duration::from_millis(10)));
-        } else if scripted || moves {
+        } else if moves || self.player.as_ref().is_some_and(Player::is_busy) {
             open.window.request_redraw();
             events.set_control_flow(ControlFlow::Poll);
+        } else if scripted {
+            // A script that waits takes no time from what it waits for.
+            match self.follow_script(events) {
+                Err(problem) => return self.fail(events, problem),
+                Ok(true) => return,
+                Ok(false) => {}
+            }
+            let busy = !self.snaps.is_empty() || self.player.as_ref().is_some_and(Player::is_busy);
+            if busy || self.app.tick(0.0) {
+                self.open.iter().for_each(|open| open.window.request_redraw());
+            }
+            events.set_control_flow(ControlFlow::WaitUntil(Instant::now() + Duration::from_millis(10)));
         } else {
             // A camera that has just come to rest is asked about a little later, and messages fade.
-            let soon = Instant::now() + Duration::from_millis(if self.app.awaits_network() { 20 } else { 500 });
+            let soon = Instant::now() + Duration::from_millis(if self.app.awaits_frame() { 20 } else { 500 });
             let next = self.again.map_or(soon, |again| again.min(soon));
             let due = self.app.awaits_network() || self.again.is_some_and(|again| again <= Instant::now());
             if due || self.app.tick(0.0) {

@@ -10,6 +10,7 @@ pub mod parts;
 #[cfg(test)]
 mod tests;
 
+use crate::background::step_back;
 use crate::source::{FrameSource, Opened, Patch, Shot, ShotId};
 use parts::{Of, Parts};
 use std::collections::VecDeque;
@@ -135,9 +136,12 @@ impl Worker {
             wake: Box::new(wake),
         });
         let there = Arc::clone(&office);
-        let run = move || match make() {
-            Ok(mut source) => work(&there, source.as_mut()),
-            Err(problem) => refuse(&there, &problem),
+        let run = move || {
+            step_back();
+            match make() {
+                Ok(mut source) => work(&there, source.as_mut()),
+                Err(problem) => refuse(&there, &problem),
+            }
         };
         let thread = std::thread::Builder::new().name("frames".into()).spawn(run);
         let thread = thread.map_err(|e| crate::Error::Source(format!("no thread for frames: {e}")))?;

@@ -136,6 +136,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         format: Format::Colmap,
         pose_files: found.files(),
         photographs,
+        missing: missing.len(),
         stored_factor: pictures.stored_factor,
         warnings,
     }

@@ -94,6 +94,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         source_ids,
         held_out,
         split: wanted,
+        missing: 0,
         pose_files: vec![file],
         bounds_are_tight: options.bounds.is_none(),
         // The script's stride belongs to images of a quarter of the size.

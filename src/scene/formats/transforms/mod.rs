@@ -121,6 +121,7 @@ pub fn load(root: &Path, layout: Format, options: &LoadOptions) -> Result<Scene>
         held_out: ids(|entry| entry.is_held_out),
         views,
         split: wanted,
+        missing: 0,
         pose_files: files.iter().map(|file| file.path.clone()).collect(),
         near: world.bounds[0],
         far: world.bounds[1],
