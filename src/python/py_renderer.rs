@@ -124,7 +124,7 @@ impl PyRenderer {
         scene: &Bound<'py, PyScene>,
         pose: Numbers<'py>,
         intrinsics: Numbers<'py>,
-        size: (i64, i64),
+        size: [i64; 2],
         exclude: Vec<String>,
     ) -> PyResult<Arrays<'py>> {
         let PyScene { scene, world, .. } = scene.get();
@@ -196,7 +196,7 @@ fn count(name: &str, given: Option<i64>, most: usize) -> PyResult<Option<usize>>
 }
 
 /// A size that can be rendered.
-fn image_size((width, height): (i64, i64)) -> PyResult<(u32, u32)> {
+fn image_size([width, height]: [i64; 2]) -> PyResult<(u32, u32)> {
     let side = |side: i64| u32::try_from(side).ok().filter(|side| (1..=LONGEST).contains(side));
     let size = side(width).zip(side(height)).filter(|(w, h)| u64::from(*w) * u64::from(*h) <= MOST_PIXELS);
     size.ok_or_else(|| {

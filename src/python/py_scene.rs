@@ -38,14 +38,14 @@ impl PyScene {
         py: Python<'_>,
         path: PathBuf,
         factor: Option<u32>,
-        bounds: Option<(f64, f64)>,
+        bounds: Option<[f64; 2]>,
         format: Option<&str>,
         scenes: Vec<PathBuf>,
         world: &str,
     ) -> PyResult<Self> {
         let world = World::named(world)?;
         let format = format.map(str::parse).transpose().map_err(errors::of_scene)?;
-        let options = LoadOptions { factor, bounds: bounds.map(Into::into), format, ..LoadOptions::default() };
+        let options = LoadOptions { factor, bounds, format, ..LoadOptions::default() };
         let Some(name) = path.to_str() else {
             return Err(errors::of_argument("path", "a path in Unicode", path.display()));
         };

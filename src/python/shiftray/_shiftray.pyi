@@ -16,7 +16,7 @@ class Scene:
         path: str | PathLike[str],
         *,
         factor: int | None = None,
-        bounds: tuple[float, float] | None = None,
+        bounds: Sequence[float] | None = None,
         format: str | None = None,
         scenes: Sequence[str | PathLike[str]] = ...,
         world: Literal["file", "scene"] = "file",
@@ -76,6 +76,6 @@ class Renderer:
         scene: Scene,
         pose: ArrayLike,
         intrinsics: ArrayLike,
-        size: tuple[int, int],
+        size: Sequence[int],
         exclude: Sequence[str] = ...,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...

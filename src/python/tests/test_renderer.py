@@ -66,7 +66,7 @@ def test_samples_views_and_lists_are_taken(scene):
     images = []
     for samples in ["auto", 24, "24", "8:48+12"]:
         renderer = shiftray.Renderer(samples=samples, views=3, threads=1)
-        images.append(renderer.render(scene, pose.tolist(), intrinsics.astype(np.float32), size)[0])
+        images.append(renderer.render(scene, pose.tolist(), intrinsics.astype(np.float32), np.array(size))[0])
     auto, even, text, guided = images
     assert (even == text).all() and (auto == guided).all() and (auto != even).any()
     assert repr(renderer) == '<shiftray.Renderer "gnt-shiftadd" on cpu: 3 source views, samples 8:48+12>'
