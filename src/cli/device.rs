@@ -1,94 +1,33 @@
-//! The device that computes: the processor or a GPU, as `--device` names it.
+//! The device that computes, as `--device` names it, and the engine on it.
 
 use super::output;
-use super::trial::{Trials, Verdict};
+use super::trial::{self, Trials, Verdict};
 use anyhow::bail;
-use compute::cuda::real;
 use gnt::Model;
 use gnt::cuda::{self, CudaEngine, CudaPrecision};
+pub use gnt::device::{Chosen, Device};
 use gnt::engine::{Engine, Precision};
 use gnt::renderer::Backend;
-use std::str::FromStr;
 use train::run::Run;
 
-/// The value of `--device`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Device {
-    /// Whatever is fastest here.
-    Auto,
-    /// The processor.
-    Cpu,
-    /// The CUDA device of this number.
-    Cuda(u32),
-}
-
-impl FromStr for Device {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = || text.strip_prefix("cuda:")?.parse().ok();
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            _ => number().map(Self::Cuda).ok_or_else(|| "expected auto, cpu, cuda or cuda:N".to_owned()),
+/// The device that is used; says on stderr what `auto` chose.
+///
+/// # Errors
+/// For `cuda` where there is none, telling what is missing.
+pub fn choose(device: Device, threads: usize) -> anyhow::Result<Chosen> {
+    match (device, device.open()) {
+        (Device::Auto, Ok((chosen, None))) => {
+            output::say_once(&format!("device: auto takes {chosen}"));
+            Ok(chosen)
         }
-    }
-}
-
-/// A device that is there.
-#[derive(Clone, Debug)]
-pub enum Chosen {
-    /// The processor.
-    Cpu,
-    /// A CUDA device with its number.
-    Cuda(u32, compute::cuda::Device),
-}
-
-impl Chosen {
-    /// What kind of device it is: pictures of one kind are the same.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Cuda(..) => "cuda",
+        (_, Ok((chosen, None))) => Ok(chosen),
+        (_, Ok((chosen, Some(problem)))) => {
+            let isa = compute::isa();
+            output::say_once(&format!("device: auto takes the CPU ({threads} threads, {isa}): {problem}"));
+            Ok(chosen)
         }
-    }
-}
-
-impl std::fmt::Display for Chosen {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        match self {
-            Self::Cpu => f.write_str("cpu"),
-            Self::Cuda(number, device) => write!(f, "cuda:{number} ({})", device.info().name),
-        }
-    }
-}
-
-impl Device {
-    /// The device that is used; says on stderr what `auto` chose.
-    ///
-    /// # Errors
-    /// For `cuda` where there is none, telling what is missing.
-    pub fn choose(self, threads: usize) -> anyhow::Result<Chosen> {
-        match self {
-            Self::Cpu => Ok(Chosen::Cpu),
-            Self::Cuda(number) => match real::open(number) {
-                Ok(device) => Ok(Chosen::Cuda(number, device)),
-                Err(problem) => bail!("--device cuda:{number}: {problem}"),
-            },
-            Self::Auto => match real::open(0) {
-                Ok(device) => {
-                    let chosen = Chosen::Cuda(0, device);
-                    output::say_once(&format!("device: auto takes {chosen}"));
-                    Ok(chosen)
-                }
-                Err(problem) => {
-                    let isa = compute::isa();
-                    output::say_once(&format!("device: auto takes the CPU ({threads} threads, {isa}): {problem}"));
-                    Ok(Chosen::Cpu)
-                }
-            },
-        }
+        (Device::Cuda(number), Err(problem)) => bail!("--device cuda:{number}: {problem}"),
+        (_, Err(problem)) => Err(problem.into()),
     }
 }
 
@@ -104,24 +43,22 @@ fn expect_trust(verdict: Verdict) -> anyhow::Result<()> {
     }
 }
 
-impl Device {
-    /// The run with its steps on the device that is named; `auto` takes a GPU where there is one that can train the
-    /// network and has shown that it does so rightly, and says on stderr what it took.
-    ///
-    /// # Errors
-    /// For `cuda` where there is none, or where it cannot train the network.
-    pub fn train_on(self, run: Run, threads: usize) -> anyhow::Result<Run> {
-        let Chosen::Cuda(number, gpu) = self.choose(threads)? else { return Ok(run) };
-        let auto = self == Self::Auto;
-        let trusted = || if auto { expect_trust(Trials::of_user().of_training(&gpu)?) } else { Ok(()) };
-        match gnt::network::cuda::check(&run.model().net).map_err(Into::into).and_then(|()| trusted()) {
-            Ok(()) => Ok(run.on_cuda(&gpu)?),
-            Err(problem) if auto => {
-                output::say_once(&format!("device: auto takes the CPU after all: {problem}"));
-                Ok(run)
-            }
-            Err(problem) => bail!("--device cuda:{number}: {problem}"),
+/// The run with its steps on the device that is named; `auto` takes a GPU where there is one that can train the network
+/// and has shown that it does so rightly, and says on stderr what it took.
+///
+/// # Errors
+/// For `cuda` where there is none, or where it cannot train the network.
+pub fn train_on(device: Device, run: Run, threads: usize) -> anyhow::Result<Run> {
+    let Chosen::Cuda(number, gpu) = choose(device, threads)? else { return Ok(run) };
+    let auto = device == Device::Auto;
+    let trusted = || if auto { expect_trust(trial::of_training(&trial::of_user(), &gpu)?) } else { Ok(()) };
+    match gnt::network::cuda::check(&run.model().net).map_err(Into::into).and_then(|()| trusted()) {
+        Ok(()) => Ok(run.on_cuda(&gpu)?),
+        Err(problem) if auto => {
+            output::say_once(&format!("device: auto takes the CPU after all: {problem}"));
+            Ok(run)
         }
+        Err(problem) => bail!("--device cuda:{number}: {problem}"),
     }
 }
 
@@ -197,7 +134,7 @@ impl PrecisionArg {
         model: Model,
         params: &[f32],
     ) -> anyhow::Result<(AnyEngine, Chosen)> {
-        let chosen = device.choose(threads)?;
+        let chosen = choose(device, threads)?;
         if let Chosen::Cuda(_, on) = &chosen {
             let precision = match self {
                 Self::Auto => cuda::fastest(&model.config),
@@ -207,7 +144,7 @@ impl PrecisionArg {
                 Self::Packed => CudaPrecision::Packed,
                 Self::Mixed => bail!("--precision on CUDA: expected auto, f32, bf16, int8 or packed, found mixed"),
             };
-            let trials = (device == Device::Auto).then(Trials::of_user);
+            let trials = (device == Device::Auto).then(trial::of_user);
             match engine_on(on, &model, params, precision, trials.as_ref()) {
                 Ok(engine) => return Ok((AnyEngine::Cuda(Box::new(engine)), chosen)),
                 Err(problem) if device == Device::Auto => {
@@ -251,16 +188,5 @@ mod tests {
         assert!(problem.starts_with("its colours of 24 rays differ from the processor's by "), "{problem}");
         assert!(problem.contains("--device cuda takes the GPU all the same") && !problem.contains('\n'), "{problem}");
         assert!(engine(&kernels_host::device_with_memory(64 << 10), Some(&trials("c"))).is_err());
-    }
-
-    #[test]
-    fn devices_have_names() {
-        assert_eq!("auto".parse(), Ok(Device::Auto));
-        assert_eq!("cpu".parse(), Ok(Device::Cpu));
-        assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
-        assert_eq!("cuda:31".parse(), Ok(Device::Cuda(31)));
-        for bad in ["", "gpu", "cuda:", "cuda:-1", "cuda:99999999999", "CPU"] {
-            assert!(bad.parse::<Device>().unwrap_err().contains("cuda:N"), "{bad}");
-        }
     }
 }

@@ -20,6 +20,15 @@ Examples:
   Depths that the check found to be cut, given by hand:
     shiftray check garden --bounds 0.4,25";
 
+/// Of `shiftray completions`.
+pub const COMPLETIONS: &str = "\
+Examples:
+  For fish, or for bash where its completions are in the user's folder:
+    shiftray completions fish --out ~/.config/fish/completions
+    shiftray completions bash --out ~/.local/share/bash-completion/completions
+  For zsh, in a folder of its $fpath:
+    shiftray completions zsh --out ~/.zfunc";
+
 /// Of `shiftray eval`.
 pub const EVAL: &str = "\
 Examples:
@@ -63,6 +72,14 @@ Examples:
     shiftray info --model gnt-shiftadd
   How its routers split the rows of pictures, and a file that says so:
     shiftray info --model gnt-shiftadd --measure-shares still-life --out measured.safetensors";
+
+/// Of `shiftray man`.
+pub const MAN: &str = "\
+Examples:
+  The program's page (`| man -l -` shows it):
+    shiftray man
+  All pages, where man finds them:
+    shiftray man --out ~/.local/share/man/man1";
 
 /// Of `shiftray poses`.
 pub const POSES: &str = "\

@@ -1,7 +1,7 @@
 //! What pictures follow from, part by part: two runs whose parts are equal make the same pictures.
 
 use super::hash;
-use super::samples::Samples;
+use gnt::renderer::Samples;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod check;
 pub mod classify;
 pub mod compared;
+pub mod completions;
 pub mod device;
 pub mod eval;
 pub mod examples;
@@ -18,6 +19,7 @@ pub mod info;
 pub mod kept;
 pub mod machine;
 pub mod made;
+pub mod man;
 pub mod memory;
 pub mod names;
 pub mod numbers;
@@ -29,7 +31,6 @@ pub mod progress;
 pub mod reading;
 pub mod render;
 pub mod reparam;
-pub mod samples;
 pub mod selftest;
 pub mod shares;
 pub mod steps;
@@ -51,6 +52,8 @@ pub enum Cli {
     Check(check::Args),
     #[command(after_help = examples::CLASSIFY)]
     Classify(classify::Args),
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(completions::Args),
     #[command(after_help = examples::EVAL)]
     Eval(Box<eval::Args>),
     #[command(after_help = examples::FINETUNE)]
@@ -59,6 +62,8 @@ pub enum Cli {
     Import(import::Args),
     #[command(after_help = examples::INFO)]
     Info(info::Args),
+    #[command(after_help = examples::MAN)]
+    Man(man::Args),
     #[command(after_help = examples::POSES)]
     Poses(poses::Args),
     #[command(after_help = examples::RENDER)]
@@ -88,10 +93,12 @@ impl Cli {
             Self::Bench(args) => bench::run(args),
             Self::Check(args) => check::run(args),
             Self::Classify(args) => classify::run(args),
+            Self::Completions(args) => completions::run(args),
             Self::Eval(args) => eval::run(*args),
             Self::Finetune(args) => finetune::run(args),
             Self::Import(args) => import::run(args),
             Self::Info(args) => info::run(args),
+            Self::Man(args) => man::run(args),
             Self::Poses(args) => poses::run(args),
             Self::Render(args) => render::run(args),
             Self::Reparam(args) => reparam::run(args),

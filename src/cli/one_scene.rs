@@ -36,8 +36,7 @@ impl SceneArgs {
     /// # Errors
     /// If it is not found or cannot be read.
     pub fn load(&self, name: &str, factor: Option<u32>) -> scene::Result<Scene> {
-        let root = scene::locate(name, &self.scenes)?;
-        let scene = scene::formats::load(&root, &self.reading.options(factor))?;
+        let scene = scene::open(name, &self.scenes, &self.reading.options(factor))?;
         output::say_once(&reading::describe(&scene));
         scene.warnings.iter().for_each(|warning| output::warn(warning));
         Ok(scene)

@@ -1,12 +1,11 @@
 //! Where a network's routers send its rows when pictures are rendered, measured over held-out views.
 
-use super::samples::Samples;
 use anyhow::{Context, bail};
 use gnt::engine::Engine;
-use gnt::renderer::{Renderer, Settings};
+use gnt::renderer::{Renderer, Samples, Settings};
 use gnt::{Model, shift_shares};
 use scene::paths::{self, size};
-use scene::{FAR_EVAL, LoadOptions, PathKind, Scene};
+use scene::{LoadOptions, PathKind, Scene};
 use std::path::PathBuf;
 
 /// Longest side of the pictures in pixels: some ten thousand rays each, with samples as `render` takes them.
@@ -19,7 +18,7 @@ const MOST_VIEWS: usize = 2;
 /// # Errors
 /// If it cannot be loaded or holds no view out.
 pub fn scene(name: &str, folders: &[PathBuf]) -> anyhow::Result<Scene> {
-    let scene = scene::formats::load(&scene::locate(name, folders)?, &LoadOptions::default())?;
+    let scene = scene::open(name, folders, &LoadOptions::default())?;
     if scene.held_out.is_empty() {
         bail!("{name}: expected a scene with a view that is held out, found none");
     }
@@ -32,20 +31,9 @@ pub fn scene(name: &str, folders: &[PathBuf]) -> anyhow::Result<Scene> {
 /// # Errors
 /// If a scene holds no view out or cannot be rendered, or the network has no experts.
 pub fn measure(model: &Model, params: &[f32], scenes: &[Scene], threads: usize) -> anyhow::Result<Vec<f64>> {
-    let (samples, guided) = Samples::Auto.of(&model.config, 1, 0);
     let mut routed: Vec<[u64; 2]> = Vec::new();
     for scene in scenes {
-        let [near, far] = scene.depth_range(FAR_EVAL);
-        let settings = Settings {
-            samples,
-            guided,
-            importance: 0,
-            views: model.config.views,
-            threads,
-            stride: 1,
-            depth_range: (near, far),
-            routing: true,
-        };
+        let settings = Settings { threads, routing: true, ..Settings::new(scene, &model.config, Samples::Auto) };
         let mut renderer = Renderer::new(Engine::new(model.clone(), params), scene.clone());
         for mut frame in paths::frames(scene, &PathKind::Test, Some(MOST_VIEWS))? {
             let (width, height) = (frame.camera.width, frame.camera.height);

@@ -1,7 +1,7 @@
 //! Finding scenes by name.
 
-use crate::formats::{READERS, is_scene};
-use crate::{Error, Result, archive, demo};
+use crate::formats::{self, READERS, is_scene};
+use crate::{Error, LoadOptions, Result, Scene, archive, demo};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,14 @@ pub fn locate(name: &str, extra: &[PathBuf]) -> Result<PathBuf> {
         Some(folder) => Ok(folder),
         None => demo::folder(),
     }
+}
+
+/// Loads the scene called `name`, which is looked up as [`locate`] does.
+///
+/// # Errors
+/// As [`locate`] and [`formats::load`].
+pub fn open(name: &str, extra: &[PathBuf], options: &LoadOptions) -> Result<Scene> {
+    formats::load(&locate(name, extra)?, options)
 }
 
 /// [`locate`] with the variable's value and the last folder given; `None` for the scene that the program carries.

@@ -5,9 +5,9 @@ use crate::state::State;
 use crate::{Error, Result};
 use gnt::Model;
 use gnt::engine::Engine;
-use gnt::renderer::{Renderer, Settings};
+use gnt::renderer::{Renderer, Samples, Settings};
 use scene::image::{EVAL_FLOOR, psnr};
-use scene::{FAR_EVAL, Frame, Image, PathKind, Scene};
+use scene::{Frame, Image, PathKind, Scene};
 use serde::Serialize;
 use std::path::Path;
 
@@ -53,17 +53,8 @@ pub fn validate(model: &Model, state: &State, scene: &Scene, out: &Path, threads
     let frames = scene::paths::frames(scene, &PathKind::Test, Some(1))?;
     let frame = frames.first().ok_or_else(|| Error::Run(format!("{}: expected a held-out view", scene.name)))?;
     let config = state.config;
-    let [near, far] = scene.depth_range(FAR_EVAL);
-    let settings = Settings {
-        samples: state.options.samples,
-        guided: None,
-        importance: 0,
-        views: config.views,
-        threads,
-        stride: frame.camera.width.max(frame.camera.height).div_ceil(SIDE),
-        depth_range: (near, far),
-        routing: false,
-    };
+    let stride = frame.camera.width.max(frame.camera.height).div_ceil(SIDE);
+    let settings = Settings { threads, stride, ..Settings::new(scene, &config, Samples::Even(state.options.samples)) };
     let mut renderer = Renderer::new(Engine::new(model.clone(), &state.average), scene.clone());
     let (both, psnr) = compare(&mut renderer, frame, &settings)?;
     let folder = out.join("validation");

@@ -8,6 +8,7 @@ mod formats;
 mod frames;
 mod info;
 mod kill;
+mod packaging;
 mod real;
 mod render;
 mod reparam;

@@ -4,11 +4,10 @@ use super::{Args, DEPTH_RANGE, camera, noise, peak_memory_mib, target};
 use crate::cli::compared::expect_numbers;
 use crate::cli::device::Chosen;
 use crate::cli::output;
-use crate::cli::samples::Samples;
 use gnt::Guided;
 use gnt::cuda::{CudaEngine, CudaSource};
 
-use gnt::renderer::{Settings, render_rays_on_cuda, stage_cycles};
+use gnt::renderer::{Samples, Settings, render_rays_on_cuda, stage_cycles};
 use gnt::stage::Stage;
 use serde_json::json;
 use std::time::Instant;

@@ -2,11 +2,11 @@
 
 use super::{Args, Protocol, output};
 use crate::cli::device::PrecisionArg;
-use crate::cli::samples::Samples;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use eval::report::compare::{Tolerance, compare};
 use eval::report::data::Metrics;
+use gnt::renderer::Samples;
 use std::path::{Path, PathBuf};
 
 /// Reads a tolerance, which is 0 or more.

@@ -2,10 +2,10 @@
 
 use super::score::Scorer;
 use super::{Args, Protocol};
-use crate::cli::samples::Samples;
 use clap::ValueEnum;
 use eval::energy::network::BIASES;
 use eval::report::data::{Definitions, EvalSettings};
+use gnt::renderer::Samples;
 
 /// What was asked for, as a report has it.
 pub fn settings(args: &Args, scorer: &Scorer) -> EvalSettings {

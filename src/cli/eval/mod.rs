@@ -17,12 +17,12 @@ mod work;
 use super::device::{Device, PrecisionArg};
 use super::folder::FolderLock;
 use super::guard::Inputs;
-use super::samples::Samples;
 use super::usage;
 use anyhow::Context;
 use clap::value_parser;
 use eval::report::data::Shard;
 use eval::ssim::SsimKind;
+use gnt::renderer::Samples;
 use std::path::PathBuf;
 
 /// Measure quality, latency and energy on the held-out photographs of scenes.

@@ -2,6 +2,7 @@
 
 use super::Args;
 use super::record::ImageFiles;
+use crate::cli::device::{self, Device};
 use crate::cli::machine;
 use crate::cli::made::{Made, difference, listed};
 use anyhow::{Context, bail};
@@ -81,9 +82,9 @@ pub fn earlier(args: &Args, now: &Metrics, images: &HashSet<ImageKey>) -> anyhow
     };
     let mut differences = made_of(now).differences(&made_of(&earlier));
     if let (true, Some(run)) = (now.runs.is_empty(), earlier.runs.last()) {
-        let device = args.device.choose(args.threads())?;
+        let device = device::choose(args.device, args.threads())?;
         // Where auto takes a GPU, the processor may have stepped in for a network that it has no kernels for.
-        let stepped_in = args.device == crate::cli::device::Device::Auto && device.kind() != "cpu";
+        let stepped_in = args.device == Device::Auto && device.kind() != "cpu";
         let before = if run.device.starts_with("cuda") { "cuda" } else { "cpu" };
         let instructions = compute::isa().name();
         if device.kind() != before && !stepped_in {

@@ -2,7 +2,7 @@
 
 pub mod score;
 
-use super::device::Device;
+use super::device::{self, Device};
 use super::folder::FolderLock;
 use super::guard::Inputs;
 use super::one_scene::SceneArgs;
@@ -160,7 +160,7 @@ fn begin(
             );
         }
         kept::expect_no_other(out, &kept, shape)?;
-        return device.train_on(Run::resume(out)?, threads);
+        return device::train_on(device, Run::resume(out)?, threads);
     }
     kept::expect_maker(out, "shiftray finetune")?;
     for file in [MODEL_FILE, LOG_FILE] {
@@ -191,7 +191,7 @@ fn begin(
         guided: (model.config.head == Head::Blend).then_some(GUIDED),
     };
     let run = Run::start(model.config, options, Some(Checkpoint::from_params(&model.config, &model.layout, params)))?;
-    let run = device.train_on(run, threads)?;
+    let run = device::train_on(device, run, threads)?;
     kept::write(out, shape)?;
     run.state().write(&out.join(STATE_FILE))?;
     Ok(run)

@@ -1,8 +1,8 @@
 //! PSNR on the photographs that are left out.
 
 use gnt::Config;
-use gnt::renderer::{Renderer, Settings};
-use scene::{FAR_EVAL, PathKind, Scene};
+use gnt::renderer::{Renderer, Samples, Settings};
+use scene::{PathKind, Scene};
 use serde::Serialize;
 use train::validation;
 
@@ -21,17 +21,8 @@ pub struct Score {
 
 /// How frames are rendered: every so many pixels, with the model's own number of evenly spaced samples.
 pub fn settings(scene: &Scene, config: &Config, threads: usize) -> Settings {
-    let [near, far] = scene.depth_range(FAR_EVAL);
-    Settings {
-        samples: config.samples,
-        guided: None,
-        importance: 0,
-        views: config.views,
-        threads,
-        stride: scene.size().0.max(scene.size().1).div_ceil(SIDE).max(1),
-        depth_range: (near, far),
-        routing: false,
-    }
+    let stride = scene.size().0.max(scene.size().1).div_ceil(SIDE).max(1);
+    Settings { threads, stride, ..Settings::new(scene, config, Samples::Even(config.samples)) }
 }
 
 impl Score {

@@ -2,7 +2,7 @@
 
 use super::Args;
 use crate::cli::steps::Steps;
-use crate::cli::{kept, output, shares};
+use crate::cli::{device, kept, output, shares};
 use anyhow::{Context, bail};
 use gnt::checkpoint::{Checkpoint, Storage};
 use gnt::{Model, shift_shares};
@@ -73,7 +73,7 @@ impl Job<'_> {
             let left = args.minutes.map(|m| (m * 60.0 - started.elapsed().as_secs_f64()).max(0.0));
             let trained = run.state().step < args.shape.steps;
             if trained {
-                run = args.device.train_on(run, self.threads)?;
+                run = device::train_on(args.device, run, self.threads)?;
                 self.train(&mut run, dataset, &folder, stage, left)?;
             }
             if run.state().step < args.shape.steps {

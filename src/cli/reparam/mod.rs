@@ -139,7 +139,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         SYNTH => None,
         data => Some(open(Path::new(data), side, threads)?),
     };
-    args.device.choose(threads)?;
+    super::device::choose(args.device, threads)?;
     let shape = RunArgs {
         // What the model is counts, not where it lies.
         model: format!("{} ({})", file_name(&name), &hash::model(&dense.config, &dense_params)?[..16]),

@@ -13,9 +13,9 @@ mod trial;
 
 #[cfg(test)]
 pub use tests::faulty_device;
-pub use trial::{trial_rays, trial_step};
+pub use trial::trial_step;
 
-use super::device::{Chosen, Device};
+use super::device::{self, Chosen, Device};
 use super::output;
 use anyhow::ensure;
 use report::{Live, Report};
@@ -54,7 +54,7 @@ pub struct Scope {
 /// If the device is not there, or something is out of bounds.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let threads = compute::parallel::available();
-    let chosen = args.device.choose(threads)?;
+    let chosen = device::choose(args.device, threads)?;
     let scope = Scope { quick: args.quick, starve: false };
     let started = Instant::now();
     let mut report = Report::new(if args.json { Live::Stderr } else { Live::Stdout });

@@ -3,7 +3,7 @@
 pub(crate) mod classifier;
 mod start;
 
-use super::device::Device;
+use super::device::{self, Device};
 use super::folder::FolderLock;
 use super::steps::Steps;
 use super::training_data::{SYNTH, open, validation_scene, warn_of, whole_path};
@@ -140,7 +140,7 @@ fn begin(args: &Args, folder: &Path, threads: usize) -> anyhow::Result<()> {
         let name = shape.config.as_deref().or(shape.from.as_deref()).unwrap_or_default();
         output::warn(&format!("{name}: {problem}; codes and shifts are trained as they are"));
     }
-    let mut run = args.device.train_on(run, threads)?;
+    let mut run = device::train_on(args.device, run, threads)?;
     let side = run.model().features.min_size();
     let dataset = match shape.data.as_deref() {
         None | Some(SYNTH) => None,
@@ -205,7 +205,7 @@ fn resume(args: &Args, folder: &Path, threads: usize) -> anyhow::Result<()> {
     }
     kept::expect_no_other(folder, &shape, &given)?;
     let run = Run::resume(folder)?;
-    let mut run = args.device.train_on(run, threads)?;
+    let mut run = device::train_on(args.device, run, threads)?;
     let side = run.model().features.min_size();
     let validation = args.validate.as_deref().map(|name| validation_scene(name, side, threads)).transpose()?;
     let dataset = match shape.data.as_deref() {

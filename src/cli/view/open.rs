@@ -99,7 +99,7 @@ fn pictures(args: &Args, start: Start) -> anyhow::Result<viewer::script::Report>
     let frames = match &start.eye {
         Some(eye) => {
             let camera = eye.camera(size);
-            vec![scene::Frame { name: "frame_0000".into(), camera, truth: None, excluded: Vec::new() }]
+            vec![scene::Frame::new("frame_0000", camera)]
         }
         None => paths::frames(&start.scene, &PathKind::Auto, Some(args.frames.unwrap_or(1) as usize))?,
     };

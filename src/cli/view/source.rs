@@ -1,9 +1,8 @@
 //! The renderer as the viewer's source of frames.
 
 use crate::cli::device::{Device, PrecisionArg};
-use crate::cli::samples::Samples;
-use gnt::renderer::{Pixel, Renderer, Settings, Tiled};
-use scene::{FAR_EVAL, Scene};
+use gnt::renderer::{Pixel, Renderer, Samples, Settings, Tiled};
+use scene::Scene;
 use std::collections::HashMap;
 use viewer::source::{Choices, FrameSource, Opened, Part, Patch, Shot, ShotId, Stop, Texel, grid_size};
 
@@ -49,23 +48,15 @@ impl Models {
     }
 
     fn begin(&mut self, id: ShotId, shot: &Shot, stop: Stop) -> anyhow::Result<Option<Opened>> {
-        let (threads, [near, far]) = (self.threads, self.scene.depth_range(FAR_EVAL));
         let samples = SAMPLES.get(shot.quality.samples).copied().unwrap_or(SAMPLES[0]);
-        let samples: Samples = samples.parse().map_err(anyhow::Error::msg)?;
+        let samples: Samples = samples.parse()?;
+        let threads = self.threads;
         let renderer = self.renderer(shot.quality.model)?;
         let config = renderer.config();
-        let (count, guided) = samples.of(config, 1, 0);
-        let views = if shot.quality.views == 0 { config.views } else { shot.quality.views };
-        let settings = Settings {
-            samples: count,
-            guided,
-            importance: 0,
-            views,
-            threads,
-            stride: 1,
-            depth_range: (near, far),
-            routing: true,
-        };
+        let mut settings = Settings { threads, routing: true, ..Settings::new(renderer.scene(), config, samples) };
+        if shot.quality.views > 0 {
+            settings.views = shot.quality.views;
+        }
         let Some(tiled) = renderer.open_tiles(&shot.frame("view"), &settings, stop)? else { return Ok(None) };
         let opened = Opened { sources: tiled.sources().to_vec(), cell: tiled.cell() };
         self.open.insert(id, (shot.quality.model, tiled, (shot.camera.width, shot.camera.height)));

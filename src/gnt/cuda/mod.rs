@@ -12,6 +12,7 @@ mod rays;
 mod source;
 #[cfg(test)]
 mod tests;
+pub mod trial;
 mod tuning;
 pub mod twins;
 mod weights;

@@ -5,6 +5,7 @@ mod kept;
 mod on_cpu;
 mod on_cuda;
 mod profile;
+mod samples;
 mod surfaces;
 #[cfg(test)]
 mod tests;
@@ -18,10 +19,11 @@ pub use expert_shares::ExpertShares;
 pub use kept::Kept;
 pub use on_cpu::render_rays;
 pub use on_cuda::{render_rays_on_cuda, stage_cycles};
-use scene::{Camera, Frame, Image, Scene};
+pub use samples::Samples;
+use scene::{Camera, FAR_EVAL, Frame, Image, Scene};
 use std::time::Instant;
 use surfaces::Surfaces;
-pub use tiles::{Pixel, Tiled};
+pub use tiles::{Pixel, Stop, Tiled};
 
 /// How a frame is rendered.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +47,22 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// For whole frames of `scene` by a network of this configuration: with the source views that the network asks for, in
+    /// one pass, every pixel, on all threads.
+    pub fn new(scene: &Scene, config: &Config, samples: Samples) -> Self {
+        let (samples, guided) = samples.of(config, 1, 0);
+        Self {
+            samples,
+            guided,
+            importance: 0,
+            views: config.views,
+            threads: compute::parallel::available(),
+            stride: 1,
+            depth_range: scene.depth_range(FAR_EVAL).into(),
+            routing: false,
+        }
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -161,6 +179,15 @@ impl Renderer {
         Self { backend: backend.into(), scene, surfaces: Surfaces::default() }
     }
 
+    /// Turns to another scene; what was prepared of the one before is dropped.
+    pub fn set_scene(&mut self, scene: Scene) {
+        match &mut self.backend {
+            Backend::Cpu(_, kept) => *kept = Kept::default(),
+            Backend::Cuda(_, kept) => *kept = Kept::default(),
+        }
+        (self.scene, self.surfaces) = (scene, Surfaces::default());
+    }
+
     /// The scene.
     pub fn scene(&self) -> &Scene {
         &self.scene
@@ -184,18 +211,37 @@ impl Renderer {
         settings: &Settings,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Rendered> {
+        Ok(self.render_unless(frame, settings, progress, &|| false)?.expect("nothing stops it"))
+    }
+
+    /// As [`Renderer::render`]; none if `stop` came first, which is noticed within a fraction of a second.
+    ///
+    /// # Errors
+    /// As [`Renderer::render`].
+    pub fn render_unless(
+        &mut self,
+        frame: &Frame,
+        settings: &Settings,
+        progress: &(dyn Fn(usize) + Sync),
+        stop: Stop,
+    ) -> Result<Option<Rendered>> {
         let started = Instant::now();
-        let (sources, prepared) = self.prepare(frame, settings)?;
+        let Some(Prepared { sources, count, .. }) = self.prepare_unless(frame, settings, stop)? else {
+            return Ok(None);
+        };
         let seconds_features = started.elapsed().as_secs_f64();
         let camera = &self.place(&frame.camera, &sources);
         let rendered = match &mut self.backend {
-            Backend::Cpu(engine, kept) => render_rays(engine, &kept.get(&sources), camera, settings, progress),
+            Backend::Cpu(engine, kept) => {
+                on_cpu::render_unless(engine, &kept.get(&sources), camera, settings, progress, stop)
+            }
             Backend::Cuda(engine, kept) => {
-                render_rays_on_cuda(engine, &kept.get(&sources), camera, settings, &progress)?
+                on_cuda::render_unless(engine, &kept.get(&sources), camera, settings, &progress, stop)?
             }
         };
         let seconds_rays = started.elapsed().as_secs_f64() - seconds_features;
-        Ok(Rendered { sources, prepared, seconds_features, seconds_rays, ..rendered })
+        let filled = |rendered| Rendered { sources, prepared: count, seconds_features, seconds_rays, ..rendered };
+        Ok(rendered.map(filled))
     }
 
     /// Prepares the frame's sources, so that [`Renderer::render`] need not: tells the seconds it took and how many sources
@@ -205,8 +251,8 @@ impl Renderer {
     /// As [`Renderer::render`].
     pub fn prepare_sources(&mut self, frame: &Frame, settings: &Settings) -> Result<(f64, usize)> {
         let started = Instant::now();
-        let (_, prepared) = self.prepare(frame, settings)?;
-        Ok((started.elapsed().as_secs_f64(), prepared))
+        let Prepared { count, .. } = self.prepare(frame, settings)?;
+        Ok((started.elapsed().as_secs_f64(), count))
     }
 
     /// Puts prepared sources into the frame in which the network looks at the scene from `camera`; returns the camera there.
@@ -229,17 +275,51 @@ impl Renderer {
         }
     }
 
-    /// Checks what is asked for, chooses the frame's sources and prepares those that are not there yet; tells the sources
-    /// and how many were prepared.
-    fn prepare(&mut self, frame: &Frame, settings: &Settings) -> Result<(Vec<usize>, usize)> {
+    /// Checks what is asked for, chooses the frame's sources and prepares those that are not there yet.
+    fn prepare(&mut self, frame: &Frame, settings: &Settings) -> Result<Prepared> {
+        Ok(self.prepare_unless(frame, settings, &|| false)?.expect("nothing stops it"))
+    }
+
+    /// As [`Renderer::prepare`]; none if `stop` came first.
+    fn prepare_unless(&mut self, frame: &Frame, settings: &Settings, stop: Stop) -> Result<Option<Prepared>> {
         settings.validate()?;
         frame.camera.validate(&frame.name)?;
         let candidates = scene::paths::source_candidates(&self.scene, frame);
         let sources = scene::nearest_sources(&self.scene, &frame.camera, &candidates, settings.views)?;
-        let prepared = self.prepare_views(&sources, settings.threads)?;
-        if self.config().visibility {
-            self.find_surfaces(&sources, &candidates, settings, &|| false)?;
-        }
-        Ok((sources, prepared))
+        let ready = self.ready(&sources, &candidates, settings, stop)?;
+        Ok(ready.map(|count| Prepared { sources, candidates, count }))
     }
+
+    /// Has sources and what is known of their surfaces ready, which other frames may have changed; tells how many sources
+    /// were not there yet, or nothing if `stop` came first.
+    fn ready(
+        &mut self,
+        sources: &[usize],
+        candidates: &[usize],
+        settings: &Settings,
+        stop: Stop,
+    ) -> Result<Option<usize>> {
+        let mut count = 0;
+        // A few at a time: a source takes longer than anyone wants to wait for. Those before are named with them, so that
+        // none of them gives way to the next.
+        for first in (0..sources.len()).step_by(settings.threads) {
+            if stop() {
+                return Ok(None);
+            }
+            let last = sources.len().min(first + settings.threads);
+            count += self.prepare_views(&sources[..last], settings.threads)?;
+        }
+        let found = !self.config().visibility || self.find_surfaces(sources, candidates, settings, stop)?;
+        Ok(found.then_some(count))
+    }
+}
+
+/// The sources of a frame, ready to be looked up.
+struct Prepared {
+    /// Nearest first.
+    sources: Vec<usize>,
+    /// What they were chosen from.
+    candidates: Vec<usize>,
+    /// Those among the sources that were not there yet.
+    count: usize,
 }

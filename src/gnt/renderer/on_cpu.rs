@@ -1,7 +1,7 @@
 //! The rays of a frame on the processor.
 
 use super::expert_shares::{self, ExpertShares};
-use super::{Rendered, Settings};
+use super::{Rendered, Settings, Stop};
 use crate::engine::{Engine, PreparedSource, RayOutput, RayScratch};
 use crate::guided::{Guide, Guided};
 use crate::stage::Stage;
@@ -32,6 +32,7 @@ struct Caster<'a> {
     sources: &'a [&'a PreparedSource],
     camera: &'a Camera,
     settings: &'a Settings,
+    stop: Stop<'a>,
     /// Depths of the first pass.
     coarse: Vec<f32>,
     /// Where the second pass reads the first one's distribution; empty without a second pass.
@@ -50,16 +51,22 @@ struct Scratch {
 }
 
 impl<'a> Caster<'a> {
-    fn new(engine: &'a Engine, sources: &'a [&'a PreparedSource], camera: &'a Camera, settings: &'a Settings) -> Self {
+    fn new(
+        engine: &'a Engine,
+        sources: &'a [&'a PreparedSource],
+        camera: &'a Camera,
+        settings: &'a Settings,
+        stop: Stop<'a>,
+    ) -> Self {
         let (near, far) = settings.depth_range;
         let coarse = sampling::inverse_depth(near, far, settings.samples);
         let positions = sampling::linspace(settings.importance);
-        let mut caster = Self { engine, sources, camera, settings, coarse, positions, guide: None };
+        let mut caster = Self { engine, sources, camera, settings, stop, coarse, positions, guide: None };
         caster.guide = settings.guided.map(|how| caster.look_ahead(how));
         caster
     }
 
-    /// Casts the coarse rays.
+    /// Casts the coarse rays, or as many as there is time for.
     fn look_ahead(&self, how: Guided) -> Guide {
         let (camera, Settings { stride, depth_range, .. }) = (self.camera, *self.settings);
         let mut guide = Guide::new(how, (camera.width, camera.height), stride, depth_range);
@@ -67,6 +74,9 @@ impl<'a> Caster<'a> {
         let depths = guide.coarse_depths();
         let mut rays: Vec<&mut [f32]> = weights.chunks_mut(how.coarse).collect();
         parallel::for_each_with(&mut rays, self.settings.threads, Scratch::default, |scratch, i, weights| {
+            if (self.stop)() {
+                return;
+            }
             let (x, y) = guide.pixel(i);
             let ray = camera.ray(Vec2::new(x as f32, y as f32));
             self.engine.render_ray(self.sources, &ray, &depths, depth_range, &mut scratch.ray, &mut scratch.out);
@@ -116,7 +126,7 @@ pub(super) fn look_ahead(
     how: Guided,
 ) -> Guide {
     let settings = Settings { guided: None, stride: 1, ..*settings };
-    Caster::new(engine, sources, camera, &settings).look_ahead(how)
+    Caster::new(engine, sources, camera, &settings, &|| false).look_ahead(how)
 }
 
 /// Casts every `settings.stride`-th ray of `camera`.
@@ -127,6 +137,18 @@ pub fn render_rays(
     settings: &Settings,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Rendered {
+    render_unless(engine, sources, camera, settings, progress, &|| false).expect("nothing stops it")
+}
+
+/// As [`render_rays`]; none if `stop` came first.
+pub(super) fn render_unless(
+    engine: &Engine,
+    sources: &[&PreparedSource],
+    camera: &Camera,
+    settings: &Settings,
+    progress: &(dyn Fn(usize) + Sync),
+    stop: Stop,
+) -> Option<Rendered> {
     let (width, height) = settings.size(camera);
     let rays = width as usize * height as usize;
     let mut image = Image::black(width, height);
@@ -134,7 +156,7 @@ pub fn render_rays(
     let experts = matches!(engine.config().mlp, FeedForwardKind::Experts { .. });
     let mut routing = (settings.routing && experts).then(|| ExpertShares::new(engine.config().depth, rays));
     let mut multiplied = routing.as_mut().map(|routing| routing.multiplied.chunks_mut(TILE));
-    let caster = Caster::new(engine, sources, camera, settings);
+    let caster = Caster::new(engine, sources, camera, settings, stop);
     let mut tiles: Vec<Tile> = image
         .data
         .chunks_mut(3 * TILE)
@@ -147,6 +169,9 @@ pub fn render_rays(
         })
         .collect();
     parallel::for_each_with(&mut tiles, settings.threads, Scratch::default, |scratch, _, tile| {
+        if stop() {
+            return;
+        }
         for i in 0..tile.depth.len() {
             let (x, y) = ((tile.first + i) as u32 % width, (tile.first + i) as u32 / width);
             let z = caster.cast((x, y), scratch);
@@ -165,7 +190,7 @@ pub fn render_rays(
             expert_shares::add(&mut routing.parts, tile);
         }
     }
-    Rendered::new(image, depth, range, routing)
+    (!stop()).then(|| Rendered::new(image, depth, range, routing))
 }
 
 /// Most seconds of [`stage_seconds`].
@@ -179,7 +204,7 @@ pub(super) fn stage_seconds(
     camera: &Camera,
     settings: &Settings,
 ) -> [f64; Stage::ALL.len()] {
-    let caster = Caster::new(engine, sources, camera, settings);
+    let caster = Caster::new(engine, sources, camera, settings, &|| false);
     let (width, height) = settings.size(camera);
     let mut scratch = Scratch::default();
     let started = Instant::now();

@@ -1,6 +1,6 @@
 //! The rays of a frame on a CUDA device: in chunks on two streams, so that one computes while the host reads the other.
 
-use super::{ExpertShares, Rendered, Settings};
+use super::{ExpertShares, Rendered, Settings, Stop};
 use crate::cuda::{CudaEngine, CudaSource, RayBatch, Rays, Want};
 use crate::guided::{Guide, Guided};
 use crate::stage::Stage;
@@ -24,8 +24,24 @@ pub fn render_rays_on_cuda(
     settings: &Settings,
     progress: &dyn Fn(usize),
 ) -> Result<Rendered> {
+    let rendered = render_unless(engine, sources, camera, settings, progress, &|| false)?;
+    Ok(rendered.expect("nothing stops it"))
+}
+
+/// As [`render_rays_on_cuda`]; none if `stop` came first, which is asked for between chunks of rays.
+///
+/// # Errors
+/// As [`render_rays_on_cuda`].
+pub(super) fn render_unless(
+    engine: &mut CudaEngine,
+    sources: &[&CudaSource],
+    camera: &Camera,
+    settings: &Settings,
+    progress: &dyn Fn(usize),
+    stop: Stop,
+) -> Result<Option<Rendered>> {
     let chunk = engine.most_rays();
-    let mut caster = Caster { engine, sources, camera, settings, chunk };
+    let mut caster = Caster { engine, sources, camera, settings, stop, chunk };
     let result = caster.frame(progress);
     if result.is_err() {
         engine.abandon();
@@ -46,7 +62,7 @@ pub(super) fn look_ahead(
 ) -> Result<Guide> {
     let settings = &Settings { guided: None, stride: 1, ..*settings };
     let chunk = engine.most_rays();
-    let result = Caster { engine, sources, camera, settings, chunk }.look_ahead(how);
+    let result = Caster { engine, sources, camera, settings, stop: &|| false, chunk }.look_ahead(how);
     if result.is_err() {
         engine.abandon();
     }
@@ -79,6 +95,7 @@ struct Caster<'a> {
     sources: &'a [&'a CudaSource],
     camera: &'a Camera,
     settings: &'a Settings,
+    stop: Stop<'a>,
     /// Rays of a launch; fewer after a lack of memory.
     chunk: usize,
 }
@@ -92,7 +109,7 @@ struct Chunk {
 
 impl Caster<'_> {
     /// All rays, in one pass or two.
-    fn frame(&mut self, progress: &dyn Fn(usize)) -> Result<Rendered> {
+    fn frame(&mut self, progress: &dyn Fn(usize)) -> Result<Option<Rendered>> {
         let (sources, settings, camera) = (self.sources, self.settings, self.camera);
         let (width, height) = settings.size(camera);
         let count = width as usize * height as usize;
@@ -118,9 +135,10 @@ impl Caster<'_> {
         let mut first = 0;
         let mut running: Option<Chunk> = None;
         let mut stream = 0;
-        while first < count || running.is_some() {
+        // After a stop nothing more is started, and what runs is fetched.
+        while first < count && !(self.stop)() || running.is_some() {
             let mut next = None;
-            if first < count {
+            if first < count && !(self.stop)() {
                 let rays: Vec<Ray> = (first..(first + self.chunk).min(count)).map(ray).collect();
                 let guided = guide.as_ref().map(|guide| guided_depths(guide, first, rays.len(), width, settings));
                 let depths = guided.as_deref().unwrap_or(&coarse);
@@ -149,7 +167,8 @@ impl Caster<'_> {
             running = next;
         }
         let Frame { rgb, depth, range, shares, .. } = frame;
-        Ok(Rendered::new(Image { width, height, data: rgb }, depth, range, shares))
+        Ok((first == count && !(self.stop)())
+            .then(|| Rendered::new(Image { width, height, data: rgb }, depth, range, shares)))
     }
 
     /// Halves the chunks after a lack of memory; gives other errors back, and that of the smallest chunk.
@@ -168,7 +187,7 @@ impl Caster<'_> {
         let mut guide = Guide::new(how, (camera.width, camera.height), settings.stride, settings.depth_range);
         let depths = guide.coarse_depths();
         let mut first = 0;
-        while first < guide.rays() {
+        while first < guide.rays() && !(self.stop)() {
             let last = (first + self.chunk).min(guide.rays());
             let ray = |i: usize| {
                 let (x, y) = guide.pixel(i);

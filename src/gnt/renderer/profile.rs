@@ -1,6 +1,6 @@
 //! What a benchmark needs beside frames: a warm start, where time goes, memory.
 
-use super::{Backend, Rendered, Renderer, Settings, on_cpu, on_cuda};
+use super::{Backend, Prepared, Rendered, Renderer, Settings, on_cpu, on_cuda};
 use crate::Result;
 use crate::stage::Stage;
 use scene::{Camera, Frame};
@@ -28,7 +28,7 @@ impl Renderer {
     /// # Errors
     /// As [`Renderer::render`].
     pub fn profile(&mut self, frame: &Frame, settings: &Settings) -> Result<Vec<(&'static str, f64)>> {
-        let (sources, _) = self.prepare(frame, settings)?;
+        let Prepared { sources, .. } = self.prepare(frame, settings)?;
         let camera = &self.place(&frame.camera, &sources);
         let spent = match &mut self.backend {
             Backend::Cpu(engine, kept) => on_cpu::stage_seconds(engine, &kept.get(&sources), camera, settings),

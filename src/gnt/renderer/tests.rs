@@ -9,6 +9,7 @@ use scene::formats::LoadOptions;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const DEPTH_RANGE: (f32, f32) = (1.2, 40.0);
 
@@ -113,6 +114,63 @@ fn still_life() -> (Scene, Frame) {
     let scene = scene::formats::load(root, &LoadOptions::default()).unwrap();
     let frame = scene::paths::frames(&scene, &scene::paths::PathKind::Test, Some(1)).unwrap().remove(0);
     (scene, frame)
+}
+
+/// The scene and its first held-out view, both small, with settings for `config`.
+fn small_still_life(config: &Config) -> (Scene, Frame, Settings) {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenes/still-life"));
+    let scene = scene::formats::load(root, &LoadOptions { factor: Some(4), ..LoadOptions::default() }).unwrap();
+    let mut frame = scene::paths::frames(&scene, &scene::paths::PathKind::Test, Some(1)).unwrap().remove(0);
+    frame.camera = frame.camera.resized(23, 17);
+    let settings = Settings { views: 3, threads: 2, ..Settings::new(&scene, config, Samples::Even(5)) };
+    (scene, frame, settings)
+}
+
+/// Whenever the stop comes, there is no frame; the next one is whole.
+fn check_stops(backend: impl Into<Backend>, config: &Config, asked_before: &[usize]) {
+    let (scene, frame, settings) = small_still_life(config);
+    let mut renderer = Renderer::new(backend, scene);
+    for last in asked_before {
+        let asked = AtomicUsize::new(0);
+        let stop = || asked.fetch_add(1, Ordering::Relaxed) >= *last;
+        assert!(renderer.render_unless(&frame, &settings, &|_| {}, &stop).unwrap().is_none(), "{last}");
+    }
+    let next = renderer.render_unless(&frame, &settings, &|_| {}, &|| false).unwrap().unwrap();
+    let whole = renderer.render(&frame, &settings, &|_| {}).unwrap();
+    assert_eq!((next.image, next.depth, next.sources), (whole.image, whole.depth, whole.sources));
+}
+
+#[test]
+fn frames_are_stopped() {
+    let (model, params) = network(compact().shift_add());
+    let config = model.config;
+    // Twice while sources are prepared, three times while their surfaces are found, then before each of seven tiles.
+    check_stops(Engine::new(model, &params), &config, &[0, 1, 4, 6, 12]);
+}
+
+#[test]
+fn frames_are_stopped_in_the_emulation_of_cuda() {
+    // Surface maps of whole photographs would take minutes in the emulation.
+    let (model, params) = network(Config { visibility: false, depth: 1, ..compact().shift_add() });
+    let engine = CudaEngine::new(kernels_host::device(), &model, &params, CudaPrecision::F32).unwrap();
+    check_stops(engine, &model.config, &[0, 1, 2, 3]);
+}
+
+/// Views of another scene have the numbers of those that were prepared.
+#[test]
+fn another_scene_is_rendered_as_by_a_new_renderer() {
+    let (model, params) = network(compact().shift_add());
+    let (scene, frame, settings) = small_still_life(&model.config);
+    let frame = Frame::new("free", frame.camera);
+    let mut other = scene.clone();
+    other.views.reverse();
+    let engine = || Engine::new(model.clone(), &params);
+    let mut renderer = Renderer::new(engine(), scene);
+    renderer.render(&frame, &settings, &|_| {}).unwrap();
+    renderer.set_scene(other.clone());
+    let turned = renderer.render(&frame, &settings, &|_| {}).unwrap();
+    let new = Renderer::new(engine(), other).render(&frame, &settings, &|_| {}).unwrap();
+    assert_eq!((turned.prepared, turned.image, turned.sources), (3, new.image, new.sources));
 }
 
 fn check_profile(renderer: &mut Renderer, frame: &Frame, settings: &Settings) {

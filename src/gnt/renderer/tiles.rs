@@ -4,7 +4,7 @@
 //! them together are the frame that [`Renderer::render`] makes.
 
 use super::expert_shares;
-use super::{Backend, Renderer, Settings};
+use super::{Backend, Prepared, Renderer, Settings};
 use crate::cuda::{CudaEngine, CudaSource, Rays, Want};
 use crate::engine::{Engine, PreparedSource, RayOutput, RayScratch};
 use crate::guided::{Guide, Guided};
@@ -101,29 +101,13 @@ impl Renderer {
                 "tiles: expected a stride of 1 and no second pass, found {stride} and {importance} samples"
             )));
         }
-        frame.camera.validate(&frame.name)?;
-        let candidates = scene::paths::source_candidates(&self.scene, frame);
-        let sources = scene::nearest_sources(&self.scene, &frame.camera, &candidates, settings.views)?;
-        if !self.ready(&sources, &candidates, settings, stop)? {
+        let Some(Prepared { sources, candidates, .. }) = self.prepare_unless(frame, settings, stop)? else {
             return Ok(None);
-        }
+        };
         let how = settings.guided.unwrap_or(Guided { cell: CELL, coarse: 2 });
         let size = (frame.camera.width, frame.camera.height);
         let guide = Guide::new(how, size, 1, settings.depth_range);
         Ok(Some(Tiled { frame: frame.clone(), settings: *settings, sources, candidates, guide }))
-    }
-
-    /// Has sources and what is known of their surfaces ready, which other frames may have changed; tells whether it was done
-    /// before `stop` came.
-    fn ready(&mut self, sources: &[usize], candidates: &[usize], settings: &Settings, stop: Stop) -> Result<bool> {
-        // A few at a time: a source takes longer than anyone wants to wait for.
-        for few in sources.chunks(settings.threads) {
-            if stop() {
-                return Ok(false);
-            }
-            self.prepare_views(few, settings.threads)?;
-        }
-        Ok(!self.config().visibility || self.find_surfaces(sources, candidates, settings, stop)?)
     }
 
     /// Casts rays of the coarse grid, by their numbers; none if `stop` came first. Guided samples are placed by what they
@@ -181,7 +165,7 @@ impl Renderer {
             return Ok(None);
         }
         let sources = &tiled.sources;
-        if !self.ready(sources, &tiled.candidates, &tiled.settings, stop)? {
+        if self.ready(sources, &tiled.candidates, &tiled.settings, stop)?.is_none() {
             return Ok(None);
         }
         let camera = self.place(&tiled.frame.camera, sources);

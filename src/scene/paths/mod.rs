@@ -37,6 +37,13 @@ pub struct Frame {
     pub excluded: Vec<usize>,
 }
 
+impl Frame {
+    /// A frame of no photograph, for which every view may be a source.
+    pub fn new(name: impl Into<String>, camera: Camera) -> Self {
+        Self { name: name.into(), camera, truth: None, excluded: Vec::new() }
+    }
+}
+
 /// Which path to render.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathKind {
@@ -179,8 +186,7 @@ fn frame_name(i: usize) -> String {
 
 /// Frames named by their number.
 fn numbered(cameras: impl IntoIterator<Item = Camera>) -> Vec<Frame> {
-    let frame = |(i, camera)| Frame { name: frame_name(i), camera, truth: None, excluded: Vec::new() };
-    cameras.into_iter().enumerate().map(frame).collect()
+    cameras.into_iter().enumerate().map(|(i, camera)| Frame::new(frame_name(i), camera)).collect()
 }
 
 /// A camera with the size of the views and the middle of their intrinsics, which new cameras get.

@@ -1,11 +1,11 @@
-//! The value of `--samples`: a number, or `auto`.
+//! How many samples a ray takes and where: a number, guided by a coarse grid, or whatever suits the network.
 
-use gnt::renderer::Settings;
-use gnt::{Config, Guided, Head};
+use super::Settings;
+use crate::{Config, Error, Guided, Head};
 use std::fmt;
 use std::str::FromStr;
 
-/// How the samples of a ray are placed.
+/// How the samples of a ray are placed. Its text is `auto`, a number, or `CELL:COARSE+SAMPLES`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Samples {
     /// Guided by a coarse grid of rays where the network tells where along a ray it found something, else evenly.
@@ -45,12 +45,14 @@ impl From<Settings> for Samples {
 }
 
 impl FromStr for Samples {
-    type Err = String;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Error> {
         let expected = || {
             let (least, most) = (RANGE.start(), RANGE.end());
-            format!("expected auto, a number from {least} to {most}, or CELL:COARSE+SAMPLES such as 4:48+12")
+            Error::Input(format!(
+                "expected auto, a number from {least} to {most}, or CELL:COARSE+SAMPLES such as 4:48+12"
+            ))
         };
         let number = |text: &str| text.parse().ok().filter(|n| RANGE.contains(n)).ok_or_else(expected);
         match text.split_once(':') {
@@ -83,10 +85,10 @@ mod tests {
     fn texts_are_read_back() {
         let guided = Samples::Guided(Guided { cell: 8, coarse: 48 }, 6);
         for samples in [Samples::Auto, Samples::Even(192), guided] {
-            assert_eq!(samples.to_string().parse(), Ok(samples));
+            assert_eq!(samples.to_string().parse::<Samples>().unwrap(), samples);
         }
         for bad in ["", "1", "5000", "auto2", "4:48", "4:+3", "0:48+12", "4:1+12", "99:48+12", "4:48+12+3", "-4"] {
-            assert!(bad.parse::<Samples>().unwrap_err().contains("auto"), "{bad}");
+            assert!(bad.parse::<Samples>().unwrap_err().to_string().contains("expected auto"), "{bad}");
         }
     }
 
