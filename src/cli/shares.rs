@@ -45,6 +45,7 @@ pub fn measure(model: &Model, params: &[f32], scenes: &[Scene], threads: usize) 
             stride: 1,
             depth_range: (near, far),
             routing: true,
+            confidence: false,
         };
         let mut renderer = Renderer::new(Engine::new(model.clone(), params), scene.clone());
         for mut frame in paths::frames(scene, &PathKind::Test, Some(MOST_VIEWS))? {

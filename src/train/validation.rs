@@ -63,6 +63,7 @@ pub fn validate(model: &Model, state: &State, scene: &Scene, out: &Path, threads
         stride: frame.camera.width.max(frame.camera.height).div_ceil(SIDE),
         depth_range: (near, far),
         routing: false,
+        confidence: false,
     };
     let mut renderer = Renderer::new(Engine::new(model.clone(), &state.average), scene.clone());
     let (both, psnr) = compare(&mut renderer, frame, &settings)?;

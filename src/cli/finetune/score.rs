@@ -31,6 +31,7 @@ pub fn settings(scene: &Scene, config: &Config, threads: usize) -> Settings {
         stride: scene.size().0.max(scene.size().1).div_ceil(SIDE).max(1),
         depth_range: (near, far),
         routing: false,
+        confidence: false,
     }
 }
 

@@ -65,6 +65,7 @@ impl Models {
             stride: 1,
             depth_range: (near, far),
             routing: true,
+            confidence: false,
         };
         let Some(tiled) = renderer.open_tiles(&shot.frame("view"), &settings, stop)? else { return Ok(None) };
         let opened = Opened { sources: tiled.sources().to_vec(), cell: tiled.cell() };
