@@ -93,7 +93,7 @@ mod tests {
     fn a_plane_has_its_normal_everywhere_and_in_every_world() {
         let stride = 2;
         for world in [Mat4::IDENTITY, Mat4::from_rotation_y(0.7) * Mat4::from_translation(Vec3::new(3.0, 1.0, -2.0))] {
-            let camera = Camera { world_from_camera: world, ..camera(Vec3::ZERO) };
+            let camera = Camera { world_from_camera: world, ..camera(Vec3::ZERO) }.resized(93, 51);
             let size = (camera.width.div_ceil(stride), camera.height.div_ceil(stride));
             // The camera's axes are right, down and forward: this one faces it, from the left and above.
             let normal = Vec3::new(-0.3, -0.4, -1.0).normalize();

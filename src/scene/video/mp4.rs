@@ -9,7 +9,7 @@ use crate::write::checked_rgb8;
 use crate::{Error, Image, Result};
 use openh264::encoder::{
     BitRate, ColorPrimaries, Encoder, EncoderConfig, FrameRate, IntraFramePeriod, Profile, QpRange, RateControlMode,
-    TransferCharacteristics, UsageType, VuiConfig,
+    TransferCharacteristics, VuiConfig,
 };
 use openh264::formats::{RgbSliceU8, YUVBuffer};
 use openh264::{OpenH264API, Timestamp};
@@ -126,7 +126,6 @@ fn encoder((width, height): (u32, u32), frame_rate: f32) -> Result<Encoder, open
         .transfer_characteristics(TransferCharacteristics::Srgb);
     let config = EncoderConfig::new()
         .profile(Profile::High)
-        .usage_type(UsageType::CameraVideoNonRealTime)
         .rate_control_mode(RateControlMode::Quality)
         .bitrate(BitRate::from_bps((pixels * f64::from(rate) * BITS_A_PIXEL).min(2e9) as u32))
         .max_frame_rate(FrameRate::from_hz(rate))
