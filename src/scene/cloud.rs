@@ -5,6 +5,7 @@
 //! where COLMAP's points do.
 
 use crate::file::replace;
+use crate::normals::DepthMap;
 use crate::{Camera, Error, Image, Result, Similarity};
 use glam::{Vec2, Vec3};
 use std::path::Path;
@@ -13,8 +14,6 @@ use std::path::Path;
 const AGREES: f32 = 0.02;
 /// Frames on either side that a point is compared with.
 const NEIGHBOURS: usize = 4;
-/// Ratio of depths of neighbouring pixels from which on they are of two surfaces, and have no common normal.
-const STEP: f32 = 1.05;
 
 /// A rendered frame with its depth.
 #[derive(Clone, Debug)]
@@ -53,11 +52,9 @@ impl DepthFrame {
         Ok(())
     }
 
-    /// The place that a pixel of the image shows; none without a depth.
-    fn place(&self, x: u32, y: u32) -> Option<Vec3> {
-        let depth = *self.depth.get(y as usize * self.image.width as usize + x as usize)?;
-        let ray = self.camera.ray(Vec2::new(x as f32, y as f32) * self.stride as f32);
-        (depth > 0.0 && depth.is_finite()).then(|| ray.origin + ray.direction * depth)
+    fn map(&self) -> DepthMap<'_> {
+        let size = (self.image.width, self.image.height);
+        DepthMap { camera: &self.camera, stride: self.stride, size, depth: &self.depth }
     }
 
     /// Whether the frame's depth at a place is that of the place; none if it does not see that far or that way.
@@ -72,19 +69,6 @@ impl DepthFrame {
         let depth = self.depth[y * self.image.width as usize + x];
         // Behind what it sees the place is hidden from it, which says nothing.
         if at.z > depth * (1.0 + AGREES) { None } else { Some(at.z >= depth * (1.0 - AGREES)) }
-    }
-
-    fn normal(&self, x: u32, y: u32, place: Vec3) -> Vec3 {
-        let across = |dx: u32, dy: u32| {
-            let next = self.place(x + dx, y + dy).filter(|_| x + dx < self.image.width && y + dy < self.image.height);
-            let [near, far] = [place, next?].map(|p| (p - self.camera.origin()).dot(self.camera.forward()));
-            (near.max(far) <= STEP * near.min(far)).then(|| next.map(|next| next - place)).flatten()
-        };
-        let (Some(right), Some(down)) = (across(1, 0), across(0, 1)) else { return Vec3::ZERO };
-        let normal = right.cross(down).normalize_or_zero();
-        let towards = self.camera.origin() - place;
-        // Mirrored cameras turn it round.
-        if normal.dot(towards) < 0.0 { -normal } else { normal }
     }
 }
 
@@ -105,9 +89,10 @@ pub fn of_frames(
     let file_from_scene = scene_from_file.inverse();
     let mut points = Vec::new();
     for (i, frame) in frames.iter().enumerate() {
+        let map = frame.map();
         let others = || frames[i.saturating_sub(NEIGHBOURS)..frames.len().min(i + NEIGHBOURS + 1)].iter();
         for (x, y) in crate::image::every_pixel((frame.image.width, frame.image.height), every) {
-            let Some(place) = frame.place(x, y) else { continue };
+            let Some(place) = map.place(x, y) else { continue };
             let votes: Vec<bool> =
                 others().filter(|other| !std::ptr::eq(*other, frame)).filter_map(|other| other.agrees(place)).collect();
             let agreeing = votes.iter().filter(|vote| **vote).count() as f32;
@@ -115,7 +100,7 @@ pub fn of_frames(
             if confidence < least_confidence {
                 continue;
             }
-            let normal = (file_from_scene.rotation * frame.normal(x, y, place).as_dvec3()).as_vec3();
+            let normal = (file_from_scene.rotation * map.normal(x, y).as_dvec3()).as_vec3();
             let colour = frame.image.pixel(x, y).map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8);
             let place = file_from_scene.point(place.as_dvec3()).as_vec3();
             points.push(CloudPoint { place, normal, colour, confidence });

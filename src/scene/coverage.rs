@@ -4,6 +4,7 @@
 //! range, spread evenly in inverse depth. Afterwards the rendered depth tells where a pixel's point is.
 
 use crate::Camera;
+use crate::image::every_pixel;
 use glam::{Vec2, Vec3};
 
 /// Pixels of the grid along each side of a frame.
@@ -128,6 +129,28 @@ pub fn weights(target: &Camera, depth: &[f32], stride: u32, sources: &[Camera]) 
     evened(&evened(&weights, width as usize, reach), width as usize, reach)
 }
 
+/// How many of `sources` have the point in their picture that each pixel of a rendered frame shows. What may stand between
+/// is not looked at.
+///
+/// # Shapes
+/// - `depth`: as for [`weights`]
+/// - returns counts of the same shape; 0 where the depth is not positive and finite
+///
+/// # Panics
+/// If `depth` is not of that size.
+pub fn num_views(target: &Camera, depth: &[f32], stride: u32, sources: &[Camera]) -> Vec<u16> {
+    let (width, height) = (target.width.div_ceil(stride), target.height.div_ceil(stride));
+    assert_eq!(depth.len(), width as usize * height as usize, "depths of {width}x{height} pixels");
+    let sights: Vec<Sight> = sources.iter().map(Sight::of).collect();
+    let count = |((x, y), z): ((u32, u32), &f32)| {
+        let ray = target.ray(Vec2::new(x as f32, y as f32));
+        let point = ray.origin + ray.direction * *z;
+        let known = *z > 0.0 && z.is_finite();
+        if known { sights.iter().filter(|sight| sight.inside(point) > 0.0).count() as u16 } else { 0 }
+    };
+    every_pixel((target.width, target.height), stride).zip(depth).map(count).collect()
+}
+
 /// The mean over a square of `2·reach + 1` pixels around each, of rows of `width` pixels; less where the frame ends.
 fn evened(values: &[f32], width: usize, reach: usize) -> Vec<f32> {
     let height = values.len() / width;
@@ -179,6 +202,10 @@ mod tests {
         assert!(weights(&target, &vec![f32::NAN; depth.len()], 1, &[moved]).iter().all(|w| *w == 0.0));
         let sparse = weights(&target, &[4.0; 8 * 5], 4, &[moved]);
         assert_eq!((sparse[2 * 8], sparse[2 * 8 + 6]), (half[(8 * w) as usize], half[(8 * w + 24) as usize]));
+        let counts = num_views(&target, &depth, 1, &[target, moved]);
+        assert_eq!(&counts[(8 * w) as usize..(8 * w + 14) as usize], [1; 14]);
+        assert_eq!(&counts[(8 * w + 18) as usize..(9 * w) as usize], vec![2; w as usize - 18]);
+        assert!(num_views(&target, &vec![f32::NAN; depth.len()], 1, &[target]).iter().all(|count| *count == 0));
         // A single depth that is off leaves no hole.
         let mut noisy = vec![4.0; 301 * 201];
         noisy[100 * 301 + 150] = f32::NAN;

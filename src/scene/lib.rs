@@ -24,12 +24,14 @@ pub mod demo;
 pub mod depth;
 pub mod distortion;
 pub mod error;
+pub mod exr;
 pub mod file;
 pub mod formats;
 pub mod image;
 mod json;
 pub mod lens;
 pub mod locate;
+pub mod normals;
 mod npy;
 mod parallel;
 pub mod paths;
@@ -43,6 +45,7 @@ pub mod select;
 mod similarity;
 #[cfg(test)]
 mod testing;
+pub mod video;
 pub mod view;
 pub mod write;
 

@@ -3,10 +3,10 @@
 use crate::file::replace;
 use crate::npy;
 use crate::{Error, Image, Result};
-use ::image::codecs::gif::{GifEncoder, Repeat};
 use ::image::codecs::jpeg::JpegEncoder;
 use ::image::codecs::png::PngEncoder;
-use ::image::{Delay, ExtendedColorType, ImageEncoder, ImageError, RgbaImage};
+use ::image::codecs::webp::WebPEncoder;
+use ::image::{ExtendedColorType, ImageEncoder, ImageError};
 use std::io::Write;
 use std::path::Path;
 
@@ -23,6 +23,8 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
 pub enum PictureFormat {
     /// PNG, without loss.
     Png,
+    /// WebP, without loss.
+    WebP,
     /// JPEG, with loss.
     Jpeg {
         /// How close it stays to the original, from 1 to 100.
@@ -42,6 +44,7 @@ pub fn encode(image: &Image, format: PictureFormat) -> Result<Vec<u8>> {
     let (size, color) = ((image.width, image.height), ExtendedColorType::Rgb8);
     let encoded = match format {
         PictureFormat::Png => encode_png(out, &bytes, size, color),
+        PictureFormat::WebP => WebPEncoder::new_lossless(out).encode(&bytes, size.0, size.1, color),
         PictureFormat::Jpeg { quality } => {
             JpegEncoder::new_with_quality(out, quality.clamp(1, 100)).encode(&bytes, size.0, size.1, color)
         }
@@ -96,53 +99,6 @@ pub fn write_npy(path: &Path, width: u32, height: u32, values: &[f32]) -> Result
     })
 }
 
-/// Writes an endless animated GIF at `frame_rate` frames a second; frames are taken one at a time, so that they need
-/// not all be in memory. GIF counts in 1/100 s; rounding is spread so that the whole keeps its length.
-///
-/// # Errors
-/// As [`replace`]; [`Error::Scene`] for a rate outside 0.1 to 50 (players slow down faster ones) or no frames;
-/// [`Error::Shape`] if a frame differs in size from the first; whatever an item of `frames` fails with.
-pub fn write_gif(path: &Path, frame_rate: f32, frames: impl IntoIterator<Item = Result<Image>>) -> Result<()> {
-    if !(0.1..=50.0).contains(&frame_rate) {
-        let problem = format!("{}: expected a frame rate of 0.1 to 50, found {frame_rate}", path.display());
-        return Err(Error::Scene(problem));
-    }
-    replace(path, |out| encode_gif(path, out, frame_rate, frames))
-}
-
-fn encode_gif(
-    path: &Path,
-    out: &mut dyn Write,
-    frame_rate: f32,
-    frames: impl IntoIterator<Item = Result<Image>>,
-) -> Result<()> {
-    let mut encoder = GifEncoder::new_with_speed(out, 10);
-    encoder.set_repeat(Repeat::Infinite).map_err(|e| image_error(path, e))?;
-    let time = |i: usize| (i as f64 * 100.0 / f64::from(frame_rate)).round() as u32;
-    let mut size = None;
-    for (i, image) in frames.into_iter().enumerate() {
-        let image = image?;
-        let rgb = checked_rgb8(path, &image)?;
-        let expected = *size.get_or_insert((image.width, image.height));
-        if (image.width, image.height) != expected || image.width.max(image.height) > u32::from(u16::MAX) {
-            let what = format!("{}: frame {i} of {}x{}", path.display(), image.width, image.height);
-            let expected = expected.0 as usize * expected.1 as usize * 3;
-            return Err(Error::Shape { what, expected, found: rgb.len() });
-        }
-        let rgba = rgb.as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [*r, *g, *b, 255]).collect();
-        let Some(buffer) = RgbaImage::from_raw(image.width, image.height, rgba) else {
-            return Err(Error::Scene(format!("{}: frame {i} does not fit in memory", path.display())));
-        };
-        let delay = Delay::from_numer_denom_ms(10 * (time(i + 1) - time(i)), 1);
-        let frame = ::image::Frame::from_parts(buffer, 0, 0, delay);
-        encoder.encode_frame(frame).map_err(|e| image_error(path, e))?;
-    }
-    if size.is_none() {
-        return Err(Error::Scene(format!("{}: expected at least one frame, found none", path.display())));
-    }
-    Ok(())
-}
-
 fn encode_png(
     out: &mut dyn Write,
     bytes: &[u8],
@@ -152,19 +108,19 @@ fn encode_png(
     PngEncoder::new(out).write_image(bytes, width, height, color)
 }
 
-fn checked_rgb8(path: &Path, image: &Image) -> Result<Vec<u8>> {
+pub(crate) fn checked_rgb8(path: &Path, image: &Image) -> Result<Vec<u8>> {
     check_length(path, image.data.len(), image.width as usize * image.height as usize * 3)?;
     Ok(image.to_rgb8())
 }
 
-fn check_length(path: &Path, found: usize, expected: usize) -> Result<()> {
+pub(crate) fn check_length(path: &Path, found: usize, expected: usize) -> Result<()> {
     if found != expected {
         return Err(Error::Shape { what: path.display().to_string(), expected, found });
     }
     Ok(())
 }
 
-fn image_error(path: &Path, error: ImageError) -> Error {
+pub(crate) fn image_error(path: &Path, error: ImageError) -> Error {
     match error {
         ImageError::IoError(source) => Error::Io { path: path.to_owned(), source },
         other => Error::Format { path: path.to_owned(), problem: format!("cannot be encoded: {other}") },

@@ -1,6 +1,7 @@
 //! Files that are written are whole, read back the same, and leave nothing behind on failure.
 
 use super::*;
+use crate::video::gif;
 use crate::view::{Alpha, image_size, read_image};
 use std::fs;
 use std::io;
@@ -69,7 +70,7 @@ fn gif_keeps_the_frame_rate_on_average() {
     use ::image::AnimationDecoder;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.gif");
-    write_gif(&path, 30.0, (0..30).map(|_| Ok(gradient(13, 9)))).unwrap();
+    gif::write(&path, 30.0, (0..30).map(|_| Ok(gradient(13, 9)))).unwrap();
     assert_eq!(image_size(&path).unwrap(), (13, 9));
     let decoder = ::image::codecs::gif::GifDecoder::new(io::BufReader::new(fs::File::open(&path).unwrap())).unwrap();
     let delays: Vec<u32> = decoder.into_frames().map(|f| f.unwrap().delay().numer_denom_ms().0).collect();
@@ -82,12 +83,12 @@ fn failures_leave_nothing_behind() {
     let path = dir.path().join("a.gif");
     fs::write(&path, b"older").unwrap();
     let sizes = [gradient(3, 3), gradient(3, 4)];
-    assert!(matches!(write_gif(&path, 10.0, sizes.map(Ok)), Err(Error::Shape { .. })));
+    assert!(matches!(gif::write(&path, 10.0, sizes.map(Ok)), Err(Error::Shape { .. })));
     let late = [Ok(gradient(3, 3)), Err(Error::Scene("late".into()))];
-    assert_eq!(write_gif(&path, 10.0, late).unwrap_err().to_string(), "late");
-    assert!(write_gif(&path, 10.0, []).is_err());
+    assert_eq!(gif::write(&path, 10.0, late).unwrap_err().to_string(), "late");
+    assert!(gif::write(&path, 10.0, []).is_err());
     for rate in [0.0, f32::NAN, 51.0] {
-        assert!(write_gif(&path, rate, [Ok(gradient(3, 3))]).is_err());
+        assert!(gif::write(&path, rate, [Ok(gradient(3, 3))]).is_err());
     }
     assert_eq!(listing(dir.path()), ["a.gif"]);
     assert_eq!(fs::read(&path).unwrap(), b"older");
@@ -134,7 +135,7 @@ fn a_full_disk_is_an_error_wherever_it_fills_up() {
             encode_png(&mut FullDisk(room), &image.to_rgb8(), (31, 33), ExtendedColorType::Rgb8).map_err(failed);
         let message = written.unwrap_err().to_string();
         assert!(message.contains("out/a.png"), "{room}: {message}");
-        assert!(encode_gif(path, &mut FullDisk(room), 10.0, [Ok(image.clone())]).is_err(), "{room}");
+        assert!(gif::encode(path, &mut FullDisk(room), 10.0, [Ok(image.clone())]).is_err(), "{room}");
         assert!(npy::write(&mut FullDisk(room), &[33, 31], &vec![0.0f32; 31 * 33]).is_err(), "{room}");
     }
 }

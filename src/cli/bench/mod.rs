@@ -126,7 +126,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let measure = |rays: usize| -> anyhow::Result<(usize, f64)> {
         let stride = ((f64::from(width) * f64::from(height) / rays as f64).sqrt().ceil() as u32).max(1);
         let depth_range = DEPTH_RANGE;
-        let settings = Settings { samples, guided, importance: 0, views, threads, stride, depth_range, routing: false };
+        let (routing, confidence) = (false, false);
+        let settings =
+            Settings { samples, guided, importance: 0, views, threads, stride, depth_range, routing, confidence };
         let started = Instant::now();
         let rendered = render_rays(&engine, &sources, &target, &settings, &|_| {});
         let seconds = started.elapsed().as_secs_f64();

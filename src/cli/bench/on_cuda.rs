@@ -53,6 +53,7 @@ pub fn run(mut engine: CudaEngine, device: &Chosen, work: Work, args: &Args) -> 
         stride: 1,
         depth_range: DEPTH_RANGE,
         routing: false,
+        confidence: false,
     };
     let target = target(width, height);
     let frame = |engine: &mut CudaEngine| -> anyhow::Result<f64> {

@@ -195,6 +195,7 @@ impl<'a> Work<'a> {
             stride: case.stride,
             depth_range: case.depth_range.into(),
             routing: experts,
+            confidence: false,
         }
     }
 

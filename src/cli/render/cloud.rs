@@ -1,13 +1,15 @@
 //! The point cloud of a run's frames, made from their files, so that frames of an earlier run take part.
 
 use super::files::FrameFiles;
-use super::{Args, image_size};
+use super::format::FrameFormat;
+use super::maps::MapKind;
+use super::outputs::OutputArgs;
+use super::shots::Shot;
 use crate::cli::folder;
 use crate::cli::guard::Inputs;
 use anyhow::{Context, bail};
+use scene::Similarity;
 use scene::cloud::{self, DepthFrame};
-use scene::view::{Alpha, read_image};
-use scene::{Frame, Similarity};
 use std::path::Path;
 
 /// Most points of a cloud before those without confidence are taken out.
@@ -19,10 +21,14 @@ const MOST_PIXELS: u64 = 1 << 28;
 ///
 /// # Errors
 /// If it cannot be made, or its file is there already.
-pub fn check(args: &Args, frames: &[Frame], inputs: &Inputs) -> anyhow::Result<()> {
+pub fn check(args: &OutputArgs, shots: &[Shot], stride: u32, inputs: &Inputs) -> anyhow::Result<()> {
     let Some(points) = &args.points else { return Ok(()) };
-    let pixels: u64 =
-        frames.iter().map(|frame| image_size(frame, args.stride)).map(|(w, h)| u64::from(w) * u64::from(h)).sum();
+    let pixels: u64 = shots
+        .iter()
+        .filter(|shot| shot.chosen)
+        .map(|shot| shot.size(stride))
+        .map(|(w, h)| u64::from(w) * u64::from(h))
+        .sum();
     if pixels > MOST_PIXELS {
         bail!(
             "--points: expected frames of at most {MOST_PIXELS} pixels together, found {pixels}; fewer --frames or a smaller \
@@ -44,23 +50,23 @@ pub fn check(args: &Args, frames: &[Frame], inputs: &Inputs) -> anyhow::Result<(
 /// # Errors
 /// If a file of a frame cannot be read, or the cloud's cannot be written.
 pub fn write(
-    args: &Args,
-    frames: &[Frame],
-    files: &[&FrameFiles],
+    args: &OutputArgs,
+    shots: &[(&Shot, &FrameFiles)],
+    (format, stride): (FrameFormat, u32),
     scene_from_file: &Similarity,
 ) -> anyhow::Result<Option<usize>> {
     let Some(path) = &args.points else { return Ok(None) };
-    let mut all = Vec::with_capacity(frames.len());
-    for (frame, files) in frames.iter().zip(files) {
-        let Some(depth) = &files.depth else {
-            bail!("--points: expected frames with depth, found none of {}", frame.name)
+    let mut all = Vec::with_capacity(shots.len());
+    for (shot, files) in shots {
+        let (Some(depth), Some(frame)) = (files.map(MapKind::DepthNpy), shot.single()) else {
+            bail!("--points: expected frames with depth, found none of {}", shot.name)
         };
-        let (width, height) = image_size(frame, args.stride);
+        let size = shot.size(stride);
         all.push(DepthFrame {
             camera: frame.camera,
-            stride: args.stride,
-            image: read_image(&files.image, Alpha::Ignore)?,
-            depth: scene::depth::read_npy(&depth.depth, (width as usize, height as usize))?,
+            stride,
+            image: format.read(&files.image, size)?,
+            depth: scene::depth::read_npy(depth, (size.0 as usize, size.1 as usize))?,
         });
     }
     let pixels: u64 = all.iter().map(|frame| frame.depth.len() as u64).sum();

@@ -1,12 +1,11 @@
 //! The files of a frame.
 
+use super::format::FrameFormat;
+use super::maps::{self, DepthScale, MapKind};
+use super::picture::Picture;
 use super::record::{Entry, Journal};
 use crate::cli::{hash, names};
 use anyhow::bail;
-use gnt::renderer::Rendered;
-use scene::Frame;
-use scene::write::{self, PictureFormat};
-use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -15,36 +14,35 @@ use std::path::{Path, PathBuf};
 pub struct FrameFiles {
     /// The image.
     pub image: PathBuf,
-    /// Depth files, if they are asked for.
-    pub depth: Option<DepthFiles>,
-}
-
-/// Depth files of one frame.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DepthFiles {
-    /// Depth along the optical axis in scene units, f32 `[height, width]`.
-    pub depth: PathBuf,
-    /// Distance along the ray in scene units, f32 `[height, width]`.
-    pub range: PathBuf,
-    /// Depth as a 16-bit image.
-    pub png: PathBuf,
+    /// What is written beside it.
+    pub maps: Vec<(MapKind, PathBuf)>,
+    format: FrameFormat,
 }
 
 impl FrameFiles {
     /// Files that begin with `stem`.
-    pub fn new(folder: &Path, stem: &str, depth: bool) -> Self {
-        let named = |end: &str| folder.join(format!("{stem}{end}"));
-        let depth = depth.then(|| DepthFiles {
-            depth: named("_depth.npy"),
-            range: named("_range.npy"),
-            png: named("_depth.png"),
-        });
-        Self { image: named(".png"), depth }
+    pub fn new(folder: &Path, stem: &str, format: FrameFormat, maps: &[MapKind]) -> Self {
+        let maps = maps.iter().map(|kind| (*kind, folder.join(format!("{stem}{}", kind.ending())))).collect();
+        Self { image: folder.join(format!("{stem}.{}", format.name())), maps, format }
+    }
+
+    /// The file of a kind, if there is one.
+    pub fn map(&self, kind: MapKind) -> Option<&Path> {
+        self.maps.iter().find(|(found, _)| *found == kind).map(|(_, path)| path.as_path())
+    }
+
+    /// Files beside the image, as reports name them.
+    pub fn report(&self) -> BTreeMap<&'static str, BTreeMap<&'static str, PathBuf>> {
+        let mut groups: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for (kind, path) in &self.maps {
+            let [group, key] = kind.place();
+            groups.entry(group).or_default().insert(key, path.clone());
+        }
+        groups
     }
 
     fn all(&self) -> impl Iterator<Item = &Path> {
-        let depth = self.depth.iter().flat_map(|d| [&d.depth, &d.range, &d.png]);
-        std::iter::once(&self.image).chain(depth).map(PathBuf::as_path)
+        std::iter::once(&self.image).chain(self.maps.iter().map(|(_, path)| path)).map(PathBuf::as_path)
     }
 
     /// Names of all files in their folder.
@@ -60,35 +58,32 @@ impl FrameFiles {
         Ok(self.all().try_for_each(scene::file::check_replaceable)?)
     }
 
-    /// Writes a frame and records it as `entry`. The image comes last and after its record: where it is, the others are, and
-    /// what made it is known. Depths are scaled by `depth_scale` for their image.
+    /// Writes a frame and records it as `entry`, whose files are those that it has besides. The image comes last and after
+    /// its record: where it is, the others are, and what made it is known.
     ///
     /// # Errors
     /// If a file cannot be written.
     pub fn write(
         &self,
-        rendered: &Rendered,
-        depth_scale: f32,
+        picture: &Picture,
+        scale: DepthScale,
         mut entry: Entry,
         journal: &mut Journal,
     ) -> anyhow::Result<()> {
-        let (width, height) = (rendered.image.width, rendered.image.height);
-        let mut hashes = BTreeMap::new();
-        if let Some(files) = &self.depth {
-            entry.files = self.names().map(|name| (name, String::new())).collect();
+        let mut hashes = entry.files.clone();
+        if !self.maps.is_empty() {
+            entry.files.extend(self.names().map(|name| (name, String::new())));
             journal.add(&entry)?;
-            write::write_npy(&files.depth, width, height, &rendered.depth)?;
-            write::write_npy(&files.range, width, height, &rendered.range)?;
-            write::write_depth_png(&files.png, width, height, &rendered.depth, Some(depth_scale))?;
-            for path in self.all().skip(1) {
+            for (kind, path) in &self.maps {
+                maps::write(*kind, path, picture, scale)?;
                 hashes.insert(name(path), hash::file(path)?);
             }
         }
-        let image = write::encode(&rendered.image, PictureFormat::Png)?;
+        let image = self.format.encode(&picture.image)?;
         hashes.insert(name(&self.image), hash::bytes(&image));
         entry.files = hashes;
         journal.add(&entry)?;
-        Ok(write::write_bytes(&self.image, &image)?)
+        Ok(scene::write::write_bytes(&self.image, &image)?)
     }
 }
 
@@ -96,14 +91,29 @@ fn name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
-/// Files of all frames.
+/// Whether a file is called as a numbered frame: `frame_0003.png`, `frame_0003_left_depth.npy`.
+pub fn is_numbered(name: &str) -> bool {
+    let stem = MapKind::ALL.iter().find_map(|kind| name.strip_suffix(kind.ending()));
+    let image =
+        || name.rsplit_once('.').filter(|(_, end)| ["png", "jpg", "webp", "exr"].contains(end)).map(|(stem, _)| stem);
+    let stem = stem.or_else(image).map(|stem| stem.trim_end_matches("_left").trim_end_matches("_right"));
+    let number = stem.and_then(|stem| stem.strip_prefix("frame_"));
+    number.is_some_and(|number| number.len() >= 4 && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Files of all frames, by their names.
 ///
 /// # Errors
 /// If two frames would write the same file.
-pub fn name_all(folder: &Path, frames: &[Frame], depth: bool) -> anyhow::Result<Vec<FrameFiles>> {
+pub fn name_all<'a>(
+    folder: &Path,
+    frames: impl IntoIterator<Item = &'a str>,
+    format: FrameFormat,
+    maps: &[MapKind],
+) -> anyhow::Result<Vec<FrameFiles>> {
     let mut taken = HashSet::new();
-    let stems = names::for_files(frames.iter().map(|frame| frame.name.as_str()));
-    let files: Vec<_> = stems.iter().map(|stem| FrameFiles::new(folder, stem, depth)).collect();
+    let stems = names::for_files(frames);
+    let files: Vec<_> = stems.iter().map(|stem| FrameFiles::new(folder, stem, format, maps)).collect();
     for path in files.iter().flat_map(FrameFiles::all) {
         if !taken.insert(path) {
             bail!("{}: expected frames of different names, found two that would write this file", path.display());
@@ -114,8 +124,10 @@ pub fn name_all(folder: &Path, frames: &[Frame], depth: bool) -> anyhow::Result<
 
 #[cfg(test)]
 pub mod tests {
+    use super::super::maps::DepthFormat;
     use super::*;
-    use scene::{Camera, Image};
+    use gnt::renderer::Rendered;
+    use scene::{Camera, Frame, Image};
 
     /// A frame of which only the name matters.
     pub fn frame(name: &str) -> Frame {
@@ -124,12 +136,19 @@ pub mod tests {
         Frame { name: name.into(), camera, truth: None, excluded: vec![] }
     }
 
-    /// A picture of one gray.
+    /// Files of depth as they are written unless others are asked for.
+    pub fn depth_maps(depth: bool) -> Vec<MapKind> {
+        let formats = [DepthFormat::Npy, DepthFormat::Png];
+        formats.iter().filter(|_| depth).flat_map(|format| format.kinds()).copied().collect()
+    }
+
+    /// What the renderer gives: a picture of one gray.
     pub fn rendered(level: f32) -> Rendered {
         Rendered {
             image: Image::new(5, 3, vec![level; 45]).unwrap(),
             depth: vec![2.0; 15],
             range: vec![2.5; 15],
+            confidence: vec![],
             sources: vec![],
             prepared: 0,
             seconds_features: 0.0,
@@ -142,8 +161,7 @@ pub mod tests {
     #[test]
     fn frames_do_not_share_files() {
         let names = |names: &[&str], depth| {
-            let frames: Vec<_> = names.iter().map(|name| frame(name)).collect();
-            name_all(Path::new("out"), &frames, depth)
+            name_all(Path::new("out"), names.iter().copied(), FrameFormat::Png, &depth_maps(depth))
         };
         assert_eq!(names(&["a", "b"], true).unwrap()[1].image, Path::new("out/b.png"));
         assert!(names(&["a", "a_depth"], false).is_ok());
@@ -152,5 +170,23 @@ pub mod tests {
         assert!(names(&["a", "b", "a"], false).is_err());
         let files = names(&["view 1", "View 1"], false).unwrap();
         assert!(files[0].image.to_string_lossy().to_lowercase() != files[1].image.to_string_lossy().to_lowercase());
+    }
+
+    #[test]
+    fn numbered_frames_are_known_by_their_names() {
+        let known = [
+            "frame_0003.png",
+            "frame_12345.png",
+            "frame_0003.exr",
+            "frame_0003_left.webp",
+            "frame_0003_depth.npy",
+            "frame_0003_depth.png",
+            "frame_0003_right_depth_colour.png",
+            "frame_0003_range.npy",
+            "frame_0003_normals.png",
+        ];
+        assert!(known.iter().all(|name| is_numbered(name)));
+        let others = ["frame_3.png", "frame_0003.txt", "frame_.png", "frame_000x.png", "a.png", "myframe_0003.png"];
+        assert!(!others.iter().any(|name| is_numbered(name)));
     }
 }

@@ -2,10 +2,15 @@
 
 mod cloud;
 pub mod files;
+mod format;
+mod maps;
+mod outputs;
 mod path;
+mod picture;
 pub mod record;
 mod report;
 mod resume;
+mod shots;
 mod video;
 mod work;
 
@@ -19,18 +24,21 @@ use super::{hash, output, usage};
 use clap::value_parser;
 use glam::DVec3;
 use gnt::renderer::{Renderer, Samples, Settings};
+use maps::DepthScale;
+use outputs::OutputArgs;
 use record::{Entry, FrameSettings};
 use report::RenderReport;
 use resume::Wanted;
 use scene::paths::posed::GivenPose;
-use scene::view::{Alpha, read_image};
-use scene::{FAR_EVAL, Frame, PathKind, paths};
+use scene::{FAR_EVAL, PathKind, paths};
+use shots::{Baseline, Shard, Shot, ShotOptions, StereoLayout};
 use std::path::PathBuf;
+use video::FrameFile;
 use work::Work;
 
 /// Render new views of a scene.
 ///
-/// Frames are PNG files, named after the photograph on the test path and by number elsewhere. Each is written whole or
+/// Frames are named after the photograph on the test path and by number elsewhere. Each is written whole or
 /// not at all, and frames.jsonl beside them says what made them: the same command goes on where it stopped, another one
 /// says what differs and stops.
 #[derive(Debug, clap::Args)]
@@ -45,11 +53,8 @@ pub struct Args {
     /// whichever comes first
     #[arg(long, visible_alias = "scale", value_parser = super::usage::parse_scale, value_name = "N|1/N", help_heading = "Scene and model")]
     factor: Option<u32>,
-    /// Folder for the frames; created where it is missing
-    #[arg(short, long, value_name = "DIR", help_heading = "Output")]
-    out: Option<PathBuf>,
-    /// Camera path: auto (what suits the photographs), spiral, orbit, interpolate, test (the held-out photographs) or
-    /// FILE.json
+    /// Camera path: auto (what suits the photographs), spiral, orbit, ellipse, interpolate, test (the held-out photographs)
+    /// or FILE.json
     #[arg(long, default_value = "auto", value_parser = parse_path, value_name = "PATH", help_heading = "Camera path")]
     path: PathKind,
     /// One frame from a camera here, instead of a path; may be repeated. X,Y,Z with --look-at, or the 12 or 16 numbers of a
@@ -73,6 +78,25 @@ pub struct Args {
     /// another shape of picture the longer side is cropped
     #[arg(long, value_parser = super::synth::parse_size, value_name = "WxH", help_heading = "Camera path")]
     size: Option<(u32, u32)>,
+    /// Render every N-th frame of the path only
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=paths::MAX_FRAMES as i64), value_name = "N", help_heading = "Camera path")]
+    every: u32,
+    /// Render part I of N of the frames only, from 1/N to N/N; what is made of all frames is made without it, once all
+    /// parts are there
+    #[arg(long, value_name = "I/N", help_heading = "Camera path")]
+    shard: Option<Shard>,
+    /// Render two eyes this far apart, in units of the scene's files; by default 1/30 of its nearest depth
+    #[arg(long, num_args = 0..=1, default_missing_value = "auto", value_name = "BASELINE", help_heading = "Camera path")]
+    stereo: Option<Baseline>,
+    /// How the two eyes are written
+    #[arg(
+        long,
+        default_value = "side-by-side",
+        requires = "stereo",
+        value_name = "LAYOUT",
+        help_heading = "Camera path"
+    )]
+    stereo_layout: StereoLayout,
     /// Source views; by default those of the model
     #[arg(long, value_parser = value_parser!(u16).range(1..=1000), value_name = "N", help_heading = "Quality")]
     views: Option<u16>,
@@ -91,30 +115,8 @@ pub struct Args {
     /// How products are computed
     #[arg(long, default_value = "auto", help_heading = "Quality")]
     precision: super::device::PrecisionArg,
-    /// Also make an animation of all frames; another file of this name is replaced only with --overwrite
-    #[arg(long, value_parser = parse_video, value_name = "FILE.gif", help_heading = "Output")]
-    video: Option<PathBuf>,
-    /// Frames a second of the animation, 0.1 to 50
-    #[arg(long, default_value_t = 25.0, value_parser = parse_rate, requires = "video", help_heading = "Output")]
-    fps: f32,
-    /// Also write depth: NAME_depth.npy (along the optical axis), NAME_range.npy (along the ray), NAME_depth.png
-    #[arg(long, help_heading = "Output")]
-    depth: bool,
-    /// Also make a point cloud of all frames, with normals and confidence, in the coordinates of the scene's files
-    #[arg(long, value_parser = parse_ply, requires = "depth", value_name = "FILE.ply", help_heading = "Output")]
-    points: Option<PathBuf>,
-    /// Leave points out that fewer of the other frames agree with, as a part of those that see their place
-    #[arg(long, default_value_t = 0.5, value_parser = parse_part, requires = "points", value_name = "PART", help_heading = "Output")]
-    points_confidence: f32,
-    /// Print one JSON object instead of a summary
-    #[arg(long, help_heading = "Output")]
-    json: bool,
-    /// Say nothing about progress and device
-    #[arg(short, long, help_heading = "Output")]
-    quiet: bool,
-    /// Render frames again that are there already, whatever made them
-    #[arg(long, help_heading = "Output")]
-    overwrite: bool,
+    #[command(flatten)]
+    outputs: OutputArgs,
     /// Threads; the images do not depend on it
     #[arg(long, value_parser = value_parser!(u16).range(1..=1024), value_name = "N", help_heading = "Machine")]
     threads: Option<u16>,
@@ -135,38 +137,18 @@ fn parse_point(text: &str) -> Result<DVec3, String> {
     scene::paths::posed::parse_point(text).map_err(|e| e.to_string())
 }
 
-fn parse_video(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    match path.extension() {
-        Some(e) if e.eq_ignore_ascii_case("gif") => Ok(path),
-        _ => Err("expected a file name that ends in .gif".into()),
-    }
-}
-
-fn parse_ply(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    let is_ply = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("ply"));
-    if is_ply { Ok(path) } else { Err("expected a file name that ends in .ply".into()) }
-}
-
-fn parse_part(text: &str) -> Result<f32, String> {
-    let part = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
-    part.ok_or_else(|| "expected a number from 0 to 1".into())
-}
-
-fn parse_rate(text: &str) -> Result<f32, String> {
-    let rate = text.parse().ok().filter(|rate| (0.1..=50.0).contains(rate));
-    rate.ok_or_else(|| "expected a number from 0.1 to 50".into())
-}
-
 /// Renders the frames and reports on them.
 ///
 /// # Errors
 /// If an input cannot be used, which shows before anything is rendered, or a file cannot be read or written.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let name = args.scene.name("render")?;
-    let out = args.out.clone().ok_or_else(|| usage::missing_out("render", "the folder for the frames"))?;
-    output::be_quiet(args.quiet);
+    let out = args.outputs.out.clone().ok_or_else(|| usage::missing_out("render", "the folder for the frames"))?;
+    output::be_quiet(args.outputs.quiet);
+    let (shard, format) = (args.shard, args.outputs.frame_format);
+    let stereo = args.stereo.map(|baseline| (baseline, args.stereo_layout));
+    let is_beside = stereo.is_some_and(|(_, layout)| layout == StereoLayout::SideBySide);
+    args.outputs.check(shard.is_some(), stereo.is_some(), is_beside)?;
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from).max(1);
     let scene = args.scene.load(name, args.factor)?;
     let mut warnings = scene.warnings.clone();
@@ -184,21 +166,29 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         stride: args.stride,
         depth_range: (near, far),
         routing: false,
+        confidence: args.outputs.confidence,
     };
     settings.validate()?;
     let coverage = path::coverage(&scene, &frames, settings.views, [near, far], &mut warnings)?;
     let fades = path::Fade::is_applied(args.no_fade, model.config.head, &frames);
     let model_hash = hash::model(&model.config, &params)?;
     let (engine, device) = args.precision.engine(args.device, threads, model, &params)?;
-    let files = files::name_all(&out, &frames, args.depth)?;
+    let (shots, stereo) = shots::of(&frames, &scene, &ShotOptions { stereo, every: args.every as usize, shard })?;
+    stereo.iter().for_each(|words| output::say_once(words));
+    let sizes: Vec<(u32, u32)> = shots.iter().map(|shot| shot.size(args.stride)).collect();
+    sizes.iter().try_for_each(|size| format.check_size(*size))?;
+    let files = files::name_all(&out, shots.iter().map(|shot| shot.name.as_str()), format, &args.outputs.maps())?;
     let inputs = Inputs::of(&scene);
     inputs.expect_other_folder("--out", &out)?;
     let lock = FolderLock::take(&out, "render").map_err(|problem| problem.context("--out"))?;
     // Once more, now that the folder is there: its name may lead through links.
     inputs.expect_other_folder("--out", &out)?;
-    video::check(&args, &out, &frames, &inputs)?;
-    cloud::check(&args, &frames, &inputs)?;
-    let size = frames.first().map_or([0; 2], |frame| image_size(frame, args.stride).into());
+    let video_note = video::check(&args.outputs, &out, &sizes, &inputs)?;
+    let num_chosen = shots.iter().filter(|shot| shot.chosen).count();
+    let sheet_note = args.outputs.contact_sheet.as_ref().and_then(|_| video::sheet_note(num_chosen));
+    video_note.iter().chain(&sheet_note).for_each(|note| output::say_once(note));
+    cloud::check(&args.outputs, &shots, args.stride, &inputs)?;
+    let size = sizes.first().map_or([0; 2], |size| (*size).into());
     let made = Made::rendering(&Rendering {
         scene: (&scene.name, &hash::files(&scene.root, &scene::formats::files(&scene))?),
         photographs: scene.size(),
@@ -208,18 +198,22 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         settings: &settings,
     });
     let fade = fades.then(|| path::Fade::of(&scene)).transpose()?;
-    let made = made.with("size", format!("{}x{}", size[0], size[1])).with("fade", fades);
+    let made =
+        made.with("size", format!("{}x{}", size[0], size[1])).with("fade", fades).with("frame format", format.name());
     let now = FrameSettings { id: made.id()?, path: format!("{}, {} frames", path_name(&path), frames.len()), made };
-    let wanted: Vec<Wanted> = frames.iter().zip(files).map(|(frame, files)| Wanted::new(frame, files)).collect();
-    let resumed = resume::resume(&out, &now, &wanted, args.overwrite)?;
+    let wanted: Vec<Wanted> = shots.iter().zip(files).map(|(shot, files)| Wanted::new(shot, files)).collect();
+    let resumed = resume::resume(&out, &now, &wanted, args.outputs.overwrite)?;
     resumed.warnings.iter().for_each(|warning| output::warn(warning));
     path::expect_free(&out, &args)?;
     scene::file::check_replaceable(&resumed.journal.path)?;
-    for (frame, _) in wanted.iter().zip(&resumed.finished).filter(|(_, finished)| finished.is_none()) {
+    let is_missing = |(frame, finished): &(&Wanted, &Option<Entry>)| frame.here && finished.is_none();
+    for (frame, _) in wanted.iter().zip(&resumed.finished).filter(is_missing) {
         frame.files.expect_replaceable()?;
     }
     warnings.extend(resumed.warnings);
 
+    // One scale for all frames; the farthest depth is the highest level.
+    let scale = DepthScale { levels: f32::from(u16::MAX) / far, range: [near, far] };
     let mut report = RenderReport {
         scene: scene.name.clone(),
         model: model_name,
@@ -236,14 +230,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         path: path_name(&path),
         path_reason: reason,
         size_note,
+        stereo,
+        frame_format: format.name(),
         depth_range: [near, far],
         scene_scale: scene.scene_from_file.scale as f32,
         scene_from_file: scene.scene_from_file.rows(),
-        // One scale for all frames; the farthest depth is the highest level.
-        depth_png_scale: args.depth.then_some(f32::from(u16::MAX) / far),
+        depth_png_scale: args.outputs.depth.then_some(scale.levels),
         record: resumed.journal.path.clone(),
-        frames: Vec::with_capacity(frames.len()),
-        video: None,
+        frames: Vec::with_capacity(shots.len()),
+        video: args.outputs.video.clone(),
+        contact_sheet: args.outputs.contact_sheet.clone(),
         seconds_features: 0.0,
         seconds_per_frame: None,
         rays_per_second: None,
@@ -251,45 +247,43 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         mean_ssim: None,
         warnings,
     };
-    let rays = |(frame, finished): (&Frame, &Option<Entry>)| {
-        let (width, height) = image_size(frame, args.stride);
-        if finished.is_none() { u64::from(width) * u64::from(height) } else { 0 }
+    let rays = |(i, pair): (usize, (&Wanted, &Option<Entry>))| {
+        if is_missing(&pair) { u64::from(sizes[i].0) * u64::from(sizes[i].1) } else { 0 }
     };
-    if resumed.finished.contains(&None) {
+    if wanted.iter().zip(&resumed.finished).any(|pair| is_missing(&pair)) {
         scene.check_images(threads)?;
     }
-    let progress = Progress::new(frames.iter().zip(&resumed.finished).map(rays).sum(), args.quiet);
+    let rays = wanted.iter().zip(&resumed.finished).enumerate().map(rays).sum();
+    let progress = Progress::new(rays, args.outputs.quiet);
     let renderer = Renderer::new(engine, scene);
-    let mut work = Work { renderer, settings, fade, id: now.id, journal: resumed.journal, progress };
-    work.check_photographs(&frames, &resumed.finished)?;
-    for (i, (frame, finished)) in frames.iter().zip(resumed.finished).enumerate() {
-        work.progress.begin(format!("frame {} of {}", i + 1, frames.len()));
-        work.frame(frame, &wanted[i], (finished, coverage[i]), &mut report)?;
+    let (told, id, journal) = (args.outputs.told(), now.id, resumed.journal);
+    let mut work = Work { renderer, settings, fade, format, told, scale, id, journal, progress };
+    work.check_photographs(&shots, &resumed.finished)?;
+    let found = resumed.finished.into_iter().zip(resumed.kept);
+    let pictures = shots.iter().zip(&wanted).zip(found).filter(|((shot, _), _)| shot.wanted);
+    let total = shots.iter().filter(|shot| shot.wanted).count();
+    for (i, (pair, found)) in pictures.enumerate() {
+        work.progress.begin(format!("frame {} of {total}", i + 1));
+        work.shot(pair, found, coverage[pair.0.frame], &mut report)?;
         if i == 0 {
             path::write(&out, work.renderer.scene(), &path, &frames)?;
         }
     }
     work.progress.finish();
-    let cloud_files: Vec<_> = wanted.iter().map(|frame| &frame.files).collect();
-    if let Some(count) = cloud::write(&args, &frames, &cloud_files, &work.renderer.scene().scene_from_file)? {
-        output::say_once(&format!("points: {count} in {}", args.points.as_deref().unwrap_or(&out).display()));
+    let chosen = || shots.iter().zip(&wanted).filter(|(shot, _)| shot.chosen);
+    let cloud_files: Vec<_> = chosen().map(|(shot, wanted)| (shot, &wanted.files)).collect();
+    let scene_from_file = &work.renderer.scene().scene_from_file;
+    if let Some(count) = cloud::write(&args.outputs, &cloud_files, (format, args.stride), scene_from_file)? {
+        let file = args.outputs.points.as_deref().unwrap_or(&out).display();
+        output::say_once(&format!("points: {count} in {file}"));
     }
-    if let Some(video) = &args.video {
-        let images = wanted.iter().map(|frame| read_image(&frame.files.image, Alpha::Ignore));
-        work.journal.add_video(video, "")?;
-        scene::write::write_gif(video, args.fps, images)?;
-        work.journal.add_video(video, &hash::file(video)?)?;
-        report.video = Some(video.clone());
-    }
+    let image = |(shot, frame): (&Shot, &Wanted)| (frame.files.image.clone(), shot.size(args.stride));
+    let images: Vec<FrameFile> = chosen().map(image).collect();
+    video::make(&args.outputs, format, &images, &mut work.journal)?;
     drop(lock);
     report.summarise();
-    let text = if args.json { serde_json::to_string(&report)? } else { report.words() };
+    let text = if args.outputs.json { serde_json::to_string(&report)? } else { report.words() };
     output::line(&text)
-}
-
-/// Size of a frame's image.
-fn image_size(frame: &Frame, stride: u32) -> (u32, u32) {
-    (frame.camera.width.div_ceil(stride), frame.camera.height.div_ceil(stride))
 }
 
 fn path_name(path: &PathKind) -> String {
@@ -299,6 +293,7 @@ fn path_name(path: &PathKind) -> String {
         PathKind::Test => "test".into(),
         PathKind::Interpolate => "interpolate".into(),
         PathKind::Orbit => "orbit".into(),
+        PathKind::Ellipse => "ellipse".into(),
         PathKind::File(file) => file.display().to_string(),
         PathKind::Poses => "poses".into(),
     }

@@ -207,7 +207,7 @@ pub fn expect_free(folder: &Path, args: &Args) -> anyhow::Result<()> {
     if !read {
         scene::file::check_replaceable(&file)?;
     }
-    if file.exists() && !read && !args.overwrite && !folder.join(record::FILE).exists() {
+    if file.exists() && !read && !args.outputs.overwrite && !folder.join(record::FILE).exists() {
         let file = file.display();
         bail!(
             "{file}: exists already, and nothing says what made it; choose another folder, or --overwrite replaces it"

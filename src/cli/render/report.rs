@@ -1,8 +1,8 @@
 //! What a run of `shiftray render` tells: per frame, on the whole, as JSON and in words.
 
-use super::files::DepthFiles;
 use crate::cli::compared::Quality;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Everything that `--json` prints.
@@ -41,6 +41,11 @@ pub struct RenderReport {
     /// What became of the field of view at the size that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_note: Option<String>,
+    /// Distance of the eyes, in words; none for one eye.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stereo: Option<String>,
+    /// Format of the frames.
+    pub frame_format: &'static str,
     /// Near and far bound of the samples in scene units.
     pub depth_range: [f32; 2],
     /// Scene units per unit of the scene's files; divide depths by it.
@@ -57,6 +62,9 @@ pub struct RenderReport {
     /// The video.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video: Option<PathBuf>,
+    /// All frames in one picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact_sheet: Option<PathBuf>,
     /// Seconds for all feature maps of source views.
     pub seconds_features: f64,
     /// Mean over the frames that were rendered; none if all were there already.
@@ -97,9 +105,9 @@ pub struct FrameReport {
     /// Against the photograph, if there is one.
     #[serde(flatten)]
     pub quality: Option<Quality>,
-    /// Depth files, if asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub depth_files: Option<DepthFiles>,
+    /// Files beside the image: `depth_files`, `normal_files` and `confidence_files`, each by what they hold.
+    #[serde(flatten)]
+    pub maps: BTreeMap<&'static str, BTreeMap<&'static str, PathBuf>>,
 }
 
 impl RenderReport {
@@ -139,6 +147,7 @@ impl RenderReport {
             ));
         }
         lines.extend(self.video.iter().map(|video| format!("video {}", video.display())));
+        lines.extend(self.contact_sheet.iter().map(|sheet| format!("contact sheet {}", sheet.display())));
         lines.join("\n")
     }
 }

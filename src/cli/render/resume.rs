@@ -1,15 +1,15 @@
 //! What an earlier run left in the folder: which frames are finished, which are in the way, and which stay behind.
 
-use super::files::FrameFiles;
+use super::files::{FrameFiles, is_numbered};
 use super::record::{Entry, FrameRecord, FrameSettings, Journal};
+use super::shots::Shot;
 use crate::cli::hash;
 use crate::cli::made::{difference, listed};
 use anyhow::{Context, bail};
-use scene::Frame;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-/// A frame that this run is to have.
+/// A frame of the path of this run.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// Its name.
@@ -18,6 +18,8 @@ pub struct Wanted {
     pub camera: String,
     /// Its files.
     pub files: FrameFiles,
+    /// Whether this run is to have it, or leaves it to others.
+    pub here: bool,
 }
 
 /// What a run finds in its folder, and so where it begins.
@@ -25,6 +27,8 @@ pub struct Wanted {
 pub struct Resumed {
     /// For each frame, what is known of it if it is finished.
     pub finished: Vec<Option<Entry>>,
+    /// For each frame, hashes by their names of files that it has besides and that are to be known further on.
+    pub kept: Vec<BTreeMap<String, String>>,
     /// The record, to which new frames are added.
     pub journal: Journal,
     /// Warnings about what the folder holds.
@@ -33,9 +37,10 @@ pub struct Resumed {
 
 impl Wanted {
     /// The frame with its files.
-    pub fn new(frame: &Frame, files: FrameFiles) -> Self {
-        // Everything of a frame decides on its pixels: camera, photograph, views that must not be sources.
-        Self { name: frame.name.clone(), camera: hash::bytes(format!("{frame:?}").as_bytes()), files }
+    pub fn new(shot: &Shot, files: FrameFiles) -> Self {
+        // Everything of a frame decides on its pixels: cameras, photograph, views that must not be sources.
+        let cameras = format!("{:?}", shot.parts);
+        Self { name: shot.name.clone(), camera: hash::bytes(cameras.as_bytes()), files, here: shot.wanted }
     }
 }
 
@@ -55,12 +60,20 @@ pub fn resume(folder: &Path, now: &FrameSettings, wanted: &[Wanted], overwrite: 
     }
     let mut warnings = Vec::new();
     let mut finished = Vec::with_capacity(wanted.len());
+    let mut kept = Vec::with_capacity(wanted.len());
     for frame in wanted {
-        let entry = record.frames.get(&frame.name).filter(|_| !overwrite);
-        finished.push(entry.filter(|entry| is_finished(folder, entry, frame, &mut warnings)).cloned());
+        let entry = record.frames.get(&frame.name).filter(|_| frame.here);
+        let whole = |entry: &&Entry| !overwrite && is_finished(folder, entry, frame, &mut warnings);
+        finished.push(entry.filter(whole).cloned());
+        // The same pixels, of which other files were asked for.
+        let same = entry.filter(|entry| entry.settings == now.id && entry.camera == frame.camera);
+        let mut others = same.map(|entry| entry.files.clone()).unwrap_or_default();
+        frame.files.names().for_each(|name| drop(others.remove(&name)));
+        others.retain(|name, hash| !hash.is_empty() && folder.join(name).exists());
+        kept.push(others);
     }
-    warnings.extend(leftovers(folder, wanted, &finished, &record));
-    Ok(Resumed { finished, journal: record.begin(folder, now)?, warnings })
+    warnings.extend(leftovers(folder, wanted, &kept, &finished, &record));
+    Ok(Resumed { finished, kept, journal: record.begin(folder, now)?, warnings })
 }
 
 fn expect_same_command(
@@ -120,9 +133,18 @@ fn is_finished(folder: &Path, entry: &Entry, frame: &Wanted, warnings: &mut Vec<
 }
 
 /// A warning on files of frames that this run does not write.
-fn leftovers(folder: &Path, wanted: &[Wanted], finished: &[Option<Entry>], record: &FrameRecord) -> Option<String> {
+fn leftovers(
+    folder: &Path,
+    wanted: &[Wanted],
+    kept: &[BTreeMap<String, String>],
+    finished: &[Option<Entry>],
+    record: &FrameRecord,
+) -> Option<String> {
     let mut ours: HashSet<String> = wanted.iter().flat_map(|frame| frame.files.names()).collect();
     ours.extend(finished.iter().flatten().flat_map(|entry| entry.files.keys().cloned()));
+    ours.extend(kept.iter().flat_map(|files| files.keys().cloned()));
+    let elsewhere = wanted.iter().filter(|frame| !frame.here).filter_map(|frame| record.frames.get(&frame.name));
+    ours.extend(elsewhere.flat_map(|entry| entry.files.keys().cloned()));
     let mut left: BTreeSet<String> = record.frames.values().flat_map(|entry| entry.files.keys().cloned()).collect();
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     left.extend(entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| is_numbered(name)));
@@ -132,18 +154,13 @@ fn leftovers(folder: &Path, wanted: &[Wanted], finished: &[Option<Entry>], recor
     Some(format!("{}: left as they are, since this run does not write them: {range}", folder.display()))
 }
 
-/// Whether a file is called as a numbered frame: `frame_0003.png`, `frame_0003_depth.npy`.
-fn is_numbered(name: &str) -> bool {
-    let stem = name.strip_suffix(".png").or(name.strip_suffix(".npy"));
-    let stem = stem.map(|stem| stem.trim_end_matches("_depth").trim_end_matches("_range"));
-    let number = stem.and_then(|stem| stem.strip_prefix("frame_"));
-    number.is_some_and(|number| number.len() >= 4 && number.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::files::name_all;
-    use super::super::files::tests::{frame, rendered};
+    use super::super::files::tests::{depth_maps, frame};
+    use super::super::format::FrameFormat;
+    use super::super::maps::{DepthScale, MapKind};
+    use super::super::picture::tests::picture;
     use super::*;
     use crate::cli::made::Made;
     use std::fs;
@@ -154,9 +171,20 @@ mod tests {
     }
 
     fn wanted(folder: &Path, names: &[&str], depth: bool) -> Vec<Wanted> {
-        let frames: Vec<Frame> = names.iter().map(|name| frame(name)).collect();
-        let files = name_all(folder, &frames, depth).unwrap();
-        frames.iter().zip(files).map(|(frame, files)| Wanted::new(frame, files)).collect()
+        wanted_with(folder, names, &depth_maps(depth))
+    }
+
+    fn wanted_with(folder: &Path, names: &[&str], maps: &[MapKind]) -> Vec<Wanted> {
+        let files = name_all(folder, names.iter().copied(), FrameFormat::Png, maps).unwrap();
+        let shot = |(i, name): (usize, &&str)| Shot {
+            name: (*name).to_owned(),
+            parts: vec![frame(name)],
+            frame: i,
+            chosen: true,
+            wanted: true,
+        };
+        let shots = names.iter().enumerate().map(shot);
+        shots.zip(files).map(|(shot, files)| Wanted::new(&shot, files)).collect()
     }
 
     /// Renders what is missing; returns the names and the warnings.
@@ -168,11 +196,12 @@ mod tests {
     ) -> anyhow::Result<(Vec<String>, String)> {
         let mut resumed = resume(folder, now, wanted, overwrite)?;
         let mut made = Vec::new();
-        for (frame, finished) in wanted.iter().zip(&resumed.finished) {
-            if finished.is_none() {
+        let scale = DepthScale { levels: 3.0, range: [1.0, 9.0] };
+        for ((frame, finished), kept) in wanted.iter().zip(&resumed.finished).zip(resumed.kept) {
+            if finished.is_none() && frame.here {
                 let (name, camera) = (frame.name.clone(), frame.camera.clone());
-                let entry = Entry { name, camera, settings: now.id.clone(), ..Entry::default() };
-                frame.files.write(&rendered(0.5), 3.0, entry, &mut resumed.journal)?;
+                let entry = Entry { name, camera, settings: now.id.clone(), files: kept, ..Entry::default() };
+                frame.files.write(&picture(0.5), scale, entry, &mut resumed.journal)?;
                 made.push(frame.name.clone());
             }
         }
@@ -249,17 +278,33 @@ mod tests {
         assert!(run(out, &now, &frames, false).unwrap().0.is_empty());
     }
 
+    /// Other files of the same frames: they are rendered again, and the files that were there are still theirs.
     #[test]
-    fn numbered_frames_are_known_by_their_names() {
-        let known = [
-            "frame_0003.png",
-            "frame_12345.png",
-            "frame_0003_depth.npy",
-            "frame_0003_depth.png",
-            "frame_0003_range.npy",
-        ];
-        assert!(known.iter().all(|name| is_numbered(name)));
-        let others = ["frame_3.png", "frame_0003.txt", "frame_.png", "frame_000x.png", "a.png", "myframe_0003.png"];
-        assert!(!others.iter().any(|name| is_numbered(name)));
+    fn other_files_of_the_same_frames_are_added() {
+        let dir = tempfile::tempdir().unwrap();
+        let (now, out) = (settings(3), dir.path());
+        let (npy, exr) = ([MapKind::DepthNpy, MapKind::RangeNpy], [MapKind::DepthExr]);
+        let of = |maps: &[MapKind]| wanted_with(out, &["a"], maps);
+        assert_eq!(run(out, &now, &of(&npy), false).unwrap().0, ["a"]);
+        assert_eq!(run(out, &now, &of(&exr), false).unwrap(), (vec!["a".into()], String::new()));
+        for maps in [&npy[..], &exr, &[MapKind::DepthExr, MapKind::DepthNpy], &[]] {
+            assert_eq!(run(out, &now, &of(maps), false).unwrap(), (vec![], String::new()), "{maps:?}");
+        }
+    }
+
+    /// Parts of a path in one folder, one after the other, and then all of it.
+    #[test]
+    fn parts_of_a_path_are_the_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let (now, out) = (settings(3), dir.path());
+        let all = wanted(out, &["a", "b", "c"], true);
+        let part = |here: &[usize]| -> Vec<Wanted> {
+            all.iter().enumerate().map(|(i, frame)| Wanted { here: here.contains(&i), ..frame.clone() }).collect()
+        };
+        assert_eq!(run(out, &now, &part(&[1, 2]), false).unwrap(), (vec!["b".into(), "c".into()], String::new()));
+        assert_eq!(run(out, &now, &part(&[0]), false).unwrap(), (vec!["a".into()], String::new()));
+        assert_eq!(run(out, &now, &all, false).unwrap(), (vec![], String::new()));
+        // A part of another command's path is in the way.
+        assert!(run(out, &settings(4), &part(&[0]), false).unwrap_err().to_string().contains("another command"));
     }
 }

@@ -1,15 +1,20 @@
 //! The frames of a run, one after the other: rendered, compared, written and recorded.
 
+use super::format::FrameFormat;
+use super::maps::DepthScale;
 use super::path::Fade;
+use super::picture::{Picture, Told};
 use super::record::{Entry, Journal};
 use super::report::{FrameReport, RenderReport, per_second};
 use super::resume::Wanted;
-use crate::cli::compared::{Quality, Truth, as_saved, expect_numbers, photograph};
+use super::shots::Shot;
+use crate::cli::compared::{Quality, Truth, expect_numbers, photograph};
 use crate::cli::progress::Progress;
+use anyhow::Context;
 use gnt::renderer::{Renderer, Settings};
 use scene::coverage::Coverage;
-use scene::view::{Alpha, read_image};
-use scene::{Frame, Image};
+use scene::{Camera, Frame, Image};
+use std::collections::BTreeMap;
 
 /// What rendering needs from the first frame to the last.
 pub struct Work {
@@ -19,6 +24,12 @@ pub struct Work {
     pub settings: Settings,
     /// What becomes of pixels that no source sees.
     pub fade: Option<Fade>,
+    /// Format of the frames.
+    pub format: FrameFormat,
+    /// What is told beside colours and depths.
+    pub told: Told,
+    /// How depths become pictures.
+    pub scale: DepthScale,
     /// [`Entry::settings`].
     pub id: String,
     /// The record of the frames.
@@ -32,32 +43,33 @@ impl Work {
     ///
     /// # Errors
     /// If one cannot be read, or its mask leaves no pixel.
-    pub fn check_photographs(&self, frames: &[Frame], finished: &[Option<Entry>]) -> anyhow::Result<()> {
-        for (frame, finished) in frames.iter().zip(finished) {
-            if let (Some(view), None) = (photograph(self.renderer.scene(), frame), finished) {
+    pub fn check_photographs(&self, shots: &[Shot], finished: &[Option<Entry>]) -> anyhow::Result<()> {
+        for (shot, finished) in shots.iter().zip(finished).filter(|(shot, _)| shot.wanted) {
+            let view = shot.single().and_then(|frame| photograph(self.renderer.scene(), frame));
+            if let (Some(view), None) = (view, finished) {
                 Truth::load(view, self.settings.stride)?;
             }
         }
         Ok(())
     }
 
-    /// Renders, compares, writes and records a frame, or finds it finished.
+    /// Renders, compares, writes and records a picture, or finds it finished; `kept` are files that it has besides.
     ///
     /// # Errors
     /// If it cannot be rendered or compared, or a file cannot be written.
-    pub fn frame(
+    pub fn shot(
         &mut self,
-        frame: &Frame,
-        wanted: &Wanted,
-        (finished, coverage): (Option<Entry>, Coverage),
+        (shot, wanted): (&Shot, &Wanted),
+        (finished, kept): (Option<Entry>, BTreeMap<String, String>),
+        coverage: Coverage,
         report: &mut RenderReport,
     ) -> anyhow::Result<()> {
         let files = &wanted.files;
         let mut out = FrameReport {
-            name: frame.name.clone(),
+            name: shot.name.clone(),
             file: files.image.clone(),
             skipped: finished.is_some(),
-            depth_files: files.depth.clone(),
+            maps: files.report(),
             coverage: coverage.one,
             coverage_two: coverage.two,
             ..FrameReport::default()
@@ -66,39 +78,56 @@ impl Work {
             out.sources = entry.sources;
             out.quality = match entry.quality {
                 Some(quality) => Some(quality),
-                None => self.compare(frame, || Ok(read_image(&files.image, Alpha::Ignore)?))?,
+                None => {
+                    self.compare(shot, || Ok(self.format.read(&files.image, shot.size(self.settings.stride))?))?
+                }
             };
         } else {
-            let Self { renderer, settings, progress, fade, .. } = self;
-            let mut rendered = renderer.render(frame, settings, &|rays| progress.add(rays as u64))?;
-            expect_numbers(&rendered, &format!("frame {} by {}", frame.name, report.model))?;
-            // Photographs are compared with what comes out.
-            if let Some(fade) = fade.filter(|_| frame.truth.is_none()) {
-                fade.apply(&mut rendered, renderer.scene(), frame, settings.stride);
-            }
-            report.seconds_features += rendered.seconds_features;
-            out.seconds = Some(rendered.seconds_rays);
-            out.rays = rendered.rays;
-            out.rays_per_second = per_second(rendered.rays, rendered.seconds_rays);
-            out.sources = rendered.sources.iter().map(|id| renderer.scene().views[*id].name.clone()).collect();
-            out.quality = self.compare(frame, || as_saved(&rendered.image))?;
+            let parts = shot.parts.iter().map(|part| self.part(part, &mut out, report));
+            let parts = parts.collect::<anyhow::Result<Vec<_>>>()?;
+            let picture = Shot::joined(parts).context("expected a camera to render, found none")?;
+            out.quality = self.compare(shot, || self.format.as_saved(&picture.image))?;
             let entry = Entry {
-                name: frame.name.clone(),
+                name: shot.name.clone(),
                 settings: self.id.clone(),
                 camera: wanted.camera.clone(),
-                files: Default::default(),
+                files: kept,
                 sources: out.sources.clone(),
                 quality: out.quality,
             };
-            files.write(&rendered, report.depth_png_scale.unwrap_or(1.0), entry, &mut self.journal)?;
+            files.write(&picture, self.scale, entry, &mut self.journal)?;
         }
         report.frames.push(out);
         Ok(())
     }
 
+    /// Renders what one camera sees.
+    fn part(&mut self, part: &Frame, out: &mut FrameReport, report: &mut RenderReport) -> anyhow::Result<Picture> {
+        let Self { renderer, settings, progress, fade, .. } = self;
+        let mut rendered = renderer.render(part, settings, &|rays| progress.add(rays as u64))?;
+        expect_numbers(&rendered, &format!("frame {} by {}", part.name, report.model))?;
+        // Photographs are compared with what comes out.
+        if let Some(fade) = fade.filter(|_| part.truth.is_none()) {
+            fade.apply(&mut rendered, renderer.scene(), part, settings.stride);
+        }
+        report.seconds_features += rendered.seconds_features;
+        let seconds = out.seconds.unwrap_or_default() + rendered.seconds_rays;
+        out.seconds = Some(seconds);
+        out.rays += rendered.rays;
+        out.rays_per_second = per_second(out.rays, seconds);
+        let views = &renderer.scene().views;
+        let sources: Vec<Camera> = rendered.sources.iter().map(|id| views[*id].camera).collect();
+        for id in &rendered.sources {
+            if !out.sources.contains(&views[*id].name) {
+                out.sources.push(views[*id].name.clone());
+            }
+        }
+        Ok(Picture::new(rendered, &part.camera, settings.stride, &sources, self.told)?)
+    }
+
     /// Likeness to the photograph of a frame, where it has one.
-    fn compare(&self, frame: &Frame, image: impl FnOnce() -> anyhow::Result<Image>) -> anyhow::Result<Option<Quality>> {
-        let view = photograph(self.renderer.scene(), frame);
+    fn compare(&self, shot: &Shot, image: impl FnOnce() -> anyhow::Result<Image>) -> anyhow::Result<Option<Quality>> {
+        let view = shot.single().and_then(|frame| photograph(self.renderer.scene(), frame));
         view.map(|view| Quality::measure(&image()?, view, self.settings.stride)).transpose()
     }
 }

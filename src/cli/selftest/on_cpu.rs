@@ -111,7 +111,7 @@ impl<'a> Cpu<'a> {
         let sources: Vec<&PreparedSource> = self.sources.iter().take(3).collect();
         let frame = |threads: usize| {
             let depth_range = self.material.depth_range;
-            let routing = false;
+            let (routing, confidence) = (false, false);
             let settings = Settings {
                 samples: 8,
                 guided: None,
@@ -121,6 +121,7 @@ impl<'a> Cpu<'a> {
                 stride: 5,
                 depth_range,
                 routing,
+                confidence,
             };
             render_rays(&self.engine, &sources, &self.material.target, &settings, &|_| {}).image.data
         };

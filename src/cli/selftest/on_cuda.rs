@@ -172,6 +172,7 @@ fn settings(material: &Material, samples: usize, importance: usize) -> Settings 
         stride: 1,
         depth_range: material.depth_range,
         routing: false,
+        confidence: false,
     }
 }
 

@@ -61,7 +61,7 @@ pub struct Panels {
 /// [`Error::Shape`] if an image is empty, one differs in size from the others, or the range of depths is not above 0
 /// and ordered.
 pub fn panels(rendered: &PanelInputs) -> Result<Panels> {
-    let PanelInputs { image, truth, depth, depth_range: [near, far], routing, mask } = *rendered;
+    let PanelInputs { image, truth, depth, depth_range, routing, mask } = *rendered;
     check(image, truth)?;
     let pixels = image.data.len() / 3;
     let counts = [("depth", Some(depth.len())), ("routing", routing.map(<[_]>::len)), ("mask", mask.map(<[_]>::len))];
@@ -71,21 +71,38 @@ pub fn panels(rendered: &PanelInputs) -> Result<Panels> {
             return Err(Error::Shape { what, expected, found: found.to_string() });
         }
     }
-    if !(near > 0.0 && near <= far && far.is_finite()) {
-        let expected = "0 < near <= far".to_owned();
-        return Err(Error::Shape { what: "depth range", expected, found: format!("near {near}, far {far}") });
-    }
-
-    let picture = |colour: &dyn Fn(usize) -> Option<Rgb>| {
-        let colours = (0..pixels)
-            .flat_map(|i| colour(i).unwrap_or_else(|| hatch(i, image.width as usize)).map(|v| f32::from(v) / 255.0));
-        Image { width: image.width, height: image.height, data: colours.collect() }
-    };
+    let size = (image.width, image.height);
+    let picture = |colour: &dyn Fn(usize) -> Option<Rgb>| coloured(size, colour);
     let difference = |i: usize| {
         let channels = (3 * i..3 * i + 3).map(|j| (clipped(image.data[j]) - clipped(truth.data[j])).abs());
         let masked = mask.is_some_and(|mask| !mask[i]);
         (!masked).then(|| Scale::Error.at(channels.sum::<f64>() / 3.0 / ERROR_RANGE))
     };
+    let expert = |share: f32| (!share.is_nan()).then(|| Scale::Routing.at(share.into()));
+    Ok(Panels {
+        ours: image.clone(),
+        truth: truth.clone(),
+        error: picture(&difference),
+        depth: depth_picture(depth, size, depth_range)?,
+        routing: routing.map(|routing| picture(&|i| expert(routing[i]))),
+    })
+}
+
+/// Depths `[height, width]` of a picture of `size` in colours: near is bright, even in inverse depth; hatched where a depth is
+/// not above 0 or no number.
+///
+/// # Errors
+/// [`Error::Shape`] if the length does not match, or the range of depths is not above 0 and ordered.
+pub fn depth_picture(depth: &[f32], size: (u32, u32), [near, far]: [f32; 2]) -> Result<Image> {
+    let pixels = size.0 as usize * size.1 as usize;
+    if depth.len() != pixels {
+        let expected = format!("{pixels} values for {}x{} pixels", size.0, size.1);
+        return Err(Error::Shape { what: "depth", expected, found: depth.len().to_string() });
+    }
+    if !(near > 0.0 && near <= far && far.is_finite()) {
+        let expected = "0 < near <= far".to_owned();
+        return Err(Error::Shape { what: "depth range", expected, found: format!("near {near}, far {far}") });
+    }
     let [near, far] = [near, far].map(f64::from);
     let distance = |i: usize| {
         let d = f64::from(depth[i]);
@@ -93,14 +110,14 @@ pub fn panels(rendered: &PanelInputs) -> Result<Panels> {
         let t = if near < far { (1.0 / near - 1.0 / d) / (1.0 / near - 1.0 / far) } else { 0.5 };
         (d > 0.0).then(|| Scale::Depth.at(t))
     };
-    let expert = |share: f32| (!share.is_nan()).then(|| Scale::Routing.at(share.into()));
-    Ok(Panels {
-        ours: image.clone(),
-        truth: truth.clone(),
-        error: picture(&difference),
-        depth: picture(&distance),
-        routing: routing.map(|routing| picture(&|i| expert(routing[i]))),
-    })
+    Ok(coloured(size, &distance))
+}
+
+/// A picture of a colour for each pixel's number; hatched where there is none.
+fn coloured((width, height): (u32, u32), colour: &dyn Fn(usize) -> Option<Rgb>) -> Image {
+    let colours = (0..width as usize * height as usize)
+        .flat_map(|i| colour(i).unwrap_or_else(|| hatch(i, width as usize)).map(|v| f32::from(v) / 255.0));
+    Image { width, height, data: colours.collect() }
 }
 
 /// Diagonal stripes.

@@ -44,6 +44,8 @@ pub struct Settings {
     pub depth_range: (f32, f32),
     /// Whether [`Rendered::routing`] is wanted.
     pub routing: bool,
+    /// Whether [`Rendered::confidence`] is wanted.
+    pub confidence: bool,
 }
 
 impl Settings {
@@ -60,6 +62,7 @@ impl Settings {
             stride: 1,
             depth_range: scene.depth_range(FAR_EVAL).into(),
             routing: false,
+            confidence: false,
         }
     }
 
@@ -112,6 +115,8 @@ pub struct Rendered {
     pub depth: Vec<f32>,
     /// Distance from the camera centre along the ray.
     pub range: Vec<f32>,
+    /// How sharply the samples' weights tell the depth, `[height, width]`, as [`Pixel::confidence`]; empty if not asked for.
+    pub confidence: Vec<f32>,
     /// Views used as sources, nearest first.
     pub sources: Vec<usize>,
     /// Sources among them that were not there yet.
@@ -134,6 +139,7 @@ impl Rendered {
             image,
             depth,
             range,
+            confidence: Vec::new(),
             sources: Vec::new(),
             prepared: 0,
             seconds_features: 0.0,

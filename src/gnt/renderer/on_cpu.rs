@@ -1,7 +1,7 @@
 //! The rays of a frame on the processor.
 
 use super::expert_shares::{self, ExpertShares};
-use super::{Rendered, Settings, Stop};
+use super::{Rendered, Settings, Stop, tiles};
 use crate::engine::{Engine, PreparedSource, RayOutput, RayScratch};
 use crate::guided::{Guide, Guided};
 use crate::stage::Stage;
@@ -20,6 +20,8 @@ struct Tile<'a> {
     rgb: &'a mut [f32],
     depth: &'a mut [f32],
     range: &'a mut [f32],
+    /// Empty where the confidence is not wanted.
+    confidence: &'a mut [f32],
     /// Empty where the routing is not wanted.
     multiplied: &'a mut [f32],
     /// Rows of the tile's rays, as [`ExpertShares::parts`].
@@ -92,15 +94,17 @@ impl<'a> Caster<'a> {
         self.camera.ray(Vec2::new((x * stride) as f32, (y * stride) as f32))
     }
 
-    /// Casts the ray of pixel `(x, y)`; tells its depth. `scratch.out` is that of the last pass, and the scratch memory
-    /// counts its rows alone.
-    fn cast(&self, (x, y): (u32, u32), scratch: &mut Scratch) -> f32 {
+    /// Casts the ray of pixel `(x, y)`; tells its depth and its confidence, which is 0 where it is not wanted. `scratch.out`
+    /// is that of the last pass, and the scratch memory counts its rows alone.
+    fn cast(&self, (x, y): (u32, u32), scratch: &mut Scratch) -> (f32, f32) {
         let Scratch { ray: rows, out, depths, density } = scratch;
         let ray = self.ray(x, y);
-        let mut pass = |depths: &[f32], out: &mut RayOutput| -> f32 {
+        let Settings { depth_range, confidence, .. } = *self.settings;
+        let mut pass = |depths: &[f32], out: &mut RayOutput| -> (f32, f32) {
             rows.clear_routed();
-            self.engine.render_ray(self.sources, &ray, depths, self.settings.depth_range, rows, out);
-            depths.iter().zip(&out.weights).map(|(z, w)| z * w).sum()
+            self.engine.render_ray(self.sources, &ray, depths, depth_range, rows, out);
+            let depth = depths.iter().zip(&out.weights).map(|(z, w)| z * w).sum();
+            (depth, if confidence { tiles::confidence(depths, &out.weights, depth_range) } else { 0.0 })
         };
         if let Some(guide) = &self.guide {
             depths.clear();
@@ -108,9 +112,9 @@ impl<'a> Caster<'a> {
             guide.depths((x * stride, y * stride), self.settings.samples, density, depths);
             return pass(depths, out);
         }
-        let depth = pass(&self.coarse, out);
+        let found = pass(&self.coarse, out);
         if self.settings.importance == 0 {
-            return depth;
+            return found;
         }
         let fine = sampling::refine_inverse_depth(&self.coarse, &out.weights, &self.positions);
         pass(&fine, out)
@@ -153,6 +157,8 @@ pub(super) fn render_unless(
     let rays = width as usize * height as usize;
     let mut image = Image::black(width, height);
     let (mut depth, mut range) = (vec![0.0; rays], vec![0.0; rays]);
+    let mut confidence = vec![0.0; if settings.confidence { rays } else { 0 }];
+    let mut confident = confidence.chunks_mut(TILE);
     let experts = matches!(engine.config().mlp, FeedForwardKind::Experts { .. });
     let mut routing = (settings.routing && experts).then(|| ExpertShares::new(engine.config().depth, rays));
     let mut multiplied = routing.as_mut().map(|routing| routing.multiplied.chunks_mut(TILE));
@@ -165,7 +171,8 @@ pub(super) fn render_unless(
         .enumerate()
         .map(|(i, ((rgb, depth), range))| {
             let multiplied = multiplied.as_mut().and_then(Iterator::next).unwrap_or_default();
-            Tile { first: i * TILE, rgb, depth, range, multiplied, parts: Vec::new() }
+            let confidence = confident.next().unwrap_or_default();
+            Tile { first: i * TILE, rgb, depth, range, confidence, multiplied, parts: Vec::new() }
         })
         .collect();
     parallel::for_each_with(&mut tiles, settings.threads, Scratch::default, |scratch, _, tile| {
@@ -174,10 +181,13 @@ pub(super) fn render_unless(
         }
         for i in 0..tile.depth.len() {
             let (x, y) = ((tile.first + i) as u32 % width, (tile.first + i) as u32 / width);
-            let z = caster.cast((x, y), scratch);
+            let (z, confidence) = caster.cast((x, y), scratch);
             tile.rgb[3 * i..3 * i + 3].copy_from_slice(&scratch.out.rgb);
             tile.depth[i] = z;
             tile.range[i] = z * caster.ray(x, y).direction.length();
+            if let Some(place) = tile.confidence.get_mut(i) {
+                *place = confidence;
+            }
             if let Some(share) = tile.multiplied.get_mut(i) {
                 *share = expert_shares::add(&mut tile.parts, scratch.ray.routed());
             }
@@ -190,7 +200,7 @@ pub(super) fn render_unless(
             expert_shares::add(&mut routing.parts, tile);
         }
     }
-    (!stop()).then(|| Rendered::new(image, depth, range, routing))
+    (!stop()).then(|| Rendered { confidence, ..Rendered::new(image, depth, range, routing) })
 }
 
 /// Most seconds of [`stage_seconds`].

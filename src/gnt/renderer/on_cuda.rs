@@ -1,6 +1,6 @@
 //! The rays of a frame on a CUDA device: in chunks on two streams, so that one computes while the host reads the other.
 
-use super::{ExpertShares, Rendered, Settings, Stop};
+use super::{ExpertShares, Rendered, Settings, Stop, tiles};
 use crate::cuda::{CudaEngine, CudaSource, RayBatch, Rays, Want};
 use crate::guided::{Guide, Guided};
 use crate::stage::Stage;
@@ -105,6 +105,8 @@ struct Chunk {
     stream: usize,
     first: usize,
     rays: Vec<Ray>,
+    /// Depths of their samples, `[rays, samples]`; none where all rays have the same.
+    depths: Option<Vec<f32>>,
 }
 
 impl Caster<'_> {
@@ -129,6 +131,8 @@ impl Caster<'_> {
             rgb: vec![0.0; 3 * count],
             depth: vec![0.0; count],
             range: vec![0.0; count],
+            confidence: vec![0.0; if settings.confidence { count } else { 0 }],
+            depth_range: (near, far),
             shares: routing.then(|| ExpertShares::new(depth, count)),
             samples: settings.samples + settings.importance,
         };
@@ -145,10 +149,11 @@ impl Caster<'_> {
                 let job = Rays { rays: &rays, depths, samples: settings.samples, depth_range: (near, far) };
                 let two = settings.importance > 0;
                 let cycles = self.engine.counting();
-                let want = Want { weights: two, cycles, routing: routing && !two, states: false };
+                let weights = two || settings.confidence;
+                let want = Want { weights, cycles, routing: routing && !two, states: false };
                 match self.engine.start(stream, sources, job, want) {
                     Ok(()) => {
-                        next = Some(Chunk { stream, first, rays });
+                        next = Some(Chunk { stream, first, rays, depths: guided });
                         first += next.as_ref().map_or(0, |c| c.rays.len());
                         stream = 1 - stream;
                     }
@@ -156,19 +161,20 @@ impl Caster<'_> {
                     Err(error) => self.make_smaller(error)?,
                 }
             }
-            if let Some(done) = running.take() {
+            if let Some(mut done) = running.take() {
                 let mut batch = self.engine.finish(done.stream)?;
                 if settings.importance > 0 {
-                    batch = self.refine(&done, &coarse, &batch, routing)?;
+                    batch = self.refine(&mut done, &coarse, &batch, routing)?;
                 }
                 progress(done.rays.len());
-                frame.put(&done, &batch);
+                frame.put(&done, &coarse, &batch);
             }
             running = next;
         }
-        let Frame { rgb, depth, range, shares, .. } = frame;
-        Ok((first == count && !(self.stop)())
-            .then(|| Rendered::new(Image { width, height, data: rgb }, depth, range, shares)))
+        let Frame { rgb, depth, range, confidence, shares, .. } = frame;
+        let image = Image { width, height, data: rgb };
+        let rendered = Rendered { confidence, ..Rendered::new(image, depth, range, shares) };
+        Ok((first == count && !(self.stop)()).then_some(rendered))
     }
 
     /// Halves the chunks after a lack of memory; gives other errors back, and that of the smallest chunk.
@@ -208,7 +214,7 @@ impl Caster<'_> {
     }
 
     /// The second pass: samples where the first found something.
-    fn refine(&mut self, chunk: &Chunk, coarse: &[f32], batch: &RayBatch, routing: bool) -> Result<RayBatch> {
+    fn refine(&mut self, chunk: &mut Chunk, coarse: &[f32], batch: &RayBatch, routing: bool) -> Result<RayBatch> {
         let settings = self.settings;
         let samples = settings.samples + settings.importance;
         let positions = sampling::linspace(settings.importance);
@@ -219,8 +225,9 @@ impl Caster<'_> {
             row.copy_from_slice(&sampling::refine_inverse_depth(coarse, weights, &positions));
         });
         let rays = Rays { rays: &chunk.rays, depths: &depths, samples, depth_range: settings.depth_range };
-        let want = Want { cycles: self.engine.counting(), routing, ..Want::default() };
+        let want = Want { weights: settings.confidence, cycles: self.engine.counting(), routing, ..Want::default() };
         self.engine.start(chunk.stream, self.sources, rays, want)?;
+        chunk.depths = Some(depths);
         self.engine.finish(chunk.stream)
     }
 }
@@ -248,18 +255,29 @@ struct Frame {
     rgb: Vec<f32>,
     depth: Vec<f32>,
     range: Vec<f32>,
+    /// Empty where it is not wanted.
+    confidence: Vec<f32>,
+    depth_range: (f32, f32),
     shares: Option<ExpertShares>,
     /// Of the last pass.
     samples: usize,
 }
 
 impl Frame {
-    fn put(&mut self, chunk: &Chunk, batch: &RayBatch) {
+    /// `depths` are those of the samples of all rays, where the chunk has none.
+    fn put(&mut self, chunk: &Chunk, depths: &[f32], batch: &RayBatch) {
         let count = chunk.rays.len();
         self.rgb[3 * chunk.first..][..3 * count].copy_from_slice(&batch.rgb);
         self.depth[chunk.first..][..count].copy_from_slice(&batch.depth);
         for ((range, z), ray) in self.range[chunk.first..].iter_mut().zip(&batch.depth).zip(&chunk.rays) {
             *range = z * ray.direction.length();
+        }
+        if !self.confidence.is_empty() {
+            let rows = self.confidence[chunk.first..].iter_mut().zip(batch.weights.chunks_exact(self.samples));
+            for (i, (place, weights)) in rows.enumerate() {
+                let depths = chunk.depths.as_ref().map_or(depths, |own| &own[i * self.samples..][..self.samples]);
+                *place = tiles::confidence(depths, weights, self.depth_range);
+            }
         }
         if let Some(shares) = &mut self.shares {
             shares.put(chunk.first, self.samples, batch);

@@ -39,6 +39,7 @@ fn settings(importance: usize, threads: usize) -> Settings {
         stride: 3,
         depth_range: DEPTH_RANGE,
         routing: true,
+        confidence: true,
     }
 }
 

@@ -244,14 +244,20 @@ fn on_cuda(
 }
 
 /// What colour and weights tell of a pixel.
-fn told(rgb: [f32; 3], depths: &[f32], weights: &[f32], (near, far): (f32, f32)) -> Pixel {
+fn told(rgb: [f32; 3], depths: &[f32], weights: &[f32], depth_range: (f32, f32)) -> Pixel {
+    let depth = depths.iter().zip(weights).map(|(z, w)| z * w).sum();
+    let confidence = confidence(depths, weights, depth_range);
+    Pixel { rgb, depth, confidence, view: None, multiplied: None }
+}
+
+/// [`Pixel::confidence`] of a ray's samples.
+pub(super) fn confidence(depths: &[f32], weights: &[f32], (near, far): (f32, f32)) -> f32 {
     /// Standard deviation of a uniform distribution over one unit.
     const UNIFORM: f32 = 0.288_675;
-    let depth = depths.iter().zip(weights).map(|(z, w)| z * w).sum();
     let mean: f32 = depths.iter().zip(weights).map(|(z, w)| w / z).sum();
     let square: f32 = depths.iter().zip(weights).map(|(z, w)| w * (1.0 / z - mean).powi(2)).sum();
     let spread = square.max(0.0).sqrt() / (UNIFORM * (1.0 / near - 1.0 / far));
-    Pixel { rgb, depth, confidence: (1.0 - spread).clamp(0.0, 1.0), view: None, multiplied: None }
+    (1.0 - spread).clamp(0.0, 1.0)
 }
 
 #[cfg(test)]
@@ -295,6 +301,7 @@ mod tests {
             stride: 1,
             depth_range: DEPTH_RANGE,
             routing: true,
+            confidence: true,
         }
     }
 
@@ -317,6 +324,7 @@ mod tests {
                 let at = (y * 23 + x) as usize;
                 assert_eq!(pixel.rgb, whole.image.pixel(*x, *y), "pixel {x}, {y}");
                 assert!((pixel.depth - whole.depth[at]).abs() < 1e-4 * whole.depth[at]);
+                assert!((pixel.confidence - whole.confidence[at]).abs() < 1e-4);
                 assert_eq!(pixel.multiplied, Some(whole.routing.as_ref().unwrap().multiplied[at]));
                 assert_eq!(pixel.view.is_some(), !device);
                 assert!(pixel.view.is_none_or(|view| whole.sources.contains(&view)));

@@ -1,6 +1,7 @@
 //! Camera paths: which cameras to render, and which views may be their sources.
 
 mod curve;
+pub mod ellipse;
 mod fields;
 pub mod file;
 mod frame_fields;
@@ -15,6 +16,7 @@ mod tour;
 
 use crate::capture::{Capture, CaptureKind};
 use crate::{Camera, Error, Result, Scene};
+use ellipse::Ellipse;
 use glam::Vec2;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -57,6 +59,8 @@ pub enum PathKind {
     Interpolate,
     /// Around the point the cameras look at, as far as there are photographs.
     Orbit,
+    /// On an ellipse around the point the cameras look at, where there are photographs all round.
+    Ellipse,
     /// Cameras from a JSON file; see [`mod@file`].
     File(PathBuf),
     /// Single poses, which are given besides; see [`posed::frames`].
@@ -73,9 +77,10 @@ impl FromStr for PathKind {
             "test" => Ok(Self::Test),
             "interpolate" => Ok(Self::Interpolate),
             "orbit" => Ok(Self::Orbit),
+            "ellipse" => Ok(Self::Ellipse),
             file if file.to_lowercase().ends_with(".json") => Ok(Self::File(file.into())),
             other => Err(Error::Scene(format!(
-                "camera path: expected auto, spiral, orbit, interpolate, test or a .json file, found {other:?}"
+                "camera path: expected auto, spiral, orbit, ellipse, interpolate, test or a .json file, found {other:?}"
             ))),
         }
     }
@@ -98,7 +103,8 @@ pub struct PathPlan {
 ///
 /// `count` is the number of frames, by default [`DEFAULT_FRAMES`]; the test path and files have a length of their own,
 /// of which at most the first `count` are taken. [`PathKind::Auto`] is a spiral for photographs that all face one way, an
-/// orbit for those around a place, and a walk past the cameras for all others. `options` are for path files.
+/// orbit for those around a place, and a walk past the cameras for all others. [`PathKind::Ellipse`] is one of these where
+/// the photographs are not all round a place. `options` are for path files.
 ///
 /// # Errors
 /// [`Error::Scene`] if the scene does not suit the path or the count is not 1 to [`MAX_FRAMES`]; as [`file::load`] for
@@ -112,6 +118,7 @@ pub fn plan(scene: &Scene, kind: &PathKind, count: Option<usize>, options: &file
         || Capture::of(scene).ok_or_else(|| Error::Scene(format!("{}: expected views, found none", scene.name)));
     let (kind, reason) = match kind {
         PathKind::Auto => choose(scene, &capture()?),
+        PathKind::Ellipse => ellipse_or_other(scene, &capture()?),
         other => (other.clone(), None),
     };
     let mut warnings = Vec::new();
@@ -122,6 +129,10 @@ pub fn plan(scene: &Scene, kind: &PathKind, count: Option<usize>, options: &file
         PathKind::Test => test_frames(scene)?,
         PathKind::Interpolate => interpolate::frames(scene, &capture()?, num_frames)?,
         PathKind::Orbit => orbit::frames(scene, &capture()?, num_frames)?,
+        PathKind::Ellipse => match Ellipse::of(scene, &capture()?) {
+            Ok(ellipse) => ellipse.frames(scene, num_frames)?,
+            Err(why) => return Err(Error::Scene(format!("{}: no ellipse, since {why}", scene.name))),
+        },
         PathKind::File(path) => {
             let (frames, found) = file::load(path, scene, options)?;
             warnings = found;
@@ -155,6 +166,13 @@ fn choose(scene: &Scene, capture: &Capture) -> (PathKind, Option<String>) {
         CaptureKind::Walk => walk("go along a way"),
     };
     (kind, Some(reason))
+}
+
+/// An ellipse, or the path that suits a capture that has none, and why.
+fn ellipse_or_other(scene: &Scene, capture: &Capture) -> (PathKind, Option<String>) {
+    let Err(why) = Ellipse::of(scene, capture) else { return (PathKind::Ellipse, None) };
+    let (kind, instead) = choose(scene, capture);
+    (kind, instead.map(|instead| format!("no ellipse, since {why}; instead {instead}")))
 }
 
 /// The held-out views under the names of their photographs.
@@ -249,7 +267,7 @@ mod tests {
         empty.held_out.clear();
         assert!(frames(&empty, &PathKind::Test, None).is_err());
         empty.views.clear();
-        for kind in [PathKind::Auto, PathKind::Spiral, PathKind::Interpolate, PathKind::Orbit] {
+        for kind in [PathKind::Auto, PathKind::Spiral, PathKind::Interpolate, PathKind::Orbit, PathKind::Ellipse] {
             assert!(frames(&empty, &kind, None).is_err(), "{kind:?}");
         }
     }

@@ -79,7 +79,7 @@ impl Orbit {
     }
 
     /// The closed curve of camera centres.
-    fn curve(&self) -> Vec<DVec3> {
+    pub(super) fn curve(&self) -> Vec<DVec3> {
         let lift = (0.5 * self.deviation()).clamp(LIFT[0], LIFT[1]);
         // Within the ends, where photographs are on one side only.
         let half = 0.5 * self.span * 0.96;
@@ -104,8 +104,19 @@ impl Orbit {
         median(off.filter(|(e, d)| e.max(*d) < NEAR).map(|(elevation, _)| elevation))
     }
 
+    /// A point in the axes of azimuth 0, azimuth 90 degrees and up, from the place.
+    pub(super) fn level(&self, point: DVec3) -> DVec3 {
+        let offset = point - self.focus;
+        DVec3::new(offset.dot(self.axes[0]), offset.dot(self.axes[1]), offset.dot(self.up))
+    }
+
+    /// The inverse of [`Self::level`].
+    pub(super) fn from_level(&self, point: DVec3) -> DVec3 {
+        self.focus + self.axes[0] * point.x + self.axes[1] * point.y + self.up * point.z
+    }
+
     /// A level camera at `point` that looks at the place.
-    fn look(&self, template: Camera, point: DVec3) -> Camera {
+    pub(super) fn look(&self, template: Camera, point: DVec3) -> Camera {
         let pose = look_along(point - self.focus, self.up, point).unwrap_or(DMat4::from_translation(point));
         Camera { world_from_camera: flip_axes(pose).as_mat4(), ..template }
     }

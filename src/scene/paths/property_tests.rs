@@ -10,7 +10,10 @@ const PLACE: DVec3 = DVec3::new(2.0, -1.0, 0.5);
 fn captures(seed: u64) -> Vec<(Scene, Vec<PathKind>)> {
     vec![
         (forward(seed, 20), vec![PathKind::Auto, PathKind::Spiral, PathKind::Interpolate]),
-        (around(seed, 40, 360.0, PLACE), vec![PathKind::Auto, PathKind::Orbit, PathKind::Interpolate]),
+        (
+            around(seed, 40, 360.0, PLACE),
+            vec![PathKind::Auto, PathKind::Orbit, PathKind::Ellipse, PathKind::Interpolate],
+        ),
         (around(seed, 20, 130.0, PLACE), vec![PathKind::Auto, PathKind::Orbit, PathKind::Interpolate]),
         (walk(seed, 20), vec![PathKind::Auto]),
         (room(seed, 24), vec![PathKind::Auto]),

@@ -107,9 +107,9 @@ fn animations_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let image = |v: f32| Ok(Image::new(3, 2, vec![v; 18]).unwrap());
     let path = dir.path().join("a.gif");
-    crate::write::write_gif(&path, 10.0, [image(0.0), image(1.0)]).unwrap();
+    crate::video::gif::write(&path, 10.0, [image(0.0), image(1.0)]).unwrap();
     assert!(read_image(&path, Alpha::White).unwrap_err().to_string().contains("animation"));
-    crate::write::write_gif(&path, 10.0, [image(1.0)]).unwrap();
+    crate::video::gif::write(&path, 10.0, [image(1.0)]).unwrap();
     assert_eq!(read_image(&path, Alpha::White).unwrap().pixel(2, 1), [1.0; 3]);
 }
 

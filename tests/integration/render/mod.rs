@@ -1,5 +1,7 @@
 //! `shiftray render` as it is meant to be used.
 
+mod depth;
+mod outputs;
 mod paths;
 
 use crate::support::{Place, pixels};

@@ -55,6 +55,7 @@ fn frame_settings(importance: usize) -> Settings {
         stride: 3,
         depth_range: (1.2, 40.0),
         routing: true,
+        confidence: true,
     }
 }
 

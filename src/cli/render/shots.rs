@@ -1,0 +1,237 @@
+//! The pictures of a run: a frame of the path each, or two of it for two eyes; all of the path, or a part.
+
+use super::picture::Picture;
+use anyhow::bail;
+use glam::{Mat4, Vec3};
+use scene::{Camera, Frame, Scene};
+use std::ops::Range;
+use std::str::FromStr;
+
+/// Distance of the eyes without one given, as a part of the nearest depth: the rule of stereo photography.
+const BASELINE: f32 = 1.0 / 30.0;
+
+/// Distance of the eyes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Baseline {
+    /// 1/30 of the scene's nearest depth.
+    Auto,
+    /// In units of the scene's files.
+    Given(f64),
+}
+
+impl FromStr for Baseline {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let given = text.parse().ok().filter(|length: &f64| *length > 0.0 && length.is_finite());
+        given.map(Self::Given).ok_or_else(|| "expected auto or a number above 0, in units of the scene's files".into())
+    }
+}
+
+/// How the pictures of two eyes are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum StereoLayout {
+    /// One picture of twice the width, the left eye's on the left
+    #[default]
+    SideBySide,
+    /// NAME_left and NAME_right
+    Files,
+}
+
+/// One part of several that a path is rendered in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    number: usize,
+    count: usize,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        let shard = parts.map(|(number, count)| Self { number, count });
+        shard
+            .filter(|shard| shard.number >= 1 && shard.number <= shard.count)
+            .ok_or_else(|| "expected I/N, part I from 1 to N of N, as 2/3".into())
+    }
+}
+
+impl Shard {
+    /// The part of `total` things in order.
+    fn range(self, total: usize) -> Range<usize> {
+        let at = |part: usize| (part as u128 * total as u128 / self.count as u128) as usize;
+        at(self.number - 1)..at(self.number)
+    }
+}
+
+/// A picture of a run.
+#[derive(Clone, Debug)]
+pub struct Shot {
+    /// Name of its files.
+    pub name: String,
+    /// What is rendered, side by side.
+    pub parts: Vec<Frame>,
+    /// Which frame of the path it is of.
+    pub frame: usize,
+    /// Whether the command has it: every so many frames.
+    pub chosen: bool,
+    /// Whether this run renders it, or leaves it to another one.
+    pub wanted: bool,
+}
+
+impl Shot {
+    /// Its size where every `stride`-th pixel is rendered.
+    pub fn size(&self, stride: u32) -> (u32, u32) {
+        let sides =
+            self.parts.iter().map(|part| (part.camera.width.div_ceil(stride), part.camera.height.div_ceil(stride)));
+        sides.fold((0, 0), |(width, height), (w, h)| (width + w, height.max(h)))
+    }
+
+    /// The frame that it is, where it is one.
+    pub fn single(&self) -> Option<&Frame> {
+        match &self.parts[..] {
+            [frame] => Some(frame),
+            _ => None,
+        }
+    }
+
+    /// Puts the pictures of its parts together; none for none.
+    pub fn joined(pictures: Vec<Picture>) -> Option<Picture> {
+        pictures.into_iter().reduce(Picture::beside)
+    }
+}
+
+/// How frames of a path become pictures.
+#[derive(Clone, Copy, Debug)]
+pub struct ShotOptions {
+    /// Two eyes instead of one.
+    pub stereo: Option<(Baseline, StereoLayout)>,
+    /// Every how many frames of the path there is one.
+    pub every: usize,
+    /// Which part is rendered, if not all.
+    pub shard: Option<Shard>,
+}
+
+/// The pictures of a path, those that are left out or that other parts render included, and what was assumed, in words.
+///
+/// # Errors
+/// If photographs are to be seen by two eyes, or no frame is left.
+pub fn of(frames: &[Frame], scene: &Scene, options: &ShotOptions) -> anyhow::Result<(Vec<Shot>, Option<String>)> {
+    if options.stereo.is_some() && frames.iter().any(|frame| frame.truth.is_some()) {
+        bail!("--stereo: expected a path of new views, found the held-out photographs, which are of one eye each");
+    }
+    let baseline = options.stereo.map(|(baseline, _)| match baseline {
+        Baseline::Auto => scene.near * BASELINE,
+        Baseline::Given(length) => (length * scene.scene_from_file.scale) as f32,
+    });
+    let chosen: Vec<usize> = (0..frames.len()).step_by(options.every.max(1)).collect();
+    let part = options.shard.map_or(0..chosen.len(), |shard| shard.range(chosen.len()));
+    if let Some(Shard { number, count }) = options.shard.filter(|_| part.is_empty()) {
+        bail!("--shard {number}/{count}: expected at least as many frames as parts, found {}", chosen.len());
+    }
+    let mut shots = Vec::new();
+    for (index, frame) in frames.iter().enumerate() {
+        let place = chosen.binary_search(&index);
+        let (chosen, wanted) = (place.is_ok(), place.is_ok_and(|place| part.contains(&place)));
+        let Some((baseline, (_, layout))) = baseline.zip(options.stereo) else {
+            shots.push(Shot { name: frame.name.clone(), parts: vec![frame.clone()], frame: index, chosen, wanted });
+            continue;
+        };
+        let eyes = [("left", -0.5), ("right", 0.5)].map(|(eye, side)| Frame {
+            name: format!("{}_{eye}", frame.name),
+            camera: aside(&frame.camera, side * baseline),
+            ..frame.clone()
+        });
+        match layout {
+            StereoLayout::SideBySide => {
+                shots.push(Shot { name: frame.name.clone(), parts: eyes.to_vec(), frame: index, chosen, wanted });
+            }
+            StereoLayout::Files => {
+                let shot = |eye: Frame| Shot { name: eye.name.clone(), parts: vec![eye], frame: index, chosen, wanted };
+                shots.extend(eyes.map(shot));
+            }
+        }
+    }
+    let words = baseline.map(|baseline| {
+        let in_file = f64::from(baseline) / scene.scene_from_file.scale;
+        let part = baseline / scene.near;
+        format!("stereo: eyes {in_file:.4} apart in units of the scene's files, {part:.3} of its nearest depth, axes parallel")
+    });
+    Ok((shots, words))
+}
+
+/// The camera moved along its x axis.
+fn aside(camera: &Camera, by: f32) -> Camera {
+    Camera { world_from_camera: camera.world_from_camera * Mat4::from_translation(Vec3::X * by), ..*camera }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::files::tests::frame;
+    use super::*;
+    use scene::Similarity;
+
+    fn scene() -> Scene {
+        let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scenes/still-life"));
+        let mut scene = scene::formats::load(root, &scene::LoadOptions::default()).unwrap();
+        scene.near = 3.0;
+        scene.scene_from_file = Similarity { scale: 2.0, ..Similarity::IDENTITY };
+        scene
+    }
+
+    fn path(count: usize) -> Vec<Frame> {
+        (0..count).map(|i| frame(&format!("frame_{i:04}"))).collect()
+    }
+
+    #[test]
+    fn parts_are_all_frames_once() {
+        let scene = scene();
+        for (total, every, count) in [(7, 1, 3), (10, 3, 4), (100, 7, 1)] {
+            let mut wanted = Vec::new();
+            for number in 1..=count {
+                let shard = format!("{number}/{count}").parse().ok();
+                let (shots, words) = of(&path(total), &scene, &ShotOptions { stereo: None, every, shard }).unwrap();
+                let chosen = shots.iter().filter(|shot| shot.chosen).count();
+                assert!(words.is_none() && shots.len() == total && chosen == total.div_ceil(every));
+                wanted.extend(shots.into_iter().filter(|shot| shot.wanted).map(|shot| shot.frame));
+            }
+            assert_eq!(wanted, (0..total).step_by(every).collect::<Vec<_>>());
+        }
+        let shard = "5/9".parse().ok();
+        let message = of(&path(2), &scene, &ShotOptions { stereo: None, every: 1, shard }).unwrap_err().to_string();
+        assert!(message.contains("--shard 5/9") && message.contains("found 2"), "{message}");
+        for wrong in ["0/3", "4/3", "1", "a/b", "1/0", "-1/2"] {
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn eyes_stand_on_either_side() {
+        let scene = scene();
+        for (baseline, expected) in [("auto", 0.1), ("0.2", 0.4)] {
+            for layout in [StereoLayout::SideBySide, StereoLayout::Files] {
+                let stereo = Some((baseline.parse().unwrap(), layout));
+                let (shots, words) = of(&path(2), &scene, &ShotOptions { stereo, every: 1, shard: None }).unwrap();
+                let eyes: Vec<&Frame> = shots.iter().flat_map(|shot| &shot.parts).collect();
+                let centers: Vec<f32> = eyes.iter().map(|eye| eye.camera.origin().x).collect();
+                assert!((centers[1] - centers[0] - expected).abs() < 1e-6 && centers[0] < 0.0, "{centers:?}");
+                assert_eq!(eyes[3].name, "frame_0001_right");
+                let files = layout == StereoLayout::Files;
+                assert_eq!((shots.len(), shots[0].size(2)), if files { (4, (3, 2)) } else { (2, (6, 2)) });
+                assert!(words.unwrap().contains(if baseline == "auto" {
+                    "0.033 of its nearest"
+                } else {
+                    "eyes 0.2000"
+                }));
+            }
+        }
+        let photograph = Frame { truth: Some(0), ..frame("a") };
+        let options = ShotOptions { stereo: Some((Baseline::Auto, StereoLayout::Files)), every: 1, shard: None };
+        assert!(of(&[photograph], &scene, &options).unwrap_err().to_string().contains("--stereo"));
+        assert!("0".parse::<Baseline>().is_err() && "x".parse::<Baseline>().is_err());
+    }
+}
