@@ -57,7 +57,7 @@ fn decoded(file: &[u8]) -> Vec<(Vec<u8>, (usize, usize))> {
     assert_eq!((avcc[4] & 3, avcc[5] & 31, avcc[sps_end]), (3, 1, 1));
     let mut decoder = Decoder::new().unwrap();
     let start = |unit: &[u8]| [&[0, 0, 0, 1], unit].concat();
-    decoder.decode(&[start(&avcc[8..sps_end]), start(&avcc[sps_end + 3..])].concat()).unwrap();
+    let mut parameters = [start(&avcc[8..sps_end]), start(&avcc[sps_end + 3..])].concat();
     let sizes = table(file, "stsz");
     let offsets = table(file, "stco");
     assert_eq!(u32_at(offsets, 4), 1, "one chunk");
@@ -65,7 +65,7 @@ fn decoded(file: &[u8]) -> Vec<(Vec<u8>, (usize, usize))> {
     let mut frames = Vec::new();
     for i in 0..u32_at(sizes, 8) as usize {
         let length = u32_at(sizes, 12 + 4 * i) as usize;
-        let (mut rest, mut stream) = (&file[place..place + length], Vec::new());
+        let (mut rest, mut stream) = (&file[place..place + length], std::mem::take(&mut parameters));
         while !rest.is_empty() {
             let end = 4 + u32_at(rest, 0) as usize;
             stream.extend(start(&rest[4..end]));
