@@ -126,7 +126,8 @@ fn encoder((width, height): (u32, u32), frame_rate: f32) -> Result<Encoder, open
         .transfer_characteristics(TransferCharacteristics::Srgb);
     let config = EncoderConfig::new()
         .profile(Profile::High)
-        .rate_control_mode(RateControlMode::Off)
+        // The others warn on the standard error that no picture may be left out.
+        .rate_control_mode(RateControlMode::Bufferbased)
         .bitrate(BitRate::from_bps((pixels * f64::from(rate) * BITS_A_PIXEL).min(2e9) as u32))
         .max_frame_rate(FrameRate::from_hz(rate))
         .qp(QUANTISATION)

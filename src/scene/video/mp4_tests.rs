@@ -57,7 +57,9 @@ fn decoded(file: &[u8]) -> Vec<(Vec<u8>, (usize, usize))> {
     assert_eq!((avcc[4] & 3, avcc[5] & 31, avcc[sps_end]), (3, 1, 1));
     let mut decoder = Decoder::new().unwrap();
     let start = |unit: &[u8]| [&[0, 0, 0, 1], unit].concat();
-    let mut parameters = [start(&avcc[8..sps_end]), start(&avcc[sps_end + 3..])].concat();
+    // Behind them, profiles above Main repeat what kind of samples they have.
+    let pps_end = sps_end + 3 + usize::from(u16::from_be_bytes([avcc[sps_end + 1], avcc[sps_end + 2]]));
+    let mut parameters = [start(&avcc[8..sps_end]), start(&avcc[sps_end + 3..pps_end])].concat();
     let sizes = table(file, "stsz");
     let offsets = table(file, "stco");
     assert_eq!(u32_at(offsets, 4), 1, "one chunk");
@@ -101,8 +103,10 @@ fn what_is_decoded_is_what_was_written() {
             let expected = repeat_edge(&picture(size.0, size.1, i as u32).to_rgb8(), size, (width, height));
             let error: f64 = rgb.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
             let psnr = crate::image::psnr(error / rgb.len() as f64 / 255.0f64.powi(2), 0.0);
-            // Colours at half the resolution, and their rounding to 8 bits in another space.
-            assert!(psnr > 36.0, "{size:?} frame {i}: {psnr:.1} dB");
+            // Colours at half the resolution, and their rounding to 8 bits in another space; of pictures of a few pixels
+            // half of the resolution is little.
+            let least = if size.0.min(size.1) > 40 { 36.0 } else { 30.0 };
+            assert!(psnr > least, "{size:?} frame {i}: {psnr:.1} dB");
         }
     }
 }
