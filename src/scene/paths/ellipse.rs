@@ -91,7 +91,7 @@ impl Ellipse {
         let template = super::template(scene)?;
         let point = |i: usize| {
             let point = self.at(DVec2::from_angle(TAU * i as f64 / POINTS as f64));
-            self.orbit.from_level(point)
+            self.orbit.of_level(point)
         };
         let points = curve::closed(&(0..POINTS).map(point).collect::<Vec<_>>(), count);
         Ok(super::numbered(points.into_iter().map(|point| self.orbit.look(template, point))))

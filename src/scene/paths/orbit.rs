@@ -111,7 +111,7 @@ impl Orbit {
     }
 
     /// The inverse of [`Self::level`].
-    pub(super) fn from_level(&self, point: DVec3) -> DVec3 {
+    pub(super) fn of_level(&self, point: DVec3) -> DVec3 {
         self.focus + self.axes[0] * point.x + self.axes[1] * point.y + self.up * point.z
     }
 
