@@ -6,6 +6,8 @@ from typing import Literal, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+__all__ = ["Renderer", "Scene", "View", "__version__", "MODELS"]
+
 __version__: str
 MODELS: list[str]
 

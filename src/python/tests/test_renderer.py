@@ -138,12 +138,14 @@ renderer = shiftray.Renderer()
 view = scene.views[0]
 intrinsics = view.intrinsics * 8
 intrinsics[2, 2] = 1
+small = view.intrinsics / 16
+small[2, 2] = 1
 print("begun", flush=True)
 try:
     renderer.render(scene, view.camera_to_world, intrinsics, (3840, 2880))
 except KeyboardInterrupt:
     # Once interrupted, it renders the next one.
-    image, _ = renderer.render(scene, view.camera_to_world, view.intrinsics / 16 + [[0] * 3] * 2 + [[0, 0, 15 / 16]], (30, 22))
+    image, _ = renderer.render(scene, view.camera_to_world, small, (30, 22))
     print("interrupted", image.shape, flush=True)
 """
 
