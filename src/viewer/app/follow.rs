@@ -80,7 +80,7 @@ impl App {
     /// Whether a frame is due soon, though nothing happens: the network is asked as soon as the camera has rested for a
     /// moment, or something waits to be shown.
     pub fn awaits_frame(&self) -> bool {
-        self.asked.is_none() || self.unseen
+        self.awaits_network() || self.unseen
     }
 
     /// Whether the network is asked as soon as the camera has rested for a moment.

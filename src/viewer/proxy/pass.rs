@@ -336,9 +336,11 @@ impl ProxyPass {
         sums: &mut Sums,
     ) {
         self.frames += 1;
-        chosen
-            .iter()
-            .for_each(|one| self.photos.get_mut(&one.view).into_iter().for_each(|photo| photo.used = self.frames));
+        for one in chosen {
+            if let Some(photo) = self.photos.get_mut(&one.view) {
+                photo.used = self.frames;
+            }
+        }
         let drawn = Drawn { camera: *camera, near, chosen: chosen.to_vec(), changes: self.changes };
         if sums.drawn.as_ref() == Some(&drawn) {
             return;
