@@ -1,5 +1,6 @@
 //! Numbers on the command line: in range, or an error that says what was expected.
 
+use eval::report::data::Shard;
 use std::ops::RangeInclusive;
 
 fn number(text: &str, range: RangeInclusive<f64>, expected: &str) -> Result<f64, String> {
@@ -48,6 +49,16 @@ pub fn parse_minutes(text: &str) -> Result<f64, String> {
     number(text, 0.0..=1e6, "a number of minutes from 0 to 1000000")
 }
 
+/// Reads a part of several, `I/N` from `1/N` to `N/N`.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub fn parse_shard(text: &str) -> Result<Shard, String> {
+    let parts = text.split_once('/').and_then(|(i, n)| Some(Shard { index: i.parse().ok()?, count: n.parse().ok()? }));
+    let valid = |shard: &Shard| (1..=shard.count).contains(&shard.index);
+    parts.filter(valid).ok_or_else(|| "expected I/N with I from 1 to N, such as 1/2".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +77,13 @@ mod tests {
         }
         assert!(parse_share("1.01").is_err() && parse_share("0.5") == Ok(0.5));
         assert!(parse_rate("0").is_err() && parse_minutes("1e9").is_err());
+    }
+
+    #[test]
+    fn shards_are_parsed() {
+        assert_eq!(parse_shard("31/33"), Ok(Shard { index: 31, count: 33 }));
+        for bad in ["", "1", "0/2", "3/2", "1/0", "1/2/3", "-1/2", "a/b"] {
+            assert!(parse_shard(bad).unwrap_err().contains("1/2"), "{bad}");
+        }
     }
 }

@@ -17,6 +17,7 @@ mod work;
 use super::device::{Device, PrecisionArg};
 use super::folder::FolderLock;
 use super::guard::Inputs;
+use super::numbers;
 use super::usage;
 use anyhow::Context;
 use clap::value_parser;
@@ -115,7 +116,7 @@ pub struct Args {
     #[arg(long, help_heading = "Comparison")]
     allow_better: bool,
     /// Evaluate part I of N, from 1/N to N/N
-    #[arg(long, value_parser = parse_shard, value_name = "I/N", conflicts_with = "merge", help_heading = "Parts")]
+    #[arg(long, value_parser = numbers::parse_shard, value_name = "I/N", conflicts_with = "merge", help_heading = "Parts")]
     shard: Option<Shard>,
     /// Join parts: their folders or metrics.json files
     #[arg(long, num_args = 1.., value_name = "DIR", conflicts_with_all = ["scene", "places"], help_heading = "Parts")]
@@ -163,12 +164,6 @@ enum LpipsRange {
 
 fn parse_ssim(text: &str) -> Result<SsimKind, String> {
     text.parse().map_err(|e: eval::Error| e.to_string())
-}
-
-fn parse_shard(text: &str) -> Result<Shard, String> {
-    let parts = text.split_once('/').and_then(|(i, n)| Some(Shard { index: i.parse().ok()?, count: n.parse().ok()? }));
-    let valid = |shard: &Shard| (1..=shard.count).contains(&shard.index);
-    parts.filter(valid).ok_or_else(|| "expected I/N with I from 1 to N, such as 1/2".into())
 }
 
 impl Args {
@@ -232,18 +227,5 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     match &baseline {
         Some(baseline) => compare::run(&args, &metrics, baseline),
         None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_are_parsed() {
-        assert_eq!(parse_shard("31/33"), Ok(Shard { index: 31, count: 33 }));
-        for bad in ["", "1", "0/2", "3/2", "1/0", "1/2/3", "-1/2", "a/b"] {
-            assert!(parse_shard(bad).unwrap_err().contains("1/2"), "{bad}");
-        }
     }
 }

@@ -22,6 +22,7 @@ use super::one_scene::SceneArgs;
 use super::progress::Progress;
 use super::{hash, output, usage};
 use clap::value_parser;
+use eval::report::data::Shard;
 use glam::DVec3;
 use gnt::renderer::{Renderer, Samples, Settings};
 use maps::DepthScale;
@@ -31,7 +32,7 @@ use report::RenderReport;
 use resume::Wanted;
 use scene::paths::posed::GivenPose;
 use scene::{FAR_EVAL, PathKind, paths};
-use shots::{Baseline, Shard, Shot, ShotOptions, StereoLayout};
+use shots::{Baseline, Shot, ShotOptions, StereoLayout};
 use std::path::PathBuf;
 use video::FrameFile;
 use work::Work;
@@ -83,7 +84,7 @@ pub struct Args {
     every: u32,
     /// Render part I of N of the frames only, from 1/N to N/N; what is made of all frames is made without it, once all
     /// parts are there
-    #[arg(long, value_name = "I/N", help_heading = "Camera path")]
+    #[arg(long, value_parser = super::numbers::parse_shard, value_name = "I/N", help_heading = "Camera path")]
     shard: Option<Shard>,
     /// Render two eyes this far apart, in units of the scene's files; by default 1/30 of its nearest depth
     #[arg(long, num_args = 0..=1, default_missing_value = "auto", value_name = "BASELINE", help_heading = "Camera path")]

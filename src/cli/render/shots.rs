@@ -2,6 +2,7 @@
 
 use super::picture::Picture;
 use anyhow::bail;
+use eval::report::data::Shard;
 use glam::{Mat4, Vec3};
 use scene::{Camera, Frame, Scene};
 use std::ops::Range;
@@ -41,31 +42,10 @@ pub enum StereoLayout {
     Files,
 }
 
-/// One part of several that a path is rendered in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shard {
-    number: usize,
-    count: usize,
-}
-
-impl FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-        let shard = parts.map(|(number, count)| Self { number, count });
-        shard
-            .filter(|shard| shard.number >= 1 && shard.number <= shard.count)
-            .ok_or_else(|| "expected I/N, part I from 1 to N of N, as 2/3".into())
-    }
-}
-
-impl Shard {
-    /// The part of `total` things in order.
-    fn range(self, total: usize) -> Range<usize> {
-        let at = |part: usize| (part as u128 * total as u128 / self.count as u128) as usize;
-        at(self.number - 1)..at(self.number)
-    }
+/// The part of `total` things in order that a shard has.
+fn range(shard: Shard, total: usize) -> Range<usize> {
+    let at = |part: u32| (u128::from(part) * total as u128 / u128::from(shard.count)) as usize;
+    at(shard.index - 1)..at(shard.index)
 }
 
 /// A picture of a run.
@@ -129,8 +109,8 @@ pub fn of(frames: &[Frame], scene: &Scene, options: &ShotOptions) -> anyhow::Res
         Baseline::Given(length) => (length * scene.scene_from_file.scale) as f32,
     });
     let chosen: Vec<usize> = (0..frames.len()).step_by(options.every.max(1)).collect();
-    let part = options.shard.map_or(0..chosen.len(), |shard| shard.range(chosen.len()));
-    if let Some(Shard { number, count }) = options.shard.filter(|_| part.is_empty()) {
+    let part = options.shard.map_or(0..chosen.len(), |shard| range(shard, chosen.len()));
+    if let Some(Shard { index: number, count }) = options.shard.filter(|_| part.is_empty()) {
         bail!("--shard {number}/{count}: expected at least as many frames as parts, found {}", chosen.len());
     }
     let mut shots = Vec::new();
@@ -173,6 +153,7 @@ fn aside(camera: &Camera, by: f32) -> Camera {
 mod tests {
     use super::super::files::tests::frame;
     use super::*;
+    use crate::cli::numbers::parse_shard;
     use scene::Similarity;
 
     fn scene() -> Scene {
@@ -193,7 +174,7 @@ mod tests {
         for (total, every, count) in [(7, 1, 3), (10, 3, 4), (100, 7, 1)] {
             let mut wanted = Vec::new();
             for number in 1..=count {
-                let shard = format!("{number}/{count}").parse().ok();
+                let shard = parse_shard(&format!("{number}/{count}")).ok();
                 let (shots, words) = of(&path(total), &scene, &ShotOptions { stereo: None, every, shard }).unwrap();
                 let chosen = shots.iter().filter(|shot| shot.chosen).count();
                 assert!(words.is_none() && shots.len() == total && chosen == total.div_ceil(every));
@@ -202,11 +183,11 @@ mod tests {
             assert_eq!(wanted, (0..total).step_by(every).collect::<Vec<_>>());
         }
         // Of two frames in nine parts, seven have none.
-        let shard = "1/9".parse().ok();
+        let shard = parse_shard("1/9").ok();
         let message = of(&path(2), &scene, &ShotOptions { stereo: None, every: 1, shard }).unwrap_err().to_string();
         assert!(message.contains("--shard 1/9") && message.contains("found 2"), "{message}");
         for wrong in ["0/3", "4/3", "1", "a/b", "1/0", "-1/2"] {
-            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+            assert!(parse_shard(wrong).is_err(), "{wrong}");
         }
     }
 
