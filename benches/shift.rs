@@ -36,13 +36,13 @@ fn products(c: &mut Criterion) {
             b.iter(|| product(isa, m, black_box(&values), k, &dense, black_box(&mut y), stride, Epilogue::Store));
         });
 
-        if compute::Products::fastest(isa) == compute::Products::Bf16Tiles {
+        if compute::Products::fastest(isa) == compute::Products::Bf16 {
             let mut y = vec![0.0; m * n];
             group.bench_function("dense bf16, with conversion", |b| {
                 b.iter(|| {
                     let (x, w) = (compute::Mat::new(black_box(&values), m, k), compute::Mat::new(&weight, k, n));
                     let y = compute::MatMut::new(black_box(&mut y), m, n);
-                    compute::Products::Bf16Tiles.matmul(1.0, x, w, y, compute::Start::Zero);
+                    compute::Products::Bf16.matmul(1.0, x, w, y, compute::Start::Zero);
                 });
             });
         }

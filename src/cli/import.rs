@@ -1,15 +1,19 @@
-//! `shiftray import`: official PyTorch checkpoints become model files.
+//! `shiftray import`: official PyTorch checkpoints of GNT, and classifiers of timm, become model files.
 
 use anyhow::{Context, Result, bail};
 use gnt::checkpoint::{Storage, torch};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use vit::checkpoint::{Checkpoint, MAX_FILE_BYTES};
 
-/// Convert an official PyTorch checkpoint into a model file.
+/// Convert an official PyTorch checkpoint of GNT, or a classifier, into a model file.
 ///
 /// Only the weights are kept; nothing in the checkpoint is executed. The sizes of the network are found from the weights.
+/// Classifiers are DeiT and PVTv2 of timm, whose preprocessing and names of classes are read from a config.json beside
+/// them, and those of `shiftray train classifier`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The checkpoint, such as `model_720000.pth`, as `torch.save` of PyTorch 1.6 or later writes it
+    /// The checkpoint, such as `model_720000.pth`, as `torch.save` of PyTorch 1.6 or later writes it, or, of a classifier,
+    /// a safetensors file
     pub checkpoint: PathBuf,
     /// The model file to write, such as `gnt.safetensors`
     #[arg(short, long)]
@@ -31,7 +35,10 @@ pub fn run(args: Args) -> Result<()> {
     // Before the long work: a device or a link is not replaced.
     scene::file::check_replaceable(&args.out).with_context(|| "--out".to_owned())?;
     let folder = args.out.parent().filter(|folder| !folder.as_os_str().is_empty());
-    scene::file::remove_leftovers(folder.unwrap_or(std::path::Path::new(".")));
+    scene::file::remove_leftovers(folder.unwrap_or(Path::new(".")));
+    if let Some(classifier) = classifier(&args.checkpoint)? {
+        return import_classifier(&args, &classifier);
+    }
     let checkpoint = torch::read_torch(&args.checkpoint)?;
     let precision = if args.half { Storage::F16 } else { Storage::F32 };
     checkpoint.write(&args.out, precision).context("the model file could not be written")?;
@@ -45,6 +52,36 @@ pub fn run(args: Args) -> Result<()> {
         config.features.channels,
         checkpoint.tensors.len(),
         checkpoint.num_params(),
+        args.out.display(),
+        if args.half { "f16" } else { "f32" }
+    ))
+}
+
+/// The checkpoint as a classifier, if it is one.
+fn classifier(path: &Path) -> Result<Option<Checkpoint>> {
+    let is_safetensors = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors"));
+    if is_safetensors {
+        let bytes = scene::file::read_limited(path, MAX_FILE_BYTES)?;
+        if Checkpoint::is_one(&bytes) {
+            return Ok(Some(Checkpoint::from_bytes(path, &bytes)?));
+        }
+        return Ok(Some(vit::timm::read(path, None)?));
+    }
+    // A file that is none of either is refused as one of GNT.
+    let is_one = vit::timm::is_one(path).unwrap_or(false);
+    Ok(if is_one { Some(vit::timm::read(path, None)?) } else { None })
+}
+
+fn import_classifier(args: &Args, checkpoint: &Checkpoint) -> Result<()> {
+    let written = if args.half { checkpoint.write_half(&args.out) } else { checkpoint.write(&args.out) };
+    written.context("the model file could not be written")?;
+    let (config, bytes) = (&checkpoint.description.config, std::fs::metadata(&args.out)?.len());
+    let (height, width) = config.image_size();
+    super::output::line(&format!(
+        "classifier  {}\nimages      {width}x{height}\nclasses     {}\nparameters  {}\nwritten     {} ({bytes} bytes, {})",
+        config.name(),
+        config.classes(),
+        checkpoint.params.len(),
         args.out.display(),
         if args.half { "f16" } else { "f32" }
     ))

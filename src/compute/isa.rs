@@ -23,7 +23,8 @@
 //! | `avx512+vnni` | and its dot products of bytes, which the kernel of 8-bit layers uses |
 //! | `avx512+bitalg` | or its bit counts of 16-bit lanes, which Hamming attention along a ray uses |
 //! | `avx512+vnni+bitalg` | or both |
-//! | `avx512+vnni+bitalg+amx` | and tiles of bytes and of `bf16`, which 8-bit layers and products of training use |
+//! | `avx512+vnni+bitalg+bf16` | and dot products of pairs of `bf16`, which products of training use |
+//! | `avx512+vnni+bitalg+bf16+amx` | and tiles of bytes and of `bf16`, which 8-bit layers and products of training use |
 //!
 //! A misspelt name is an error. A set of which this machine lacks a part is ignored, and [`check_isa`] says so.
 //!
@@ -44,25 +45,27 @@ const AVX2: u8 = 1 << 0;
 const AVX512: u8 = 1 << 1;
 const VNNI: u8 = 1 << 2;
 const BITALG: u8 = 1 << 3;
-const AMX: u8 = 1 << 4;
+const BF16: u8 = 1 << 4;
+const AMX: u8 = 1 << 5;
 
 /// Every feature that some kernel is written for, and its part of a set's name.
 ///
 /// A new one (AVX-VNNI for 256-bit dot products of bytes, say) gets a bit here, its test
 /// in [`detect`], a method `has_…`, its sets in [`SETS`] and its rule in [`simd_fn!`](crate::simd_fn), together with the
 /// first kernel that uses it.
-const FEATURES: [(u8, &str); 5] =
-    [(AVX2, "avx2"), (AVX512, "avx512"), (VNNI, "vnni"), (BITALG, "bitalg"), (AMX, "amx")];
+const FEATURES: [(u8, &str); 6] =
+    [(AVX2, "avx2"), (AVX512, "avx512"), (VNNI, "vnni"), (BITALG, "bitalg"), (BF16, "bf16"), (AMX, "amx")];
 
 /// Every set that can be named, weakest first. Sets are closed: AVX-512 comes with AVX2, its extensions with AVX-512.
-const SETS: [(u8, &str); 7] = [
+const SETS: [(u8, &str); 8] = [
     (0, "portable"),
     (AVX2, "avx2"),
     (AVX2 | AVX512, "avx512"),
     (AVX2 | AVX512 | VNNI, "avx512+vnni"),
     (AVX2 | AVX512 | BITALG, "avx512+bitalg"),
     (AVX2 | AVX512 | VNNI | BITALG, "avx512+vnni+bitalg"),
-    (AVX2 | AVX512 | VNNI | BITALG | AMX, "avx512+vnni+bitalg+amx"),
+    (AVX2 | AVX512 | VNNI | BITALG | BF16, "avx512+vnni+bitalg+bf16"),
+    (AVX2 | AVX512 | VNNI | BITALG | BF16 | AMX, "avx512+vnni+bitalg+bf16+amx"),
 ];
 
 /// What this processor has, as one of [`SETS`].
@@ -83,8 +86,9 @@ fn detect() -> u8 {
             features |= AVX512;
             features |= if is_x86_feature_detected!("avx512vnni") { VNNI } else { 0 };
             features |= if is_x86_feature_detected!("avx512bitalg") { BITALG } else { 0 };
-            if features & VNNI != 0 && features & BITALG != 0 && has_tiles() {
-                features |= AMX;
+            if features & VNNI != 0 && features & BITALG != 0 && is_x86_feature_detected!("avx512bf16") {
+                features |= BF16;
+                features |= if has_tiles() { AMX } else { 0 };
             }
         }
         features
@@ -93,7 +97,7 @@ fn detect() -> u8 {
     0
 }
 
-/// Whether the processor has tiles of bf16 and of bytes and AVX-512's conversion to bf16, and the system grants them to this process.
+/// Whether the processor has tiles of bf16 and of bytes, and the system grants them to this process.
 #[cfg(target_arch = "x86_64")]
 fn has_tiles() -> bool {
     use std::arch::x86_64::__cpuid_count;
@@ -102,8 +106,7 @@ fn has_tiles() -> bool {
     const TILES: u32 = 1 << 22 | 1 << 24 | 1 << 25;
     static GRANTED: OnceLock<bool> = OnceLock::new();
     *GRANTED.get_or_init(|| {
-        is_x86_feature_detected!("avx512bf16")
-            && __cpuid_count(0, 0).eax >= 7
+        __cpuid_count(0, 0).eax >= 7
             && __cpuid_count(7, 0).edx & TILES == TILES
             && crate::tiles::request_tiles()
     })
@@ -154,7 +157,12 @@ impl Isa {
         self.has(BITALG)
     }
 
-    /// Tiles of bytes and of bf16, beside AVX-512 with all extensions above and its conversions to bf16.
+    /// AVX-512 with its conversions to bf16 and dot products of pairs of it, beside the extensions above.
+    pub fn has_bf16(self) -> bool {
+        self.has(BF16)
+    }
+
+    /// Tiles of bytes and of bf16, beside AVX-512 with all extensions above.
     pub fn has_amx(self) -> bool {
         self.has(AMX)
     }

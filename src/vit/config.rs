@@ -159,7 +159,7 @@ impl DeitConfig {
         range("width", self.width, 8, 4096)?;
         range("depth", self.depth, 1, 128)?;
         range("heads", self.heads, 1, 64)?;
-        multiple("width", self.width, 8)?;
+        multiple("width", self.width, 16)?;
         multiple("width", self.width, self.heads)
     }
 }
@@ -189,6 +189,23 @@ impl Config {
             Self::Compact(config) => config.validate(),
             Self::Deit(config) => config.validate(),
             Self::Pvt(config) => config.validate(),
+        }
+    }
+
+    /// What it is, for people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Compact(_) => "compact transformer",
+            Self::Deit(_) => "DeiT",
+            Self::Pvt(_) => "PVTv2",
+        }
+    }
+
+    /// Whether some layer's weights are powers of two.
+    pub fn has_shifts(&self) -> bool {
+        match self {
+            Self::Compact(config) => config.linears.is_shift() || config.feed_forward.linears().is_shift(),
+            Self::Deit(_) | Self::Pvt(_) => false,
         }
     }
 

@@ -7,12 +7,17 @@ pub mod compact;
 pub mod config;
 pub mod data;
 pub mod deit;
+pub mod engine;
 pub mod error;
+pub mod hub;
 pub mod model;
+pub mod operations;
 pub mod preprocess;
 pub mod pvt;
+mod tensor;
 pub mod timm;
 
 pub use config::Config;
+pub use engine::Engine;
 pub use error::{Error, Result};
 pub use model::Model;

@@ -48,6 +48,19 @@ impl Preprocess {
         }
     }
 
+    /// Checks every number, as a file may hold any.
+    ///
+    /// # Errors
+    /// The first that is out of range, in words.
+    pub fn check(&self) -> Result<(), String> {
+        let numbers = [("mean", self.mean, -10.0..=10.0), ("std", self.std, 1e-4..=10.0)];
+        let parts = numbers.into_iter().flat_map(|(name, values, range)| values.map(|v| (name, v, range.clone())));
+        match parts.chain([("crop", self.crop, 0.05..=1.0)]).find(|(_, v, range)| !range.contains(v)) {
+            Some((name, v, range)) => Err(format!("{name}: expected {} to {}, found {v}", range.start(), range.end())),
+            None => Ok(()),
+        }
+    }
+
     /// Resizes the shorter side of `image` and cuts out the centre, `height` by `width` pixels of 8 bits.
     pub fn fit(&self, image: &Image, (height, width): (usize, usize)) -> Vec<u8> {
         let (w, h) = (image.width as usize, image.height as usize);

@@ -2,10 +2,10 @@
 
 use crate::checkpoint::{Checkpoint, Description, MAX_FILE_BYTES};
 use crate::config::{DeitConfig, PvtConfig};
-use crate::preprocess::{Interpolation, Preprocess, resize};
-use crate::{Config, Error, Model, Result};
-use half::{bf16, f16};
-use safetensors::tensor::{Dtype, SafeTensors};
+use crate::preprocess::{Interpolation, resize};
+use crate::tensor::{KINDS, values};
+use crate::{Config, Error, Model, Result, hub};
+use safetensors::tensor::SafeTensors;
 use std::collections::BTreeMap;
 use std::path::Path;
 use torchfile::Tensor;
@@ -20,7 +20,8 @@ type Tensors = BTreeMap<String, Tensor>;
 /// Reads a checkpoint; its model takes images of `size`, height and width, for which position embeddings are resized.
 ///
 /// Without a size it takes the images that it was trained on: those that its position embeddings cover, or 224 by 224
-/// pixels. What the tensors are called and their shapes say which model it is.
+/// pixels. What the tensors are called and their shapes say which model it is; preprocessing and names of classes are those
+/// of a `config.json` beside it ([`hub`]), else ImageNet's and none.
 ///
 /// # Errors
 /// If the file cannot be read, is no such checkpoint, or does not fit the size. Nothing in it is executed, and no more
@@ -28,7 +29,14 @@ type Tensors = BTreeMap<String, Tensor>;
 pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Checkpoint> {
     let bad = |problem: String| Error::File { path: path.to_owned(), problem };
     let mut tensors = tensors(path)?;
-    let config = config(&tensors, size).map_err(bad)?;
+    let beside = hub::beside(path)?;
+    // A DeiT's position embeddings tell its size themselves.
+    let told = beside.size.filter(|_| !tensors.contains_key("pos_embed"));
+    let config = config(&tensors, size.or(told)).map_err(bad)?;
+    let (names, classes) = (beside.classes.len(), config.classes());
+    if names != 0 && names != classes {
+        return Err(bad(format!("expected {classes} names of classes in {} beside it, found {names}", hub::FILE)));
+    }
     let model = Model::new(config, compute::Products::F32).map_err(|e| bad(e.to_string()))?;
     if let Config::Deit(config) = &config {
         fit_positions(&mut tensors, config).map_err(bad)?;
@@ -51,8 +59,16 @@ pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Checkpoint> {
         }
         entry.slot.of_mut(&mut params).copy_from_slice(&tensor.data);
     }
-    let description = Description { config, preprocess: Preprocess::imagenet(), classes: Vec::new() };
+    let description = Description { config, preprocess: beside.preprocess, classes: beside.classes };
     Ok(Checkpoint { description, params, origin: path.to_owned() })
+}
+
+/// Whether a file has a checkpoint of such a model, by the name of a tensor that all of them have.
+///
+/// # Errors
+/// If it cannot be read or is no file of tensors.
+pub fn is_one(path: &Path) -> Result<bool> {
+    Ok(tensors(path)?.contains_key("patch_embed.proj.weight"))
 }
 
 /// All tensors of a file, in f32.
@@ -75,13 +91,8 @@ fn tensors(path: &Path) -> Result<Tensors> {
     let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(format!("safetensors header: {e}")))?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
-        let pairs = || view.data().chunks_exact(2).map(|b| [b[0], b[1]]);
-        let data = match view.dtype() {
-            Dtype::F32 => view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-            Dtype::F16 => pairs().map(|b| f16::from_le_bytes(b).to_f32()).collect(),
-            Dtype::BF16 => pairs().map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
-            other => return Err(bad(format!("{name:?}: expected F32, F16 or BF16, found {other:?}"))),
-        };
+        let data = values(&view)
+            .ok_or_else(|| bad(format!("{name:?}: expected {KINDS}, found {:?}", view.dtype())))?;
         tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data });
     }
     Ok(tensors)

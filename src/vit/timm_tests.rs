@@ -1,6 +1,7 @@
 //! Against timm, by the fixtures of `tests/fixtures/vit/make.py`.
 
 use super::*;
+use safetensors::tensor::Dtype;
 use crate::model::{Scratch, Tape};
 use std::path::PathBuf;
 
@@ -38,11 +39,19 @@ fn expect_parity(name: &str, sizes: &[(usize, usize)]) {
         let key = format!("{height}x{width}");
         let folded = model.fold(&checkpoint.params);
         let (mut tape, mut scratch) = (Tape::default(), Scratch::default());
+        (tape.deit.after_blocks, tape.pvt.after_blocks) = (Some(Vec::new()), Some(Vec::new()));
         model.forward(&folded, 1, &all[&format!("{key}.image")].data, None, &mut tape, &mut scratch);
-        let wanted = &all[&format!("{key}.logits")].data;
-        let largest = wanted.iter().fold(1.0f32, |m, v| m.max(v.abs()));
-        for (got, want) in model.logits(&tape).iter().zip(wanted) {
-            assert!((got - want).abs() <= TOLERANCE * largest, "{name} {key}: {got} {want}");
+        let after = [&tape.deit.after_blocks, &tape.pvt.after_blocks].map(|list| list.clone().unwrap()).concat();
+        let blocks = all.keys().filter(|name| name.starts_with(&format!("{key}.block"))).count();
+        assert!(blocks > 0 && after.len() == blocks, "{name} {key}: {blocks} {}", after.len());
+        let pairs = after.iter().enumerate().map(|(i, states)| (format!("{key}.block{i}"), &states[..]));
+        for (part, got) in pairs.chain([(format!("{key}.logits"), model.logits(&tape))]) {
+            let wanted = &all[&part].data;
+            assert_eq!(got.len(), wanted.len(), "{name} {part}");
+            let largest = wanted.iter().fold(1.0f32, |m, v| m.max(v.abs()));
+            for (got, want) in got.iter().zip(wanted) {
+                assert!((got - want).abs() <= TOLERANCE * largest, "{name} {part}: {got} {want}");
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The real program on small scenes of its own making.
 
 mod bench;
+mod classify;
 mod eval;
 mod failures;
 mod finetune;

@@ -6,26 +6,31 @@ use anyhow::bail;
 use layers::FeedForward;
 use scene::Image;
 use std::path::Path;
-use vit::model::{Net, Tape};
+use vit::model::{Net, Scratch, Tape};
 
 /// Pixels along a side of each panel, at least.
 const PANEL: usize = 256;
 
 /// Draws panels beside one another: the picture, the picture lit by the weights, and for each block with experts the picture
 /// with tokens of the multiply expert in blue and of the shift expert in orange.
-pub fn draw(classifier: &Classifier, pixels: &[u8], tape: &Tape, path: &Path) -> anyhow::Result<()> {
-    let (net, token_side) = match &classifier.model.net {
+pub fn draw(classifier: &Classifier, pixels: &[u8], path: &Path) -> anyhow::Result<()> {
+    let (model, checkpoint) = (&classifier.model, &classifier.checkpoint);
+    let (net, token_side) = match &model.net {
         Net::Compact(net) => (Some(net), vit::config::TOKEN_SIDE),
         Net::Deit(_) => (None, patch(classifier)),
         Net::Pvt(_) => bail!("--attention: expected a compact model or a DeiT, found a PVTv2"),
     };
-    let (side, across) = classifier.checkpoint.description.config.image_size();
+    let (side, across) = checkpoint.description.config.image_size();
     if side != across {
         bail!("--attention: expected a model of square images, found {side} by {across}");
     }
+    // The engine keeps no weights of attentions; the training pass does.
+    let (mut tape, mut x) = (Tape::default(), Vec::new());
+    checkpoint.description.preprocess.normalise(pixels, &mut x);
+    model.forward(&model.fold(&checkpoint.params), 1, &x, None, &mut tape, &mut Scratch::default());
     let grid = side / token_side;
     let scale = PANEL.div_ceil(side);
-    let weights = match &classifier.model.net {
+    let weights = match &model.net {
         Net::Deit(net) => net.class_attention(&tape.deit),
         _ => tape.compact.pooling.clone(),
     };

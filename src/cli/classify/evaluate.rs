@@ -4,11 +4,14 @@ use super::{Args, Classifier, confusion};
 use crate::cli::{kept, output};
 use anyhow::Context;
 use compute::parallel;
+use eval::energy::{Accelerator, Op, network};
+use eval::power::Meter;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Instant;
 use vit::data::Labelled;
-use vit::model::{Scratch, Tape};
+use vit::engine::EngineScratch;
+use vit::operations::{dense, of_image};
 
 /// Name of the figures in the folder of an evaluation.
 const METRICS: &str = "metrics.json";
@@ -32,12 +35,33 @@ struct Metrics {
     throughput: f64,
     /// Threads.
     threads: usize,
+    /// How products are computed.
+    #[serde(default)]
+    precision: String,
+    /// Energy of one picture.
+    #[serde(default)]
+    energy: Energy,
     /// Part of the rows of each block that its shift expert ran; empty without experts.
     shift_shares: Vec<f64>,
     /// Classes in order.
     classes: Vec<String>,
     /// Pictures of each class (rows) that were taken for each class (columns).
     confusion: Vec<Vec<usize>>,
+}
+
+/// Joules of one picture.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Energy {
+    /// On the modelled accelerator, by the operations of the network and the rows that its routers sent where.
+    modelled: f64,
+    /// The same of the dense network of these sizes.
+    modelled_dense: f64,
+    /// And of that in 8-bit integers.
+    modelled_dense_8_bit: f64,
+    /// Of the whole processor while all pictures were classified, where it tells.
+    measured: Option<f64>,
+    /// What measured, or why nothing did.
+    meter: String,
 }
 
 /// Classifies the pictures of `path`.
@@ -54,7 +78,7 @@ pub fn run(args: &Args, classifier: &Classifier, path: &Path, threads: usize) ->
         }
         None => None,
     };
-    let metrics = measure(classifier, &data, names, threads);
+    let metrics = measure(classifier, &data, names, threads)?;
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
         scene::write::write_bytes(&out.join(METRICS), &kept::text(&metrics)?)?;
@@ -70,16 +94,20 @@ pub fn run(args: &Args, classifier: &Classifier, path: &Path, threads: usize) ->
 struct Part {
     pictures: std::ops::Range<usize>,
     found: Vec<(usize, bool)>,
-    counts: Vec<[usize; 2]>,
+    counts: Vec<[u64; 2]>,
 }
 
-fn measure(classifier: &Classifier, data: &Labelled, classes: Vec<String>, threads: usize) -> Metrics {
-    let buffers = || (Tape::default(), Scratch::default());
-    let (mut tape, mut scratch) = buffers();
+fn measure(
+    classifier: &Classifier,
+    data: &Labelled,
+    classes: Vec<String>,
+    threads: usize,
+) -> anyhow::Result<Metrics> {
+    let mut scratch = EngineScratch::default();
     let mut times: Vec<f64> = (0..data.len().min(TIMED))
         .map(|i| {
             let started = Instant::now();
-            classifier.probabilities(data.picture(i), &mut tape, &mut scratch);
+            classifier.probabilities(data.picture(i), &mut scratch);
             started.elapsed().as_secs_f64() * 1000.0
         })
         .collect();
@@ -88,24 +116,27 @@ fn measure(classifier: &Classifier, data: &Labelled, classes: Vec<String>, threa
         .step_by(32)
         .map(|first| Part { pictures: first..(first + 32).min(data.len()), ..Part::default() })
         .collect();
+    let meter = Meter::cpu().start();
     let started = Instant::now();
-    parallel::for_each_with(&mut parts, threads, buffers, |(tape, scratch), _, part| {
+    parallel::for_each_with(&mut parts, threads, EngineScratch::default, |scratch, _, part| {
+        let before = scratch.expert_counts().to_vec();
         for i in part.pictures.clone() {
-            let probabilities = classifier.probabilities(data.picture(i), tape, scratch);
+            let probabilities = classifier.probabilities(data.picture(i), scratch);
             let best = (0..probabilities.len()).fold(0, |b, c| if probabilities[c] > probabilities[b] { c } else { b });
             let own = probabilities[data.labels[i] as usize];
             let better = probabilities.iter().filter(|p| **p > own).count();
             part.found.push((best, better < 5));
-            for (b, usage) in classifier.model.usage(tape).into_iter().enumerate() {
-                part.counts.resize(part.counts.len().max(b + 1), [0; 2]);
-                (0..2).for_each(|e| part.counts[b][e] += usage.counts[e]);
-            }
         }
+        // The buffers count for all parts that a thread has had.
+        let then = |b: usize, e: usize| before.get(b).map_or(0, |counts: &[u64; 2]| counts[e]);
+        let counts = scratch.expert_counts().iter().enumerate();
+        part.counts = counts.map(|(b, now)| [now[0] - then(b, 0), now[1] - then(b, 1)]).collect();
     });
     let seconds = started.elapsed().as_secs_f64();
+    let measured = meter.joules();
     let mut confusion = vec![vec![0; classes.len()]; classes.len()];
     let (mut right, mut near) = (0, 0);
-    let mut counts: Vec<[usize; 2]> = Vec::new();
+    let mut counts: Vec<[u64; 2]> = Vec::new();
     for part in &parts {
         for (i, (best, in_five)) in part.pictures.clone().zip(&part.found) {
             let label = data.labels[i] as usize;
@@ -118,7 +149,21 @@ fn measure(classifier: &Classifier, data: &Labelled, classes: Vec<String>, threa
     }
     let n = data.len() as f64;
     let shares = counts.iter().filter(|c| c[0] + c[1] > 0).map(|c| c[1] as f64 / (c[0] + c[1]) as f64);
-    Metrics {
+    let shares: Vec<f64> = shares.collect();
+    let config = classifier.checkpoint.description.config;
+    let mut accelerator = Accelerator::default();
+    let mut modelled = |config, op| {
+        let steps = of_image(&config, &shares);
+        network::image(&mut accelerator, &steps, op, 1).map(|cost| cost.energy.total())
+    };
+    let energy = Energy {
+        modelled: modelled(config, Op::Multiply)?,
+        modelled_dense: modelled(dense(&config), Op::Multiply)?,
+        modelled_dense_8_bit: modelled(dense(&config), Op::Multiply8)?,
+        measured: measured.map(|joules| joules / n),
+        meter: meter.describe().to_owned(),
+    };
+    Ok(Metrics {
         pictures: data.len(),
         skipped: data.skipped.len(),
         accuracy: right as f64 / n,
@@ -126,21 +171,31 @@ fn measure(classifier: &Classifier, data: &Labelled, classes: Vec<String>, threa
         latency_ms: times[times.len() / 2],
         throughput: n / seconds,
         threads,
-        shift_shares: shares.collect(),
+        precision: classifier.engine.precision().name().to_owned(),
+        energy,
+        shift_shares: shares,
         classes,
         confusion,
-    }
+    })
 }
 
 fn report(metrics: &Metrics, before: Option<&Metrics>) -> anyhow::Result<()> {
     let change = |then: Option<f64>| then.map_or(String::new(), |then| format!(" (before {then:.2})"));
-    let Metrics { pictures, skipped, accuracy, top5, latency_ms, throughput, threads, .. } = metrics;
+    let Metrics { pictures, skipped, accuracy, top5, latency_ms, throughput, threads, precision, .. } = metrics;
     let then = change(before.map(|b| 100.0 * b.accuracy));
     output::line(&format!("accuracy     {:.2} %{then} of {pictures} pictures, {skipped} left out", 100.0 * accuracy))?;
     output::line(&format!("among five   {:.2} %", 100.0 * top5))?;
     output::line(&format!("latency      {latency_ms:.2} ms on one thread{}", change(before.map(|b| b.latency_ms))))?;
     let then = change(before.map(|b| b.throughput));
-    output::line(&format!("throughput   {throughput:.0} pictures a second on {threads} threads{then}"))?;
+    output::line(&format!("throughput   {throughput:.0} pictures a second on {threads} threads, {precision}{then}"))?;
+    let Energy { modelled, modelled_dense, modelled_dense_8_bit, measured, meter } = &metrics.energy;
+    let [own, dense, bytes] = [modelled, modelled_dense, modelled_dense_8_bit].map(|joules| 1e6 * joules);
+    let said = "µJ a picture modelled";
+    output::line(&format!("energy       {own:.1} {said}; dense {dense:.1}, dense in 8 bits {bytes:.1}"))?;
+    output::line(&match measured {
+        Some(joules) => format!("             {:.1} mJ a picture measured ({meter})", 1e3 * joules),
+        None => format!("             not measured: {meter}"),
+    })?;
     if !metrics.shift_shares.is_empty() {
         let shares: Vec<String> = metrics.shift_shares.iter().map(|s| format!("{:.0} %", 100.0 * s)).collect();
         output::line(&format!("shift expert {} of the rows, block by block", shares.join(", ")))?;

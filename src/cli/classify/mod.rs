@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use vit::Model;
 use vit::checkpoint::Checkpoint;
-use vit::model::{Scratch, Tape};
+use vit::engine::{Engine, EngineScratch, Precision};
 
 /// Say what is in pictures, or how often that is right.
 ///
@@ -44,6 +44,9 @@ pub struct Args {
     /// Number of classes to name for each picture
     #[arg(long, default_value_t = 5, value_parser = value_parser!(u16).range(1..=1000))]
     top: u16,
+    /// How products are computed; auto is int8 for a network with shift layers where the processor has AVX2, else f32
+    #[arg(long, value_enum, default_value_t = PrecisionArg::Auto)]
+    precision: PrecisionArg,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -52,31 +55,49 @@ pub struct Args {
     threads: Option<u16>,
 }
 
+/// The value of `--precision`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum PrecisionArg {
+    /// What is fastest without being seen
+    Auto,
+    /// All in f32; shift layers with their exact weights
+    F32,
+    /// Shift layers on 8-bit activations, all others in f32
+    Mixed,
+    /// All but the first and the last layer on 8-bit activations
+    Int8,
+}
+
 /// A classifier that is ready to run.
 struct Classifier {
     checkpoint: Checkpoint,
     model: Model,
-    folded: Vec<f32>,
+    engine: Engine,
 }
 
 impl Classifier {
-    fn read(path: &Path, size: Option<(usize, usize)>) -> anyhow::Result<Self> {
+    fn read(path: &Path, size: Option<(usize, usize)>, precision: PrecisionArg) -> anyhow::Result<Self> {
         let bytes = scene::file::read_limited(path, vit::checkpoint::MAX_FILE_BYTES)?;
         let checkpoint = match Checkpoint::is_one(&bytes) {
             true => Checkpoint::from_bytes(path, &bytes)?,
             false => vit::timm::read(path, size)?,
         };
         let model = Model::new(checkpoint.description.config, compute::Products::F32)?;
-        let folded = model.fold(&checkpoint.params);
-        Ok(Self { checkpoint, model, folded })
+        let engine = |precision| Engine::with_precision(&model, &checkpoint.params, precision);
+        let engine = match precision {
+            PrecisionArg::Auto => Engine::new(&model, &checkpoint.params),
+            PrecisionArg::F32 => engine(Precision::F32),
+            PrecisionArg::Mixed => engine(Precision::Mixed),
+            PrecisionArg::Int8 => engine(Precision::Int8),
+        };
+        Ok(Self { checkpoint, model, engine })
     }
 
     /// Probabilities of the classes of one picture of 8-bit pixels.
-    fn probabilities(&self, pixels: &[u8], tape: &mut Tape, scratch: &mut Scratch) -> Vec<f32> {
+    fn probabilities(&self, pixels: &[u8], scratch: &mut EngineScratch) -> Vec<f32> {
         let mut x = Vec::new();
         self.checkpoint.description.preprocess.normalise(pixels, &mut x);
-        self.model.forward(&self.folded, 1, &x, None, tape, scratch);
-        let mut values = self.model.logits(tape).to_vec();
+        let mut values = self.engine.classify(&x, scratch).to_vec();
         let classes = values.len();
         layers::softmax::softmax_rows(compute::isa(), &mut values, classes);
         values
@@ -107,19 +128,28 @@ struct Class {
 /// If the model or a picture cannot be read, or a file cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from);
-    let classifier = Classifier::read(&args.model, args.size.map(|side| (side, side)))?;
+    let classifier = Classifier::read(&args.model, args.size.map(|side| (side, side)), args.precision)?;
     if let Some(data) = &args.eval {
         return evaluate::run(&args, &classifier, data, threads);
     }
     if args.attention.is_some() && args.pictures.len() != 1 {
         bail!("--attention: expected one picture, found {}", args.pictures.len());
     }
-    let (mut tape, mut scratch) = (Tape::default(), Scratch::default());
-    let mut answers = Vec::new();
+    let mut scratch = EngineScratch::default();
+    let (mut answers, mut unread) = (Vec::new(), 0);
     for path in &args.pictures {
         let description = &classifier.checkpoint.description;
-        let pixels = description.preprocess.fit(&scene::read_upright(path)?, description.config.image_size());
-        let probabilities = classifier.probabilities(&pixels, &mut tape, &mut scratch);
+        let image = match scene::read_upright(path) {
+            Ok(image) => image,
+            Err(problem) if args.pictures.len() > 1 => {
+                output::warn(&format!("left out: {problem}"));
+                unread += 1;
+                continue;
+            }
+            Err(problem) => return Err(problem.into()),
+        };
+        let pixels = description.preprocess.fit(&image, description.config.image_size());
+        let probabilities = classifier.probabilities(&pixels, &mut scratch);
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
         order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
         let classes = order.into_iter().take(usize::from(args.top)).map(|index| Class {
@@ -132,12 +162,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             print(&answer)?;
         }
         if let Some(out) = &args.attention {
-            attention::draw(&classifier, &pixels, &tape, out)?;
+            attention::draw(&classifier, &pixels, out)?;
         }
         answers.push(answer);
     }
     if args.json {
         output::line(&serde_json::to_string_pretty(&answers)?)?;
+    }
+    if unread > 0 {
+        bail!("{unread} of {} pictures could not be read", args.pictures.len());
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ pub mod files;
 mod format;
 mod maps;
 mod outputs;
+mod panorama;
 mod path;
 mod picture;
 pub mod record;
@@ -27,12 +28,15 @@ use glam::DVec3;
 use gnt::renderer::{Renderer, Samples, Settings};
 use maps::DepthScale;
 use outputs::OutputArgs;
+use panorama::Panorama;
 use record::{Entry, FrameSettings};
 use report::RenderReport;
 use resume::Wanted;
 use scene::paths::posed::GivenPose;
-use scene::{FAR_EVAL, PathKind, paths};
+use scene::coverage::Coverage;
+use scene::{FAR_EVAL, Frame, PathKind, paths};
 use shots::{Baseline, Shot, ShotOptions, StereoLayout};
+use std::borrow::Cow;
 use std::path::PathBuf;
 use video::FrameFile;
 use work::Work;
@@ -98,6 +102,9 @@ pub struct Args {
         help_heading = "Camera path"
     )]
     stereo_layout: StereoLayout,
+    /// Render all that is around the camera as an equirectangular picture of this width and half the height
+    #[arg(long, value_name = "WIDTH", conflicts_with_all = ["stereo", "size"], help_heading = "Camera path")]
+    panorama: Option<Panorama>,
     /// Source views; by default those of the model
     #[arg(long, value_parser = value_parser!(u16).range(1..=1000), value_name = "N", help_heading = "Quality")]
     views: Option<u16>,
@@ -150,6 +157,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let stereo = args.stereo.map(|baseline| (baseline, args.stereo_layout));
     let is_beside = stereo.is_some_and(|(_, layout)| layout == StereoLayout::SideBySide);
     args.outputs.check(shard.is_some(), stereo.is_some(), is_beside)?;
+    args.panorama.map_or(Ok(()), |_| args.outputs.check_panorama())?;
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from).max(1);
     let scene = args.scene.load(name, args.factor)?;
     let mut warnings = scene.warnings.clone();
@@ -170,12 +178,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         confidence: args.outputs.confidence,
     };
     settings.validate()?;
-    let coverage = path::coverage(&scene, &frames, settings.views, [near, far], &mut warnings)?;
+    let seen: Cow<[Frame]> = match args.panorama {
+        Some(panorama) => frames.iter().flat_map(|frame| panorama.faces(frame)).collect(),
+        None => Cow::from(&frames[..]),
+    };
+    let coverage = path::coverage(&scene, &seen, settings.views, [near, far], &mut warnings)?;
+    let coverage: Vec<Coverage> = coverage.chunks(seen.len() / frames.len().max(1)).map(panorama::mean).collect();
     let fades = path::Fade::is_applied(args.no_fade, model.config.head, &frames);
     let model_hash = hash::model(&model.config, &params)?;
     let (engine, device) = args.precision.engine(args.device, threads, model, &params)?;
-    let (shots, stereo) = shots::of(&frames, &scene, &ShotOptions { stereo, every: args.every as usize, shard })?;
-    stereo.iter().for_each(|words| output::say_once(words));
+    let shot_options = ShotOptions { stereo, panorama: args.panorama, every: args.every as usize, shard };
+    let (shots, layout) = shots::of(&frames, &scene, &shot_options)?;
+    layout.iter().for_each(|words| output::say_once(words));
     let sizes: Vec<(u32, u32)> = shots.iter().map(|shot| shot.size(args.stride)).collect();
     sizes.iter().try_for_each(|size| format.check_size(*size))?;
     let files = files::name_all(&out, shots.iter().map(|shot| shot.name.as_str()), format, &args.outputs.maps())?;
@@ -198,7 +212,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         precision: engine.precision(),
         settings: &settings,
     });
-    let fade = fades.then(|| path::Fade::of(&scene)).transpose()?;
+    let fade = fades.then(|| path::Fade::of(&scene, args.panorama.is_some())).transpose()?;
     let made =
         made.with("size", format!("{}x{}", size[0], size[1])).with("fade", fades).with("frame format", format.name());
     let now = FrameSettings { id: made.id()?, path: format!("{}, {} frames", path_name(&path), frames.len()), made };
@@ -231,7 +245,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         path: path_name(&path),
         path_reason: reason,
         size_note,
-        stereo,
+        stereo: layout.clone().filter(|_| args.stereo.is_some()),
+        panorama: layout.filter(|_| args.panorama.is_some()),
         frame_format: format.name(),
         depth_range: [near, far],
         scene_scale: scene.scene_from_file.scale as f32,

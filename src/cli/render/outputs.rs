@@ -100,6 +100,20 @@ impl OutputArgs {
     }
 }
 
+impl OutputArgs {
+    /// Checks that nothing is asked for that panoramas do not have.
+    ///
+    /// # Errors
+    /// If something is.
+    pub fn check_panorama(&self) -> anyhow::Result<()> {
+        let not = [("--normals", self.normals), ("--points", self.points.is_some())];
+        match not.iter().find(|(_, asked)| *asked) {
+            Some((option, _)) => bail!("{option}: expected frames of a pinhole camera, found panoramas (--panorama)"),
+            None => Ok(()),
+        }
+    }
+}
+
 fn parse_video(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     VideoFormat::of(&path).map(|_| path).ok_or_else(|| "expected a file name that ends in .mp4 or .gif".into())

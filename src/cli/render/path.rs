@@ -153,13 +153,18 @@ impl Fade {
     }
 
     /// To the photographs' background if the first one's border has a single colour, as those of objects on white have;
-    /// else to the mean colour of what is seen of the frame, which stands out less than black.
+    /// else to the mean colour of what is seen of the frame, which stands out less than black, or of the first photograph
+    /// where frames `join` and must have one background.
     ///
     /// # Errors
     /// If the first photograph cannot be read.
-    pub fn of(scene: &Scene) -> anyhow::Result<Self> {
-        let image = scene.views.first().map(scene::View::load_image).transpose()?;
-        Ok(Self { background: image.and_then(|image| border(&image)) })
+    pub fn of(scene: &Scene, join: bool) -> anyhow::Result<Self> {
+        let Some(image) = scene.views.first().map(scene::View::load_image).transpose()? else {
+            return Ok(Self { background: None });
+        };
+        let pixels = image.data.as_chunks::<3>().0;
+        let whole = || join.then(|| mean(pixels, &vec![1.0; pixels.len()]));
+        Ok(Self { background: border(&image).or_else(whole) })
     }
 
     /// Fades the pixels of a frame that no source sees at their depth.

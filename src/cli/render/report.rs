@@ -44,6 +44,9 @@ pub struct RenderReport {
     /// Distance of the eyes, in words; none for one eye.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stereo: Option<String>,
+    /// What a panorama consists of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub panorama: Option<String>,
     /// Format of the frames.
     pub frame_format: &'static str,
     /// Near and far bound of the samples in scene units.

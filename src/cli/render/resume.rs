@@ -179,6 +179,7 @@ mod tests {
         let shot = |(i, name): (usize, &&str)| Shot {
             name: (*name).to_owned(),
             parts: vec![frame(name)],
+            panorama: None,
             frame: i,
             chosen: true,
             wanted: true,

@@ -1,5 +1,6 @@
-//! The pictures of a run: a frame of the path each, or two of it for two eyes; all of the path, or a part.
+//! The pictures of a run: a frame of the path each, two of it for two eyes, or all around it; all of the path, or a part.
 
+use super::panorama::Panorama;
 use super::picture::Picture;
 use anyhow::bail;
 use eval::report::data::Shard;
@@ -53,8 +54,10 @@ fn range(shard: Shard, total: usize) -> Range<usize> {
 pub struct Shot {
     /// Name of its files.
     pub name: String,
-    /// What is rendered, side by side.
+    /// What is rendered: one frame, two side by side, or the faces of a panorama.
     pub parts: Vec<Frame>,
+    /// What its parts become, unless they stand side by side.
+    pub panorama: Option<Panorama>,
     /// Which frame of the path it is of.
     pub frame: usize,
     /// Whether the command has it: every so many frames.
@@ -66,6 +69,9 @@ pub struct Shot {
 impl Shot {
     /// Its size where every `stride`-th pixel is rendered.
     pub fn size(&self, stride: u32) -> (u32, u32) {
+        if let Some(panorama) = self.panorama {
+            return panorama.size(stride);
+        }
         let sides =
             self.parts.iter().map(|part| (part.camera.width.div_ceil(stride), part.camera.height.div_ceil(stride)));
         sides.fold((0, 0), |(width, height), (w, h)| (width + w, height.max(h)))
@@ -79,9 +85,12 @@ impl Shot {
         }
     }
 
-    /// Puts the pictures of its parts together; none for none.
-    pub fn joined(pictures: Vec<Picture>) -> Option<Picture> {
-        pictures.into_iter().reduce(Picture::beside)
+    /// Puts the pictures of its parts, every `stride`-th pixel each, together; none for none.
+    pub fn join(&self, pictures: Vec<Picture>, stride: u32) -> Option<Picture> {
+        match self.panorama {
+            Some(panorama) => Some(panorama.join(&pictures, stride)),
+            None => pictures.into_iter().reduce(Picture::beside),
+        }
     }
 }
 
@@ -90,6 +99,8 @@ impl Shot {
 pub struct ShotOptions {
     /// Two eyes instead of one.
     pub stereo: Option<(Baseline, StereoLayout)>,
+    /// All that is around the camera, instead of what it sees.
+    pub panorama: Option<Panorama>,
     /// Every how many frames of the path there is one.
     pub every: usize,
     /// Which part is rendered, if not all.
@@ -99,10 +110,14 @@ pub struct ShotOptions {
 /// The pictures of a path, those that are left out or that other parts render included, and what was assumed, in words.
 ///
 /// # Errors
-/// If photographs are to be seen by two eyes, or no frame is left.
+/// If photographs are to be seen by two eyes or all around, or no frame is left.
 pub fn of(frames: &[Frame], scene: &Scene, options: &ShotOptions) -> anyhow::Result<(Vec<Shot>, Option<String>)> {
-    if options.stereo.is_some() && frames.iter().any(|frame| frame.truth.is_some()) {
+    let are_photographs = frames.iter().any(|frame| frame.truth.is_some());
+    if options.stereo.is_some() && are_photographs {
         bail!("--stereo: expected a path of new views, found the held-out photographs, which are of one eye each");
+    }
+    if options.panorama.is_some() && are_photographs {
+        bail!("--panorama: expected a path of new views, found the held-out photographs, which do not show all around");
     }
     let baseline = options.stereo.map(|(baseline, _)| match baseline {
         Baseline::Auto => scene.near * BASELINE,
@@ -117,8 +132,13 @@ pub fn of(frames: &[Frame], scene: &Scene, options: &ShotOptions) -> anyhow::Res
     for (index, frame) in frames.iter().enumerate() {
         let place = chosen.binary_search(&index);
         let (chosen, wanted) = (place.is_ok(), place.is_ok_and(|place| part.contains(&place)));
+        let shot = |name: &str, parts| {
+            let (name, panorama) = (name.to_owned(), options.panorama);
+            Shot { name, parts, panorama, frame: index, chosen, wanted }
+        };
         let Some((baseline, (_, layout))) = baseline.zip(options.stereo) else {
-            shots.push(Shot { name: frame.name.clone(), parts: vec![frame.clone()], frame: index, chosen, wanted });
+            let parts = options.panorama.map_or_else(|| vec![frame.clone()], |panorama| panorama.faces(frame));
+            shots.push(shot(&frame.name, parts));
             continue;
         };
         let eyes = [("left", -0.5), ("right", 0.5)].map(|(eye, side)| Frame {
@@ -127,13 +147,8 @@ pub fn of(frames: &[Frame], scene: &Scene, options: &ShotOptions) -> anyhow::Res
             ..frame.clone()
         });
         match layout {
-            StereoLayout::SideBySide => {
-                shots.push(Shot { name: frame.name.clone(), parts: eyes.to_vec(), frame: index, chosen, wanted });
-            }
-            StereoLayout::Files => {
-                let shot = |eye: Frame| Shot { name: eye.name.clone(), parts: vec![eye], frame: index, chosen, wanted };
-                shots.extend(eyes.map(shot));
-            }
+            StereoLayout::SideBySide => shots.push(shot(&frame.name, eyes.to_vec())),
+            StereoLayout::Files => shots.extend(eyes.map(|eye| shot(&eye.name.clone(), vec![eye]))),
         }
     }
     let words = baseline.map(|baseline| {
@@ -141,7 +156,7 @@ pub fn of(frames: &[Frame], scene: &Scene, options: &ShotOptions) -> anyhow::Res
         let part = baseline / scene.near;
         format!("stereo: eyes {in_file:.4} apart in units of the scene's files, {part:.3} of its nearest depth, axes parallel")
     });
-    Ok((shots, words))
+    Ok((shots, words.or(options.panorama.map(Panorama::words))))
 }
 
 /// The camera moved along its x axis.
@@ -175,7 +190,7 @@ mod tests {
             let mut wanted = Vec::new();
             for number in 1..=count {
                 let shard = parse_shard(&format!("{number}/{count}")).ok();
-                let (shots, words) = of(&path(total), &scene, &ShotOptions { stereo: None, every, shard }).unwrap();
+                let (shots, words) = of(&path(total), &scene, &ShotOptions { stereo: None, panorama: None, every, shard }).unwrap();
                 let chosen = shots.iter().filter(|shot| shot.chosen).count();
                 assert!(words.is_none() && shots.len() == total && chosen == total.div_ceil(every));
                 wanted.extend(shots.into_iter().filter(|shot| shot.wanted).map(|shot| shot.frame));
@@ -184,7 +199,7 @@ mod tests {
         }
         // Of two frames in nine parts, seven have none.
         let shard = parse_shard("1/9").ok();
-        let message = of(&path(2), &scene, &ShotOptions { stereo: None, every: 1, shard }).unwrap_err().to_string();
+        let message = of(&path(2), &scene, &ShotOptions { stereo: None, panorama: None, every: 1, shard }).unwrap_err().to_string();
         assert!(message.contains("--shard 1/9") && message.contains("found 2"), "{message}");
         for wrong in ["0/3", "4/3", "1", "a/b", "1/0", "-1/2"] {
             assert!(parse_shard(wrong).is_err(), "{wrong}");
@@ -197,7 +212,7 @@ mod tests {
         for (baseline, expected) in [("auto", 0.1), ("0.2", 0.4)] {
             for layout in [StereoLayout::SideBySide, StereoLayout::Files] {
                 let stereo = Some((baseline.parse().unwrap(), layout));
-                let (shots, words) = of(&path(2), &scene, &ShotOptions { stereo, every: 1, shard: None }).unwrap();
+                let (shots, words) = of(&path(2), &scene, &ShotOptions { stereo, panorama: None, every: 1, shard: None }).unwrap();
                 let eyes: Vec<&Frame> = shots.iter().flat_map(|shot| &shot.parts).collect();
                 let centers: Vec<f32> = eyes.iter().map(|eye| eye.camera.origin().x).collect();
                 assert!((centers[1] - centers[0] - expected).abs() < 1e-6 && centers[0] < 0.0, "{centers:?}");
@@ -212,8 +227,20 @@ mod tests {
             }
         }
         let photograph = Frame { truth: Some(0), ..frame("a") };
-        let options = ShotOptions { stereo: Some((Baseline::Auto, StereoLayout::Files)), every: 1, shard: None };
-        assert!(of(&[photograph], &scene, &options).unwrap_err().to_string().contains("--stereo"));
+        let options = ShotOptions {
+            stereo: Some((Baseline::Auto, StereoLayout::Files)),
+            panorama: None,
+            every: 1,
+            shard: None,
+        };
+        let message = of(std::slice::from_ref(&photograph), &scene, &options).unwrap_err().to_string();
+        assert!(message.contains("--stereo"), "{message}");
+        let options = ShotOptions { stereo: None, panorama: Some(Panorama { width: 64 }), ..options };
+        let message = of(&[photograph], &scene, &options).unwrap_err().to_string();
+        assert!(message.contains("--panorama"), "{message}");
+        let (shots, words) = of(&path(2), &scene, &options).unwrap();
+        assert_eq!((shots.len(), shots[1].parts.len(), shots[1].size(3)), (2, 6, (22, 11)));
+        assert!(words.unwrap().contains("64x32"));
         assert!("0".parse::<Baseline>().is_err() && "x".parse::<Baseline>().is_err());
     }
 }

@@ -85,7 +85,7 @@ impl Work {
         } else {
             let parts = shot.parts.iter().map(|part| self.part(part, &mut out, report));
             let parts = parts.collect::<anyhow::Result<Vec<_>>>()?;
-            let picture = Shot::joined(parts).context("expected a camera to render, found none")?;
+            let picture = shot.join(parts, self.settings.stride).context("expected a camera to render, found none")?;
             out.quality = self.compare(shot, || self.format.as_saved(&picture.image))?;
             let entry = Entry {
                 name: shot.name.clone(),

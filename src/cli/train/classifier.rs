@@ -19,7 +19,7 @@ use vit::preprocess::Preprocess;
 ///
 /// The run's folder receives `model.safetensors` (averaged weights), `state.safetensors` (all that is needed to go on),
 /// `options.json` and `log.jsonl`. An interrupted run goes on with `--resume`, exactly as if it had not been interrupted.
-/// Products are computed on tiles of bf16 where the processor has them, else in f32; a run resumed on another kind of
+/// Products are computed in bf16 where the processor has them (AVX-512 BF16 or AMX), else in f32; a run resumed on another kind of
 /// processor agrees within rounding.
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -1,6 +1,8 @@
 //! The feed-forward part of published vision transformers, pre-norm and residual: `x += fc2(gelu(fc1(norm(x))))`, with a
 //! depthwise convolution over the grid of tokens before the GELU where there is one (PVTv2, arXiv 2106.13797).
 
+pub mod engine;
+
 use crate::builder::Builder;
 use crate::depthwise::Depthwise;
 use crate::gelu::{gelu, gelu_backward};

@@ -2,6 +2,7 @@
 
 use super::{Linear, LinearKind};
 use compute::Isa;
+use compute::ops::PAD;
 use compute::ops::product::{Epilogue, Packed, product};
 use compute::ops::product8::{Packed8, Rows8, Sign, product8, quantise};
 
@@ -95,6 +96,61 @@ impl Matrix {
             Self::Bytes(m) => {
                 quantise(isa, rows, x, x_stride, m.inputs(), sign, bytes);
                 product8(isa, bytes, m, y, y_stride, epilogue);
+            }
+        }
+    }
+}
+
+/// A layer over rows without gaps, of any number of outputs.
+#[derive(Clone, Debug)]
+pub struct PackedLinear {
+    matrix: Matrix,
+    sign: Sign,
+}
+
+/// Buffers of a thread for [`PackedLinear`].
+#[derive(Clone, Debug, Default)]
+pub struct LinearBuffers {
+    bytes: Rows8,
+    padded: Vec<f32>,
+}
+
+impl PackedLinear {
+    /// Packs a dense layer of the folded network; `sign` tells whether its inputs may be negative.
+    pub fn new(precision: Precision, layer: &Linear, folded: &[f32], sign: Sign) -> Self {
+        // The byte kernel sums at most so many products.
+        let precision = if layer.inputs > Packed8::MAX_INPUTS { Precision::F32 } else { precision };
+        Self { matrix: Matrix::of(precision, LinearKind::Dense, layer, folded), sign }
+    }
+
+    /// A matrix that is packed already.
+    pub fn of(matrix: Matrix, sign: Sign) -> Self {
+        Self { matrix, sign }
+    }
+
+    /// Number of columns.
+    pub fn outputs(&self) -> usize {
+        self.matrix.outputs()
+    }
+
+    /// `y = x · W + b` of rows `x` `[rows, inputs]` to `y` `[rows, outputs]`, or as the epilogue says.
+    pub fn apply(&self, isa: Isa, rows: usize, x: &[f32], buffers: &mut LinearBuffers, y: &mut [f32], epilogue: Epilogue) {
+        let (outputs, LinearBuffers { bytes, padded }) = (self.matrix.outputs(), buffers);
+        let x = (x, x.len() / rows.max(1), self.sign);
+        assert_eq!(y.len(), rows * outputs, "outputs of {rows} rows");
+        if outputs.is_multiple_of(PAD) {
+            return self.matrix.apply(isa, rows, x, bytes, (y, outputs), epilogue);
+        }
+        // The kernel writes whole registers, past the end of such a row.
+        let stride = compute::ops::padded(outputs);
+        padded.resize(padded.len().max(rows * stride), 0.0);
+        let inner = if epilogue == Epilogue::Add { Epilogue::Store } else { epilogue };
+        self.matrix.apply(isa, rows, x, bytes, (padded, stride), inner);
+        for (y, padded) in y.chunks_exact_mut(outputs).zip(padded.chunks_exact(stride)) {
+            if epilogue == Epilogue::Add {
+                y.iter_mut().zip(padded).for_each(|(y, p)| *y += p);
+            } else {
+                y.copy_from_slice(&padded[..outputs]);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Patch embeddings of vision transformers are such convolutions, and so are the stems before them. Those of 3 by 3 pixels
 //! run straight on tiles where the processor has them ([`compute::ops::conv_tiles`]); all others copy patches.
 
+pub mod engine;
 #[cfg(test)]
 mod tests;
 
@@ -71,7 +72,7 @@ impl PatchConv {
     fn on_tiles(&self, (images, height, width): ImageSize) -> Option<ConvShape> {
         let shape = ConvShape { images, height, width, inputs: self.inputs, outputs: self.linear.outputs };
         let plain = (self.kernel, self.stride, self.pad) == (3, 1, 1);
-        Some(shape).filter(|shape| plain && self.linear.products == Products::Bf16Tiles && shape.fits())
+        Some(shape).filter(|shape| plain && self.linear.products == Products::Bf16 && shape.fits())
     }
 
     /// Convolves images `x`; `y` is resized and overwritten.
@@ -139,21 +140,31 @@ impl PatchConv {
     /// Calls with the places and the length of every run of values that a patch and the image share.
     fn each_run(&self, (images, height, width): ImageSize, mut call: impl FnMut(usize, usize, usize)) {
         let (rows, columns) = self.output_size(height, width);
+        for (i, (image, row)) in (0..images).flat_map(|i| (0..rows).map(move |r| (i, r))).enumerate() {
+            let (patches, pixels) = (i * columns * self.linear.inputs, image * height * width * self.inputs);
+            self.each_run_of_row((height, width), row, |patch, at, len| call(patches + patch, pixels + at, len));
+        }
+    }
+
+    /// The same for one row of output pixels of one image; places are counted from the row's first patch and the image's
+    /// first value.
+    fn each_run_of_row(
+        &self,
+        (height, width): (usize, usize),
+        row: usize,
+        mut call: impl FnMut(usize, usize, usize),
+    ) {
         let (k, c) = (self.kernel, self.inputs);
-        let mut patch = 0;
-        for image in 0..images {
-            for (row, column) in (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c))) {
-                // First and last pixel of the patch's rows that lie inside the image.
-                let left = column * self.stride;
-                let (first, last) = (left.max(self.pad), (left + k).min(width + self.pad));
-                for y in 0..k {
-                    let at = row * self.stride + y;
-                    if (self.pad..height + self.pad).contains(&at) && first < last {
-                        let from = ((image * height + at - self.pad) * width + first - self.pad) * c;
-                        call(patch + (y * k + first - left) * c, from, (last - first) * c);
-                    }
+        for column in 0..self.output_size(height, width).1 {
+            // First and last pixel of the patch's rows that lie inside the image.
+            let left = column * self.stride;
+            let (first, last) = (left.max(self.pad), (left + k).min(width + self.pad));
+            for y in 0..k {
+                let at = row * self.stride + y;
+                if (self.pad..height + self.pad).contains(&at) && first < last {
+                    let from = ((at - self.pad) * width + first - self.pad) * c;
+                    call((column * k * k + y * k + first - left) * c, from, (last - first) * c);
                 }
-                patch += k * k * c;
             }
         }
     }

@@ -4,16 +4,18 @@
 //! The grid is reduced by a convolution whose kernel is its stride, or by means over 7 by 7 parts, a layer of 1 by 1 pixels
 //! and a GELU; a normalisation follows both.
 
+pub mod engine;
+
 use crate::builder::Builder;
 use crate::gelu::gelu;
 use crate::layer_norm::{LayerNorm, LayerNormTape};
 use crate::linear::Linear;
 use crate::patch_conv::{PatchConv, PatchConvScratch};
 use crate::softmax::softmax_rows;
-use compute::{Mat, MatMut, Start};
+use compute::{Isa, Mat, MatMut, Start};
 
 /// Side of the grid that pooling makes.
-const POOLED: usize = 7;
+pub const POOLED: usize = 7;
 
 /// Added to the variances of reduced tokens: PyTorch's default, which timm leaves there, unlike in the other
 /// normalisations of a PVTv2.
@@ -85,7 +87,6 @@ impl ReducedAttention {
     ) {
         let isa = compute::isa();
         let (c, tokens) = (self.norm.width, height * width);
-        let (d, products) = (c / self.heads, self.q.products);
         let ReducedAttentionScratch { norm, small, pooled, small_norm, q, kv, weights, mixed, conv } = scratch;
         self.norm.forward(params, x, norm);
         let source = match &self.shrink {
@@ -107,24 +108,33 @@ impl ReducedAttention {
                 &small_norm.y
             }
         };
-        let keys = source.len() / c / images;
         q.resize(x.len(), 0.0);
         mixed.resize(x.len(), 0.0);
         kv.resize(2 * source.len(), 0.0);
-        weights.resize(tokens * keys, 0.0);
         self.q.forward(params, &norm.y, q, false);
         self.kv.forward(params, source, kv, false);
-        let scale = 1.0 / (d as f32).sqrt();
-        for (image, head) in (0..images).flat_map(|i| (0..self.heads).map(move |h| (i, h))) {
-            let at = image * tokens * c + head * d;
-            let part = |part: usize| Mat::strided(&kv[image * keys * 2 * c + part * c + head * d..], keys, d, 2 * c);
-            let query = Mat::strided(&q[at..], tokens, d, c);
-            products.matmul(scale, query, part(0).t(), MatMut::new(weights, tokens, keys), Start::Zero);
-            softmax_rows(isa, weights, keys);
-            let out = MatMut::strided(&mut mixed[at..], tokens, d, c);
-            products.matmul(1.0, Mat::new(weights, tokens, keys), part(1), out, Start::Zero);
+        let keys = source.len() / images * 2;
+        for ((q, kv), mixed) in
+            q.chunks_exact(tokens * c).zip(kv.chunks_exact(keys)).zip(mixed.chunks_exact_mut(tokens * c))
+        {
+            self.attend(isa, q, kv, weights, mixed);
         }
         self.proj.forward(params, mixed, x, true);
+    }
+
+    /// Mixes the values of one image, `kv` `[keys, 2C]`, for its queries `q` `[tokens, C]`, to `mixed` `[tokens, C]`.
+    fn attend(&self, isa: Isa, q: &[f32], kv: &[f32], weights: &mut Vec<f32>, mixed: &mut [f32]) {
+        let (c, d, products) = (self.norm.width, self.norm.width / self.heads, self.q.products);
+        let (tokens, keys, scale) = (q.len() / c, kv.len() / (2 * c), 1.0 / (d as f32).sqrt());
+        weights.resize(tokens * keys, 0.0);
+        for head in 0..self.heads {
+            let part = |part: usize| Mat::strided(&kv[part * c + head * d..], keys, d, 2 * c);
+            let query = Mat::strided(&q[head * d..], tokens, d, c);
+            products.matmul(scale, query, part(0).t(), MatMut::new(weights, tokens, keys), Start::Zero);
+            softmax_rows(isa, weights, keys);
+            let out = MatMut::strided(&mut mixed[head * d..], tokens, d, c);
+            products.matmul(1.0, Mat::new(weights, tokens, keys), part(1), out, Start::Zero);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! stem makes tokens of 4 by 4 pixels, blocks let them look at their neighbours and at one another, and sequence pooling
 //! makes one vector of them.
 
+pub mod engine;
 mod stem;
 #[cfg(test)]
 mod tests;
@@ -9,7 +10,7 @@ mod train;
 
 pub use train::{CompactScratch, CompactTape};
 
-use crate::config::CompactConfig;
+use crate::config::{CompactConfig, TOKEN_SIDE};
 use compute::Products;
 use layers::builder::Builder;
 use layers::depthwise::Depthwise;
@@ -75,7 +76,7 @@ impl Compact {
 
     /// Height and width of an image.
     pub fn image_side(&self) -> usize {
-        self.grid * crate::config::TOKEN_SIDE
+        self.grid * TOKEN_SIDE
     }
 
     /// Tokens of an image.

@@ -12,13 +12,13 @@ use layers::patch_conv::{PatchConv, PatchConvScratch};
 /// of their pixels.
 #[derive(Clone, Debug)]
 pub(super) struct Stem {
-    first: PatchConv,
-    first_norm: LayerNorm,
-    second: PatchConv,
-    second_norm: LayerNorm,
-    third: PatchConv,
-    third_norm: LayerNorm,
-    tokens: PatchConv,
+    pub first: PatchConv,
+    pub first_norm: LayerNorm,
+    pub second: PatchConv,
+    pub second_norm: LayerNorm,
+    pub third: PatchConv,
+    pub third_norm: LayerNorm,
+    pub tokens: PatchConv,
     side: usize,
 }
 

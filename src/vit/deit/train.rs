@@ -15,6 +15,8 @@ pub struct DeitTape {
     /// Tokens after the last block `[images, tokens, C]`.
     states: Vec<f32>,
     blocks: Vec<(SoftmaxRayAttentionTape, GridMlpTape)>,
+    /// The tokens after every block, `[images, tokens, C]`, for whoever puts an empty list here before the pass.
+    pub after_blocks: Option<Vec<Vec<f32>>>,
     norm: LayerNormTape,
     /// The extra tokens' normalised states, `[images, C]` each.
     pooled: Vec<Vec<f32>>,
@@ -36,7 +38,7 @@ pub struct DeitScratch {
 
 impl Deit {
     /// Tokens of an image, the extra ones included.
-    fn num_tokens(&self) -> usize {
+    pub(super) fn num_tokens(&self) -> usize {
         self.position.len / self.width
     }
 
@@ -61,6 +63,7 @@ impl Deit {
         for ((attention, mlp), kept) in self.blocks.iter().zip(&mut tape.blocks) {
             attention.forward(params, tokens, &mut tape.states, &mut kept.0);
             mlp.forward(params, (1, tokens), &mut tape.states, &mut kept.1);
+            tape.after_blocks.iter_mut().for_each(|list| list.push(tape.states.clone()));
         }
         self.norm.forward(params, &tape.states, &mut tape.norm);
         tape.pooled.resize_with(extra, Vec::new);

@@ -1,6 +1,8 @@
 //! PVTv2 (arXiv 2106.13797), with the parameter names of timm: four stages of overlapping patches, attention to a reduced
 //! grid and feed-forward parts with a depthwise convolution. It has a forward pass only.
 
+pub mod engine;
+
 use crate::config::PvtConfig;
 use compute::Products;
 use layers::Layout;
@@ -17,11 +19,11 @@ const EPS: f32 = 1e-6;
 /// The same after patches, where timm leaves PyTorch's default.
 const PATCH_EPS: f32 = 1e-5;
 /// Tokens in each direction that a reduction joins, stage by stage.
-const REDUCTIONS: [usize; 4] = [8, 4, 2, 1];
+pub(crate) const REDUCTIONS: [usize; 4] = [8, 4, 2, 1];
 /// Hidden channels of the feed-forward parts as multiples of the width.
-const RATIOS: [usize; 4] = [8, 8, 4, 4];
+pub(crate) const RATIOS: [usize; 4] = [8, 8, 4, 4];
 /// Heads of the attentions.
-const HEADS: [usize; 4] = [1, 2, 5, 8];
+pub(crate) const HEADS: [usize; 4] = [1, 2, 5, 8];
 
 /// The network; all its layers read the folded parameters.
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub struct PvtTape {
     attention: ReducedAttentionScratch,
     mlp: GridMlpTape,
     conv: PatchConvScratch,
+    /// The tokens after every block, `[images, tokens, C]`, for whoever puts an empty list here before the pass.
+    pub after_blocks: Option<Vec<Vec<f32>>>,
     /// `[images, classes]`.
     pub logits: Vec<f32>,
 }
@@ -89,7 +93,7 @@ impl Pvt {
 
     /// Classifies `images` images `x` `[images, height, width, 3]`; the logits are in the tape.
     pub fn forward(&self, params: &[f32], images: usize, x: &[f32], tape: &mut PvtTape) {
-        let PvtTape { embedded, states, norm, attention, mlp, conv, logits } = tape;
+        let PvtTape { embedded, states, norm, attention, mlp, conv, after_blocks, logits } = tape;
         let (mut height, mut width) = self.image;
         for (i, stage) in self.stages.iter().enumerate() {
             let input = if i == 0 { x } else { &norm.y };
@@ -100,17 +104,24 @@ impl Pvt {
             for (layer, feed_forward) in &stage.blocks {
                 layer.forward(params, (images, height, width), states, attention);
                 feed_forward.forward(params, (height, width), states, mlp);
+                after_blocks.iter_mut().for_each(|list| list.push(states.clone()));
             }
             stage.norm.forward(params, states, norm);
         }
         let (c, tokens) = (self.head.inputs, height * width);
         let mut pooled = vec![0.0; images * c];
         for (image, pooled) in norm.y.chunks_exact(tokens * c).zip(pooled.chunks_exact_mut(c)) {
-            for token in image.chunks_exact(c) {
-                pooled.iter_mut().zip(token).for_each(|(p, t)| *p += t / tokens as f32);
-            }
+            mean(image, pooled);
         }
         logits.resize(images * self.head.outputs, 0.0);
         self.head.forward(params, &pooled, logits, false);
+    }
+}
+
+/// The mean of the tokens of an image, `[tokens, C]`, which is added to `out` `[C]`.
+fn mean(tokens: &[f32], out: &mut [f32]) {
+    let part = out.len() as f32 / tokens.len() as f32;
+    for token in tokens.chunks_exact(out.len()) {
+        out.iter_mut().zip(token).for_each(|(sum, t)| *sum += part * t);
     }
 }

@@ -131,3 +131,34 @@ fn two_eyes_are_two_pictures_or_one() {
     place.fails(1, &two, &["--video", "one picture a frame"]);
     place.fails(1, &format!("{LINE} --stereo --depth --points a.ply --out none"), &["--points", "side by side"]);
 }
+
+#[test]
+fn panoramas_are_one_picture_all_round() {
+    let place = Place::with_scene(5);
+    let base = "render tiny --samples 5 --views 3 --device cpu";
+    let line = format!("{base} --frames 1 --panorama 64");
+    let report = place.json(&format!("{line} --depth --confidence --out round --json"));
+    assert_eq!(report["size"], serde_json::json!([64, 32]));
+    assert!(report["panorama"].as_str().unwrap().contains("64x32, of six faces of 25x25"), "{report}");
+    // The photographs stand side by side, so that nothing behind is seen.
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("poor coverage") && warnings.contains("frame_0000_behind (0 %)"), "{warnings}");
+    let round = pixels(&place.path("round/frame_0000.png"));
+    let behind: Vec<[f32; 3]> = [(0, 16), (63, 16), (2, 14)].map(|(x, y)| round.pixel(x, y)).to_vec();
+    assert!(behind.iter().all(|pixel| *pixel == behind[0]) && round.pixel(32, 16) != behind[0], "{behind:?}");
+    let depth = scene::depth::read_npy(&place.path("round/frame_0000_depth.npy"), (64, 32)).unwrap();
+    assert_eq!(depth, scene::depth::read_npy(&place.path("round/frame_0000_range.npy"), (64, 32)).unwrap());
+    // The middle is what the frame's own camera sees in its middle.
+    place.json(&format!("{base} --frames 1 --size 33x33 --out plain --json"));
+    let (ahead, plain) = (round.pixel(32, 16), pixels(&place.path("plain/frame_0000.png")).pixel(16, 16));
+    assert!(ahead.iter().zip(plain).all(|(a, b)| (a - b).abs() < 0.2), "{ahead:?} {plain:?}");
+    for (wrong, part) in [
+        ("--depth --points a.ply", "--points"),
+        ("--normals", "--normals"),
+        ("--path test", "held-out"),
+    ] {
+        place.fails(1, &format!("{base} --panorama 64 {wrong} --out none"), &[part, "panorama"]);
+    }
+    place.fails(2, &format!("{line} --stereo --out none"), &["--stereo"]);
+    place.fails(2, &format!("{base} --panorama 63 --out none"), &["even width"]);
+}

@@ -25,9 +25,9 @@ pub struct ConvShape {
 }
 
 impl ConvShape {
-    /// Whether the functions of this module can be used: there are tiles, and sizes fill them.
+    /// Whether the functions of this module can be used: the processor has products of bf16, and sizes fill tiles.
     pub fn fits(&self) -> bool {
-        crate::isa().has_amx()
+        crate::isa().has_bf16()
             && self.width.is_multiple_of(16)
             && self.inputs.is_multiple_of(32)
             && self.outputs.is_multiple_of(32)
@@ -58,7 +58,7 @@ pub fn forward(shape: &ConvShape, x: &[f32], weight: &[f32], bias: &[f32], y: &m
         x86::forward(shape, x, weight, Some(bias), y);
     }
     #[cfg(not(target_arch = "x86_64"))]
-    unreachable!("no tiles: {shape:?} {} {} {} {}", x.len(), weight.len(), bias.len(), y.len());
+    unreachable!("no products of bf16: {shape:?} {} {} {} {}", x.len(), weight.len(), bias.len(), y.len());
 }
 
 /// The gradient of [`forward`]'s input, which overwrites `dx`; shapes as there.
@@ -72,7 +72,7 @@ pub fn input_gradient(shape: &ConvShape, dy: &[f32], weight: &[f32], dx: &mut [f
         x86::input_gradient(shape, dy, weight, dx);
     }
     #[cfg(not(target_arch = "x86_64"))]
-    unreachable!("no tiles: {shape:?} {} {} {}", dy.len(), weight.len(), dx.len());
+    unreachable!("no products of bf16: {shape:?} {} {} {}", dy.len(), weight.len(), dx.len());
 }
 
 /// Adds the gradient of [`forward`]'s weight to `dw`; shapes as there.
@@ -86,5 +86,5 @@ pub fn weight_gradient(shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32])
         x86::weight_gradient(shape, x, dy, dw);
     }
     #[cfg(not(target_arch = "x86_64"))]
-    unreachable!("no tiles: {shape:?} {} {} {}", x.len(), dy.len(), dw.len());
+    unreachable!("no products of bf16: {shape:?} {} {} {}", x.len(), dy.len(), dw.len());
 }

@@ -3,8 +3,7 @@
 use super::ConvShape;
 use crate::Mat;
 use crate::ops::product_bf16::pack::{self, interleave_rows, transpose_pairs};
-use crate::ops::product_bf16::tiles::{Step, Tile, accumulate_at, load_block, store_block, zero_block};
-use crate::tiles::{ALL_WHOLE, TileRegisters};
+use crate::ops::product_bf16::unit::{Factor, From, Step, Tile, Unit};
 use std::cell::RefCell;
 
 #[derive(Default)]
@@ -35,7 +34,7 @@ fn with_border(shape: &ConvShape, channels: usize, x: &[f32], out: &mut [u16]) {
     let row = shape.width * channels;
     for (y, from) in x.chunks_exact(row).enumerate() {
         let at = ((y + 1) * (shape.width + 2) + 1) * channels;
-        // SAFETY: `fits` found an AMX processor, which has the extensions; both slices have the row's length.
+        // SAFETY: `fits` found a processor with the extensions; both slices have the row's length.
         unsafe { pack::convert(from, &mut out[at..at + row]) };
     }
 }
@@ -71,8 +70,8 @@ fn convolve(
     let ConvShape { height, width, inputs, outputs, .. } = *shape;
     let depth = 9 * inputs / 32;
     SCRATCH.with_borrow_mut(|scratch| {
-        // SAFETY: `fits` found tiles.
-        let registers = unsafe { TileRegisters::set_up(ALL_WHOLE) };
+        // SAFETY: `fits` found products of bf16.
+        let unit = unsafe { Unit::set_up(crate::isa()) };
         scratch.weight.resize(depth * outputs / 16, Tile([0; pack::TILE]));
         for (i, tile) in scratch.weight.iter_mut().enumerate() {
             weight(i % depth * 32, i / depth * 16, tile.0.as_mut_ptr());
@@ -102,20 +101,14 @@ fn convolve(
                 for column in (0..outputs).step_by(32) {
                     let right = [0, 1].map(|half| scratch.weight[(column / 16 + half) * depth..].as_ptr().cast());
                     let at = y[tile * 16 * outputs + column..].as_mut_ptr();
-                    // SAFETY: tiles are set up; the bordered image holds 16 pixels from each place for every tap, the
-                    // weights `depth` tiles a half, and `y` two tiles of rows `outputs` apart.
-                    unsafe {
-                        match bias {
-                            Some(_) => load_block([scratch.bias[column..].as_ptr(); 2], 0),
-                            None => zero_block(),
-                        }
-                        accumulate_at(&scratch.steps, left, 2 * inputs, right, 64);
-                        store_block([at, at.add(second)], outputs);
-                    }
+                    let (left, right) = (Factor(left, 2 * inputs), Factor(right, 64));
+                    let from = bias.map_or(From::Zero, |_| From::Rows([scratch.bias[column..].as_ptr(); 2], 0));
+                    // SAFETY: the bordered image holds 16 pixels from each place for every tap, the weights `depth` tiles
+                    // a half, and `y` two tiles of rows `outputs` apart.
+                    unsafe { unit.block(&scratch.steps, left, right, from, [at, at.add(second)], outputs) };
                 }
             }
         }
-        drop(registers);
     });
 }
 
@@ -126,8 +119,8 @@ pub(super) fn weight_gradient(shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut
     let outer = (height * (width + 2)).next_multiple_of(32);
     let reach = (outer + 2 * (width + 2) + 2).next_multiple_of(32);
     SCRATCH.with_borrow_mut(|scratch| {
-        // SAFETY: `fits` found tiles.
-        let registers = unsafe { TileRegisters::set_up(ALL_WHOLE) };
+        // SAFETY: `fits` found products of bf16.
+        let unit = unsafe { Unit::set_up(crate::isa()) };
         let image = zeros(&mut scratch.image, reach.max((height + 2) * (width + 2)) * inputs);
         let transposed = zeros(&mut scratch.transposed, images * inputs * reach);
         let pairs = zeros(&mut scratch.pairs, images * outer * outputs);
@@ -170,17 +163,16 @@ pub(super) fn weight_gradient(shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut
                 for column in (0..outputs).step_by(32) {
                     let right = [column, column + 16].map(|c| pairs[2 * c..].as_ptr().cast());
                     let at = dw[(tap * inputs + row) * outputs + column..].as_mut_ptr();
-                    // SAFETY: tiles are set up; the lists hold `outer` pixels from each place (those of the last tap end
-                    // before `reach`), and `dw` two tiles of rows.
+                    let (left, right) = (Factor(left, 2 * reach), Factor(right, 4 * outputs));
+                    // SAFETY: the lists hold `outer` pixels from each place (those of the last tap end before `reach`), and
+                    // `dw` two tiles of rows.
                     unsafe {
                         let block = [at, at.add(16 * outputs)];
-                        load_block(block.map(<*mut f32>::cast_const), outputs);
-                        accumulate_at(&scratch.steps, left, 2 * reach, right, 4 * outputs);
-                        store_block(block, outputs);
+                        let from = From::Rows(block.map(<*mut f32>::cast_const), outputs);
+                        unit.block(&scratch.steps, left, right, from, block, outputs);
                     }
                 }
             }
         }
-        drop(registers);
     });
 }

@@ -1,14 +1,22 @@
-//! Matrix products of training with factors rounded to bf16 and sums in f32, on the tile unit (AMX) of the processor.
+//! Matrix products of training with factors rounded to bf16 and sums in f32, on the tile unit of the processor (AMX) or its
+//! dot products of pairs of bf16 (AVX-512 BF16).
 //!
-//! The unit multiplies a tile of 16 rows by 32 columns of bf16 with one of 32 rows by 16 columns and adds to a tile of
-//! 16 by 16 of f32. Both factors are converted and packed into tiles on the way, so callers see [`Mat`]s of f32.
+//! The tile unit multiplies a tile of 16 rows by 32 columns of bf16 with one of 32 rows by 16 columns and adds to a tile of
+//! 16 by 16 of f32; vectors do the same row by row. Both factors are converted and packed into tiles on the way, so callers
+//! see [`Mat`]s of f32.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod pack;
-#[cfg(test)]
+#[cfg(target_arch = "x86_64")]
+mod packed;
+#[cfg(all(test, target_arch = "x86_64"))]
 mod tests;
 #[cfg(target_arch = "x86_64")]
-pub(crate) mod tiles;
+mod tiles;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod unit;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 
 use crate::{Isa, Mat, MatMut, matmul};
 
@@ -18,8 +26,8 @@ pub enum Products {
     /// In f32 throughout.
     #[default]
     F32,
-    /// Factors rounded to bf16 (8 significant bits), sums in f32; only where the processor has tiles.
-    Bf16Tiles,
+    /// Factors rounded to bf16 (8 significant bits), sums in f32; only where the processor has such products.
+    Bf16,
 }
 
 /// What a product adds to.
@@ -41,16 +49,16 @@ impl Start<'_> {
 }
 
 impl Products {
-    /// bf16 tiles where `isa` has them, else f32.
+    /// bf16 where `isa` has it, else f32.
     pub fn fastest(isa: Isa) -> Self {
-        if isa.has_amx() { Self::Bf16Tiles } else { Self::F32 }
+        if isa.has_bf16() { Self::Bf16 } else { Self::F32 }
     }
 
     /// Name for reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
-            Self::Bf16Tiles => "bf16 tiles",
+            Self::Bf16 => "bf16",
         }
     }
 
@@ -64,8 +72,10 @@ impl Products {
     pub fn matmul(self, alpha: f32, a: Mat, b: Mat, mut c: MatMut, start: Start) {
         assert_eq!((b.rows(), c.rows(), c.cols()), (a.cols(), a.rows(), b.cols()), "shapes of a product disagree");
         #[cfg(target_arch = "x86_64")]
-        if self == Self::Bf16Tiles && crate::isa().has_amx() && a.has_unit_stride() && b.has_unit_stride() {
-            return tiles::product(alpha, a, b, c, start);
+        let isa = crate::isa();
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Bf16 && isa.has_bf16() && a.has_unit_stride() && b.has_unit_stride() {
+            return packed::product(isa, alpha, a, b, c, start);
         }
         match start {
             Start::Zero => matmul(alpha, a, b, c, false),

@@ -1,0 +1,80 @@
+//! What multiplies tiles of bf16: the tile unit of the processor, or its vectors.
+
+use super::pack::TILE;
+use super::{tiles, vectors};
+use crate::Isa;
+use crate::tiles::{ALL_WHOLE, TileRegisters};
+
+/// A packed tile of a factor, see [`super::pack`].
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+pub(crate) struct Tile(pub [u16; TILE]);
+
+/// Where the tiles of one step of a product lie, in bytes from the start of each factor.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub left: usize,
+    pub right: usize,
+}
+
+/// What a block of a product adds to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum From {
+    /// Nothing.
+    Zero,
+    /// Two pieces of 16 rows of 32 values, rows as many values apart; with 0 each is one row for all.
+    Rows([*const f32; 2], usize),
+}
+
+/// Two tiles side by side at every step of a product: where the first step's begin, and how far apart in bytes the rows of
+/// a tile are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Factor(pub [*const u8; 2], pub usize);
+
+/// The unit of the calling thread.
+pub(crate) enum Unit {
+    /// Its tile registers, set up while the value lives.
+    Tiles { _registers: TileRegisters },
+    /// Dot products of pairs.
+    Vectors,
+}
+
+impl Unit {
+    /// Tiles where `isa` has them, else vectors.
+    ///
+    /// # Safety
+    /// `isa` has one of both ([`Isa::has_bf16`]).
+    pub unsafe fn set_up(isa: Isa) -> Self {
+        if isa.has_amx() {
+            // SAFETY: an `Isa` has only what was detected and granted.
+            Self::Tiles { _registers: unsafe { TileRegisters::set_up(ALL_WHOLE) } }
+        } else {
+            Self::Vectors
+        }
+    }
+
+    /// Writes `from` plus the product of both factors, 32 by 32 values, to two pieces of 16 rows, `to_stride` values apart,
+    /// the upper piece last.
+    ///
+    /// # Safety
+    /// Each factor has its tiles at each step's place; what `from` names can be read and `to` be written.
+    #[inline]
+    pub unsafe fn block(
+        &self,
+        steps: &[Step],
+        left: Factor,
+        right: Factor,
+        from: From,
+        to: [*mut f32; 2],
+        to_stride: usize,
+    ) {
+        // SAFETY: as the caller vouches, and a unit exists only where the processor has it.
+        unsafe {
+            match self {
+                Self::Tiles { .. } => tiles::block(steps, left, right, from, to, to_stride),
+                Self::Vectors => vectors::block(steps, left, right, from, to, to_stride),
+            }
+        }
+    }
+}
