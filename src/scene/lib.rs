@@ -25,6 +25,7 @@ pub mod depth;
 pub mod distortion;
 pub mod error;
 pub mod exr;
+pub mod fade;
 pub mod file;
 pub mod formats;
 pub mod image;

@@ -1,7 +1,7 @@
 //! The viewer without a window: the same pictures, drawn on a texture.
 
 use crate::app::stage::{READABLE, Stage};
-use crate::app::{App, Command, Start};
+use crate::app::{App, Command, LEAST, Start};
 use crate::gpu::Gpu;
 use crate::play::{Player, Request};
 use crate::proxy::pass::blank;
@@ -98,16 +98,25 @@ pub struct FrameShot {
     pub size: (u32, u32),
 }
 
-/// Makes complete pictures of cameras, as the window would show them.
+/// Makes complete pictures of cameras, as the window would show them; `done` is told of each file, and whether it was made
+/// or was there before.
 ///
 /// # Errors
 /// As [`run`]; [`Error::Scene`] if a file cannot be written.
-pub fn pictures(start: Start, shots: &[FrameShot], mut done: impl FnMut(&Path)) -> Result<Report> {
+pub fn pictures(start: Start, shots: &[FrameShot], mut done: impl FnMut(&Path, bool)) -> Result<Report> {
+    if let Some(small) = shots.iter().find(|shot| shot.size.0.min(shot.size.1) < LEAST) {
+        let (width, height) = small.size;
+        return Err(Error::Graphics(format!("expected pictures of at least {LEAST}x{LEAST} pixels, found {width}x{height}")));
+    }
     let mut app = App::new(start, || ())?;
     app.settings.panel = false;
     app.set_stage(stage()?);
     let mut player = Player::new(Vec::new());
     for shot in shots {
+        if crate::app::files::is_there(&shot.file) {
+            done(&shot.file, false);
+            continue;
+        }
         texture(&app, shot.size)?; // It has to fit on the device.
         app.set_viewport(shot.size);
         app.controls.go_to(&shot.eye);
@@ -130,7 +139,7 @@ pub fn pictures(start: Start, shots: &[FrameShot], mut done: impl FnMut(&Path)) 
         }
         player.report.level_seconds.push(app.level_seconds);
         player.report.frames += 1;
-        done(&shot.file);
+        done(&shot.file, true);
     }
     Ok(player.finish(&app))
 }

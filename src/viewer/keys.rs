@@ -4,7 +4,8 @@ use crate::eye::{Eye, Lens};
 use crate::{Error, Result};
 use glam::{DMat3, DMat4, DQuat, DVec2};
 use scene::paths::file::{self, PathFileOptions};
-use scene::{Camera, Frame, Scene, write};
+use scene::paths::nerfstudio::viewer_from_scene;
+use scene::{Camera, Frame, Scene, Similarity, write};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -12,6 +13,8 @@ use std::path::Path;
 const STEPS: usize = 32;
 /// Most key frames that a path of single frames becomes.
 const MOST: usize = 60;
+/// Most key frames of a file.
+const MOST_KEYS: usize = 1000;
 
 /// Key frames in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -100,34 +103,45 @@ impl Keys {
 
     /// The frames of a path of `count` pictures of `size`.
     pub fn frames(&self, count: usize, size: (u32, u32), unit: f64) -> Vec<Frame> {
-        let frame = |(i, eye): (usize, Eye)| Frame {
-            name: format!("frame_{i:04}"),
-            camera: eye.camera(size),
-            truth: None,
-            excluded: Vec::new(),
-        };
+        let frame = |(i, eye): (usize, Eye)| Frame::new(format!("frame_{i:04}"), eye.camera(size));
         self.along(count, unit).into_iter().enumerate().map(frame).collect()
     }
 
     /// Writes the path for `shiftray render --path`, with the key frames in it so that they can be loaded again; or for
-    /// nerfstudio, if the name ends in `.nerfstudio.json`. Poses are in the coordinates of the scene's files.
+    /// nerfstudio, if the name ends in `.nerfstudio.json`. Poses are in the coordinates of the scene's files, for nerfstudio
+    /// in those of its viewer where `dataparser_transforms.json` beside the file or in the scene tells them. Photographs of
+    /// the `hidden` views are no sources of its frames, which nerfstudio's file cannot tell.
     ///
     /// # Errors
     /// [`Error::Scene`] if the file cannot be written, or there are no key frames.
-    pub fn write(&self, path: &Path, scene: &Scene, count: usize, size: (u32, u32), unit: f64) -> Result<()> {
+    pub fn write(
+        &self,
+        path: &Path,
+        scene: &Scene,
+        count: usize,
+        (size, unit): ((u32, u32), f64),
+        hidden: &[usize],
+    ) -> Result<()> {
         if self.eyes.is_empty() {
             return Err(Error::Scene(scene::Error::Scene("expected key frames to save, found none".into())));
         }
         let frames = self.frames(count, size, unit);
-        if path.to_string_lossy().to_lowercase().ends_with(".nerfstudio.json") {
-            write::write_bytes(path, format!("{:#}\n", nerfstudio(scene, &frames, size)).as_bytes())?;
+        if is_nerfstudio(path) {
+            let viewer = viewer_from_scene(path, scene)?;
+            let text = nerfstudio(&viewer, &self.eyes, &frames, size);
+            write::write_bytes(path, format!("{text:#}\n").as_bytes())?;
         } else {
+            let excluded: Vec<&str> =
+                hidden.iter().filter_map(|view| Some(scene.views.get(*view)?.name.as_str())).collect();
             let keys: Vec<Value> = self.eyes.iter().map(|eye| pose_json(scene, &eye.camera(reference(eye)))).collect();
             let lines: Vec<String> = frames
                 .iter()
                 .map(|frame| {
                     let mut value = pose_json(scene, &frame.camera);
                     value["name"] = json!(frame.name);
+                    if !excluded.is_empty() {
+                        value["exclude"] = json!(excluded);
+                    }
                     value.to_string()
                 })
                 .collect();
@@ -141,13 +155,21 @@ impl Keys {
         Ok(())
     }
 
-    /// As [`write`](Self::write); they are saved from then on.
+    /// As [`write`](Self::write); they are saved from then on, unless it was for nerfstudio, whose file does not give them
+    /// back.
     ///
     /// # Errors
     /// As there.
-    pub fn save(&mut self, path: &Path, scene: &Scene, count: usize, size: (u32, u32), unit: f64) -> Result<()> {
-        self.write(path, scene, count, size, unit)?;
-        self.unsaved = false;
+    pub fn save(
+        &mut self,
+        path: &Path,
+        scene: &Scene,
+        count: usize,
+        size: ((u32, u32), f64),
+        hidden: &[usize],
+    ) -> Result<()> {
+        self.write(path, scene, count, size, hidden)?;
+        self.unsaved &= is_nerfstudio(path);
         Ok(())
     }
 
@@ -159,8 +181,12 @@ impl Keys {
         let (frames, warnings) = file::load(path, scene, &PathFileOptions::default())?;
         let bytes = file_text(path)?;
         let keys = serde_json::from_str::<Value>(&bytes).ok().and_then(|value| {
-            let keys = value.get("path")?.get("keys")?.as_array()?.iter().map(|key| eye_of_json(scene, key));
-            keys.collect::<Option<Vec<Eye>>>()
+            let keys = value.get("path")?.get("keys")?.as_array()?;
+            // A file may hold any number; nobody makes more.
+            if keys.is_empty() || keys.len() > MOST_KEYS {
+                return None;
+            }
+            keys.iter().map(|key| eye_of_json(scene, key)).collect::<Option<Vec<Eye>>>()
         });
         let eyes = keys.unwrap_or_else(|| {
             let step = frames.len().div_ceil(MOST).max(1);
@@ -185,9 +211,14 @@ fn reference(eye: &Eye) -> (u32, u32) {
 
 /// Pose of a camera in the scene's files, x right, y up, z backwards: rows of a 4×4 matrix.
 pub fn pose_in_file(scene: &Scene, camera: &Camera) -> [[f64; 4]; 4] {
+    opengl_rows(&scene.scene_from_file.inverse(), camera)
+}
+
+/// The same in other coordinates.
+fn opengl_rows(other_from_scene: &Similarity, camera: &Camera) -> [[f64; 4]; 4] {
     let pose = camera.world_from_camera.as_dmat4();
     let opengl = DMat4::from_cols(pose.x_axis, -pose.y_axis, -pose.z_axis, pose.w_axis);
-    scene.scene_from_file.inverse().pose(opengl).transpose().to_cols_array_2d()
+    other_from_scene.pose(opengl).transpose().to_cols_array_2d()
 }
 
 /// A camera of the pose of the scene's files, row by row.
@@ -220,21 +251,45 @@ fn eye_of_json(scene: &Scene, value: &Value) -> Option<Eye> {
         focal: DVec2::new(number("fl_x")?, number("fl_y")?),
         center: DVec2::new(number("cx")?, number("cy")?),
     };
+    let sides = [lens.size.x, lens.size.y].iter().all(|side| (1.0..=1e6).contains(side));
+    if !sides || lens.focal.y <= 0.0 || lens.focal.x == 0.0 || !(lens.focal.is_finite() && lens.center.is_finite()) {
+        return None;
+    }
     eye_in_file(scene, &numbers.try_into().ok()?, lens)
 }
 
-/// The path as nerfstudio's viewer writes it.
-fn nerfstudio(scene: &Scene, frames: &[Frame], (width, height): (u32, u32)) -> Value {
+/// Whether a path of this name is for nerfstudio.
+fn is_nerfstudio(path: &Path) -> bool {
+    path.to_string_lossy().to_lowercase().ends_with(".nerfstudio.json")
+}
+
+/// The path as nerfstudio's viewer writes it, from the coordinates of the scene by `viewer`.
+fn nerfstudio(viewer: &Similarity, eyes: &[Eye], frames: &[Frame], (width, height): (u32, u32)) -> Value {
+    let aspect = f64::from(width) / f64::from(height);
+    let told = |camera: &Camera| {
+        let fov = 2.0 * (0.5 * f64::from(height) / f64::from(camera.focal.y)).atan().to_degrees();
+        (opengl_rows(viewer, camera).concat(), fov)
+    };
     let camera = |frame: &Frame| {
-        let rows = pose_in_file(scene, &frame.camera);
-        let fov = 2.0 * (0.5 * f64::from(height) / f64::from(frame.camera.focal.y)).atan().to_degrees();
+        let (rows, fov) = told(&frame.camera);
+        json!({ "camera_to_world": rows, "fov": fov, "aspect": aspect })
+    };
+    let seconds = frames.len() as f64 / 25.0;
+    let step = seconds / eyes.len().saturating_sub(1).max(1) as f64;
+    let key = |eye: &Eye| {
+        let (rows, fov) = told(&eye.camera((width, height)));
         json!({
-            "camera_to_world": rows.concat(), "fov": fov, "aspect": f64::from(width) / f64::from(height),
+            "matrix": rows, "fov": fov, "aspect": aspect,
+            "override_transition_enabled": false, "override_transition_sec": null,
         })
     };
+    let fov = eyes.first().map(|eye| told(&eye.camera((width, height))).1);
     json!({
         "camera_type": "perspective", "render_width": width, "render_height": height, "fps": 25,
-        "seconds": frames.len() as f64 / 25.0, "keyframes": [], "camera_path": frames.iter().map(camera).collect::<Vec<_>>(),
+        "seconds": seconds, "is_cycle": false, "smoothness_value": 0.0,
+        "default_fov": fov, "default_transition_sec": step,
+        "keyframes": eyes.iter().map(key).collect::<Vec<_>>(),
+        "camera_path": frames.iter().map(camera).collect::<Vec<_>>(),
     })
 }
 
@@ -295,7 +350,7 @@ mod tests {
         let mut keys = keys(&scene);
         let unit = 2.0;
         let file = dir.path().join("a.json");
-        keys.save(&file, &scene, 12, (240, 180), unit).unwrap();
+        keys.save(&file, &scene, 12, ((240, 180), unit), &[2]).unwrap();
         assert!(!keys.unsaved);
         let again = Keys::load(&file, &scene).unwrap();
         assert_eq!((again.keys.eyes.len(), again.frames, again.warnings), (4, 12, Vec::<String>::new()));
@@ -308,12 +363,56 @@ mod tests {
             assert_eq!((&read.name, read.camera.width), (&made.name, 240));
             assert!((read.camera.origin() - made.camera.origin()).length() < 1e-4);
             assert!((read.camera.focal - made.camera.focal).length() < 1e-3);
+            assert_eq!(read.excluded, [2]);
         }
         let viewer = dir.path().join("b.nerfstudio.json");
-        keys.save(&viewer, &scene, 12, (240, 180), unit).unwrap();
+        keys.unsaved = true;
+        keys.save(&viewer, &scene, 12, ((240, 180), unit), &[]).unwrap();
+        assert!(keys.unsaved, "nerfstudio's file does not give the key frames back");
         let others = Keys::load(&viewer, &scene).unwrap().keys;
         assert_eq!(others.eyes.len(), 12);
         assert!((others.eyes[11].center - keys.eyes[3].center).length() < 1e-4);
-        assert!(Keys::default().save(&file, &scene, 3, (4, 3), unit).unwrap_err().to_string().contains("key frames"));
+        assert!(Keys::default().save(&file, &scene, 3, ((4, 3), unit), &[]).unwrap_err().to_string().contains("key frames"));
+    }
+
+    /// What is written for nerfstudio's viewer is in its coordinates, where they are told, and has the key frames.
+    #[test]
+    fn paths_for_nerfstudio_are_where_its_viewer_is() {
+        let (scene, dir) = (still_life(), tempfile::tempdir().unwrap());
+        let transform = r#"{"transform": [[0, 1, 0, 3], [-1, 0, 0, -2], [0, 0, 1, 0.5]], "scale": 0.25}"#;
+        std::fs::write(dir.path().join("dataparser_transforms.json"), transform).unwrap();
+        let (mut keys, file) = (keys(&scene), dir.path().join("a.nerfstudio.json"));
+        keys.save(&file, &scene, 12, ((240, 180), 1.0), &[]).unwrap();
+        let others = Keys::load(&file, &scene).unwrap().keys;
+        assert!((others.eyes[0].center - keys.eyes[0].center).length() < 1e-4, "{:?}", others.eyes[0]);
+        assert!((others.eyes[11].center - keys.eyes[3].center).length() < 1e-4);
+        let written: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let first = written["keyframes"][0]["matrix"].as_array().unwrap();
+        assert_eq!((written["keyframes"].as_array().unwrap().len(), first.len()), (4, 16));
+        let path = written["camera_path"][0]["camera_to_world"].as_array().unwrap();
+        let at = |list: &[Value], i: usize| list[i].as_f64().unwrap();
+        assert!([3, 7, 11].into_iter().all(|i| (at(first, i) - at(path, i)).abs() < 1e-6), "{first:?} {path:?}");
+    }
+
+    #[test]
+    fn lenses_that_are_none_and_endless_lists_are_no_key_frames() {
+        let (scene, dir) = (still_life(), tempfile::tempdir().unwrap());
+        let (mut keys, file) = (keys(&scene), dir.path().join("a.json"));
+        keys.save(&file, &scene, 12, ((240, 180), 1.0), &[]).unwrap();
+        let good: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let eyes = |value: &Value| {
+            std::fs::write(&file, value.to_string()).unwrap();
+            Keys::load(&file, &scene).unwrap().keys.eyes
+        };
+        assert_eq!(eyes(&good).len(), 4);
+        // The frames of the path stand in for them.
+        for (name, wrong) in [("w", json!(0)), ("fl_y", json!(-3.0)), ("fl_x", json!(0.0)), ("h", json!(1e9))] {
+            let mut value = good.clone();
+            value["path"]["keys"][1][name] = wrong;
+            assert_eq!(eyes(&value).len(), 12, "{name}");
+        }
+        let mut value = good.clone();
+        value["path"]["keys"] = vec![good["path"]["keys"][0].clone(); 2000].into();
+        assert_eq!(eyes(&value).len(), 12);
     }
 }

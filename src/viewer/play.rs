@@ -79,6 +79,10 @@ impl Player {
                     return Ok((requests, true));
                 }
                 if !is_there(app, *until, *since) {
+                    let in_vain = matches!(until, Until::Picture | Until::Full | Until::Path | Until::Screenshots);
+                    if let Some(problem) = app.failed.as_ref().filter(|_| in_vain) {
+                        return Err(Error::Script(format!("waited for {until:?} in vain: {problem}")));
+                    }
                     if since.elapsed() > PATIENCE {
                         return Err(Error::Script(format!("waited ten minutes for {until:?}: {}", app.level_words())));
                     }
@@ -111,9 +115,13 @@ impl Player {
                     requests.push(Request::Resize(size));
                     return Ok((requests, false));
                 }
-                Step::Save(level, file) => scene::write::write_png(&file, &app.read(level)?)?,
+                Step::Save(level, file) => {
+                    app.expect_writable(&file)?;
+                    scene::write::write_png(&file, &app.read(level)?)?;
+                }
                 Step::Measure(level) => self.measure(app, level)?,
                 Step::Snap(file) => {
+                    app.expect_writable(&file)?;
                     requests.push(Request::Snap(file));
                     return Ok((requests, false));
                 }

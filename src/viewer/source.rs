@@ -61,6 +61,8 @@ pub struct Opened {
     pub sources: Vec<usize>,
     /// Pixels from one point of the coarse grid to the next; the last of a row or column is the picture's last pixel.
     pub cell: u32,
+    /// Whether pixels that no source view sees fade, once the picture is complete.
+    pub fades: bool,
 }
 
 /// A rectangle of pixels, perhaps of some of them only, or of points of the coarse grid.

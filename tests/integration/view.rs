@@ -84,7 +84,7 @@ fn needs_display_a_window_follows_a_script() {
     assert_eq!(pixels(&place.path("turned-2.png")).height, 200);
     // The path was rendered by the viewer, and renders the same way from its file.
     assert_eq!(place.list("flight").len(), 5);
-    place.ok("render scenes/tiny --path path.json -o again --device cpu -q --no-fade");
+    place.ok("render scenes/tiny --path path.json -o again --device cpu -q");
     let frames = place.list("again").into_iter().filter(|name| name.ends_with(".png"));
     assert_eq!(frames.collect::<Vec<_>>(), place.list("flight"));
     for name in place.list("flight") {
@@ -102,7 +102,7 @@ fn needs_adapter_pictures_without_a_window_are_those_of_render() {
     let place = Place::with_scene(6);
     let report = place.json("view scenes/tiny --headless --frames 2 -o pictures --device cpu");
     assert_eq!(report["level_seconds"].as_array().unwrap().len(), 2);
-    place.ok("render scenes/tiny --frames 2 -o frames --device cpu -q --no-fade");
+    place.ok("render scenes/tiny --frames 2 -o frames --device cpu -q");
     for name in ["frame_0000.png", "frame_0001.png"] {
         let (ours, theirs) = (pixels(&place.path("pictures").join(name)), pixels(&place.path("frames").join(name)));
         assert_eq!((ours.width, ours.height), (theirs.width, theirs.height));

@@ -111,13 +111,17 @@ fn a_picture_does_not_depend_on_the_world_nor_on_the_order_of_photographs() {
 fn cropped(place: &Place, file: &Value, name: &str, views: &[usize], crop: u32, first: u32) -> Vec<(String, f64)> {
     let folder = place.path("scenes").join(name).join("images");
     fs::create_dir_all(&folder).unwrap();
-    let mut file = file.clone();
+    let (mut file, file_focal) = (file.clone(), file["fl_x"].clone());
     for &view in views {
         let image = format!("{view:03}.png");
         let whole = image::open(place.path("scenes/tiny/images").join(&image)).unwrap();
         whole.crop_imm(crop, 0, 64 - crop, 48).save(folder.join(&image)).unwrap();
-        file["frames"][view]["w"] = json!(64 - crop);
-        file["frames"][view]["cx"] = json!(32.0 - f64::from(crop));
+        let (frame, focal) = (&mut file["frames"][view], file_focal.clone());
+        frame["w"] = json!(64 - crop);
+        frame["h"] = json!(48);
+        frame["cx"] = json!(32.0 - f64::from(crop));
+        frame["cy"] = json!(24.0);
+        (frame["fl_x"], frame["fl_y"]) = (focal.clone(), focal);
     }
     let psnr = |name: &str, out: &str| {
         let ours = pixels(&place.path(out).join(name));

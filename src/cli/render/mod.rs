@@ -34,6 +34,7 @@ use report::RenderReport;
 use resume::Wanted;
 use scene::paths::posed::GivenPose;
 use scene::coverage::Coverage;
+use scene::fade::Fade;
 use scene::{FAR_EVAL, Frame, PathKind, paths};
 use shots::{Baseline, Shot, ShotOptions, StereoLayout};
 use std::borrow::Cow;
@@ -184,7 +185,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     let coverage = path::coverage(&scene, &seen, settings.views, [near, far], &mut warnings)?;
     let coverage: Vec<Coverage> = coverage.chunks(seen.len() / frames.len().max(1)).map(panorama::mean).collect();
-    let fades = path::Fade::is_applied(args.no_fade, model.config.head, &frames);
+    let fades = path::fades(args.no_fade, model.config.head, &frames);
     let model_hash = hash::model(&model.config, &params)?;
     let (engine, device) = args.precision.engine(args.device, threads, model, &params)?;
     let shot_options = ShotOptions { stereo, panorama: args.panorama, every: args.every as usize, shard };
@@ -212,7 +213,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         precision: engine.precision(),
         settings: &settings,
     });
-    let fade = fades.then(|| path::Fade::of(&scene, args.panorama.is_some())).transpose()?;
+    let fade = fades.then(|| Fade::of(&scene, args.panorama.is_some())).transpose()?;
     let made =
         made.with("size", format!("{}x{}", size[0], size[1])).with("fade", fades).with("frame format", format.name());
     let now = FrameSettings { id: made.id()?, path: format!("{}, {} frames", path_name(&path), frames.len()), made };

@@ -5,11 +5,10 @@ use crate::cli::compared::photograph;
 use crate::cli::output;
 use anyhow::{Context, bail};
 use gnt::Head;
-use gnt::renderer::Rendered;
-use scene::coverage::{self, Coverage, Probe};
+use scene::coverage::{Coverage, Probe};
 use scene::paths::file::{self, PathCoordinates, PathFileOptions};
 use scene::paths::{self, Frame, PathKind, PathPlan, size};
-use scene::{Camera, Image, Scene};
+use scene::Scene;
 use std::path::Path;
 
 /// The name of the path's file beside the frames.
@@ -139,67 +138,10 @@ pub fn coverage(
     Ok(all)
 }
 
-/// What becomes of pixels that no source sees.
-#[derive(Clone, Copy, Debug)]
-pub struct Fade {
-    background: Option<[f32; 3]>,
-}
-
-impl Fade {
-    /// Whether any frame is faded: photographs are compared with what comes out, and the mean over a ray's samples has no
-    /// depth at which a pixel could be seen or not.
-    pub fn is_applied(no_fade: bool, head: Head, frames: &[Frame]) -> bool {
-        !no_fade && head != Head::Mean && frames.iter().any(|frame| frame.truth.is_none())
-    }
-
-    /// To the photographs' background if the first one's border has a single colour, as those of objects on white have;
-    /// else to the mean colour of what is seen of the frame, which stands out less than black, or of the first photograph
-    /// where frames `join` and must have one background.
-    ///
-    /// # Errors
-    /// If the first photograph cannot be read.
-    pub fn of(scene: &Scene, join: bool) -> anyhow::Result<Self> {
-        let Some(image) = scene.views.first().map(scene::View::load_image).transpose()? else {
-            return Ok(Self { background: None });
-        };
-        let pixels = image.data.as_chunks::<3>().0;
-        let whole = || join.then(|| mean(pixels, &vec![1.0; pixels.len()]));
-        Ok(Self { background: border(&image).or_else(whole) })
-    }
-
-    /// Fades the pixels of a frame that no source sees at their depth.
-    pub fn apply(self, rendered: &mut Rendered, scene: &Scene, frame: &Frame, stride: u32) {
-        let sources: Vec<Camera> = rendered.sources.iter().map(|id| scene.views[*id].camera).collect();
-        let weights = coverage::weights(&frame.camera, &rendered.depth, stride, &sources);
-        let pixels = rendered.image.data.as_chunks::<3>().0;
-        let background = self.background.unwrap_or_else(|| mean(pixels, &weights));
-        for (pixel, weight) in rendered.image.data.as_chunks_mut::<3>().0.iter_mut().zip(weights) {
-            for (value, background) in pixel.iter_mut().zip(background) {
-                *value = background + (*value - background) * weight;
-            }
-        }
-    }
-}
-
-/// The mean colour by weights; black if all are 0.
-fn mean(pixels: &[[f32; 3]], weights: &[f32]) -> [f32; 3] {
-    let total = weights.iter().sum::<f32>().max(f32::MIN_POSITIVE);
-    [0, 1, 2].map(|i| pixels.iter().zip(weights).map(|(pixel, weight)| pixel[i] * weight).sum::<f32>() / total)
-}
-
-/// The colour of an image's border, if it is the same nearly everywhere.
-fn border(image: &Image) -> Option<[f32; 3]> {
-    let (width, height) = (image.width, image.height);
-    let sides =
-        (0..width).flat_map(|x| [(x, 0), (x, height - 1)]).chain((0..height).flat_map(|y| [(0, y), (width - 1, y)]));
-    let pixels: Vec<[f32; 3]> = sides.map(|(x, y)| image.pixel(x, y)).collect();
-    let middle = [0, 1, 2].map(|i| {
-        let mut values: Vec<f32> = pixels.iter().map(|pixel| pixel[i]).collect();
-        values.sort_by(f32::total_cmp);
-        values[values.len() / 2]
-    });
-    let same = |pixel: &&[f32; 3]| pixel.iter().zip(middle).all(|(a, b)| (a - b).abs() < 0.05);
-    (pixels.iter().filter(same).count() * 10 > pixels.len() * 9).then_some(middle)
+/// Whether any frame is faded: photographs are compared with what comes out, and the mean over a ray's samples has no depth
+/// at which a pixel could be seen or not.
+pub fn fades(no_fade: bool, head: Head, frames: &[Frame]) -> bool {
+    !no_fade && head != Head::Mean && frames.iter().any(|frame| frame.truth.is_none())
 }
 
 /// Checks that the path may be written beside the frames: no file that this program did not write has its name.
@@ -243,25 +185,10 @@ mod tests {
     #[test]
     fn only_frames_with_depth_and_without_photograph_are_faded() {
         let (free, held_out) = (frame("a"), Frame { truth: Some(0), ..frame("b") });
-        assert!(Fade::is_applied(false, Head::Blend, std::slice::from_ref(&free)));
-        assert!(Fade::is_applied(false, Head::Blend, &[held_out.clone(), free.clone()]));
-        assert!(!Fade::is_applied(true, Head::Blend, std::slice::from_ref(&free)));
-        assert!(!Fade::is_applied(false, Head::Mean, &[free]));
-        assert!(!Fade::is_applied(false, Head::Blend, &[held_out]));
-    }
-
-    #[test]
-    fn borders_of_one_colour_are_told() {
-        let mut image = Image::black(9, 7);
-        image.data.fill(1.0);
-        image.data[3 * (3 * 9 + 4)] = 0.2;
-        assert_eq!(border(&image), Some([1.0; 3]));
-        // A thing that reaches the border at one place does not count.
-        image.data[3 * 4] = 0.0;
-        assert_eq!(border(&image), Some([1.0; 3]));
-        for (i, value) in image.data.iter_mut().enumerate() {
-            *value = (i % 7) as f32 / 7.0;
-        }
-        assert_eq!(border(&image), None);
+        assert!(fades(false, Head::Blend, std::slice::from_ref(&free)));
+        assert!(fades(false, Head::Blend, &[held_out.clone(), free.clone()]));
+        assert!(!fades(true, Head::Blend, std::slice::from_ref(&free)));
+        assert!(!fades(false, Head::Mean, &[free]));
+        assert!(!fades(false, Head::Blend, &[held_out]));
     }
 }

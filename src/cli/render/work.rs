@@ -2,7 +2,6 @@
 
 use super::format::FrameFormat;
 use super::maps::DepthScale;
-use super::path::Fade;
 use super::picture::{Picture, Told};
 use super::record::{Entry, Journal};
 use super::report::{FrameReport, RenderReport, per_second};
@@ -13,6 +12,7 @@ use crate::cli::progress::Progress;
 use anyhow::Context;
 use gnt::renderer::{Renderer, Settings};
 use scene::coverage::Coverage;
+use scene::fade::Fade;
 use scene::{Camera, Frame, Image};
 use std::collections::BTreeMap;
 
@@ -108,7 +108,8 @@ impl Work {
         expect_numbers(&rendered, &format!("frame {} by {}", part.name, report.model))?;
         // Photographs are compared with what comes out.
         if let Some(fade) = fade.filter(|_| part.truth.is_none()) {
-            fade.apply(&mut rendered, renderer.scene(), part, settings.stride);
+            let sources: Vec<Camera> = rendered.sources.iter().map(|id| renderer.scene().views[*id].camera).collect();
+            fade.apply(&mut rendered.image.data, &part.camera, &rendered.depth, settings.stride, &sources);
         }
         report.seconds_features += rendered.seconds_features;
         let seconds = out.seconds.unwrap_or_default() + rendered.seconds_rays;

@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, help_heading = "Output")]
     headless: bool,
     /// With --headless: number of pictures along the path that suits the scene, 1 by default
-    #[arg(long, value_parser = value_parser!(u32).range(1..=10_000), requires = "headless", help_heading = "Camera path")]
+    #[arg(long, value_parser = value_parser!(u32).range(1..=10_000), requires = "headless", conflicts_with = "pose", help_heading = "Camera path")]
     frames: Option<u32>,
     /// With --headless: folder for the pictures
     #[arg(short, long, value_name = "DIR", requires = "headless", help_heading = "Output")]

@@ -3,7 +3,7 @@
 use super::source::{self, Models};
 use super::{Args, Pose};
 use crate::cli::guard::Inputs;
-use crate::cli::{output, usage};
+use crate::cli::{device, output, usage};
 use anyhow::Context;
 use scene::{PathKind, Scene, paths};
 use std::cell::OnceCell;
@@ -29,13 +29,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     // A script and pictures do not depend on what somebody chose in a window.
     let remembers = steps.is_none() && !args.headless;
     let folder = if remembers { settings::folder() } else { None };
+    // What cannot be is said before a window is opened.
+    gnt::builtin::load(&args.model)?;
+    let chosen = format!("{} on {threads} threads", device::choose(args.device, threads)?);
     let start = Start {
-        choices: source::choices(&args.model, format!("{} on {threads} threads", device_words(&args))),
+        choices: source::choices(&args.model, chosen),
         make: source(&args, scene.clone(), threads),
         may_write: may_write(scene.clone()),
         scene: Arc::new(scene),
         threads,
-        scene_argument: name.to_owned(),
+        scene_arguments: std::iter::once(name.to_owned())
+            .chain(args.factor.into_iter().flat_map(|factor| ["--factor".to_owned(), factor.to_string()]))
+            .collect(),
         eye,
         settings: folder.as_deref().map(Settings::load).unwrap_or_default(),
         settings_folder: folder,
@@ -74,14 +79,6 @@ fn may_write(scene: Scene) -> MayWrite {
     })
 }
 
-fn device_words(args: &Args) -> &'static str {
-    match args.device {
-        crate::cli::device::Device::Cpu => "the processor",
-        crate::cli::device::Device::Cuda(_) => "CUDA",
-        crate::cli::device::Device::Auto => "the fastest device",
-    }
-}
-
 /// The camera of `--pose`, with the lens of the first photograph.
 fn eye(scene: &Scene, pose: Pose) -> anyhow::Result<Eye> {
     let view = scene.views.first().with_context(|| format!("{}: expected views, found none", scene.name))?;
@@ -104,5 +101,9 @@ fn pictures(args: &Args, start: Start) -> anyhow::Result<viewer::script::Report>
         None => paths::frames(&start.scene, &PathKind::Auto, Some(args.frames.unwrap_or(1) as usize))?,
     };
     let shots = viewer::headless::along(&frames, out, size);
-    Ok(viewer::headless::pictures(start, &shots, |file| output::say_once(&format!("wrote {}", file.display())))?)
+    let say = |file: &std::path::Path, made| {
+        let file = file.display();
+        output::say_once(&if made { format!("wrote {file}") } else { format!("{file} is there already, and stays") });
+    };
+    Ok(viewer::headless::pictures(start, &shots, say)?)
 }

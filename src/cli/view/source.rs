@@ -1,6 +1,7 @@
 //! The renderer as the viewer's source of frames.
 
 use crate::cli::device::{Device, PrecisionArg};
+use gnt::Head;
 use gnt::renderer::{Pixel, Renderer, Samples, Settings, Tiled};
 use scene::Scene;
 use std::collections::HashMap;
@@ -58,7 +59,9 @@ impl Models {
             settings.views = shot.quality.views;
         }
         let Some(tiled) = renderer.open_tiles(&shot.frame("view"), &settings, stop)? else { return Ok(None) };
-        let opened = Opened { sources: tiled.sources().to_vec(), cell: tiled.cell() };
+        // As in `shiftray render`.
+        let fades = shot.truth.is_none() && renderer.config().head != Head::Mean;
+        let opened = Opened { sources: tiled.sources().to_vec(), cell: tiled.cell(), fades };
         self.open.insert(id, (shot.quality.model, tiled, (shot.camera.width, shot.camera.height)));
         Ok(Some(opened))
     }

@@ -6,7 +6,6 @@ use crate::Result;
 use crate::guided::Guided;
 use crate::surface::SurfaceMap;
 use scene::Camera;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Fewest pixels between the rays of a surface map, and the most rays of its longer side. Every fourth pixel and 48 samples
@@ -18,16 +17,18 @@ const SAMPLES: usize = 32;
 /// Maps that are kept; more only if a frame has as many sources.
 const MOST: usize = 256;
 
-/// Surface maps by the number of their view in the scene.
+/// Surface maps; of one view there are several where frames may use other photographs.
 #[derive(Debug, Default)]
 pub(super) struct Surfaces {
-    found: HashMap<usize, Found>,
+    found: Vec<Found>,
     /// Counts frames, to know what was used last.
     frame: u64,
 }
 
 #[derive(Debug)]
 struct Found {
+    /// Number in the scene of the view whose map it is.
+    view: usize,
     map: Arc<SurfaceMap>,
     /// The views that it was found from, those that they were chosen from, and how many were asked for.
     sources: Vec<usize>,
@@ -36,6 +37,17 @@ struct Found {
     range: (f32, f32),
     /// Frame that used it last.
     used: u64,
+}
+
+impl Surfaces {
+    /// Keeps at most `most` maps: those that were used last, and all of the present frame.
+    fn forget(&mut self, most: usize) {
+        while self.found.len() > most {
+            let old = self.found.iter().enumerate().filter(|(_, f)| f.used < self.frame);
+            let Some((oldest, _)) = old.min_by_key(|(_, f)| (f.used, f.view)) else { break };
+            self.found.remove(oldest);
+        }
+    }
 }
 
 impl Renderer {
@@ -50,31 +62,29 @@ impl Renderer {
     ) -> Result<bool> {
         self.surfaces.frame += 1;
         let candidates: Arc<[usize]> = candidates.into();
+        let mut maps = Vec::with_capacity(sources.len());
         for &id in sources {
             if stop() {
                 return Ok(false);
             }
-            if !self.serves(id, &candidates, settings)? {
-                let found = self.find_surface(id, &candidates, settings)?;
-                self.surfaces.found.insert(id, found);
-            }
+            let at = match self.serving(id, &candidates, settings)? {
+                Some(at) => at,
+                None => {
+                    let found = self.find_surface(id, &candidates, settings)?;
+                    self.surfaces.found.push(found);
+                    self.surfaces.found.len() - 1
+                }
+            };
+            let found = &mut self.surfaces.found[at];
+            found.used = self.surfaces.frame;
+            maps.push(found.map.clone());
         }
         // Finding one may have cost another's place.
         self.prepare_views(sources, settings.threads)?;
-        for &id in sources {
-            let found = self.surfaces.found.get_mut(&id).expect("found above");
-            found.used = self.surfaces.frame;
-            self.set_surface(id, Some(self.surfaces.found[&id].map.clone()))?;
+        for (&id, map) in sources.iter().zip(maps) {
+            self.set_surface(id, Some(map))?;
         }
-        let Surfaces { found, frame } = &mut self.surfaces;
-        while found.len() > MOST.max(sources.len()) {
-            let Some(oldest) = found.iter().filter(|(_, f)| f.used < *frame).min_by_key(|(id, f)| (f.used, **id))
-            else {
-                break;
-            };
-            let oldest = *oldest.0;
-            found.remove(&oldest);
-        }
+        self.surfaces.forget(MOST.max(sources.len()));
         Ok(true)
     }
 
@@ -88,21 +98,24 @@ impl Renderer {
         Ok(self.find_surface(id, &candidates, settings)?.map)
     }
 
-    /// Whether the map of view `id` is there as a frame with these `candidates` would find it: a photograph that is not to
-    /// be a source must have had no part in it, and what is rendered must not depend on what was rendered before.
-    fn serves(&mut self, id: usize, candidates: &Arc<[usize]>, settings: &Settings) -> Result<bool> {
-        let Some(found) = self.surfaces.found.get(&id) else { return Ok(false) };
-        if (found.views, found.range) != (settings.views, settings.depth_range) {
-            return Ok(false);
+    /// Where the map of view `id` is kept, if it is there as a frame with these `candidates` would find it: a photograph that
+    /// is not to be a source must have had no part in it, and what is rendered must not depend on what was rendered before.
+    fn serving(&mut self, id: usize, candidates: &Arc<[usize]>, settings: &Settings) -> Result<Option<usize>> {
+        let fits =
+            |f: &Found| (f.view, f.views, f.range) == (id, settings.views, settings.depth_range);
+        let place = |which: &dyn Fn(&Found) -> bool| self.surfaces.found.iter().position(|f| fits(f) && which(f));
+        if let Some(at) = place(&|f| f.candidates == *candidates) {
+            return Ok(Some(at));
         }
-        if found.candidates == *candidates {
-            return Ok(true);
+        if place(&|_| true).is_none() {
+            return Ok(None);
         }
-        let same = found.sources == self.surface_sources(id, candidates, settings)?;
-        if same && let Some(found) = self.surfaces.found.get_mut(&id) {
-            found.candidates = candidates.clone();
+        let sources = self.surface_sources(id, candidates, settings)?;
+        let at = place(&|f| f.sources == sources);
+        if let Some(at) = at {
+            self.surfaces.found[at].candidates = candidates.clone();
         }
-        Ok(same)
+        Ok(at)
     }
 
     /// The views that the map of view `id` is found from.
@@ -131,7 +144,7 @@ impl Renderer {
         };
         let (views, range) = (settings.views, settings.depth_range);
         let (map, candidates) = (Arc::new(guide.surface()), candidates.clone());
-        Ok(Found { map, sources, candidates, views, range, used: self.surfaces.frame })
+        Ok(Found { view: id, map, sources, candidates, views, range, used: self.surfaces.frame })
     }
 
     /// Tells a prepared source where its own rays end.

@@ -43,6 +43,15 @@ pub(super) fn scene_from_path(
     Ok(chained(scene.scene_from_file, path_from_file.inverse()))
 }
 
+/// From the coordinates of the loaded scene to those of nerfstudio's viewer, for a path that is to be written to `path`: by
+/// the transform that reading it from there would find. Without one, to the coordinates of the scene's files.
+///
+/// # Errors
+/// [`Error::Io`] or [`Error::Format`] if a transform is there and cannot be read.
+pub fn viewer_from_scene(path: &Path, scene: &Scene) -> Result<Similarity> {
+    Ok(scene_from_path(path, scene, None, &mut Vec::new())?.inverse())
+}
+
 /// First `inner`, then `outer`.
 fn chained(outer: Similarity, inner: Similarity) -> Similarity {
     Similarity {

@@ -4,6 +4,7 @@ use super::App;
 use super::words::key_frames;
 use crate::eye::Eye;
 use crate::keys::Keys;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -22,11 +23,19 @@ pub enum Closing {
     WhenDone,
 }
 
-/// Key frames that were not saved, in the platform's place for settings.
+/// Most viewers of one scene at a time that keep key frames.
+const SLOTS: usize = 16;
+
+/// Key frames that were not saved, in the platform's place for settings. Each viewer of a scene has a file of its own there,
+/// which is its as long as it holds the lock beside it.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    /// Those that are in the file, if it is ours to write and to remove.
-    eyes: Option<Vec<Eye>>,
+    /// The file of this viewer, with its lock; none where none is to be had.
+    file: Option<(PathBuf, File)>,
+    /// Those that are in the file, with the number of the path's frames, if it is ours to write and to remove.
+    eyes: Option<(Vec<Eye>, usize)>,
+    /// Files of viewers that ended, whose key frames came back here; gone when these are kept or saved.
+    taken: Vec<PathBuf>,
     /// When they were last looked at.
     looked: Option<Instant>,
     /// They cannot be written, which was said.
@@ -66,8 +75,13 @@ impl App {
         }
     }
 
-    /// Where key frames of this scene that were not saved are kept.
+    /// Where this viewer keeps key frames that were not saved.
     fn kept_file(&self) -> Option<PathBuf> {
+        self.kept.file.as_ref().map(|(file, _)| file.clone())
+    }
+
+    /// Where viewers of this scene keep key frames that were not saved.
+    fn kept_files(&self) -> Option<impl Iterator<Item = PathBuf> + use<>> {
         let folder = self.settings_folder.as_ref()?;
         // Scenes of one name lie in several folders.
         let root = self.scene.root.canonicalize().unwrap_or_else(|_| self.scene.root.clone());
@@ -75,22 +89,39 @@ impl App {
             // FNV-1a: the same number in every build.
             (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
         });
-        Some(folder.join("unsaved").join(format!("{}-{number:016x}.json", self.scene.name)))
+        let (folder, name) = (folder.join("unsaved"), format!("{}-{number:016x}", self.scene.name));
+        Some((0..SLOTS).map(move |slot| folder.join(format!("{name}-{slot}.json"))))
     }
 
-    /// Key frames that were not saved when the viewer was closed.
+    /// Key frames that were not saved when the viewer was closed, or several viewers of this scene.
     pub(super) fn restore_keys(&mut self) {
-        let Some(file) = self.kept_file().filter(|file| file.is_file()) else { return };
-        match Keys::load(&file, &self.scene) {
-            Ok(loaded) => {
-                let frames = key_frames(loaded.keys.eyes.len());
-                self.say(format!("restored: {frames} of the last time, not saved yet"));
-                self.take_keys(loaded);
-                self.keys.unsaved = true;
-                self.kept.eyes = Some(self.keys.eyes.clone());
+        for file in self.kept_files().into_iter().flatten() {
+            if self.kept.file.is_some() && !file.is_file() {
+                continue;
             }
-            // It is not ours: nothing is written over it.
-            Err(problem) => self.say(format!("key frames of the last time cannot be read: {problem}")),
+            // Who holds a lock still has the key frames.
+            let Some(lock) = lock(&file) else { continue };
+            let is_own = self.kept.file.is_none();
+            if is_own {
+                self.kept.file = Some((file.clone(), lock));
+            }
+            if !file.is_file() {
+                continue;
+            }
+            match Keys::load(&file, &self.scene) {
+                Ok(mut loaded) => {
+                    loaded.keys.eyes.splice(..0, std::mem::take(&mut self.keys.eyes));
+                    self.take_keys(loaded);
+                    self.keys.unsaved = true;
+                    self.say(format!("restored: {} of the last time, not saved yet", key_frames(self.keys.eyes.len())));
+                    match is_own {
+                        true => self.kept.eyes = Some((self.keys.eyes.clone(), self.num_frames())),
+                        false => self.kept.taken.push(file),
+                    }
+                }
+                // It is not ours: nothing is written over it.
+                Err(problem) => self.say(format!("key frames of the last time cannot be read: {problem}")),
+            }
         }
     }
 
@@ -111,17 +142,18 @@ impl App {
     fn keep_keys_now(&mut self) -> Result<(), String> {
         let Some(file) = self.kept_file() else { return Ok(()) };
         if !self.keys.unsaved || self.keys.eyes.is_empty() {
-            if self.kept.eyes.take().is_some() {
-                // A file that stays is offered again, which harms nobody.
-                let _ = std::fs::remove_file(&file);
-            }
+            let own = self.kept.eyes.take().map(|_| file);
+            // A file that stays is offered again, which harms nobody.
+            own.into_iter().chain(self.kept.taken.drain(..)).for_each(|file| drop(std::fs::remove_file(file)));
             return Ok(());
         }
-        if self.kept.eyes.as_ref() == Some(&self.keys.eyes) {
+        let now = (&self.keys.eyes, self.num_frames());
+        if self.kept.eyes.as_ref().is_some_and(|(eyes, frames)| (eyes, *frames) == now) {
             return Ok(());
         }
         self.write_keys(&file).map_err(|e| e.to_string())?;
-        (self.kept.eyes, self.kept.failed) = (Some(self.keys.eyes.clone()), false);
+        (self.kept.eyes, self.kept.failed) = (Some((self.keys.eyes.clone(), self.num_frames())), false);
+        self.kept.taken.drain(..).for_each(|file| drop(std::fs::remove_file(file)));
         Ok(())
     }
 
@@ -133,9 +165,11 @@ impl App {
         if self.kept.eyes.is_none() && file.exists() {
             // One that could not be read: it goes on under another name.
             let failed = |source| scene::Error::Io { path: file.to_owned(), source };
-            std::fs::rename(file, file.with_extension("unreadable.json")).map_err(failed)?;
+            let other = super::files::free(&file.with_extension("unreadable.json"), super::files::is_there);
+            std::fs::rename(file, other).map_err(failed)?;
         }
-        self.keys.write(file, &self.scene, self.num_frames(), self.path_size(), self.controls.unit())
+        let size = (self.path_size(), self.controls.unit());
+        self.keys.write(file, &self.scene, self.num_frames(), size, &[])
     }
 
     /// Remembers settings, and key frames that were not saved: nothing is lost on closing.
@@ -153,6 +187,14 @@ impl App {
     }
 }
 
+/// The lock of a file of key frames, if nobody else holds it; the system lets go of it when a viewer ends, however it ends.
+fn lock(file: &Path) -> Option<File> {
+    std::fs::create_dir_all(file.parent()?).ok()?;
+    let lock = File::options().create(true).truncate(false).write(true).open(file.with_extension("lock")).ok()?;
+    lock.try_lock().ok()?;
+    Some(lock)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,7 +208,7 @@ mod tests {
 
     impl FrameSource for Black {
         fn open(&mut self, _: ShotId, _: &Shot, _: Stop) -> Result<Option<Opened>, String> {
-            Ok(Some(Opened { sources: vec![0], cell: 8 }))
+            Ok(Some(Opened { sources: vec![0], cell: 8, fades: false }))
         }
 
         fn guide(&mut self, _: ShotId, part: Part, _: Stop) -> Result<Option<Patch>, String> {
@@ -190,7 +232,7 @@ mod tests {
             choices: Choices::default(),
             make: Box::new(|| Ok(Box::new(Black))),
             threads: 1,
-            scene_argument: name.into(),
+            scene_arguments: vec![name.into()],
             eye: None,
             settings: Settings::default(),
             settings_folder: folder.map(Path::to_owned),
@@ -216,7 +258,38 @@ mod tests {
         assert!((again.path_seconds - 12.0).abs() < 0.1, "{}", again.path_seconds);
         again.perform(Command::RemoveKey(0));
         drop(again);
-        assert_eq!(std::fs::read_dir(dir.path().join("unsaved")).unwrap().count(), 0);
+        assert!(kept(dir.path()).is_empty(), "{:?}", kept(dir.path()));
+    }
+
+    /// Files of key frames that were not saved.
+    fn kept(folder: &Path) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(folder.join("unsaved")).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|file| file.extension().is_some_and(|ending| ending == "json")).collect()
+    }
+
+    /// Two viewers of one scene at a time: neither loses what the other has.
+    #[test]
+    fn viewers_of_one_scene_keep_their_own_key_frames() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = app(Some(dir.path()), "/a/still-life");
+        first.perform(Command::AddKey);
+        first.perform(Command::AddKey);
+        first.keep_keys_now().unwrap();
+        let mut second = app(Some(dir.path()), "/a/still-life");
+        assert!(second.keys.eyes.is_empty(), "the first one still has them");
+        second.perform(Command::AddKey);
+        drop(second);
+        drop(first);
+        assert_eq!(kept(dir.path()).len(), 2);
+        let mut third = app(Some(dir.path()), "/a/still-life");
+        assert!(third.keys.eyes.len() == 3 && third.keys.unsaved);
+        // Kept in one file from now on, and again when only the length of the path changes.
+        third.keep_keys_now().unwrap();
+        assert_eq!(kept(dir.path()).len(), 1);
+        third.perform(Command::PathSeconds(9.0));
+        drop(third);
+        let fourth = app(Some(dir.path()), "/a/still-life");
+        assert!(fourth.keys.eyes.len() == 3 && (fourth.path_seconds - 9.0).abs() < 0.1);
     }
 
     /// A crash loses at most the last second.

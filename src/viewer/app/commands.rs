@@ -10,13 +10,19 @@ impl App {
     /// Does what the user asks for.
     pub fn perform(&mut self, command: Command) {
         match command {
-            Command::Show(kind) => self.look.kind = kind,
+            Command::Show(kind) => {
+                self.look.kind = kind;
+                self.let_go();
+            }
             Command::Model(model) if model < self.choices.models.len() => self.look.quality.model = model,
             Command::Samples(samples) if samples < self.choices.samples.len() => self.look.quality.samples = samples,
             Command::Model(_) | Command::Samples(_) => self.say("there is no such choice"),
             Command::Views(views) => self.look.quality.views = views.min(self.scene.views.len()),
             Command::Resolution(divide) => self.look.resolution = divide.clamp(1, 16),
-            Command::HoldSharp(hold) => self.look.hold_sharp = hold,
+            Command::HoldSharp(hold) => {
+                self.look.hold_sharp = hold;
+                self.let_go();
+            }
             Command::LeaveOut(leave) => self.look.leave_out = leave,
             Command::ToggleView(view) if view < self.scene.views.len() => {
                 if !self.look.hidden.remove(&view) {
@@ -35,7 +41,11 @@ impl App {
                 let from = self.controls.view().unwrap_or_else(|| self.nearest_view());
                 self.go_to_view((from as i64 + step).rem_euclid(count.max(1)) as usize);
             }
-            Command::Home => self.controls.go_home(),
+            Command::Home => {
+                self.playing = None;
+                self.controls.go_home();
+                self.settings.fov = None;
+            }
             Command::Move(mode) => self.controls.mode = mode,
             Command::Fov(fov) => {
                 self.controls.set_fov_degrees(fov);
@@ -73,8 +83,15 @@ impl App {
                     self.controls.go_to(&eye);
                 }
             }
-            Command::Play(play) => self.playing = (play && self.keys.eyes.len() > 1).then_some(0.0),
-            Command::Scrub(part) => self.scrub_to(part),
+            Command::Play(play) => {
+                // From where it was stopped, or again.
+                let from = if self.scrub < 1.0 { self.scrub } else { 0.0 };
+                self.playing = (play && self.keys.eyes.len() > 1).then_some(from);
+            }
+            Command::Scrub(part) => {
+                self.scrub_to(part);
+                self.playing = self.playing.map(|_| self.scrub);
+            }
             Command::PathSeconds(seconds) => self.path_seconds = seconds.clamp(SECONDS[0], SECONDS[1]),
             Command::SavePath(file) => self.save_path(file),
             Command::LoadPath(file) => self.load_path(&file),
@@ -109,7 +126,7 @@ impl App {
     }
 
     fn pivot(&mut self, x: f64, y: f64) {
-        let (Some(camera), Some(depth)) = (self.camera(), self.depth_at(x, y)) else {
+        let (Some(camera), Some(depth)) = (self.shown_camera(), self.depth_at(x, y)) else {
             self.say("nothing is known of the depth there");
             return;
         };

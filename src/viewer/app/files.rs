@@ -1,6 +1,7 @@
 //! Where files go: nothing of a scene and nothing of anyone else is written over.
 
 use super::App;
+use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// What is to be written.
@@ -13,7 +14,7 @@ pub enum Target<'a> {
 }
 
 /// Whether something may be written; in words why not.
-pub type MayWrite = Box<dyn Fn(Target) -> Result<(), String>>;
+pub type MayWrite = Box<dyn Fn(Target) -> std::result::Result<(), String>>;
 
 /// `path` if it is not `taken`, else the first of `name-2.png` and so on that is not.
 pub fn free(path: &Path, taken: impl Fn(&Path) -> bool) -> PathBuf {
@@ -30,6 +31,20 @@ pub fn is_there(path: &Path) -> bool {
 }
 
 impl App {
+    /// Checks that a picture of a script may go to a file: nothing of the scene is there, and nothing but a picture, which
+    /// is replaced, as the same script followed again does.
+    ///
+    /// # Errors
+    /// [`Error::Script`] if not, with the reason.
+    pub(crate) fn expect_writable(&self, file: &Path) -> Result<()> {
+        (self.may_write)(Target::File(file)).map_err(Error::Script)?;
+        let is_picture = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+        if is_picture || !is_there(file) {
+            return Ok(());
+        }
+        Err(Error::Script(format!("{}: is there already, and is no picture (PNG)", file.display())))
+    }
+
     /// Whether something may be written; says why not.
     pub(super) fn may_write(&mut self, target: Target) -> bool {
         match (self.may_write)(target) {

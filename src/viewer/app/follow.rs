@@ -36,7 +36,8 @@ impl App {
             && let Some(camera) = self.camera()
         {
             self.reordered = Some(now);
-            self.loader.want(order(&self.scene, &camera));
+            self.wanted_views = order(&self.scene, &camera);
+            self.loader.want(self.wanted_views.clone());
         }
     }
 
@@ -44,10 +45,18 @@ impl App {
     pub(super) fn change(&mut self) {
         self.worker.rest();
         (self.asked, self.changed, self.level_seconds) = (None, Instant::now(), [None; 3]);
+        self.network_failed = None;
         self.stats.begin();
         if let Some(stage) = &mut self.stage {
-            let old = stage.made.take().filter(|made| made.full.is_whole());
-            stage.held = if self.look.hold_sharp { old.or(stage.held.take()) } else { None };
+            let old = stage.made.take().filter(|made| made.complete);
+            stage.held = if self.look.holds() { old.or(stage.held.take()) } else { None };
+        }
+    }
+
+    /// Gives up the picture that is held, unless it is to be.
+    pub(super) fn let_go(&mut self) {
+        if let Some(stage) = self.stage.as_mut().filter(|_| !self.look.holds()) {
+            self.unseen |= stage.held.take().is_some();
         }
     }
 
@@ -73,8 +82,10 @@ impl App {
     /// Whether the best picture is there, of what is wanted now.
     pub fn is_full(&self) -> bool {
         let stage = self.stage.as_ref();
-        let same = self.shot.is_some() && self.wanted_shot() == self.shot;
-        same && self.asked.is_some() && stage.is_some_and(|s| s.made.as_ref().is_some_and(|made| made.full.is_whole()))
+        // A camera that is about to move still shows the old picture.
+        let rests = self.controls.rests() && self.playing.is_none();
+        let same = rests && self.shot.is_some() && self.wanted_shot() == self.shot;
+        same && self.asked.is_some() && stage.is_some_and(|s| s.made.as_ref().is_some_and(|made| made.complete))
     }
 
     /// Whether a frame is due soon, though nothing happens: the network is asked as soon as the camera has rested for a

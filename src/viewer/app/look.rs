@@ -23,6 +23,13 @@ pub struct Look {
     pub help: bool,
 }
 
+impl Look {
+    /// Whether the last complete picture is to stay. Errors are told at one camera, which another's picture does not have.
+    pub fn holds(&self) -> bool {
+        self.hold_sharp && self.kind != Kind::Error
+    }
+}
+
 impl Default for Look {
     fn default() -> Self {
         Self {

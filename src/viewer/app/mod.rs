@@ -30,6 +30,7 @@ use files::MayWrite;
 use follow::order;
 pub use look::Look;
 use path::PathJob;
+use scene::fade::Fade;
 use scene::{Camera, Scene};
 use stage::Stage;
 use stats::Stats;
@@ -39,7 +40,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Smallest side of a picture.
-const LEAST: u32 = 8;
+pub const LEAST: u32 = 8;
 
 /// Makes the source of frames, on the thread that uses it.
 pub type MakeSource = Box<dyn FnOnce() -> std::result::Result<Box<dyn FrameSource>, String> + Send>;
@@ -54,8 +55,8 @@ pub struct Start {
     pub make: MakeSource,
     /// Threads for photographs and their depth.
     pub threads: usize,
-    /// The words that name the scene on the command line.
-    pub scene_argument: String,
+    /// The words that name the scene on the command line, options among them.
+    pub scene_arguments: Vec<String>,
     /// Where to start instead of the home view.
     pub eye: Option<crate::eye::Eye>,
     /// What was remembered.
@@ -101,6 +102,8 @@ pub struct App {
     pub message: Option<(String, Instant)>,
     /// Why the network, or a file, failed last, for whoever cannot read messages.
     pub failed: Option<String>,
+    /// Why the network makes nothing of what is looked at.
+    network_failed: Option<String>,
     /// Whether the viewer is to be closed when it can be.
     pub closing: Closing,
     /// Whether the viewer is to be closed now.
@@ -111,7 +114,9 @@ pub struct App {
     pub first_picture: Option<Duration>,
     /// Source views of the network's picture.
     pub sources: Vec<usize>,
-    scene_argument: String,
+    scene_arguments: Vec<String>,
+    /// The path file that was saved last.
+    saved_path: Option<PathBuf>,
     settings_folder: Option<PathBuf>,
     may_write: MayWrite,
     loaded: Instant,
@@ -132,7 +137,11 @@ pub struct App {
     /// Seconds from when the network was asked to the levels of its picture.
     pub level_seconds: [Option<f64>; 3],
     reordered: Option<Instant>,
+    /// Source views whose photographs are wanted, nearest first.
+    wanted_views: Vec<usize>,
     maps: HashMap<usize, DepthMap>,
+    /// What unseen pixels fade to, once it was asked for.
+    fade: Option<Option<Fade>>,
     screenshots: Vec<PathBuf>,
     kept: Kept,
     /// The path file that is to be loaded although key frames are not saved, if that is asked for once more.
@@ -146,7 +155,7 @@ impl App {
     /// # Errors
     /// [`Error::Source`] if the scene has no views, or no thread can be started.
     pub fn new(start: Start, wake: impl Fn() + Send + Sync + Clone + 'static) -> Result<Self> {
-        let Start { scene, choices, make, threads, scene_argument, eye, settings, settings_folder, may_write, loaded } =
+        let Start { scene, choices, make, threads, scene_arguments, eye, settings, settings_folder, may_write, loaded } =
             start;
         let home =
             Home::of(&scene).ok_or_else(|| Error::Source(format!("{}: expected views, found none", scene.name)))?;
@@ -178,12 +187,14 @@ impl App {
             copied: None,
             message: None,
             failed: None,
+            network_failed: None,
             closing: Closing::No,
             quit: false,
             thumbnails: HashMap::new(),
             first_picture: None,
             sources: Vec::new(),
-            scene_argument,
+            scene_arguments,
+            saved_path: None,
             settings_folder,
             may_write,
             loaded,
@@ -199,7 +210,9 @@ impl App {
             unseen: false,
             level_seconds: [None; 3],
             reordered: None,
+            wanted_views: Vec::new(),
             maps: HashMap::new(),
+            fade: None,
             screenshots: Vec::new(),
             kept: Kept::default(),
             replacing: None,

@@ -24,6 +24,8 @@ impl App {
     /// Saves the screenshots that waited for the picture.
     pub(super) fn save_screenshots(&mut self) {
         for file in std::mem::take(&mut self.screenshots) {
+            // Somebody else may have taken the name while it waited.
+            let file = files::free(&file, files::is_there);
             let saved = self.read(Level::Full).and_then(|image| Ok(scene::write::write_png(&file, &image)?));
             match saved {
                 Ok(()) => self.say(format!("saved {}", file.display())),
@@ -51,13 +53,37 @@ impl App {
     pub(super) fn copy_argument(&mut self) {
         let rows = pose_in_file(&self.scene, &self.own_camera());
         let numbers: Vec<String> = rows.concat().iter().take(12).map(|v| format!("{v:.6}")).collect();
-        self.copied = Some(format!("shiftray view {} --pose {}", quoted(&self.scene_argument), numbers.join(",")));
+        self.copied = Some(format!("shiftray view {} --pose {}", self.scene_words(), numbers.join(",")));
         self.say("the command is in the clipboard");
     }
 
     pub(super) fn copy_render(&mut self) {
-        self.copied = Some(format!("shiftray render {} --path path.json -o frames", quoted(&self.scene_argument)));
-        self.say("the command is in the clipboard; save the path as path.json");
+        let saved = self.saved_path.clone().filter(|_| !self.keys.unsaved);
+        let file = saved.clone().unwrap_or_else(|| "path.json".into());
+        self.copied = Some(self.render_command(&file, "frames"));
+        self.say(match saved {
+            Some(file) => format!("the command is in the clipboard; it renders {}", file.display()),
+            None => "the command is in the clipboard; save the path as path.json".into(),
+        });
+    }
+
+    /// The scene with the options that it was opened with, as a shell takes them.
+    pub(super) fn scene_words(&self) -> String {
+        self.scene_arguments.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The command that renders a path file as it is rendered here. Views that are switched off are in the file.
+    pub(super) fn render_command(&self, file: &Path, folder: &str) -> String {
+        let quality = self.look.quality;
+        let named = |list: &[String], i: usize| list.get(i).map(|name| quoted(name));
+        let mut words = vec![format!("shiftray render {} --path {}", self.scene_words(), quoted(&file.to_string_lossy()))];
+        words.extend(named(&self.choices.models, quality.model).map(|name| format!("--model {name}")));
+        words.extend(
+            named(&self.choices.samples, quality.samples).filter(|_| quality.samples > 0).map(|s| format!("--samples {s}")),
+        );
+        words.extend((quality.views > 0).then(|| format!("--views {}", quality.views)));
+        words.push(format!("-o {folder}"));
+        words.join(" ")
     }
 }
 

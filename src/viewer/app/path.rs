@@ -2,7 +2,8 @@
 
 use crate::source::{Patch, Shot};
 use crate::work::parts::Canvas;
-use scene::{Frame, write};
+use scene::fade::Fade;
+use scene::{Camera, Frame, write};
 use std::path::PathBuf;
 
 /// Frames that are being rendered.
@@ -16,12 +17,14 @@ pub struct PathJob {
     pub written: usize,
     /// The frame that is being made.
     canvas: Option<(usize, Canvas)>,
+    /// Cameras of its source views, if what they do not see fades.
+    sources: Option<(usize, Vec<Camera>)>,
 }
 
 impl PathJob {
     /// Frames for a folder, and their shots.
     pub fn new(folder: PathBuf, frames: Vec<Frame>) -> Self {
-        Self { folder, frames, written: 0, canvas: None }
+        Self { folder, frames, written: 0, canvas: None, sources: None }
     }
 
     /// The shots, in the quality of another one.
@@ -39,6 +42,11 @@ impl PathJob {
         self.written == self.frames.len()
     }
 
+    /// Begins a frame, whose unseen pixels fade if `sources`, the cameras of its source views, are told.
+    pub fn begin(&mut self, frame: usize, sources: Option<Vec<Camera>>) {
+        self.sources = sources.map(|sources| (frame, sources));
+    }
+
     /// Puts in pixels of a frame.
     pub fn put(&mut self, frame: usize, patch: &Patch) {
         let Some(camera) = self.frames.get(frame).map(|frame| &frame.camera) else { return };
@@ -52,10 +60,13 @@ impl PathJob {
     ///
     /// # Errors
     /// [`crate::Error::Scene`] if it cannot be written.
-    pub fn finish(&mut self, frame: usize) -> crate::Result<()> {
-        let Some((_, canvas)) = self.canvas.take_if(|(of, canvas)| *of == frame && canvas.is_whole()) else {
+    pub fn finish(&mut self, frame: usize, fade: Option<Fade>) -> crate::Result<()> {
+        let Some((_, mut canvas)) = self.canvas.take_if(|(of, canvas)| *of == frame && canvas.is_whole()) else {
             return Ok(());
         };
+        if let (Some((_, sources)), Some(fade)) = (self.sources.take_if(|(of, _)| *of == frame), fade) {
+            canvas.fade(fade, &self.frames[frame].camera, &sources);
+        }
         let failed = |source| scene::Error::Io { path: self.folder.clone(), source };
         std::fs::create_dir_all(&self.folder).map_err(failed)?;
         write::write_png(&self.folder.join(format!("{}.png", self.frames[frame].name)), &canvas.image())?;

@@ -87,15 +87,23 @@ impl App {
         })
     }
 
+    /// The camera of the picture that is shown, at the size that it has in the window: another one where the last complete
+    /// picture is held.
+    pub fn shown_camera(&self) -> Option<Camera> {
+        let camera = self.camera()?;
+        let held = self.stage.as_ref().and_then(|stage| stage.held.as_ref());
+        Some(held.map_or(camera, |held| held.camera.resized(camera.width, camera.height)))
+    }
+
     /// Depth at a pixel of the window's picture: the network's where it is known, else that of the source views.
     pub fn depth_at(&self, x: f64, y: f64) -> Option<f32> {
-        let camera = self.camera()?;
+        let camera = self.shown_camera()?;
         let stage = self.stage.as_ref()?;
         let (u, v) = (x / f64::from(camera.width), y / f64::from(camera.height));
         if !(0.0..1.0).contains(&u) || !(0.0..1.0).contains(&v) {
             return None;
         }
-        let made = stage.made.as_ref().and_then(|made| {
+        let made = stage.shown().and_then(|made| {
             let (width, height) = made.full.size;
             made.depth((u * f64::from(width)) as u32, (v * f64::from(height)) as u32)
         });

@@ -2,7 +2,6 @@
 
 use super::App;
 use super::files::{self, Target};
-use super::out::quoted;
 use super::path::PathJob;
 use super::words::{counted, key_frames};
 use crate::keys::{Keys, Loaded};
@@ -53,10 +52,11 @@ impl App {
             return;
         }
         let (count, size, unit) = (self.num_frames(), self.path_size(), self.controls.unit());
-        match self.keys.save(&file, &self.scene, count, size, unit) {
+        let hidden: Vec<usize> = self.look.hidden.iter().copied().collect();
+        match self.keys.save(&file, &self.scene, count, (size, unit), &hidden) {
             Ok(()) => {
-                let [scene, file] = [self.scene_argument.as_str(), &*file.to_string_lossy()].map(quoted);
-                self.say(format!("saved: shiftray render {scene} --path {file} -o FOLDER"));
+                self.say(format!("saved: {}", self.render_command(&file, "FOLDER")));
+                self.saved_path = Some(file);
             }
             Err(problem) => self.say(problem.to_string()),
         }

@@ -65,17 +65,23 @@ impl App {
                 )
             }
             (Some(made), Some(Level::Coarse)) => format!(
-                "network at every 4th pixel, detail from photographs; at every 2nd: {} %",
+                "network, {}: every 4th pixel, detail from photographs; every 2nd: {} %",
+                size(made.full.size),
                 percent(made.full.part_of(1))
             ),
-            (Some(made), _) if made.full.known > 0 => {
-                format!("photographs through depth; network at every 4th pixel: {} %", percent(made.full.part_of(0)))
-            }
+            (Some(made), _) if made.full.known > 0 => format!(
+                "photographs through depth; network, {}: every 4th pixel: {} %",
+                size(made.full.size),
+                percent(made.full.part_of(0))
+            ),
             (Some(made), _) if made.guide.known > 0 => {
-                let part = made.guide.known as f64 / made.guide.texels.len().max(1) as f64;
-                format!("photographs through depth; network looks for surfaces: {} %", percent(part))
+                let (part, size) = (made.guide.known as f64 / made.guide.texels.len().max(1) as f64, size(made.full.size));
+                format!("photographs through depth; network, {size}: looks for surfaces: {} %", percent(part))
             }
-            (_, Some(Level::Proxy)) => "photographs through depth".into(),
+            (_, Some(Level::Proxy)) => match &self.network_failed {
+                Some(problem) => format!("photographs through depth; the network makes nothing: {problem}"),
+                None => "photographs through depth".into(),
+            },
             _ => "reading photographs".into(),
         }
     }

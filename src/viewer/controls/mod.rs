@@ -46,6 +46,8 @@ pub struct Controls {
     /// Keys that are held.
     pub held: Held,
     home: Home,
+    /// Where one stays in orbit: those of the home, until another pivot is chosen.
+    bounds: Option<Bounds>,
     goal: Place,
     shown: Place,
     lens: Lens,
@@ -68,6 +70,7 @@ impl Controls {
             lens,
             shown_lens: lens,
             view,
+            bounds: home.bounds,
             home,
         }
     }
@@ -185,14 +188,21 @@ impl Controls {
         let center = self.goal.center();
         let Some(way) = (point - center).try_normalize() else { return };
         let turn = DQuat::from_rotation_arc(self.goal.forward(), way);
-        self.goal = Place { rotation: (turn * self.goal.rotation).normalize(), pivot: point, distance: 0.0 };
-        self.goal.distance = (point - center).length();
-        self.left();
+        let (mut rotation, distance) = ((turn * self.goal.rotation).normalize(), (point - center).length());
+        if let Some(bounds) = self.bounds.as_mut().filter(|_| self.mode == Mode::Orbit) {
+            // What is looked at from now on is what one stays in front of.
+            rotation = facing(bounds, rotation);
+            bounds.pivot = center + rotation * DVec3::Z * distance;
+            bounds.distance = [bounds.distance[0].min(distance), bounds.distance[1].max(distance)];
+        }
+        self.goal = Place::at(center, rotation, distance);
+        self.view = None;
     }
 
     /// Back to where one started.
     pub fn go_home(&mut self) {
         (self.goal, self.lens, self.mode) = (self.home.place, self.home.lens, self.home.mode);
+        self.bounds = self.home.bounds;
         self.view = Some(self.home.view);
     }
 
@@ -227,7 +237,7 @@ impl Controls {
 
     /// Keeps the goal within the bounds of a forward-facing scene, unless one flies.
     fn bound(&mut self) {
-        let Some(bounds) = self.home.bounds.filter(|_| self.mode == Mode::Orbit) else { return };
+        let Some(bounds) = self.bounds.filter(|_| self.mode == Mode::Orbit) else { return };
         self.goal = within(&bounds, self.goal);
     }
 }
@@ -237,12 +247,16 @@ fn within(bounds: &Bounds, place: Place) -> Place {
     let away = place.pivot - bounds.pivot;
     let pivot = bounds.pivot + away.clamp_length_max(bounds.reach);
     let distance = place.distance.clamp(bounds.distance[0], bounds.distance[1]);
-    let forward = place.forward();
+    Place { rotation: facing(bounds, place.rotation), pivot, distance }
+}
+
+/// The nearest rotation that looks as far aside as bounds allow.
+fn facing(bounds: &Bounds, rotation: DQuat) -> DQuat {
+    let forward = rotation * DVec3::Z;
     let angle = bounds.forward.angle_between(forward);
-    let mut rotation = place.rotation;
-    if angle > bounds.angle_rad {
-        let axis = forward.cross(bounds.forward).normalize_or(rotation * DVec3::Y);
-        rotation = (DQuat::from_axis_angle(axis, angle - bounds.angle_rad) * rotation).normalize();
+    if angle <= bounds.angle_rad {
+        return rotation;
     }
-    Place { rotation, pivot, distance }
+    let axis = forward.cross(bounds.forward).normalize_or(rotation * DVec3::Y);
+    (DQuat::from_axis_angle(axis, angle - bounds.angle_rad) * rotation).normalize()
 }

@@ -125,3 +125,28 @@ fn source_views_are_reached_exactly_and_left_by_any_move() {
     settle(&mut controls);
     assert_eq!((controls.view(), controls.eye().lens), (Some(3), home(Mode::Orbit, None).lens));
 }
+
+/// In a bounded orbit, too, the camera stays where it is when another pivot is chosen, and keeps near that one afterwards.
+#[test]
+fn a_new_pivot_in_a_bounded_orbit_moves_no_camera() {
+    let bounds = Bounds { forward: DVec3::Z, angle_rad: 0.3, pivot: DVec3::Z * 4.0, reach: 1.0, distance: [2.0, 6.0] };
+    for point in [DVec3::new(0.5, 0.2, 4.0), DVec3::new(3.0, -2.0, 5.0), DVec3::new(0.1, 0.0, 40.0)] {
+        let mut controls = Controls::new(home(Mode::Orbit, Some(bounds)));
+        let before = controls.eye().center;
+        controls.look_at(point);
+        controls.jump();
+        assert!((controls.eye().center - before).length() < 1e-9, "{point}: {}", controls.eye().center);
+        let distance = (point - before).length();
+        assert!((controls.pivot().distance(before) - distance).abs() < 1e-9);
+        assert!(controls.eye().forward().angle_between(DVec3::Z) < 0.3 + 1e-9);
+        // A drag turns around it, as far as before.
+        let pivot = controls.pivot();
+        controls.turn(DVec2::new(40.0, 0.0));
+        controls.jump();
+        assert!((controls.pivot() - pivot).length() < 1e-9);
+        assert!((controls.eye().center.distance(pivot) - distance).abs() < 1e-9);
+        controls.go_home();
+        controls.pan(DVec2::new(5000.0, 0.0), 100.0);
+        assert!((controls.pivot() - bounds.pivot).length() < 1.0 + 1e-9);
+    }
+}

@@ -9,6 +9,7 @@ use crate::source::{Opened, Part, Patch, Texel, grid_size};
 use crate::work::parts::{Canvas, Level, Of, PASSES};
 use bytemuck::{Pod, Zeroable};
 use scene::Camera;
+use scene::fade::Fade;
 use std::collections::HashMap;
 
 /// What is shown of a picture.
@@ -84,6 +85,10 @@ pub struct Made {
     pub guide: Canvas,
     /// What is known of its pixels.
     pub full: Canvas,
+    /// As in [`Opened`].
+    pub fades: bool,
+    /// Whether it is as it is to be: all pixels are known, and what fades has.
+    pub complete: bool,
     textures: [wgpu::Texture; 2],
     views: [wgpu::TextureView; 2],
 }
@@ -100,8 +105,8 @@ impl Made {
         let (rgba, facts) = (wgpu::TextureFormat::Rgba8Unorm, wgpu::TextureFormat::Rgba32Float);
         let textures = [texture(size, rgba, "colour"), texture(size, facts, "facts")];
         let views = textures.each_ref().map(|texture| texture.create_view(&Default::default()));
-        let (camera, cell) = (*camera, opened.cell);
-        Self { camera, cell, guide: Canvas::new(grid), full: Canvas::new(size), textures, views }
+        let (camera, cell, fades) = (*camera, opened.cell, opened.fades);
+        Self { camera, cell, fades, complete: false, guide: Canvas::new(grid), full: Canvas::new(size), textures, views }
     }
 
     /// Puts in what was made.
@@ -131,6 +136,15 @@ impl Made {
         let (at, size) = ((part.x, part.y), (part.width, part.height));
         write(gpu, &self.textures[0], at, size, &colours);
         write(gpu, &self.textures[1], at, size, bytemuck::cast_slice(&facts));
+    }
+
+    /// Fades the pixels of a complete picture that none of `sources` sees.
+    pub fn fade(&mut self, gpu: &Gpu, fade: Fade, sources: &[Camera]) {
+        self.full.fade(fade, &self.camera, sources);
+        let byte = |value: f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
+        let image = self.full.image();
+        let rgba = image.data.as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [byte(*r), byte(*g), byte(*b), 255]);
+        write(gpu, &self.textures[0], (0, 0), self.full.size, &rgba.collect::<Vec<u8>>());
     }
 
     /// The level that all of it has.

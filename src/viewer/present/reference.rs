@@ -97,7 +97,7 @@ mod needs_adapter {
     fn what_is_shown_is_what_the_processor_computes() {
         let mut stage = Stage::new(Gpu::without_window().unwrap(), READABLE);
         let eye: Camera = camera(glam::Vec3::ZERO, 61, 39);
-        let mut made = Made::new(&stage.gpu, &eye, &Opened { sources: vec![0], cell: CELL });
+        let mut made = Made::new(&stage.gpu, &eye, &Opened { sources: vec![0], cell: CELL, fades: false });
         let mut canvas = Canvas::new((61, 39));
         // Every fourth pixel but in a corner, every second on the left, some of all.
         let parts = [
@@ -111,7 +111,7 @@ mod needs_adapter {
         }
         stage.made = Some(made);
         // A photograph of one colour: its place does not matter, but its camera does where it ends.
-        stage.proxy.put_photo(&stage.gpu, 0, &eye, (2, 2), &[[51, 102, 204, 255]; 4].concat());
+        stage.proxy.put_photo(&stage.gpu, (0, &eye), (2, 2), &[[51, 102, 204, 255]; 4].concat(), &[]);
         let truth = Vec3::new(0.2, 0.4, 0.8);
         for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Normals) {
             let wanted = Picture {
@@ -151,7 +151,7 @@ mod needs_adapter {
             let depth =
                 |(x, y): (u32, u32)| 4.0 * normal.z / normal.dot(eye.ray(Vec2::new(x as f32, y as f32)).direction);
             let texels = part.places().map(|at| Texel { depth: depth(at), ..Texel::default() }).collect();
-            let mut made = Made::new(&stage.gpu, &eye, &Opened { sources: vec![0], cell: CELL });
+            let mut made = Made::new(&stage.gpu, &eye, &Opened { sources: vec![0], cell: CELL, fades: false });
             made.put(&stage.gpu, Of::Picture, &Patch { part, texels });
             stage.made = Some(made);
             let image = stage

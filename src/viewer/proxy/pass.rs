@@ -238,9 +238,16 @@ impl ProxyPass {
         }
     }
 
-    /// Puts a photograph on the device: `[height, width]` of four bytes. Of more than [`MOST_PHOTOS`] those that were not
-    /// drawn for longest are given up; returns them.
-    pub fn put_photo(&mut self, gpu: &Gpu, view: usize, camera: &Camera, size: (u32, u32), rgba: &[u8]) -> Vec<usize> {
+    /// Puts a photograph on the device: `[height, width]` of four bytes. Of more than [`MOST_PHOTOS`] those that are not
+    /// among the `wanted` are given up, those that were not drawn for longest first; returns them.
+    pub fn put_photo(
+        &mut self,
+        gpu: &Gpu,
+        (view, camera): (usize, &Camera),
+        size: (u32, u32),
+        rgba: &[u8],
+        wanted: &[usize],
+    ) -> Vec<usize> {
         self.changes += 1;
         let texture = upload(gpu, size, wgpu::TextureFormat::Rgba8Unorm, rgba).create_view(&Default::default());
         let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -262,7 +269,7 @@ impl ProxyPass {
         let mut given_up = Vec::new();
         while self.photos.len() > MOST_PHOTOS {
             let others = self.photos.iter().filter(|(other, _)| **other != view);
-            let Some(oldest) = others.min_by_key(|(other, photo)| (photo.used, **other)).map(|(other, _)| *other)
+            let Some(oldest) = others.min_by_key(|(other, photo)| (wanted.contains(other), photo.used, **other)).map(|(other, _)| *other)
             else {
                 break;
             };
@@ -272,9 +279,9 @@ impl ProxyPass {
         given_up
     }
 
-    /// Gives a photograph its depth.
-    pub fn put_depth(&mut self, gpu: &Gpu, view: usize, map: &DepthMap) {
-        let Some(photo) = self.photos.get_mut(&view) else { return };
+    /// Gives a photograph its depth; returns whether it is there.
+    pub fn put_depth(&mut self, gpu: &Gpu, view: usize, map: &DepthMap) -> bool {
+        let Some(photo) = self.photos.get_mut(&view) else { return false };
         self.changes += 1;
         let mesh = Mesh::of(map, self.corners);
         // Not mapped when it is made: on a device that has just been lost that would panic.
@@ -294,6 +301,7 @@ impl ProxyPass {
             on_surfaces: mesh.on_surfaces,
             count: mesh.indices.len() as u32,
         });
+        true
     }
 
     /// A photograph on the device.

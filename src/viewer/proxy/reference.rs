@@ -146,8 +146,8 @@ mod needs_adapter {
         for (view, (map, photo)) in maps.iter().zip(&photos).enumerate() {
             let rgba: Vec<u8> =
                 photo.to_rgb8().as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [*r, *g, *b, 255]).collect();
-            stage.proxy.put_photo(&stage.gpu, view, &map.camera, (48, 32), &rgba);
-            stage.proxy.put_depth(&stage.gpu, view, map);
+            stage.proxy.put_photo(&stage.gpu, (view, &map.camera), (48, 32), &rgba, &[]);
+            assert!(stage.proxy.put_depth(&stage.gpu, view, map));
         }
         assert_eq!(stage.proxy.ready(), [0, 1, 2]);
         let eye = camera(Vec3::new(0.07, 0.04, 0.1), 93, 61);

@@ -99,8 +99,11 @@ impl Ui {
             }
         });
         commands.into_iter().for_each(|command| app.perform(command));
+        let mut platform = output.platform_output;
         if let Some(text) = app.copied.take() {
-            context.copy_text(text);
+            // Also where a clipboard does not outlive the viewer, or there is none.
+            eprintln!("{text}");
+            platform.commands.push(egui::OutputCommand::CopyText(text));
         }
         app.take_textures(output.textures_delta);
         self.picture = picture;
@@ -112,14 +115,14 @@ impl Ui {
         let again = output.viewport_output.values().map(|viewport| viewport.repaint_delay).min();
         Painted {
             paint: Paint { primitives, scale },
-            platform: output.platform_output,
+            platform,
             picture: (first, (last.0.saturating_sub(first.0), last.1.saturating_sub(first.1))),
             again: again.unwrap_or(std::time::Duration::MAX),
         }
     }
 }
 
-/// What a key asks for, as egui and scripts call it; `held` tells of keys that act as long as they are down.
+/// What a key asks for, as egui and scripts call it.
 pub fn key(app: &App, name: &str) -> Option<Command> {
     if let Some(kind) =
         name.parse::<usize>().ok().and_then(|number| crate::present::Kind::ALL.get(number.wrapping_sub(1)))
@@ -152,7 +155,7 @@ pub fn key(app: &App, name: &str) -> Option<Command> {
 pub const KEYS: [(&str, &str); 20] = [
     ("drag", "turn around the pivot; look around in flight"),
     ("right or middle drag, Shift drag", "move sideways"),
-    ("wheel, pinch, two fingers", "nearer and farther; speed in flight"),
+    ("wheel, pinch", "nearer and farther; the wheel in flight: speed"),
     ("double click", "turn around what is there"),
     ("W A S D, E Q", "fly: ahead, left, back, right, up, down; Shift is faster"),
     ("M", "orbit or flight"),

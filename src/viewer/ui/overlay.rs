@@ -91,12 +91,17 @@ pub fn help(context: &Context, commands: &mut Vec<Command>) {
         .resizable(false)
         .anchor(Align2::CENTER_CENTER, vec2(0.0, 0.0))
         .show(context, |ui| {
-            egui::Grid::new("keys").num_columns(2).spacing([14.0, 4.0]).show(ui, |ui| {
-                for (key, what) in KEYS {
-                    ui.strong(key);
-                    ui.label(what);
-                    ui.end_row();
-                }
+            // All of it can be reached in a small window, too.
+            let room = context.content_rect().size() - vec2(60.0, 90.0);
+            ui.set_max_size(room.max(vec2(120.0, 60.0)));
+            egui::ScrollArea::both().show(ui, |ui| {
+                egui::Grid::new("keys").num_columns(2).spacing([14.0, 4.0]).show(ui, |ui| {
+                    for (key, what) in KEYS {
+                        ui.strong(key);
+                        ui.label(what);
+                        ui.end_row();
+                    }
+                });
             });
         });
     if !open {

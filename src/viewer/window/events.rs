@@ -20,7 +20,10 @@ impl ApplicationHandler<Wake> for Viewer {
         }
     }
 
-    fn user_event(&mut self, _: &ActiveEventLoop, _: Wake) {
+    fn user_event(&mut self, events: &ActiveEventLoop, wake: Wake) {
+        if wake == Wake::Interrupt {
+            return self.close(events);
+        }
         // Fetched also while the window is hidden, so that a path goes on.
         if self.app.tick(0.0) {
             self.open.iter().for_each(|open| open.window.request_redraw());
@@ -45,14 +48,7 @@ impl ApplicationHandler<Wake> for Viewer {
                 }
                 return;
             }
-            WindowEvent::CloseRequested => {
-                self.app.perform(Command::Close);
-                if self.app.quit {
-                    return self.leave(events);
-                }
-                // The question is to be seen.
-                open.window.set_minimized(false);
-            }
+            WindowEvent::CloseRequested => return self.close(events),
             WindowEvent::Resized(size) => self.resize(size),
             WindowEvent::ModifiersChanged(modifiers) => {
                 self.modifiers = modifiers.state();
@@ -82,7 +78,8 @@ impl ApplicationHandler<Wake> for Viewer {
             WindowEvent::KeyboardInput { event, .. } if !typing || event.state == ElementState::Released => {
                 if let PhysicalKey::Code(code) = event.physical_key {
                     let text = event.text.as_ref().map(|text| text.as_str());
-                    self.key(code, text, event.state == ElementState::Pressed, event.repeat);
+                    let letter = event.logical_key.to_text().unwrap_or_default();
+                    self.key(code, letter, text, event.state == ElementState::Pressed, event.repeat);
                 }
             }
             WindowEvent::Focused(false) => {

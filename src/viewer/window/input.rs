@@ -87,19 +87,27 @@ impl Viewer {
         }
     }
 
-    /// What a key does; those of the flight as long as they are held.
-    pub(super) fn key(&mut self, code: KeyCode, text: Option<&str>, pressed: bool, repeat: bool) {
+    /// What a key does with Ctrl or Cmd, by its letter.
+    fn shortcut(&mut self, letter: &str) {
+        match &letter.to_lowercase()[..] {
+            "s" => self.app.perform(Command::Screenshot("view.png".into())),
+            "c" => self.app.perform(Command::CopyPose),
+            "q" => self.app.perform(Command::Close),
+            _ => {}
+        }
+    }
+
+    /// What a key does; those of the flight, which go by their place, as long as they are held.
+    pub(super) fn key(&mut self, code: KeyCode, letter: &str, text: Option<&str>, pressed: bool, repeat: bool) {
         let flight = matches!(
             code,
             KeyCode::KeyW | KeyCode::KeyA | KeyCode::KeyS | KeyCode::KeyD | KeyCode::KeyE | KeyCode::KeyQ
         );
         let control = self.modifiers.control_key() || self.modifiers.super_key();
-        if control {
-            match code {
-                KeyCode::KeyS if pressed && !repeat => self.app.perform(Command::Screenshot("view.png".into())),
-                KeyCode::KeyC if pressed && !repeat => self.app.perform(Command::CopyPose),
-                KeyCode::KeyQ if pressed && !repeat => self.app.perform(Command::Close),
-                _ => {}
+        // A key that is let go of ends its flight, whatever else is held.
+        if control && pressed {
+            if !repeat {
+                self.shortcut(letter);
             }
             return;
         }

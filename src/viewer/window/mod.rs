@@ -5,7 +5,7 @@ mod input;
 mod surface;
 
 use crate::app::stage::Stage;
-use crate::app::{App, Start};
+use crate::app::{App, Command, Start};
 use crate::play::{Player, Request};
 use crate::script::{Report, Step};
 use crate::ui::Ui;
@@ -13,6 +13,7 @@ use crate::{Error, Result};
 use input::Mouse;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use surface::Open;
 use winit::dpi::PhysicalSize;
@@ -20,7 +21,7 @@ use winit::event_loop::{ActiveEventLoop, EventLoop, OwnedDisplayHandle};
 use winit::keyboard::{KeyCode, ModifiersState};
 
 /// What keeps a window from being opened.
-const NO_DISPLAY: &str = "no window can be opened: there is no display (DISPLAY and WAYLAND_DISPLAY are not set), or its \
+const NO_DISPLAY: &str = "no window can be opened: there is no display (DISPLAY or WAYLAND_DISPLAY names none that answers), or its \
                           libraries are missing (libxkbcommon-x11-0 and libxcursor1 in Debian and Ubuntu); --headless \
                           makes pictures without a window";
 
@@ -33,9 +34,19 @@ const NO_DISPLAY: &str = "no window can be opened: there is no display (DISPLAY 
 pub fn run(start: Start, size: Option<(u32, u32)>, steps: Option<Vec<Step>>) -> Result<Option<Report>> {
     let unusable = |e: &dyn std::fmt::Display| Error::Window(format!("{NO_DISPLAY} ({e})"));
     let events = EventLoop::<Wake>::with_user_event().build().map_err(|e| unusable(&e))?;
-    let proxy = events.create_proxy();
+    let (proxy, interrupted) = (events.create_proxy(), events.create_proxy());
     // A loop that has ended needs no waking.
-    let app = App::new(start, move || drop(proxy.send_event(Wake)))?;
+    let wake = move || {
+        let _ = proxy.send_event(Wake::News);
+    };
+    let app = App::new(start, wake)?;
+    // Ctrl-C in a terminal closes as Ctrl+Q does, a second one at once. Where it cannot be caught, it ends the program.
+    let before = AtomicBool::new(false);
+    let _ = ctrlc::set_handler(move || {
+        if before.swap(true, Ordering::Relaxed) || interrupted.send_event(Wake::Interrupt).is_err() {
+            std::process::exit(130);
+        }
+    });
     let mut viewer = Viewer {
         app,
         ui: Ui::default(),
@@ -60,9 +71,14 @@ pub fn run(start: Start, size: Option<(u32, u32)>, steps: Option<Vec<Step>>) -> 
     }
 }
 
-/// Something was made in the background.
-#[derive(Debug)]
-struct Wake;
+/// Why the window's loop is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wake {
+    /// Something was made in the background.
+    News,
+    /// The user wants to leave, in the terminal.
+    Interrupt,
+}
 
 struct Viewer {
     app: App,
@@ -88,6 +104,19 @@ impl Viewer {
     fn fail(&mut self, events: &ActiveEventLoop, problem: Error) {
         self.failed = Some(problem);
         events.exit();
+    }
+
+    /// Closes, or asks whether to.
+    fn close(&mut self, events: &ActiveEventLoop) {
+        self.app.perform(Command::Close);
+        if self.app.quit {
+            return self.leave(events);
+        }
+        // The question is to be seen.
+        self.open.iter().for_each(|open| {
+            open.window.set_minimized(false);
+            open.window.request_redraw();
+        });
     }
 
     /// Ends the script, if there is one, and the window.

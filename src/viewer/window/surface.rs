@@ -127,7 +127,10 @@ impl Viewer {
             let limit = self.app.stage().map_or(2048, |stage| stage.gpu.device.limits().max_texture_dimension_2d);
             (open.config.width, open.config.height) = (size.width.min(limit), size.height.min(limit));
             let points = size.to_logical::<f64>(open.window.scale_factor());
-            self.app.settings.window = [points.width, points.height];
+            // A size that was asked for is of this run alone.
+            if self.size.is_none() {
+                self.app.settings.window = [points.width, points.height];
+            }
             self.reconfigure();
         }
     }

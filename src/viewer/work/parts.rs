@@ -1,6 +1,8 @@
 //! The parts of a shot, in the order in which they are made.
 
-use crate::source::{Opened, Part, Patch, Shot, grid_size};
+use crate::source::{Opened, Part, Patch, Shot, Texel, grid_size};
+use scene::Camera;
+use scene::fade::Fade;
 use std::collections::VecDeque;
 
 /// Pixels are made in passes: every so many in x and y, then those between.
@@ -98,7 +100,7 @@ pub struct Canvas {
     /// Width and height.
     pub size: (u32, u32),
     /// `[height, width]`; none where nothing is known yet.
-    pub texels: Vec<Option<crate::source::Texel>>,
+    pub texels: Vec<Option<Texel>>,
     /// Number of texels that are known.
     pub known: usize,
     /// The same of those whose column and row are multiples of one of [`PASSES`].
@@ -128,6 +130,18 @@ impl Canvas {
         }
     }
 
+    /// Fades what none of `sources` sees, if everything is known.
+    pub fn fade(&mut self, fade: Fade, camera: &Camera, sources: &[Camera]) {
+        let known: Vec<&mut Texel> = self.texels.iter_mut().flatten().collect();
+        if known.len() < self.size.0 as usize * self.size.1 as usize {
+            return;
+        }
+        let mut rgb: Vec<f32> = known.iter().flat_map(|texel| texel.rgb).collect();
+        let depth: Vec<f32> = known.iter().map(|texel| texel.depth).collect();
+        fade.apply(&mut rgb, camera, &depth, 1, sources);
+        known.into_iter().zip(rgb.as_chunks::<3>().0).for_each(|(texel, rgb)| texel.rgb = *rgb);
+    }
+
     /// Which part of every `PASSES[pass]`-th texel is known, from 0 to 1.
     pub fn part_of(&self, pass: usize) -> f64 {
         let count = |length: u32| length.div_ceil(PASSES[pass]) as usize;
@@ -147,7 +161,7 @@ impl Canvas {
     }
 
     /// What is known of a place.
-    pub fn at(&self, x: u32, y: u32) -> Option<&crate::source::Texel> {
+    pub fn at(&self, x: u32, y: u32) -> Option<&Texel> {
         let inside = x < self.size.0 && y < self.size.1;
         inside.then(|| &self.texels[y as usize * self.size.0 as usize + x as usize])?.as_ref()
     }
@@ -162,7 +176,6 @@ impl Canvas {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Texel;
 
     #[test]
     fn parts_cover_the_picture_once_from_the_middle_outwards() {
@@ -193,7 +206,7 @@ mod tests {
         for (width, height) in [(50, 30), (1, 1), (3, 97), (4, 5), (201, 2)] {
             let shot =
                 Shot { camera: camera(width, height), truth: None, excluded: Vec::new(), quality: Default::default() };
-            let opened = Opened { sources: vec![0], cell: 4 };
+            let opened = Opened { sources: vec![0], cell: 4, fades: false };
             let mut parts = Parts::of(&shot, &opened, [0.5; 2]);
             let (mut order, mut levels, mut made) = (Vec::new(), Vec::new(), 0);
             let mut canvas = Canvas::new((width, height));

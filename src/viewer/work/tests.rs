@@ -49,7 +49,7 @@ impl FrameSource for Fake {
         }
         self.open.insert(id, shot.clone());
         self.seen.open.store(self.open.len(), Ordering::SeqCst);
-        Ok(Some(Opened { sources: vec![0], cell: 4 }))
+        Ok(Some(Opened { sources: vec![0], cell: 4, fades: false }))
     }
 
     fn guide(&mut self, id: ShotId, part: crate::source::Part, stop: Stop) -> Result<Option<Patch>, String> {
