@@ -147,6 +147,7 @@ fn a_new_pivot_in_a_bounded_orbit_moves_no_camera() {
         assert!((controls.eye().center.distance(pivot) - distance).abs() < 1e-9);
         controls.go_home();
         controls.pan(DVec2::new(5000.0, 0.0), 100.0);
+        controls.jump();
         assert!((controls.pivot() - bounds.pivot).length() < 1.0 + 1e-9);
     }
 }
