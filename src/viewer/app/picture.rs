@@ -95,6 +95,15 @@ impl App {
         Some(held.map_or(camera, |held| held.camera.resized(camera.width, camera.height)))
     }
 
+    /// Name of the photograph that gives most of a pixel of the window's picture, where the network has made it.
+    pub fn photograph_at(&self, x: f64, y: f64) -> Option<&str> {
+        let (camera, shown) = (self.camera()?, self.stage.as_ref()?.shown()?);
+        let (width, height) = shown.full.size;
+        let at = |v: f64, of: u32, n: u32| (v >= 0.0).then_some((v / f64::from(of) * f64::from(n)) as u32);
+        let texel = shown.full.at(at(x, camera.width, width)?, at(y, camera.height, height)?)?;
+        Some(&self.scene.views.get(texel.view?)?.name)
+    }
+
     /// Depth at a pixel of the window's picture: the network's where it is known, else that of the source views.
     pub fn depth_at(&self, x: f64, y: f64) -> Option<f32> {
         let camera = self.shown_camera()?;

@@ -85,12 +85,12 @@ impl Ui {
             picture = ui.available_rect_before_wrap();
             let painter = ui.painter().with_clip_rect(picture);
             self.hovered = None;
+            let mouse = context.input(|input| input.pointer.hover_pos());
+            let mouse = mouse.filter(|at| picture.contains(*at) && !context.is_pointer_over_egui());
             if app.settings.cameras {
-                let mouse = context.input(|input| input.pointer.hover_pos());
-                let mouse = mouse.filter(|at| picture.contains(*at) && !context.is_pointer_over_egui());
                 self.hovered = cameras::paint(&painter, app, picture, &mut self.thumbnails, mouse);
             }
-            overlay::paint(&painter, app, picture);
+            overlay::paint(&painter, app, picture, mouse);
             if app.look.help {
                 overlay::help(&context, &mut commands);
             }

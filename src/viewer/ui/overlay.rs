@@ -5,8 +5,8 @@ use crate::app::{App, Command};
 use crate::present::{ERROR_GAIN, Kind};
 use egui::{Align2, Color32, Context, FontId, Painter, Pos2, Rect, pos2, vec2};
 
-/// Paints level, legend and messages.
-pub fn paint(painter: &Painter, app: &App, picture: Rect) {
+/// Paints level, legend and messages; `mouse` is where the mouse is over the picture.
+pub fn paint(painter: &Painter, app: &App, picture: Rect, mouse: Option<Pos2>) {
     if picture.width() < 60.0 || picture.height() < 40.0 {
         return;
     }
@@ -40,7 +40,25 @@ pub fn paint(painter: &Painter, app: &App, picture: Rect) {
             label(painter, picture.center(), Align2::CENTER_CENTER, text, Color32::WHITE);
         }
         Kind::Confidence | Kind::Experts => legend(painter, picture, |t| format!("{:.0} %", 100.0 * t)),
-        Kind::Colour | Kind::Normals | Kind::View => {}
+        Kind::View => {
+            let scale = painter.ctx().pixels_per_point();
+            let name = |at: Pos2| {
+                let pixel = (at - picture.min) * scale;
+                Some((at, app.photograph_at(f64::from(pixel.x), f64::from(pixel.y))?))
+            };
+            match mouse.and_then(name) {
+                Some((at, name)) => label(painter, at + vec2(12.0, -8.0), Align2::LEFT_BOTTOM, name, Color32::WHITE),
+                None => {
+                    let text = "point at a place: the photograph that gives most of it is named";
+                    label(painter, picture.left_top() + vec2(8.0, 32.0), Align2::LEFT_TOP, text, Color32::WHITE);
+                }
+            }
+        }
+        Kind::Normals => {
+            let text = "red: right, green: up, blue: towards the camera";
+            label(painter, picture.left_top() + vec2(8.0, 32.0), Align2::LEFT_TOP, text, Color32::WHITE);
+        }
+        Kind::Colour => {}
     }
 }
 
