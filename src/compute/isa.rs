@@ -106,9 +106,7 @@ fn has_tiles() -> bool {
     const TILES: u32 = 1 << 22 | 1 << 24 | 1 << 25;
     static GRANTED: OnceLock<bool> = OnceLock::new();
     *GRANTED.get_or_init(|| {
-        __cpuid_count(0, 0).eax >= 7
-            && __cpuid_count(7, 0).edx & TILES == TILES
-            && crate::tiles::request_tiles()
+        __cpuid_count(0, 0).eax >= 7 && __cpuid_count(7, 0).edx & TILES == TILES && crate::tiles::request_tiles()
     })
 }
 

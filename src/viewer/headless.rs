@@ -106,7 +106,9 @@ pub struct FrameShot {
 pub fn pictures(start: Start, shots: &[FrameShot], mut done: impl FnMut(&Path, bool)) -> Result<Report> {
     if let Some(small) = shots.iter().find(|shot| shot.size.0.min(shot.size.1) < LEAST) {
         let (width, height) = small.size;
-        return Err(Error::Graphics(format!("expected pictures of at least {LEAST}x{LEAST} pixels, found {width}x{height}")));
+        return Err(Error::Graphics(format!(
+            "expected pictures of at least {LEAST}x{LEAST} pixels, found {width}x{height}"
+        )));
     }
     let mut app = App::new(start, || ())?;
     app.settings.panel = false;

@@ -372,7 +372,9 @@ mod tests {
         let others = Keys::load(&viewer, &scene).unwrap().keys;
         assert_eq!(others.eyes.len(), 12);
         assert!((others.eyes[11].center - keys.eyes[3].center).length() < 1e-4);
-        assert!(Keys::default().save(&file, &scene, 3, ((4, 3), unit), &[]).unwrap_err().to_string().contains("key frames"));
+        assert!(
+            Keys::default().save(&file, &scene, 3, ((4, 3), unit), &[]).unwrap_err().to_string().contains("key frames")
+        );
     }
 
     /// What is written for nerfstudio's viewer is in its coordinates, where they are told, and has the key frames.

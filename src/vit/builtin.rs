@@ -20,7 +20,7 @@ static DENSE: &[u8] = include_bytes!("weights/vit-dense.safetensors");
 /// If the name is unknown, or the file cannot be read or is no classifier.
 pub fn load(name: &str, size: Option<(usize, usize)>) -> Result<Checkpoint> {
     let path = Path::new(name);
-    match embedded(name) {
+    match file(name) {
         Some(bytes) => Checkpoint::from_bytes(path, bytes),
         None if path.is_file() => {
             let bytes = scene::file::read_limited(path, MAX_FILE_BYTES)?;
@@ -33,7 +33,8 @@ pub fn load(name: &str, size: Option<(usize, usize)>) -> Result<Checkpoint> {
     }
 }
 
-fn embedded(name: &str) -> Option<&'static [u8]> {
+/// The file of a built-in model.
+pub fn file(name: &str) -> Option<&'static [u8]> {
     match name {
         "vit-shiftadd" => Some(SHIFT_ADD),
         "vit-dense" => Some(DENSE),

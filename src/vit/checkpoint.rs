@@ -122,9 +122,7 @@ impl Checkpoint {
             .layout
             .entries()
             .iter()
-            .map(|e| {
-                (&e.name[..], &e.shape[..], e.slot.of(&self.params).iter().flat_map(|v| encode(*v)).collect())
-            })
+            .map(|e| (&e.name[..], &e.shape[..], e.slot.of(&self.params).iter().flat_map(|v| encode(*v)).collect()))
             .collect();
         let tensors = data.iter().map(|(name, shape, bytes)| {
             (name, TensorView::new(dtype, shape.to_vec(), bytes).expect("as long as its shape says"))

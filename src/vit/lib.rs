@@ -2,6 +2,7 @@
 //!
 //! To a layer, an image is what a ray is to the renderer, and its tokens are the ray's samples: they look at one another
 //! through a [`layers::RayAttention`] and go through a [`layers::FeedForward`] each by itself.
+pub mod builtin;
 pub mod checkpoint;
 pub mod compact;
 pub mod config;

@@ -91,8 +91,7 @@ fn tensors(path: &Path) -> Result<Tensors> {
     let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(format!("safetensors header: {e}")))?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
-        let data = values(&view)
-            .ok_or_else(|| bad(format!("{name:?}: expected {KINDS}, found {:?}", view.dtype())))?;
+        let data = values(&view).ok_or_else(|| bad(format!("{name:?}: expected {KINDS}, found {:?}", view.dtype())))?;
         tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data });
     }
     Ok(tensors)

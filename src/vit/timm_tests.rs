@@ -1,8 +1,8 @@
 //! Against timm, by the fixtures of `tests/fixtures/vit/make.py`.
 
 use super::*;
-use safetensors::tensor::Dtype;
 use crate::model::{Scratch, Tape};
+use safetensors::tensor::Dtype;
 use std::path::PathBuf;
 
 /// Differences of sums in another order, relative to the largest value.

@@ -82,7 +82,10 @@ fn broken_pictures_are_named() {
     let output = place.run(&format!("classify broken.png whole.png missing.png {line}"));
     let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{errors}");
-    assert!(out.contains("whole.png") && errors.contains("broken.png") && errors.contains("2 of 3 pictures"), "{errors}");
+    assert!(
+        out.contains("whole.png") && errors.contains("broken.png") && errors.contains("2 of 3 pictures"),
+        "{errors}"
+    );
     place.fails(1, "classify whole.png --model none.safetensors", &["none.safetensors"]);
     fs::write(place.path("bad.safetensors"), b"\xff\xff\xff\xff\xff\xff\xff\x7f{}").unwrap();
     place.fails(1, "classify whole.png --model bad.safetensors", &["bad.safetensors"]);

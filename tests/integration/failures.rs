@@ -172,9 +172,16 @@ fn misspelt_instruction_sets_are_refused() {
 #[test]
 fn missing_instruction_sets_are_said_to_be_ignored() {
     let place = Place::new();
-    for set in
-        ["portable", "avx2", "avx512", "avx512+vnni", "avx512+bitalg", "avx512+vnni+bitalg", "avx512+vnni+bitalg+bf16", "avx512+vnni+bitalg+bf16+amx"]
-    {
+    for set in [
+        "portable",
+        "avx2",
+        "avx512",
+        "avx512+vnni",
+        "avx512+bitalg",
+        "avx512+vnni+bitalg",
+        "avx512+vnni+bitalg+bf16",
+        "avx512+vnni+bitalg+bf16+amx",
+    ] {
         let output = place.command("info --json").env("SHIFTRAY_SIMD", set).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{set}: {errors}");

@@ -97,12 +97,7 @@ struct Part {
     counts: Vec<[u64; 2]>,
 }
 
-fn measure(
-    classifier: &Classifier,
-    data: &Labelled,
-    classes: Vec<String>,
-    threads: usize,
-) -> anyhow::Result<Metrics> {
+fn measure(classifier: &Classifier, data: &Labelled, classes: Vec<String>, threads: usize) -> anyhow::Result<Metrics> {
     let mut scratch = EngineScratch::default();
     let mut times: Vec<f64> = (0..data.len().min(TIMED))
         .map(|i| {

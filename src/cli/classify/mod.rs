@@ -8,7 +8,7 @@ use super::output;
 use anyhow::bail;
 use clap::value_parser;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use vit::Model;
 use vit::checkpoint::Checkpoint;
 use vit::engine::{Engine, EngineScratch, Precision};
@@ -23,9 +23,10 @@ pub struct Args {
     /// Pictures: PNG, JPEG, WebP, TIFF, BMP or GIF of any size
     #[arg(required_unless_present = "eval")]
     pictures: Vec<PathBuf>,
-    /// Model file that `shiftray train classifier` or `shiftray reparam` wrote, or a checkpoint of timm (DeiT, PVTv2)
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    /// Model: a built-in name (vit-shiftadd, vit-dense: ten classes of things, from pictures of 32x32 pixels), a file that
+    /// `shiftray train classifier` or `shiftray reparam` wrote, or a checkpoint of timm (DeiT, PVTv2)
+    #[arg(long, value_name = "NAME|FILE", default_value = vit::builtin::NAMES[0])]
+    model: String,
     /// Classify these labelled pictures and say how often the answer is right
     #[arg(long, value_name = "DATA", conflicts_with = "pictures")]
     eval: Option<PathBuf>,
@@ -76,12 +77,8 @@ struct Classifier {
 }
 
 impl Classifier {
-    fn read(path: &Path, size: Option<(usize, usize)>, precision: PrecisionArg) -> anyhow::Result<Self> {
-        let bytes = scene::file::read_limited(path, vit::checkpoint::MAX_FILE_BYTES)?;
-        let checkpoint = match Checkpoint::is_one(&bytes) {
-            true => Checkpoint::from_bytes(path, &bytes)?,
-            false => vit::timm::read(path, size)?,
-        };
+    fn load(name: &str, size: Option<(usize, usize)>, precision: PrecisionArg) -> anyhow::Result<Self> {
+        let checkpoint = vit::builtin::load(name, size)?;
         let model = Model::new(checkpoint.description.config, compute::Products::F32)?;
         let engine = |precision| Engine::with_precision(&model, &checkpoint.params, precision);
         let engine = match precision {
@@ -128,7 +125,7 @@ struct Class {
 /// If the model or a picture cannot be read, or a file cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from);
-    let classifier = Classifier::read(&args.model, args.size.map(|side| (side, side)), args.precision)?;
+    let classifier = Classifier::load(&args.model, args.size.map(|side| (side, side)), args.precision)?;
     if let Some(data) = &args.eval {
         return evaluate::run(&args, &classifier, data, threads);
     }

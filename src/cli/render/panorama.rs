@@ -46,7 +46,9 @@ impl Panorama {
     /// What is rendered, in words.
     pub fn words(self) -> String {
         let ((width, height), side) = (self.size(1), self.side());
-        format!("panorama: {width}x{height}, of six faces of {side}x{side} a frame; depth is the distance along the ray")
+        format!(
+            "panorama: {width}x{height}, of six faces of {side}x{side} a frame; depth is the distance along the ray"
+        )
     }
 
     /// Its size where every `stride`-th pixel is rendered.

@@ -5,10 +5,10 @@ use crate::cli::compared::photograph;
 use crate::cli::output;
 use anyhow::{Context, bail};
 use gnt::Head;
+use scene::Scene;
 use scene::coverage::{Coverage, Probe};
 use scene::paths::file::{self, PathCoordinates, PathFileOptions};
 use scene::paths::{self, Frame, PathKind, PathPlan, size};
-use scene::Scene;
 use std::path::Path;
 
 /// The name of the path's file beside the frames.

@@ -190,7 +190,8 @@ mod tests {
             let mut wanted = Vec::new();
             for number in 1..=count {
                 let shard = parse_shard(&format!("{number}/{count}")).ok();
-                let (shots, words) = of(&path(total), &scene, &ShotOptions { stereo: None, panorama: None, every, shard }).unwrap();
+                let (shots, words) =
+                    of(&path(total), &scene, &ShotOptions { stereo: None, panorama: None, every, shard }).unwrap();
                 let chosen = shots.iter().filter(|shot| shot.chosen).count();
                 assert!(words.is_none() && shots.len() == total && chosen == total.div_ceil(every));
                 wanted.extend(shots.into_iter().filter(|shot| shot.wanted).map(|shot| shot.frame));
@@ -199,7 +200,9 @@ mod tests {
         }
         // Of two frames in nine parts, seven have none.
         let shard = parse_shard("1/9").ok();
-        let message = of(&path(2), &scene, &ShotOptions { stereo: None, panorama: None, every: 1, shard }).unwrap_err().to_string();
+        let message = of(&path(2), &scene, &ShotOptions { stereo: None, panorama: None, every: 1, shard })
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("--shard 1/9") && message.contains("found 2"), "{message}");
         for wrong in ["0/3", "4/3", "1", "a/b", "1/0", "-1/2"] {
             assert!(parse_shard(wrong).is_err(), "{wrong}");
@@ -212,7 +215,8 @@ mod tests {
         for (baseline, expected) in [("auto", 0.1), ("0.2", 0.4)] {
             for layout in [StereoLayout::SideBySide, StereoLayout::Files] {
                 let stereo = Some((baseline.parse().unwrap(), layout));
-                let (shots, words) = of(&path(2), &scene, &ShotOptions { stereo, panorama: None, every: 1, shard: None }).unwrap();
+                let (shots, words) =
+                    of(&path(2), &scene, &ShotOptions { stereo, panorama: None, every: 1, shard: None }).unwrap();
                 let eyes: Vec<&Frame> = shots.iter().flat_map(|shot| &shot.parts).collect();
                 let centers: Vec<f32> = eyes.iter().map(|eye| eye.camera.origin().x).collect();
                 assert!((centers[1] - centers[0] - expected).abs() < 1e-6 && centers[0] < 0.0, "{centers:?}");
@@ -227,12 +231,8 @@ mod tests {
             }
         }
         let photograph = Frame { truth: Some(0), ..frame("a") };
-        let options = ShotOptions {
-            stereo: Some((Baseline::Auto, StereoLayout::Files)),
-            panorama: None,
-            every: 1,
-            shard: None,
-        };
+        let options =
+            ShotOptions { stereo: Some((Baseline::Auto, StereoLayout::Files)), panorama: None, every: 1, shard: None };
         let message = of(std::slice::from_ref(&photograph), &scene, &options).unwrap_err().to_string();
         assert!(message.contains("--stereo"), "{message}");
         let options = ShotOptions { stereo: None, panorama: Some(Panorama { width: 64 }), ..options };

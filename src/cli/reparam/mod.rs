@@ -25,7 +25,7 @@ use train::run::{MODEL_FILE, MOST_RAYS, STATE_FILE};
 /// given again; `options.json` keeps the options that shape the result, and another command is refused. The last stage's
 /// model is also written to `model.safetensors` in the run's folder, packed.
 ///
-/// A classifier (a file that `shiftray train classifier` wrote) is fine-tuned on labelled pictures, which --data must name;
+/// A classifier (vit-dense, or a file that `shiftray train classifier` wrote) is fine-tuned on labelled pictures, which --data must name;
 /// of the options those about rays, samples, views, depth and features do not concern it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -118,7 +118,10 @@ struct RunArgs {
 /// If model or data cannot be read, a piece does not fit the model, or a file cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from);
-    let bytes = gnt::builtin::file(&args.shape.model)?;
+    let bytes = match vit::builtin::file(&args.shape.model) {
+        Some(bytes) => bytes.to_vec(),
+        None => gnt::builtin::file(&args.shape.model)?,
+    };
     if vit::checkpoint::Checkpoint::is_one(&bytes) {
         let dense = vit::checkpoint::Checkpoint::from_bytes(Path::new(&args.shape.model), &bytes)?;
         return classifier::run(&args, &dense, &bytes, threads);

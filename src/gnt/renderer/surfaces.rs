@@ -101,8 +101,7 @@ impl Renderer {
     /// Where the map of view `id` is kept, if it is there as a frame with these `candidates` would find it: a photograph that
     /// is not to be a source must have had no part in it, and what is rendered must not depend on what was rendered before.
     fn serving(&mut self, id: usize, candidates: &Arc<[usize]>, settings: &Settings) -> Result<Option<usize>> {
-        let fits =
-            |f: &Found| (f.view, f.views, f.range) == (id, settings.views, settings.depth_range);
+        let fits = |f: &Found| (f.view, f.views, f.range) == (id, settings.views, settings.depth_range);
         let place = |which: &dyn Fn(&Found) -> bool| self.surfaces.found.iter().position(|f| fits(f) && which(f));
         if let Some(at) = place(&|f| f.candidates == *candidates) {
             return Ok(Some(at));

@@ -134,7 +134,15 @@ impl PackedLinear {
     }
 
     /// `y = x · W + b` of rows `x` `[rows, inputs]` to `y` `[rows, outputs]`, or as the epilogue says.
-    pub fn apply(&self, isa: Isa, rows: usize, x: &[f32], buffers: &mut LinearBuffers, y: &mut [f32], epilogue: Epilogue) {
+    pub fn apply(
+        &self,
+        isa: Isa,
+        rows: usize,
+        x: &[f32],
+        buffers: &mut LinearBuffers,
+        y: &mut [f32],
+        epilogue: Epilogue,
+    ) {
         let (outputs, LinearBuffers { bytes, padded }) = (self.matrix.outputs(), buffers);
         let x = (x, x.len() / rows.max(1), self.sign);
         assert_eq!(y.len(), rows * outputs, "outputs of {rows} rows");

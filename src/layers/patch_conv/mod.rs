@@ -148,12 +148,7 @@ impl PatchConv {
 
     /// The same for one row of output pixels of one image; places are counted from the row's first patch and the image's
     /// first value.
-    fn each_run_of_row(
-        &self,
-        (height, width): (usize, usize),
-        row: usize,
-        mut call: impl FnMut(usize, usize, usize),
-    ) {
+    fn each_run_of_row(&self, (height, width): (usize, usize), row: usize, mut call: impl FnMut(usize, usize, usize)) {
         let (k, c) = (self.kernel, self.inputs);
         for column in 0..self.output_size(height, width).1 {
             // First and last pixel of the patch's rows that lie inside the image.

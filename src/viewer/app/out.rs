@@ -76,10 +76,13 @@ impl App {
     pub(super) fn render_command(&self, file: &Path, folder: &str) -> String {
         let quality = self.look.quality;
         let named = |list: &[String], i: usize| list.get(i).map(|name| quoted(name));
-        let mut words = vec![format!("shiftray render {} --path {}", self.scene_words(), quoted(&file.to_string_lossy()))];
+        let mut words =
+            vec![format!("shiftray render {} --path {}", self.scene_words(), quoted(&file.to_string_lossy()))];
         words.extend(named(&self.choices.models, quality.model).map(|name| format!("--model {name}")));
         words.extend(
-            named(&self.choices.samples, quality.samples).filter(|_| quality.samples > 0).map(|s| format!("--samples {s}")),
+            named(&self.choices.samples, quality.samples)
+                .filter(|_| quality.samples > 0)
+                .map(|s| format!("--samples {s}")),
         );
         words.extend((quality.views > 0).then(|| format!("--views {}", quality.views)));
         words.push(format!("-o {folder}"));

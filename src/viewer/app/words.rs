@@ -75,7 +75,8 @@ impl App {
                 percent(made.full.part_of(0))
             ),
             (Some(made), _) if made.guide.known > 0 => {
-                let (part, size) = (made.guide.known as f64 / made.guide.texels.len().max(1) as f64, size(made.full.size));
+                let (part, size) =
+                    (made.guide.known as f64 / made.guide.texels.len().max(1) as f64, size(made.full.size));
                 format!("photographs through depth; network, {size}: looks for surfaces: {} %", percent(part))
             }
             (_, Some(Level::Proxy)) => match &self.network_failed {

@@ -106,7 +106,16 @@ impl Made {
         let textures = [texture(size, rgba, "colour"), texture(size, facts, "facts")];
         let views = textures.each_ref().map(|texture| texture.create_view(&Default::default()));
         let (camera, cell, fades) = (*camera, opened.cell, opened.fades);
-        Self { camera, cell, fades, complete: false, guide: Canvas::new(grid), full: Canvas::new(size), textures, views }
+        Self {
+            camera,
+            cell,
+            fades,
+            complete: false,
+            guide: Canvas::new(grid),
+            full: Canvas::new(size),
+            textures,
+            views,
+        }
     }
 
     /// Puts in what was made.

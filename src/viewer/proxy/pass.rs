@@ -269,7 +269,9 @@ impl ProxyPass {
         let mut given_up = Vec::new();
         while self.photos.len() > MOST_PHOTOS {
             let others = self.photos.iter().filter(|(other, _)| **other != view);
-            let Some(oldest) = others.min_by_key(|(other, photo)| (wanted.contains(other), photo.used, **other)).map(|(other, _)| *other)
+            let Some(oldest) = others
+                .min_by_key(|(other, photo)| (wanted.contains(other), photo.used, **other))
+                .map(|(other, _)| *other)
             else {
                 break;
             };

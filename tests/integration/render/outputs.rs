@@ -152,11 +152,9 @@ fn panoramas_are_one_picture_all_round() {
     place.json(&format!("{base} --frames 1 --size 33x33 --out plain --json"));
     let (ahead, plain) = (round.pixel(32, 16), pixels(&place.path("plain/frame_0000.png")).pixel(16, 16));
     assert!(ahead.iter().zip(plain).all(|(a, b)| (a - b).abs() < 0.2), "{ahead:?} {plain:?}");
-    for (wrong, part) in [
-        ("--depth --points a.ply", "--points"),
-        ("--normals", "--normals"),
-        ("--path test", "held-out"),
-    ] {
+    for (wrong, part) in
+        [("--depth --points a.ply", "--points"), ("--normals", "--normals"), ("--path test", "held-out")]
+    {
         place.fails(1, &format!("{base} --panorama 64 {wrong} --out none"), &[part, "panorama"]);
     }
     place.fails(2, &format!("{line} --stereo --out none"), &["--stereo"]);

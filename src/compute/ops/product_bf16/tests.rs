@@ -46,7 +46,11 @@ fn products_of_rounded_factors() {
                         let exact: f64 = f64::from(begin)
                             + (0..k).map(|x| rounded(alpha * a.at(r, x)) * rounded(b.at(x, col))).sum::<f64>();
                         let bound = 1e-5 * (1.0 + (k as f64).sqrt());
-                        assert!((f64::from(c[i]) - exact).abs() < bound, "{isa} {m} {k} {n} {start:?} {i}: {} {exact}", c[i]);
+                        assert!(
+                            (f64::from(c[i]) - exact).abs() < bound,
+                            "{isa} {m} {k} {n} {start:?} {i}: {} {exact}",
+                            c[i]
+                        );
                     }
                 }
             }

@@ -69,11 +69,7 @@ unsafe fn store_block([upper, lower]: [*mut f32; 2], stride: usize) {
 ///
 /// # Safety
 /// Tile registers are set up; at each step's place from each start there is a tile.
-unsafe fn accumulate(
-    steps: &[Step],
-    Factor(left, left_stride): Factor,
-    Factor(right, right_stride): Factor,
-) {
+unsafe fn accumulate(steps: &[Step], Factor(left, left_stride): Factor, Factor(right, right_stride): Factor) {
     if steps.is_empty() {
         return;
     }

@@ -63,9 +63,8 @@ unsafe fn rows(
             let left = left.add(step.left);
             for pair in 0..16 {
                 let at = step.right + pair * right_stride;
-                let columns = right.map(|half| {
-                    std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(half.add(at).cast()))
-                });
+                let columns =
+                    right.map(|half| std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(half.add(at).cast())));
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let both = left.add(r * left_stride + 4 * pair).cast::<i32>().read_unaligned();
                     let both = std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(both));
