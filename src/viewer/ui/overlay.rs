@@ -47,7 +47,14 @@ pub fn paint(painter: &Painter, app: &App, picture: Rect, mouse: Option<Pos2>) {
                 Some((at, app.photograph_at(f64::from(pixel.x), f64::from(pixel.y))?))
             };
             match mouse.and_then(name) {
-                Some((at, name)) => label(painter, at + vec2(12.0, -8.0), Align2::LEFT_BOTTOM, name, Color32::WHITE),
+                Some((at, name)) => {
+                    // Towards the middle, where there is room.
+                    let (side, align) = match at.x < picture.center().x {
+                        true => (12.0, Align2::LEFT_BOTTOM),
+                        false => (-12.0, Align2::RIGHT_BOTTOM),
+                    };
+                    label(painter, at + vec2(side, -8.0), align, name, Color32::WHITE);
+                }
                 None => {
                     let text = "point at a place: the photograph that gives most of it is named";
                     label(painter, picture.left_top() + vec2(8.0, 32.0), Align2::LEFT_TOP, text, Color32::WHITE);
