@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use gnt::checkpoint::{Storage, torch};
 use std::path::{Path, PathBuf};
-use vit::checkpoint::{Checkpoint, MAX_FILE_BYTES};
+use vit::checkpoint::Checkpoint;
 
 /// Convert an official PyTorch checkpoint of GNT, or a classifier, into a model file.
 ///
@@ -36,10 +36,18 @@ pub fn run(args: Args) -> Result<()> {
     scene::file::check_replaceable(&args.out).with_context(|| "--out".to_owned())?;
     let folder = args.out.parent().filter(|folder| !folder.as_os_str().is_empty());
     scene::file::remove_leftovers(folder.unwrap_or(Path::new(".")));
-    if let Some(classifier) = classifier(&args.checkpoint)? {
-        return import_classifier(&args, &classifier);
+    let ending = args.checkpoint.extension();
+    if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors")) {
+        return import_classifier(&args, &vit::builtin::read(&args.checkpoint, None)?);
     }
-    let checkpoint = torch::read_torch(&args.checkpoint)?;
+    let checkpoint = match torch::read_torch(&args.checkpoint) {
+        Ok(checkpoint) => checkpoint,
+        // Asked only now, for it reads the file once more; a file that is none of either is refused as one of GNT.
+        Err(_) if vit::timm::is_one(&args.checkpoint).unwrap_or(false) => {
+            return import_classifier(&args, &vit::timm::read(&args.checkpoint, None)?);
+        }
+        Err(problem) => return Err(problem.into()),
+    };
     let precision = if args.half { Storage::F16 } else { Storage::F32 };
     checkpoint.write(&args.out, precision).context("the model file could not be written")?;
 
@@ -55,21 +63,6 @@ pub fn run(args: Args) -> Result<()> {
         args.out.display(),
         if args.half { "f16" } else { "f32" }
     ))
-}
-
-/// The checkpoint as a classifier, if it is one.
-fn classifier(path: &Path) -> Result<Option<Checkpoint>> {
-    let is_safetensors = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors"));
-    if is_safetensors {
-        let bytes = scene::file::read_limited(path, MAX_FILE_BYTES)?;
-        if Checkpoint::is_one(&bytes) {
-            return Ok(Some(Checkpoint::from_bytes(path, &bytes)?));
-        }
-        return Ok(Some(vit::timm::read(path, None)?));
-    }
-    // A file that is none of either is refused as one of GNT.
-    let is_one = vit::timm::is_one(path).unwrap_or(false);
-    Ok(if is_one { Some(vit::timm::read(path, None)?) } else { None })
 }
 
 fn import_classifier(args: &Args, checkpoint: &Checkpoint) -> Result<()> {

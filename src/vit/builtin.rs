@@ -22,15 +22,21 @@ pub fn load(name: &str, size: Option<(usize, usize)>) -> Result<Checkpoint> {
     let path = Path::new(name);
     match file(name) {
         Some(bytes) => Checkpoint::from_bytes(path, bytes),
-        None if path.is_file() => {
-            let bytes = scene::file::read_limited(path, MAX_FILE_BYTES)?;
-            if Checkpoint::is_one(&bytes) { Checkpoint::from_bytes(path, &bytes) } else { timm::read(path, size) }
-        }
+        None if path.is_file() => read(path, size),
         None => {
             let problem = format!("expected a model file or one of {}, found neither", NAMES.join(", "));
             Err(Error::File { path: path.to_owned(), problem })
         }
     }
+}
+
+/// Reads a model file or a checkpoint of timm; `size` as in [`load`].
+///
+/// # Errors
+/// If the file cannot be read or is no classifier.
+pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Checkpoint> {
+    let bytes = scene::file::read_limited(path, MAX_FILE_BYTES)?;
+    if Checkpoint::is_one(&bytes) { Checkpoint::from_bytes(path, &bytes) } else { timm::read(path, size) }
 }
 
 /// The file of a built-in model.
