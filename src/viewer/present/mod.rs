@@ -93,6 +93,11 @@ pub struct Made {
     views: [wgpu::TextureView; 2],
 }
 
+/// A brightness as the device's textures have it, clipped.
+fn byte(value: f32) -> u8 {
+    (value.clamp(0.0, 1.0) * 255.0).round() as u8
+}
+
 impl Made {
     /// Nothing is known yet.
     pub fn new(gpu: &Gpu, camera: &Camera, opened: &Opened) -> Self {
@@ -125,7 +130,6 @@ impl Made {
         }
         self.full.put(patch);
         // All of the rectangle, since pixels of other passes lie between: an alpha of 0 stands for those that are not known.
-        let byte = |value: f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
         let (part, full) = (patch.part, &self.full);
         let texels = || Part { every: 1, but: 0, ..part }.places().map(|(x, y)| full.at(x, y));
         let colour = |texel: Option<&Texel>| {
@@ -150,7 +154,6 @@ impl Made {
     /// Fades the pixels of a complete picture that none of `sources` sees.
     pub fn fade(&mut self, gpu: &Gpu, fade: Fade, sources: &[Camera]) {
         self.full.fade(fade, &self.camera, sources);
-        let byte = |value: f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
         let image = self.full.image();
         let rgba = image.data.as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [byte(*r), byte(*g), byte(*b), 255]);
         write(gpu, &self.textures[0], (0, 0), self.full.size, &rgba.collect::<Vec<u8>>());
