@@ -2,7 +2,7 @@
 
 use crate::{Axes, Error, Result};
 use compute::ops::hamming::MOST_CHANNELS;
-use layers::BlockShape;
+use layers::{BlockShape, Names};
 pub use layers::{FeedForwardKind, LinearKind, RayAttentionKind, ViewAttentionKind};
 use serde::{Deserialize, Serialize};
 
@@ -204,7 +204,7 @@ impl Config {
     /// What the layers of a block share.
     pub fn block_shape(&self) -> BlockShape {
         let Self { width, heads, attention_hidden, mlp_ratio, linears, .. } = *self;
-        BlockShape { width, heads, attention_hidden, mlp_ratio, linears }
+        BlockShape { width, heads, attention_hidden, mlp_ratio, linears, names: Names::Separate }
     }
 
     /// Whether some layer has weights that are powers of two.

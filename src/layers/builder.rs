@@ -6,6 +6,29 @@ use crate::linear::{Linear, LinearKind};
 use crate::{Init, Layout, Slot};
 use compute::Products;
 
+/// What the projections of an attention are called in checkpoints, and which of them have biases of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// GNT's: `q_fc`, `k_fc` and `v_fc` `[C, C]` without biases, which queries and keys get where they become codes, and
+    /// `out_fc`.
+    #[default]
+    Separate,
+    /// DeiT's: `qkv` `[3C, C]` and `proj`, with biases.
+    Fused,
+    /// PVTv2's: `q` `[C, C]`, `kv` `[2C, C]` and `proj`, with biases.
+    Paired,
+}
+
+impl Names {
+    /// That of the layer after the attention.
+    pub(crate) fn output(self) -> &'static str {
+        match self {
+            Self::Separate => "out_fc",
+            Self::Fused | Self::Paired => "proj",
+        }
+    }
+}
+
 /// Sizes and the kind of linear layers that the parts of a block share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockShape {
@@ -19,6 +42,8 @@ pub struct BlockShape {
     pub mlp_ratio: usize,
     /// Weights of queries, keys, values and outputs.
     pub linears: LinearKind,
+    /// What those are called.
+    pub names: Names,
 }
 
 impl BlockShape {
@@ -63,6 +88,11 @@ impl<'a> Builder<'a> {
         self.param(&format!("{name}.bias"), &[outputs], Init::fan_in(inputs))
     }
 
+    /// Weight `[outputs, inputs]` and bias of a layer that no fold reads yet.
+    pub fn weight_and_bias(&mut self, name: &str, inputs: usize, outputs: usize) -> [Slot; 2] {
+        [self.weight(name, outputs, inputs), self.bias(name, outputs, inputs)]
+    }
+
     /// A dense linear layer that is folded by transposition alone.
     pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Linear {
         self.linear_of(LinearKind::Dense, name, inputs, outputs, bias)
@@ -83,7 +113,7 @@ impl<'a> Builder<'a> {
         inputs: usize,
         outputs: usize,
     ) -> (Linear, [Slot; 2]) {
-        let (weight, bias) = (self.weight(name, outputs, inputs), self.bias(name, outputs, inputs));
+        let [weight, bias] = self.weight_and_bias(name, inputs, outputs);
         (self.fold_linear(name, weight, Some(bias), inputs, outputs, kind), [weight, bias])
     }
 

@@ -38,7 +38,7 @@ mod testing;
 pub mod upsample;
 pub mod view_attention;
 
-pub use builder::{BlockShape, Builder};
+pub use builder::{BlockShape, Builder, Names};
 pub use feed_forward::{FeedForward, FeedForwardKind};
 pub use linear::LinearKind;
 pub use params::{Init, Layout, Slot};

@@ -10,6 +10,12 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Part `i` of `count` parts of the same length.
+    pub fn part(self, i: usize, count: usize) -> Self {
+        let len = self.len / count;
+        Self { offset: self.offset + i * len, len }
+    }
+
     /// The parameter's values inside `flat`.
     #[inline]
     pub fn of<'a>(&self, flat: &'a [f32]) -> &'a [f32] {

@@ -11,15 +11,15 @@ pub struct Channels {
 
 impl Channels {
     /// Turns a projection that was measured so into one whose codes are balanced: scales the rows of its `weight`
-    /// `[outputs, inputs]` to unit deviation, so that the straight-through window covers them, and sets `bias` so that
-    /// the thresholds lie at the means.
+    /// `[outputs, inputs]` to unit deviation, so that the straight-through window covers them, and moves `bias`, with
+    /// which it was measured, so that the thresholds lie at the means.
     pub fn centre_codes(&self, weight: &mut [f32], bias: &mut [f32]) {
         let scale = self.deviation.iter().map(|d| 1.0 / d.max(1e-4));
         let inputs = weight.len() / self.deviation.len();
         let rows = weight.chunks_exact_mut(inputs).zip(bias).zip(&self.mean).zip(scale);
         for (((row, bias), mean), scale) in rows {
             row.iter_mut().for_each(|w| *w *= scale);
-            *bias = -mean * scale;
+            *bias = (*bias - mean) * scale;
         }
     }
 }

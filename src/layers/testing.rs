@@ -1,6 +1,6 @@
 //! Plain layers in double precision and differences of them, for tests.
 
-use crate::builder::{BlockShape, Builder};
+use crate::builder::{BlockShape, Builder, Names};
 use crate::codes::WINDOW;
 use crate::layer_norm::LayerNorm;
 use crate::linear::{Linear, LinearKind};
@@ -66,6 +66,15 @@ pub fn softmax(x: &[f64]) -> Vec<f64> {
     let powers: Vec<f64> = x.iter().map(|x| (x - max).exp()).collect();
     let sum: f64 = powers.iter().sum();
     powers.into_iter().map(|p| p / sum).collect()
+}
+
+/// The GELU, by the series of [`crate::gelu`] in double precision.
+pub fn gelu(x: f64) -> f64 {
+    let z = x.abs() * std::f64::consts::FRAC_1_SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * z);
+    let inner = -0.284_496_736 + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429));
+    let tail = 0.5 * t * (0.254_829_592 + t * inner) * (-z * z).exp();
+    x * if x < 0.0 { tail } else { 1.0 - tail }
 }
 
 /// Takes codes, and remembers what they were taken of; frozen, it is what the straight-through rule differentiates:
@@ -158,7 +167,7 @@ pub fn built<T>(build: impl FnOnce(&mut Builder) -> T) -> (T, Layout) {
 
 /// Sizes of a block with dense layers and a feed-forward part of twice the width.
 pub fn shape(width: usize, heads: usize, attention_hidden: usize) -> BlockShape {
-    BlockShape { width, heads, attention_hidden, mlp_ratio: 2, linears: LinearKind::Dense }
+    BlockShape { width, heads, attention_hidden, mlp_ratio: 2, linears: LinearKind::Dense, names: Names::Separate }
 }
 
 /// A linear layer of its own with a bias, and where its weight and bias lie.

@@ -1,8 +1,9 @@
 //! Sizes and variants of classifiers, as a model file's metadata has them.
 
+use crate::pvt::HEADS;
 use crate::{Error, Result};
 use compute::ops::hamming::MOST_CHANNELS;
-use layers::{BlockShape, FeedForwardKind, LinearKind, RayAttentionKind};
+use layers::{BlockShape, FeedForwardKind, LinearKind, Names, RayAttentionKind};
 use serde::{Deserialize, Serialize};
 
 /// A classifier.
@@ -15,6 +16,30 @@ pub enum Config {
     Deit(DeitConfig),
     /// PVTv2, with timm's names.
     Pvt(PvtConfig),
+}
+
+/// What the blocks of a classifier are made of: all that reparameterisation replaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds {
+    /// How tokens look at one another.
+    pub attention: RayAttentionKind,
+    /// Weights of queries, keys, values and outputs.
+    pub linears: LinearKind,
+    /// What each token goes through by itself.
+    pub feed_forward: FeedForwardKind,
+}
+
+impl Kinds {
+    /// Checks them for heads of as many `channels`.
+    fn validate(self, channels: usize) -> Result<()> {
+        bits("linears", self.linears)?;
+        bits("feed_forward", self.feed_forward.linears())?;
+        if self.attention != RayAttentionKind::Softmax && channels > MOST_CHANNELS {
+            let problem = format!("expected at most {MOST_CHANNELS} channels a head for codes, found {channels}");
+            return Err(Error::Config(format!("heads: {problem}")));
+        }
+        Ok(())
+    }
 }
 
 /// Sizes of a DeiT.
@@ -35,6 +60,15 @@ pub struct DeitConfig {
     pub heads: usize,
     /// Whether a token beside the class token learned from a teacher.
     pub distilled: bool,
+    /// How tokens look at one another.
+    #[serde(default)]
+    pub attention: RayAttentionKind,
+    /// Weights of queries, keys, values and outputs.
+    #[serde(default)]
+    pub linears: LinearKind,
+    /// What each token goes through by itself.
+    #[serde(default)]
+    pub feed_forward: FeedForwardKind,
 }
 
 /// Sizes of a PVTv2.
@@ -51,6 +85,16 @@ pub struct PvtConfig {
     pub depths: [usize; 4],
     /// Whether keys and values are pooled to 7 by 7 tokens (the linear variant).
     pub linear: bool,
+    /// How tokens look at one another in all stages but the last, which stays dense
+    /// (ShiftAddViT, arXiv 2306.06446); linear-angular attention looks at all tokens, the others at reduced ones.
+    #[serde(default)]
+    pub attention: RayAttentionKind,
+    /// Weights of queries, keys, values and outputs there.
+    #[serde(default)]
+    pub linears: LinearKind,
+    /// What each token goes through by itself.
+    #[serde(default)]
+    pub feed_forward: FeedForwardKind,
 }
 
 /// A compact transformer: a convolutional stem, tokens of 4 by 4 pixels, blocks, sequence pooling.
@@ -108,7 +152,7 @@ impl CompactConfig {
     /// What the parts of a block share.
     pub fn block_shape(&self) -> BlockShape {
         let Self { width, heads, mlp_ratio, linears, .. } = *self;
-        BlockShape { width, heads, attention_hidden: 0, mlp_ratio, linears }
+        BlockShape { width, heads, attention_hidden: 0, mlp_ratio, linears, names: Names::Separate }
     }
 
     /// Tokens along one side of an image.
@@ -132,14 +176,11 @@ impl CompactConfig {
         }
         multiple("width", self.width, 16)?;
         multiple("width", self.width, self.heads)?;
-        bits("linears", self.linears)?;
-        bits("feed_forward", self.feed_forward.linears())?;
-        let channels = self.width / self.heads;
-        if self.attention != RayAttentionKind::Softmax && channels > MOST_CHANNELS {
-            let problem = format!("expected at most {MOST_CHANNELS} channels a head for codes, found {channels}");
-            return Err(Error::Config(format!("heads: {problem}")));
-        }
-        Ok(())
+        self.kinds().validate(self.width / self.heads)
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds { attention: self.attention, linears: self.linears, feed_forward: self.feed_forward }
     }
 }
 
@@ -160,7 +201,18 @@ impl DeitConfig {
         range("depth", self.depth, 1, 128)?;
         range("heads", self.heads, 1, 64)?;
         multiple("width", self.width, 16)?;
-        multiple("width", self.width, self.heads)
+        multiple("width", self.width, self.heads)?;
+        self.kinds().validate(self.width / self.heads)
+    }
+
+    /// What the parts of a block share.
+    pub fn block_shape(&self) -> BlockShape {
+        let Self { width, heads, linears, .. } = *self;
+        BlockShape { width, heads, attention_hidden: 0, mlp_ratio: 4, linears, names: Names::Fused }
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds { attention: self.attention, linears: self.linears, feed_forward: self.feed_forward }
     }
 }
 
@@ -170,12 +222,22 @@ impl PvtConfig {
             range("image", side, 32, 2048)?;
         }
         range("classes", self.classes, 2, MOST_CLASSES)?;
-        for (width, heads) in self.widths.into_iter().zip([1, 2, 5, 8]) {
+        for (width, heads) in self.widths.into_iter().zip(HEADS) {
             range("widths", width, 8, 2048)?;
             multiple("widths", width, 8)?;
             multiple("widths", width, heads)?;
         }
+        for (width, heads) in self.widths.into_iter().zip(HEADS).take(3) {
+            self.kinds().validate(width / heads)?;
+            if let RayAttentionKind::LinearAngular { .. } = self.attention {
+                multiple("widths", width, 16)?;
+            }
+        }
         self.depths.into_iter().try_for_each(|depth| range("depths", depth, 1, 64))
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds { attention: self.attention, linears: self.linears, feed_forward: self.feed_forward }
     }
 }
 
@@ -201,12 +263,29 @@ impl Config {
         }
     }
 
+    /// What its blocks are made of.
+    pub fn kinds(&self) -> Kinds {
+        match self {
+            Self::Compact(config) => config.kinds(),
+            Self::Deit(config) => config.kinds(),
+            Self::Pvt(config) => config.kinds(),
+        }
+    }
+
+    /// The same network with blocks made of other parts.
+    pub fn with_kinds(self, kinds: Kinds) -> Self {
+        let Kinds { attention, linears, feed_forward } = kinds;
+        match self {
+            Self::Compact(config) => Self::Compact(CompactConfig { attention, linears, feed_forward, ..config }),
+            Self::Deit(config) => Self::Deit(DeitConfig { attention, linears, feed_forward, ..config }),
+            Self::Pvt(config) => Self::Pvt(PvtConfig { attention, linears, feed_forward, ..config }),
+        }
+    }
+
     /// Whether some layer's weights are powers of two.
     pub fn has_shifts(&self) -> bool {
-        match self {
-            Self::Compact(config) => config.linears.is_shift() || config.feed_forward.linears().is_shift(),
-            Self::Deit(_) | Self::Pvt(_) => false,
-        }
+        let kinds = self.kinds();
+        kinds.linears.is_shift() || kinds.feed_forward.linears().is_shift()
     }
 
     /// Number of classes.

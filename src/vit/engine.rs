@@ -38,7 +38,8 @@ pub struct EngineScratch {
 impl EngineScratch {
     /// Tokens that the multiply and the shift expert of each block have run with these buffers; empty without experts.
     pub fn expert_counts(&self) -> &[[u64; 2]] {
-        &self.compact.feed_forward.experts.counts
+        let all = [&self.compact.feed_forward.experts.counts, &self.deit.mlp.counts, &self.pvt.mlp.counts];
+        all.into_iter().find(|counts| !counts.is_empty()).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -55,9 +56,9 @@ impl Engine {
             (Net::Compact(net), Config::Compact(config)) => {
                 PackedNet::Compact(PackedCompact::new(precision, config, net, &folded))
             }
-            (Net::Deit(net), _) => PackedNet::Deit(PackedDeit::new(precision, net, &folded)),
-            (Net::Pvt(net), _) => PackedNet::Pvt(PackedPvt::new(precision, net, &folded)),
-            (Net::Compact(_), _) => unreachable!("a compact network has a compact configuration"),
+            (Net::Deit(net), Config::Deit(config)) => PackedNet::Deit(PackedDeit::new(precision, config, net, &folded)),
+            (Net::Pvt(net), Config::Pvt(config)) => PackedNet::Pvt(PackedPvt::new(precision, config, net, &folded)),
+            _ => unreachable!("a network has its own configuration"),
         };
         Self { folded, net, isa: compute::isa(), precision }
     }

@@ -15,6 +15,7 @@ pub mod model;
 pub mod operations;
 pub mod preprocess;
 pub mod pvt;
+pub mod reparam;
 mod tensor;
 pub mod timm;
 

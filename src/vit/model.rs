@@ -2,7 +2,7 @@
 
 use crate::compact::{Compact, CompactScratch, CompactTape};
 use crate::deit::{Deit, DeitScratch, DeitTape};
-use crate::pvt::{Pvt, PvtTape};
+use crate::pvt::{Pvt, PvtScratch, PvtTape};
 use crate::{Config, Error, Result};
 use compute::Products;
 use layers::Layout;
@@ -95,14 +95,10 @@ pub struct Tape {
 pub struct Scratch {
     compact: CompactScratch,
     deit: DeitScratch,
+    pvt: PvtScratch,
 }
 
 impl Model {
-    /// Whether it has a backward pass.
-    pub fn trains(&self) -> bool {
-        !matches!(self.net, Net::Pvt(_))
-    }
-
     /// The logits of the forward pass that left `tape`, `[images, classes]`.
     pub fn logits<'a>(&self, tape: &'a Tape) -> &'a [f32] {
         match &self.net {
@@ -125,15 +121,12 @@ impl Model {
     ) {
         match &self.net {
             Net::Compact(net) => net.forward(folded, images, x, seed, &mut tape.compact, &mut scratch.compact),
-            Net::Deit(net) => net.forward(folded, images, x, &mut tape.deit, &mut scratch.deit),
-            Net::Pvt(net) => net.forward(folded, images, x, &mut tape.pvt),
+            Net::Deit(net) => net.forward(folded, images, x, seed, &mut tape.deit, &mut scratch.deit),
+            Net::Pvt(net) => net.forward(folded, images, x, seed, &mut tape.pvt, &mut scratch.pvt),
         }
     }
 
     /// Adds the gradients of the folded parameters to `grads`, given those of the logits; `x` are the images again.
-    ///
-    /// # Panics
-    /// If the model does not [train](Model::trains).
     pub fn backward(
         &self,
         folded: &[f32],
@@ -148,16 +141,21 @@ impl Model {
             Net::Compact(net) => {
                 net.backward(folded, x, &tape.compact, d_logits, balance, &mut scratch.compact, grads);
             }
-            Net::Deit(net) => net.backward(folded, x, &tape.deit, d_logits, &mut scratch.deit, grads),
-            Net::Pvt(_) => panic!("expected a model with a backward pass, found a PVTv2"),
+            Net::Deit(net) => net.backward(folded, x, &tape.deit, d_logits, balance, &mut scratch.deit, grads),
+            Net::Pvt(net) => net.backward(folded, x, &tape.pvt, d_logits, balance, &mut scratch.pvt, grads),
         }
     }
 
-    /// What the routers did in the forward pass that left `tape`, one entry a block of a compact model.
+    /// What the routers did in the forward pass that left `tape`, one entry a block; zeros without experts.
     pub fn usage(&self, tape: &Tape) -> Vec<Usage> {
         match &self.net {
             Net::Compact(net) => net.usage(&tape.compact).collect(),
-            Net::Deit(_) | Net::Pvt(_) => Vec::new(),
+            Net::Deit(net) => net.usage(&tape.deit).collect(),
+            Net::Pvt(net) => net.usage(&tape.pvt).collect(),
         }
     }
 }
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod tests;

@@ -2,11 +2,11 @@
 //! from. To the words of `layers::operations`, an image is a ray and its tokens are samples.
 
 use crate::Config;
-use crate::config::{CompactConfig, DeitConfig, PvtConfig};
-use crate::pvt::{HEADS, RATIOS, REDUCTIONS};
-use layers::operations::{Op, Part, RaySize, Step, elementwise, linear, product};
+use crate::config::{CompactConfig, DeitConfig, Kinds, PvtConfig};
+use crate::pvt::{HEADS, RATIOS, REDUCTIONS, kinds};
+use layers::operations::{Op, Part, RaySize, Step, elementwise, linear, product, scores};
 use layers::reduced_attention::POOLED;
-use layers::{BlockShape, FeedForwardKind, LinearKind, RayAttentionKind};
+use layers::{BlockShape, LinearKind, Names, RayAttentionKind};
 
 /// Taps of a kernel of 3 by 3 pixels.
 const TAPS: u64 = 9;
@@ -16,22 +16,14 @@ const TAPS: u64 = 9;
 pub fn of_image(config: &Config, shift_shares: &[f64]) -> Vec<Step> {
     match config {
         Config::Compact(config) => compact(config, shift_shares),
-        Config::Deit(config) => deit(config),
-        Config::Pvt(config) => pvt(config),
+        Config::Deit(config) => deit(config, shift_shares),
+        Config::Pvt(config) => pvt(config, shift_shares),
     }
 }
 
 /// The dense network of the same sizes.
 pub fn dense(config: &Config) -> Config {
-    match *config {
-        Config::Compact(config) => Config::Compact(CompactConfig {
-            attention: RayAttentionKind::Softmax,
-            linears: LinearKind::Dense,
-            feed_forward: FeedForwardKind::Dense,
-            ..config
-        }),
-        dense => dense,
-    }
+    config.with_kinds(Kinds::default())
 }
 
 fn of_dense(part: Part, rows: u64, inputs: u64, outputs: u64) -> Step {
@@ -63,60 +55,82 @@ fn compact(config: &CompactConfig, shift_shares: &[f64]) -> Vec<Step> {
     steps
 }
 
-fn deit(config: &DeitConfig) -> Vec<Step> {
-    let DeitConfig { patch, classes, width, depth, heads, distilled, .. } = *config;
+fn deit(config: &DeitConfig, shift_shares: &[f64]) -> Vec<Step> {
+    let DeitConfig { patch, classes, width, depth, distilled, .. } = *config;
     let (rows, columns) = config.grid();
     let extra = 1 + u64::from(distilled);
     let patches = (rows * columns) as u64;
-    let shape = BlockShape { width, heads, attention_hidden: 0, mlp_ratio: 4, linears: LinearKind::Dense };
-    let ray = RaySize { samples: patches + extra, views: 1 };
+    let (shape, ray) = (config.block_shape(), RaySize { samples: patches + extra, views: 1 });
     let mut steps = vec![of_dense(Part::Tokens, patches, (3 * patch * patch) as u64, width as u64)];
-    for _ in 0..depth {
-        steps.extend(RayAttentionKind::Softmax.operations(&shape, ray));
-        steps.extend(FeedForwardKind::Dense.operations(&shape, ray, Part::RayFeedForward, 0.0));
+    for block in 0..depth {
+        let share = shift_shares.get(block).copied().unwrap_or(0.5);
+        steps.extend(config.attention.operations(&shape, ray));
+        steps.extend(config.feed_forward.operations(&shape, ray, Part::RayFeedForward, share));
     }
     steps.push(of_dense(Part::Head, extra, width as u64, classes as u64));
     steps
 }
 
-fn pvt(config: &PvtConfig) -> Vec<Step> {
+fn pvt(config: &PvtConfig, shift_shares: &[f64]) -> Vec<Step> {
     let mut steps = Vec::new();
     let (mut size, mut inputs) = ([config.image.0, config.image.1].map(|n| n as u64), 3);
+    let mut shares = shift_shares.iter().copied();
     for s in 0..4 {
         let (stride, taps) = if s == 0 { (4, 49) } else { (2, TAPS) };
         size = size.map(|n| n.div_ceil(stride));
-        let (c, tokens, heads) = (config.widths[s] as u64, size[0] * size[1], HEADS[s] as u64);
-        steps.push(of_dense(Part::Tokens, tokens, inputs * taps, c));
-        inputs = c;
-        let reduction = REDUCTIONS[s] as u64;
-        // Tokens that are looked at, and the layer that makes them.
-        let (keys, shrink) = match (config.linear, reduction) {
-            (true, _) => ((POOLED * POOLED) as u64, Some(c)),
-            (false, 1) => (tokens, None),
-            (false, n) => ((size[0] / n) * (size[1] / n), Some(n * n * c)),
+        let (width, tokens) = (config.widths[s], size[0] * size[1]);
+        let (attention, linears) = kinds(config, s);
+        steps.push(of_dense(Part::Tokens, tokens, inputs * taps, width as u64));
+        inputs = width as u64;
+        let shape = BlockShape {
+            width,
+            heads: HEADS[s],
+            attention_hidden: 0,
+            mlp_ratio: RATIOS[s],
+            linears,
+            names: Names::Paired,
         };
-        let hidden = RATIOS[s] as u64 * c;
+        let ray = RaySize { samples: tokens, views: 1 };
         for _ in 0..config.depths[s] {
-            steps.push(of_dense(Part::RayLinear, tokens, c, c));
-            steps.extend(shrink.map(|inputs| of_dense(Part::RayLinear, keys, inputs, c)));
-            steps.extend([
-                of_dense(Part::RayLinear, keys, c, 2 * c),
-                product(Part::RayAttention, Op::Multiply, heads * tokens, c / heads, keys),
-                product(Part::RayAttention, Op::Multiply, heads * tokens, keys, c / heads),
-                of_dense(Part::RayLinear, tokens, c, c),
-                of_dense(Part::RayFeedForward, tokens, c, hidden),
-                elementwise(Part::RayFeedForward, tokens * hidden * TAPS),
-                of_dense(Part::RayFeedForward, tokens, hidden, c),
-            ]);
+            match attention {
+                RayAttentionKind::LinearAngular { .. } => steps.extend(attention.operations(&shape, ray)),
+                kind => steps.extend(reduced(config, s, size, &shape, kind == RayAttentionKind::Hamming)),
+            }
+            steps.push(elementwise(Part::RayFeedForward, tokens * (RATIOS[s] * width) as u64 * TAPS));
+            let share = shares.next().unwrap_or(0.5);
+            steps.extend(config.feed_forward.operations(&shape, ray, Part::RayFeedForward, share));
         }
     }
     steps.push(of_dense(Part::Head, 1, inputs, config.classes as u64));
     steps
 }
 
+/// Attention to the reduced tokens of a grid of `size`.
+fn reduced(config: &PvtConfig, stage: usize, size: [u64; 2], shape: &BlockShape, codes: bool) -> Vec<Step> {
+    let (c, tokens, heads) = (shape.width as u64, size[0] * size[1], shape.heads as u64);
+    let reduction = REDUCTIONS[stage] as u64;
+    // Tokens that are looked at, and the inputs of the layer that makes them.
+    let (keys, shrink) = match (config.linear, reduction) {
+        (true, _) => ((POOLED * POOLED) as u64, Some(c)),
+        (false, 1) => (tokens, None),
+        (false, n) => ((size[0] / n) * (size[1] / n), Some(n * n * c)),
+    };
+    let projection = |rows, outputs| linear(Part::RayLinear, shape.linears, rows, c, outputs);
+    let mut steps = vec![projection(tokens, c), projection(keys, 2 * c), projection(tokens, c)];
+    steps.extend(shrink.map(|inputs| of_dense(Part::RayLinear, keys, inputs, c)));
+    steps.push(match codes {
+        true => scores(Part::RayAttention, heads * tokens, c / heads, keys),
+        false => product(Part::RayAttention, Op::Multiply, heads * tokens, c / heads, keys),
+    });
+    // The engine weighs values by their keys, with codes too.
+    steps.push(product(Part::RayAttention, Op::Multiply, heads * tokens, keys, c / heads));
+    steps
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use layers::FeedForwardKind;
     use layers::operations::Table;
 
     fn multiplies(config: Config) -> f64 {
@@ -128,11 +142,24 @@ mod tests {
     #[test]
     fn counts_are_those_that_are_published() {
         let deit = |width, heads| {
-            let distilled = false;
-            Config::Deit(DeitConfig { image: (224, 224), patch: 16, classes: 1000, width, depth: 12, heads, distilled })
+            let Kinds { attention, linears, feed_forward } = Kinds::default();
+            Config::Deit(DeitConfig {
+                image: (224, 224),
+                patch: 16,
+                classes: 1000,
+                width,
+                depth: 12,
+                heads,
+                distilled: false,
+                attention,
+                linears,
+                feed_forward,
+            })
         };
         let pvt = |widths, depths, linear| {
-            Config::Pvt(PvtConfig { image: (224, 224), classes: 1000, widths, depths, linear })
+            let Kinds { attention, linears, feed_forward } = Kinds::default();
+            let image = (224, 224);
+            Config::Pvt(PvtConfig { image, classes: 1000, widths, depths, linear, attention, linears, feed_forward })
         };
         for (config, published) in [
             (deit(192, 3), 1.3),

@@ -1,7 +1,7 @@
 //! Checkpoints of timm: DeiT and PVTv2 by their published names, in safetensors or PyTorch files.
 
 use crate::checkpoint::{Checkpoint, Description, MAX_FILE_BYTES};
-use crate::config::{DeitConfig, PvtConfig};
+use crate::config::{DeitConfig, Kinds, PvtConfig};
 use crate::preprocess::{Interpolation, resize};
 use crate::tensor::{KINDS, values};
 use crate::{Config, Error, Model, Result, hub};
@@ -118,7 +118,9 @@ fn config(tensors: &Tensors, size: Option<(usize, usize)>) -> std::result::Resul
         // Only the linear variant reduces in the last stage, too.
         let linear = tensors.contains_key("stages.3.blocks.0.attn.sr.weight");
         let image = size.unwrap_or((SIDE, SIDE));
-        return Ok(Config::Pvt(PvtConfig { image, classes, widths, depths, linear }));
+        let Kinds { attention, linears, feed_forward } = Kinds::default();
+        let config = PvtConfig { image, classes, widths, depths, linear, attention, linears, feed_forward };
+        return Ok(Config::Pvt(config));
     }
     let distilled = tensors.contains_key("dist_token");
     let &[_, positions, _] = shape("pos_embed")? else { return Err("\"pos_embed\": expected three dimensions".into()) };
@@ -126,7 +128,20 @@ fn config(tensors: &Tensors, size: Option<(usize, usize)>) -> std::result::Resul
     let own = patches.isqrt() * patch;
     let depth = blocks("blocks.");
     let image = size.unwrap_or((own, own));
-    Ok(Config::Deit(DeitConfig { image, patch, classes, width, depth, heads: (width / HEAD_WIDTH).max(1), distilled }))
+    let heads = (width / HEAD_WIDTH).max(1);
+    let Kinds { attention, linears, feed_forward } = Kinds::default();
+    Ok(Config::Deit(DeitConfig {
+        image,
+        patch,
+        classes,
+        width,
+        depth,
+        heads,
+        distilled,
+        attention,
+        linears,
+        feed_forward,
+    }))
 }
 
 /// Resizes the position embeddings to the grid of the images, as timm does: bicubic, those of extra tokens as they are.

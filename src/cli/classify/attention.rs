@@ -3,7 +3,8 @@
 
 use super::Classifier;
 use anyhow::bail;
-use layers::FeedForward;
+use layers::FeedForwardKind;
+use layers::feed_forward::experts::SHIFT;
 use scene::Image;
 use std::path::Path;
 use vit::model::{Net, Scratch, Tape};
@@ -15,10 +16,10 @@ const PANEL: usize = 256;
 /// with tokens of the multiply expert in blue and of the shift expert in orange.
 pub fn draw(classifier: &Classifier, pixels: &[u8], path: &Path) -> anyhow::Result<()> {
     let (model, checkpoint) = (&classifier.model, &classifier.checkpoint);
-    let (net, token_side) = match &model.net {
-        Net::Compact(net) => (Some(net), vit::config::TOKEN_SIDE),
-        Net::Deit(_) => (None, patch(classifier)),
-        Net::Pvt(_) => bail!("--attention: expected a compact model or a DeiT, found a PVTv2"),
+    let (blocks, token_side) = match (&model.net, &checkpoint.description.config) {
+        (Net::Compact(net), _) => (net.blocks.len(), vit::config::TOKEN_SIDE),
+        (Net::Deit(net), vit::Config::Deit(config)) => (net.blocks.len(), config.patch),
+        _ => bail!("--attention: expected a compact model or a DeiT, found a PVTv2"),
     };
     let (side, across) = checkpoint.description.config.image_size();
     if side != across {
@@ -41,15 +42,16 @@ pub fn draw(classifier: &Classifier, pixels: &[u8], path: &Path) -> anyhow::Resu
         Box::new(|_, colour| colour),
         Box::new(move |token, colour| colour.map(|c| c * (0.15 + 0.85 * weights[token] / most))),
     ];
-    for (i, block) in net.iter().flat_map(|net| &net.blocks).enumerate() {
-        if let FeedForward::Experts(_) = block.feed_forward {
-            let shifted: Vec<u32> =
-                tape.compact.feed_forward(i).experts.rows(layers::feed_forward::experts::SHIFT).to_vec();
-            panels.push(Box::new(move |token, colour| {
-                let tint = if shifted.contains(&(token as u32)) { [1.0, 0.6, 0.1] } else { [0.2, 0.4, 1.0] };
-                std::array::from_fn(|c| 0.5 * colour[c] + 0.5 * tint[c])
-            }));
-        }
+    let has_experts = matches!(checkpoint.description.config.kinds().feed_forward, FeedForwardKind::Experts { .. });
+    for block in (0..blocks).filter(|_| has_experts) {
+        let shifted: Vec<u32> = match &model.net {
+            Net::Deit(net) => net.patches_of(&tape.deit, block, SHIFT).collect(),
+            _ => tape.compact.feed_forward(block).experts.rows(SHIFT).to_vec(),
+        };
+        panels.push(Box::new(move |token, colour| {
+            let tint = if shifted.contains(&(token as u32)) { [1.0, 0.6, 0.1] } else { [0.2, 0.4, 1.0] };
+            std::array::from_fn(|c| 0.5 * colour[c] + 0.5 * tint[c])
+        }));
     }
     let panel = side * scale;
     let mut image = Image::black((panel * panels.len()) as u32, panel as u32);
@@ -61,12 +63,4 @@ pub fn draw(classifier: &Classifier, pixels: &[u8], path: &Path) -> anyhow::Resu
         out.copy_from_slice(&panels[i % width / panel](token, colour));
     }
     Ok(scene::write::write_png(path, &image)?)
-}
-
-/// Pixels along a patch of a DeiT.
-fn patch(classifier: &Classifier) -> usize {
-    match classifier.checkpoint.description.config {
-        vit::Config::Deit(config) => config.patch,
-        _ => vit::config::TOKEN_SIDE,
-    }
 }

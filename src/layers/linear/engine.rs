@@ -116,11 +116,11 @@ pub struct LinearBuffers {
 }
 
 impl PackedLinear {
-    /// Packs a dense layer of the folded network; `sign` tells whether its inputs may be negative.
-    pub fn new(precision: Precision, layer: &Linear, folded: &[f32], sign: Sign) -> Self {
+    /// Packs a layer of the folded network; `sign` tells whether its inputs may be negative.
+    pub fn new(precision: Precision, kind: LinearKind, layer: &Linear, folded: &[f32], sign: Sign) -> Self {
         // The byte kernel sums at most so many products.
         let precision = if layer.inputs > Packed8::MAX_INPUTS { Precision::F32 } else { precision };
-        Self { matrix: Matrix::of(precision, LinearKind::Dense, layer, folded), sign }
+        Self { matrix: Matrix::of(precision, kind, layer, folded), sign }
     }
 
     /// A matrix that is packed already.

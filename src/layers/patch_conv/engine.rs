@@ -1,6 +1,7 @@
 //! The convolution in the CPU engine: patches of a few rows of output pixels at a time, which stay in the core's cache.
 
 use super::PatchConv;
+use crate::linear::LinearKind;
 use crate::linear::engine::{LinearBuffers, PackedLinear, Precision};
 use compute::Isa;
 use compute::ops::product::Epilogue;
@@ -26,7 +27,7 @@ pub struct PatchConvBuffers {
 impl PackedPatchConv {
     /// Packs a layer of the folded network; `sign` tells whether its inputs may be negative.
     pub fn new(precision: Precision, layer: &PatchConv, folded: &[f32], sign: Sign) -> Self {
-        Self { conv: *layer, linear: PackedLinear::new(precision, &layer.linear, folded, sign) }
+        Self { conv: *layer, linear: PackedLinear::new(precision, LinearKind::Dense, &layer.linear, folded, sign) }
     }
 
     /// Convolves one image `x` `[height, width, inputs]`; `y` is resized and overwritten.

@@ -12,10 +12,10 @@ pub mod ray_kernel;
 pub mod reparam;
 pub mod softmax;
 
-use crate::builder::{BlockShape, Builder};
+use crate::builder::{BlockShape, Builder, Names};
 use crate::folding::{Fold, Place};
 use crate::layer_norm::LayerNorm;
-use crate::linear::Linear;
+use crate::linear::{Linear, LinearKind};
 use crate::operations::{Part, RaySize, Step, linear};
 use crate::{Init, Slot};
 use hamming::{HammingRayAttention, HammingRayAttentionScratch, HammingRayAttentionTape};
@@ -146,33 +146,56 @@ fn mean_first_rows(weights: &[f32], samples: usize, heads: usize) -> Vec<f32> {
 /// Places of a layer's projections in the vector of parameters; weights are `[C, C]`, biases `[C]`.
 #[derive(Clone, Copy, Debug)]
 pub struct ProjectionParameters {
-    /// Weight of the query and, where there are codes, its bias.
+    /// Weight of the query and its bias, which there is where there are codes or published names with biases.
     pub query: (Slot, Option<Slot>),
-    /// Weight of the key and, where there are codes, its bias.
+    /// The same of the key.
     pub key: (Slot, Option<Slot>),
 }
 
-/// Registers queries, keys and values, `{name}.q_fc` and so on, and folds them into one layer `C → 3C`. Where there are
+/// Registers queries, keys and values by the names of `shape` and folds them into one layer `C → 3C`. Where there are
 /// `codes`, queries and keys have biases, which hold the thresholds; else the queries take the factor `1/sqrt(d)` of the
 /// scores in.
 fn build_projections(b: &mut Builder, name: &str, shape: &BlockShape, codes: bool) -> (Linear, ProjectionParameters) {
-    let BlockShape { width: c, heads, linears: kind, .. } = *shape;
-    let mut qkv = Linear::new(&mut b.folded, &format!("{name}.qkv"), c, 3 * c, codes);
+    let BlockShape { width: c, heads, linears: kind, names, .. } = *shape;
+    let biased = codes || names != Names::Separate;
+    let mut qkv = Linear::new(&mut b.folded, &format!("{name}.qkv"), c, 3 * c, biased);
     qkv.products = b.products;
-    let query_scale = if codes { 1.0 } else { 1.0 / ((c / heads) as f32).sqrt() };
-    let mut part = |number: usize, key: &str, scale: f32| {
-        let from = b.weight(&format!("{name}.{key}"), c, c);
-        let to = Place::at(qkv.weight, 3 * c, 0, number * c);
-        b.folds.push(Fold::Transpose { from, columns: c, first: 0, outputs: c, inputs: c, scale, kind, to });
-        let bias = qkv.bias.filter(|_| number < 2).map(|to| {
-            let bias = b.param(&format!("{name}.{key}.bias"), &[c], Init::Zeros);
-            b.folds.push(Fold::bias(bias, Place::at(to, 3 * c, 0, number * c)));
-            bias
-        });
-        (from, bias)
-    };
-    let query = part(0, "q_fc", query_scale);
-    let key = part(1, "k_fc", 1.0);
-    part(2, "v_fc", 1.0);
-    (qkv, ProjectionParameters { query, key })
+    let sources = projection_sources(b, name, c, names, codes);
+    for (number, (weight, bias)) in sources.into_iter().enumerate() {
+        let scale = if number == 0 && !codes { 1.0 / ((c / heads) as f32).sqrt() } else { 1.0 };
+        let mut add = |from: Slot, inputs: usize, kind: LinearKind, to: Slot| {
+            let to = Place::at(to, 3 * c, 0, number * c);
+            b.folds.push(Fold::Transpose { from, columns: inputs, first: 0, outputs: c, inputs, scale, kind, to });
+        };
+        add(weight, c, kind, qkv.weight);
+        if let (Some(from), Some(to)) = (bias, qkv.bias) {
+            add(from, 1, LinearKind::Dense, to);
+        }
+    }
+    (qkv, ProjectionParameters { query: sources[0], key: sources[1] })
+}
+
+/// Registers weight `[C, C]` and, where there is one, bias `[C]` of queries, keys and values.
+fn projection_sources(b: &mut Builder, name: &str, c: usize, names: Names, codes: bool) -> [(Slot, Option<Slot>); 3] {
+    let part = |[weight, bias]: [Slot; 2], i: usize, count: usize| (weight.part(i, count), Some(bias.part(i, count)));
+    match names {
+        Names::Separate => [("q_fc", codes), ("k_fc", codes), ("v_fc", false)].map(|(key, biased)| {
+            let weight = b.weight(&format!("{name}.{key}"), c, c);
+            (weight, biased.then(|| b.param(&format!("{name}.{key}.bias"), &[c], Init::Zeros)))
+        }),
+        Names::Fused => {
+            let all = b.weight_and_bias(&format!("{name}.qkv"), c, 3 * c);
+            [0, 1, 2].map(|i| part(all, i, 3))
+        }
+        Names::Paired => {
+            let query = b.weight_and_bias(&format!("{name}.q"), c, c);
+            let others = b.weight_and_bias(&format!("{name}.kv"), c, 2 * c);
+            [part(query, 0, 1), part(others, 0, 2), part(others, 1, 2)]
+        }
+    }
+}
+
+/// Registers the layer after the attention, `C → C`.
+fn build_output(b: &mut Builder, name: &str, shape: &BlockShape) -> Linear {
+    b.linear_of(shape.linears, &format!("{name}.{}", shape.names.output()), shape.width, shape.width, true)
 }

@@ -91,9 +91,6 @@ impl ClassifyRun {
     ) -> Result<Self> {
         options.validate()?;
         let model = Model::new(description.config, Products::fastest(compute::isa()))?;
-        if !model.trains() {
-            return Err(Error::Run("expected a compact model or a DeiT to train, found a PVTv2".into()));
-        }
         let params = params.unwrap_or_else(|| model.layout.initialise(options.seed));
         assert_eq!(params.len(), model.layout.len(), "parameters to start from");
         let (adam, average) = (Adam::new(params.len()), params.clone());

@@ -2,21 +2,34 @@ use super::*;
 use crate::reparam::Piece;
 use vit::Config;
 use vit::checkpoint::{Checkpoint, Description};
-use vit::config::CompactConfig;
+use vit::config::{CompactConfig, DeitConfig, Kinds, PvtConfig};
 use vit::data::Labelled;
 use vit::preprocess::Preprocess;
 
 /// Pictures whose class is their brightest channel.
 fn data() -> Labelled {
+    data_of(8)
+}
+
+/// The same, `side` pixels high and wide.
+fn data_of(side: usize) -> Labelled {
     let mut pixels = Vec::new();
     let labels: Vec<u32> = (0..48).map(|i| i % 3).collect();
     for (i, label) in labels.iter().enumerate() {
         pixels.extend(
-            (0..8 * 8 * 3).map(|p| ((p * 31 + i * 17) % 90) as u8 + if p % 3 == *label as usize { 120 } else { 0 }),
+            (0..side * side * 3)
+                .map(|p| ((p * 31 + i * 17) % 90) as u8 + if p % 3 == *label as usize { 120 } else { 0 }),
         );
     }
     let classes = ["red", "green", "blue"].map(str::to_owned).into();
-    Labelled { classes, size: (8, 8), pixels, names: vec![String::new(); labels.len()], labels, skipped: Vec::new() }
+    Labelled {
+        classes,
+        size: (side, side),
+        pixels,
+        names: vec![String::new(); labels.len()],
+        labels,
+        skipped: Vec::new(),
+    }
 }
 
 fn start(options: ClassifyOptions) -> ClassifyRun {
@@ -124,6 +137,68 @@ fn pieces_start_from_the_dense_model() {
     run.train(&data, None, &settings(&dir.path().join("all"), 18, 2), |_| {}).unwrap();
     let found = run.evaluate(&data, 2).unwrap();
     assert!(found.share() > 0.7 && found.usage.counts[0] + found.usage.counts[1] > 0, "{found:?}");
+}
+
+/// Published networks too, every piece alone and then all together.
+#[test]
+fn deit_and_pvt_start_from_dense_models() {
+    let Kinds { attention, linears, feed_forward } = Kinds::default();
+    let deit = DeitConfig {
+        image: (8, 8),
+        patch: 2,
+        classes: 3,
+        width: 16,
+        depth: 2,
+        heads: 2,
+        distilled: false,
+        attention,
+        linears,
+        feed_forward,
+    };
+    let pvt = PvtConfig {
+        image: (32, 32),
+        classes: 3,
+        widths: [16, 16, 80, 32],
+        depths: [1; 4],
+        linear: false,
+        attention,
+        linears,
+        feed_forward,
+    };
+    for config in [Config::Deit(deit), Config::Pvt(pvt)] {
+        let (dir, data) = (tempfile::tempdir().unwrap(), data_of(config.image_size().0));
+        let options = ClassifyOptions { rate: 2e-3, crop: 0, cutout: 0, ..options() };
+        let description = Description { config, preprocess: Preprocess::cifar(), classes: data.classes.clone() };
+        let mut dense = ClassifyRun::start(description.clone(), options, data.len(), None).unwrap();
+        dense.train(&data, None, &settings(&dir.path().join("dense"), 36, 2), |_| {}).unwrap();
+        assert!(dense.evaluate(&data, 2).unwrap().share() > 0.9, "{config:?}");
+        let dense = dense.checkpoint();
+        let run = |name: &str, from: &Checkpoint, to: Config| {
+            let params = reparam::convert(from, to, &data, 1).unwrap();
+            let description = Description { config: to, ..description.clone() };
+            let options = ClassifyOptions { rate: 1e-3, balance: Some(([0.6, 0.4], 0.01)), ..options };
+            let mut run = ClassifyRun::start(description, options, data.len(), Some(params)).unwrap();
+            run.train(&data, None, &settings(&dir.path().join(name), 18, 2), |_| {}).unwrap();
+            let found = run.evaluate(&data, 2).unwrap();
+            assert!(found.share() > 0.8, "{name} {config:?}: {}", found.share());
+            (run.checkpoint(), found.usage)
+        };
+        for (name, piece) in Piece::ALL.into_iter().filter(|(_, piece)| *piece != Piece::View) {
+            let (_, usage) = run(name, &dense, reparam::apply(piece, config, 4).unwrap());
+            assert_eq!(usage.counts[0] + usage.counts[1] > 0, piece == Piece::Experts);
+        }
+        let (codes, _) = run("codes", &dense, reparam::apply(Piece::Ray, config, 4).unwrap());
+        let mut all = codes.description.config;
+        for piece in [Piece::Shift, Piece::Experts] {
+            all = reparam::apply(piece, all, 4).unwrap();
+        }
+        let (all, _) = run("all", &codes, all);
+        assert!(reparam::convert(&all, config, &data, 1).unwrap_err().to_string().contains("turned back"));
+        // What is written is read again.
+        let path = dir.path().join("all.safetensors");
+        all.write(&path).unwrap();
+        assert_eq!(Checkpoint::read(&path).unwrap().description, all.description);
+    }
 }
 
 fn to_config(piece: Piece, dense: &Checkpoint) -> Config {

@@ -3,6 +3,7 @@
 //! makes one vector of them.
 
 pub mod engine;
+mod reparam;
 mod stem;
 #[cfg(test)]
 mod tests;

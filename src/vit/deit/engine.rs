@@ -1,22 +1,22 @@
 //! DeiT in the CPU engine.
 
 use super::Deit;
+use crate::config::DeitConfig;
 use compute::Isa;
 use compute::ops::product8::Sign;
 use layers::engine::SharedScratch;
 use layers::grid_mlp::engine::{GridMlpBuffers, PackedGridMlp};
 use layers::layer_norm::engine::Norm;
-use layers::linear::LinearKind;
 use layers::linear::engine::Precision;
 use layers::patch_conv::engine::{PackedPatchConv, PatchConvBuffers};
-use layers::ray_attention::softmax::engine::{PackedSoftmaxRayAttention, SoftmaxRayBuffers};
+use layers::ray_attention::engine::{PackedRayAttention, RayAttentionBuffers};
 
 /// The packed network; what is no product reads the folded parameters.
 #[derive(Clone, Debug)]
 pub struct PackedDeit {
     net: Deit,
     patches: PackedPatchConv,
-    blocks: Vec<(PackedSoftmaxRayAttention, PackedGridMlp)>,
+    blocks: Vec<(PackedRayAttention, PackedGridMlp)>,
     norm: Norm,
 }
 
@@ -28,16 +28,17 @@ pub struct DeitBuffers {
     states: Vec<f32>,
     normal: Vec<f32>,
     shared: SharedScratch,
-    attention: SoftmaxRayBuffers,
-    mlp: GridMlpBuffers,
+    attention: RayAttentionBuffers,
+    /// With the tokens of each expert so far, by block.
+    pub mlp: GridMlpBuffers,
 }
 
 impl PackedDeit {
     /// Packs the folded parameters.
-    pub fn new(precision: Precision, net: &Deit, folded: &[f32]) -> Self {
-        let blocks = net.blocks.iter().map(|(attention, mlp)| {
-            let attention = PackedSoftmaxRayAttention::new(precision, LinearKind::Dense, attention, folded);
-            (attention, PackedGridMlp::new(precision, mlp, folded))
+    pub fn new(precision: Precision, config: &DeitConfig, net: &Deit, folded: &[f32]) -> Self {
+        let blocks = net.blocks.iter().enumerate().map(|(i, (attention, mlp))| {
+            let attention = PackedRayAttention::new(precision, config.linears, attention, folded);
+            (attention, PackedGridMlp::new(precision, config.feed_forward, mlp, folded, i))
         });
         Self {
             // Inputs are pixels.

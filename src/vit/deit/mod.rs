@@ -2,6 +2,7 @@
 //! distilled, a token that learned from a teacher.
 
 pub mod engine;
+mod reparam;
 mod train;
 
 pub use train::{DeitScratch, DeitTape};
@@ -10,12 +11,11 @@ use crate::config::DeitConfig;
 use compute::Products;
 use layers::builder::Builder;
 use layers::folding::Fold;
-use layers::grid_mlp::GridMlp;
+use layers::grid_mlp::{GridMlp, GridMlpShape};
 use layers::layer_norm::LayerNorm;
 use layers::linear::Linear;
 use layers::patch_conv::PatchConv;
-use layers::ray_attention::softmax::SoftmaxRayAttention;
-use layers::{Init, Layout, Slot};
+use layers::{Init, Layout, RayAttention, Slot};
 
 /// Added to variances, as in timm.
 const EPS: f32 = 1e-6;
@@ -28,7 +28,8 @@ pub struct Deit {
     tokens: Vec<Slot>,
     /// `[tokens, C]`, those of the extra tokens first.
     position: Slot,
-    blocks: Vec<(SoftmaxRayAttention, GridMlp)>,
+    /// The blocks in order: attention and feed-forward part.
+    pub blocks: Vec<(RayAttention, GridMlp)>,
     norm: LayerNorm,
     /// One for each extra token; their logits are averaged.
     heads: Vec<Linear>,
@@ -48,12 +49,15 @@ impl Deit {
         let (rows, columns) = config.grid();
         let position = b.copy("pos_embed", &[1, tokens.len() + rows * columns, width], init);
         let patches = PatchConv::build(&mut b, "patch_embed.proj", (3, width), config.patch, config.patch, 0);
+        let shape = config.block_shape();
+        let mlp =
+            GridMlpShape { hidden: shape.mlp_ratio * width, local: false, clips: false, kind: config.feed_forward };
         let blocks = (0..config.depth).map(|i| {
             let name = format!("blocks.{i}");
             let norm = b.norm(&format!("{name}.norm1"), width, EPS);
-            let attention = SoftmaxRayAttention::build_fused(&mut b, &format!("{name}.attn"), norm, config.heads);
+            let attention = RayAttention::build(&mut b, &format!("{name}.attn"), norm, &shape, config.attention);
             let norm = b.norm(&format!("{name}.norm2"), width, EPS);
-            (attention, GridMlp::build(&mut b, &format!("{name}.mlp"), norm, 4 * width, false, false))
+            (attention, GridMlp::build(&mut b, &format!("{name}.mlp"), norm, mlp))
         });
         let blocks = blocks.collect();
         let norm = b.norm("norm", width, EPS);

@@ -1,11 +1,12 @@
 //! Forward and backward pass of DeiT.
 
 use super::Deit;
+use layers::feed_forward::experts::{Balance, Noise, Usage};
 use layers::grid_mlp::{GridMlpScratch, GridMlpTape};
 use layers::layer_norm::LayerNormTape;
 use layers::linear::add_column_sums;
 use layers::patch_conv::PatchConvScratch;
-use layers::ray_attention::softmax::{SoftmaxRayAttentionScratch, SoftmaxRayAttentionTape};
+use layers::ray_attention::{RayAttentionScratch, RayAttentionTape};
 
 /// What the backward pass needs from the forward pass.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +15,7 @@ pub struct DeitTape {
     embedded: Vec<f32>,
     /// Tokens after the last block `[images, tokens, C]`.
     states: Vec<f32>,
-    blocks: Vec<(SoftmaxRayAttentionTape, GridMlpTape)>,
+    pub(super) blocks: Vec<(RayAttentionTape, GridMlpTape)>,
     /// The tokens after every block, `[images, tokens, C]`, for whoever puts an empty list here before the pass.
     pub after_blocks: Option<Vec<Vec<f32>>>,
     norm: LayerNormTape,
@@ -28,7 +29,7 @@ pub struct DeitTape {
 #[derive(Clone, Debug, Default)]
 pub struct DeitScratch {
     conv: PatchConvScratch,
-    attention: SoftmaxRayAttentionScratch,
+    attention: RayAttentionScratch,
     mlp: GridMlpScratch,
     d_pooled: Vec<f32>,
     d_norm: Vec<f32>,
@@ -42,8 +43,17 @@ impl Deit {
         self.position.len / self.width
     }
 
-    /// Classifies `images` images `x` `[images, height, width, 3]`; the logits are in the tape.
-    pub fn forward(&self, params: &[f32], images: usize, x: &[f32], tape: &mut DeitTape, scratch: &mut DeitScratch) {
+    /// Classifies `images` images `x` `[images, height, width, 3]`; the logits are in the tape. With `seed`, routers choose
+    /// on noisy logits, as in training.
+    pub fn forward(
+        &self,
+        params: &[f32],
+        images: usize,
+        x: &[f32],
+        seed: Option<u64>,
+        tape: &mut DeitTape,
+        scratch: &mut DeitScratch,
+    ) {
         let (c, tokens, extra) = (self.width, self.num_tokens(), self.tokens.len());
         tape.images = images;
         let size = (images, self.image.0, self.image.1);
@@ -60,9 +70,10 @@ impl Deit {
             state.iter_mut().zip(position).for_each(|(s, p)| *s += p);
         }
         tape.blocks.resize_with(self.blocks.len(), Default::default);
-        for ((attention, mlp), kept) in self.blocks.iter().zip(&mut tape.blocks) {
+        for (i, ((attention, mlp), kept)) in self.blocks.iter().zip(&mut tape.blocks).enumerate() {
             attention.forward(params, tokens, &mut tape.states, &mut kept.0);
-            mlp.forward(params, (1, tokens), &mut tape.states, &mut kept.1);
+            let noise = seed.map(|seed| Noise::new(seed, i as u64));
+            mlp.forward(params, (1, tokens), &mut tape.states, noise, &mut kept.1);
             tape.after_blocks.iter_mut().for_each(|list| list.push(tape.states.clone()));
         }
         self.norm.forward(params, &tape.states, &mut tape.norm);
@@ -85,6 +96,7 @@ impl Deit {
         x: &[f32],
         tape: &DeitTape,
         d_logits: &[f32],
+        balance: Option<Balance>,
         scratch: &mut DeitScratch,
         grads: &mut [f32],
     ) {
@@ -105,7 +117,7 @@ impl Deit {
         d_states.resize(tape.states.len(), 0.0);
         self.norm.backward(params, &tape.norm, d_norm, d_states, grads);
         for ((layer, feed_forward), kept) in self.blocks.iter().zip(&tape.blocks).rev() {
-            feed_forward.backward(params, (1, tokens), &kept.1, d_states, mlp, grads);
+            feed_forward.backward(params, (1, tokens), &kept.1, d_states, mlp, grads, balance);
             layer.backward(params, tokens, &kept.0, d_states, attention, grads);
         }
         add_column_sums(compute::isa(), d_states, self.position.of_mut(grads));
@@ -120,15 +132,22 @@ impl Deit {
         self.patches.backward(params, size, x, d_embedded, None, conv, grads);
     }
 
+    /// What the routers did in the forward pass that left `tape`, one entry a block.
+    pub fn usage<'a>(&'a self, tape: &'a DeitTape) -> impl Iterator<Item = Usage> + 'a {
+        self.blocks.iter().zip(&tape.blocks).map(|((_, mlp), kept)| mlp.usage(&kept.1))
+    }
+
+    /// Patches of the first image that `expert` ran in the feed-forward part of a block; none where there are no experts.
+    pub fn patches_of<'a>(&'a self, tape: &'a DeitTape, block: usize, expert: usize) -> impl Iterator<Item = u32> + 'a {
+        let (tokens, extra) = (self.num_tokens() as u32, self.tokens.len() as u32);
+        let rows = tape.blocks[block].1.rows(expert).iter();
+        rows.filter(move |row| (extra..tokens).contains(row)).map(move |row| row - extra)
+    }
+
     /// Weights with which the class token looks at the patches in the last block, averaged over heads, of the first image.
     pub fn class_attention(&self, tape: &DeitTape) -> Vec<f32> {
         let (tokens, extra) = (self.num_tokens(), self.tokens.len());
         let (layer, kept) = (&self.blocks[self.blocks.len() - 1].0, &tape.blocks[self.blocks.len() - 1].0);
-        let map = tokens * tokens;
-        let rows = kept.weights.chunks_exact(map).take(layer.heads);
-        rows.fold(vec![0.0; tokens - extra], |mut sum, map| {
-            sum.iter_mut().zip(&map[extra..tokens]).for_each(|(s, w)| *s += w / layer.heads as f32);
-            sum
-        })
+        layer.first_rows(kept, tokens, 1)[extra..tokens].to_vec()
     }
 }

@@ -1,12 +1,16 @@
 //! PVTv2 in the CPU engine.
 
 use super::Pvt;
+use super::look::{Look, kinds};
+use crate::config::PvtConfig;
 use compute::Isa;
 use compute::ops::product8::Sign;
+use layers::engine::SharedScratch;
 use layers::grid_mlp::engine::{GridMlpBuffers, PackedGridMlp};
 use layers::layer_norm::engine::Norm;
 use layers::linear::engine::Precision;
 use layers::patch_conv::engine::{PackedPatchConv, PatchConvBuffers};
+use layers::ray_attention::engine::{PackedRayAttention, RayAttentionBuffers};
 use layers::reduced_attention::engine::{PackedReducedAttention, ReducedAttentionBuffers};
 
 /// The packed network; what is no product reads the folded parameters.
@@ -20,8 +24,14 @@ pub struct PackedPvt {
 struct PackedStage {
     patches: PackedPatchConv,
     patch_norm: Norm,
-    blocks: Vec<(PackedReducedAttention, PackedGridMlp)>,
+    blocks: Vec<(PackedLook, PackedGridMlp)>,
     norm: Norm,
+}
+
+#[derive(Clone, Debug)]
+enum PackedLook {
+    Reduced(Box<PackedReducedAttention>),
+    All(PackedRayAttention),
 }
 
 /// Buffers of a thread.
@@ -31,17 +41,28 @@ pub struct PvtBuffers {
     embedded: Vec<f32>,
     states: Vec<f32>,
     normal: Vec<f32>,
-    attention: ReducedAttentionBuffers,
-    mlp: GridMlpBuffers,
+    reduced: ReducedAttentionBuffers,
+    shared: SharedScratch,
+    all: RayAttentionBuffers,
+    /// With the tokens of each expert so far, by block.
+    pub mlp: GridMlpBuffers,
 }
 
 impl PackedPvt {
     /// Packs the folded parameters.
-    pub fn new(precision: Precision, net: &Pvt, folded: &[f32]) -> Self {
+    pub fn new(precision: Precision, config: &PvtConfig, net: &Pvt, folded: &[f32]) -> Self {
         let stages = net.stages.iter().enumerate().map(|(i, stage)| {
-            let blocks = stage.blocks.iter().map(|(attention, mlp)| {
-                let attention = PackedReducedAttention::new(precision, attention, folded);
-                (attention, PackedGridMlp::new(precision, mlp, folded))
+            let (_, linears) = kinds(config, i);
+            let blocks = stage.blocks.iter().enumerate().map(|(b, (look, mlp))| {
+                let look = match look {
+                    Look::Reduced(layer) => {
+                        let layer = PackedReducedAttention::new(precision, linears, layer, folded);
+                        PackedLook::Reduced(Box::new(layer))
+                    }
+                    Look::All(layer) => PackedLook::All(PackedRayAttention::new(precision, linears, layer, folded)),
+                };
+                let part = config.depths[..i].iter().sum::<usize>() + b;
+                (look, PackedGridMlp::new(precision, config.feed_forward, mlp, folded, part))
             });
             // Inputs of the first are pixels.
             let of_patches = if i == 0 { Precision::F32 } else { precision };
@@ -57,7 +78,7 @@ impl PackedPvt {
 
     /// Classifies one image `x` `[height, width, 3]`; `logits` is resized.
     pub fn apply(&self, isa: Isa, folded: &[f32], x: &[f32], logits: &mut Vec<f32>, buffers: &mut PvtBuffers) {
-        let PvtBuffers { conv, embedded, states, normal, attention, mlp } = buffers;
+        let PvtBuffers { conv, embedded, states, normal, reduced, shared, all, mlp } = buffers;
         let (mut height, mut width) = self.net.image;
         for (i, (stage, plain)) in self.stages.iter().zip(&self.net.stages).enumerate() {
             let c = plain.norm.width;
@@ -66,7 +87,13 @@ impl PackedPvt {
             states.resize(embedded.len(), 0.0);
             stage.patch_norm.apply(isa, embedded, c, states);
             for (look, think) in &stage.blocks {
-                look.apply(isa, (height, width), states, attention);
+                match look {
+                    PackedLook::Reduced(layer) => layer.apply(isa, folded, (height, width), states, reduced),
+                    PackedLook::All(layer) => {
+                        shared.fit(height * width, c);
+                        layer.apply(isa, states, shared, all, None);
+                    }
+                }
                 think.apply(isa, folded, (height, width), states, mlp);
             }
             normal.resize(states.len(), 0.0);

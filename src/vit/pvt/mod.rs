@@ -1,18 +1,27 @@
 //! PVTv2 (arXiv 2106.13797), with the parameter names of timm: four stages of overlapping patches, attention to a reduced
-//! grid and feed-forward parts with a depthwise convolution. It has a forward pass only.
+//! grid and feed-forward parts with a depthwise convolution.
+//!
+//! Where its blocks are of other kinds, the attention of the last stage stays as it is, with dense layers (ShiftAddViT, arXiv
+//! 2306.06446). Linear-angular attention costs as much for all tokens as for reduced ones: there is no reduction with it.
 
 pub mod engine;
+mod look;
+mod reparam;
+mod train;
+
+pub use train::{PvtScratch, PvtTape};
 
 use crate::config::PvtConfig;
 use compute::Products;
 use layers::Layout;
 use layers::builder::Builder;
 use layers::folding::Fold;
-use layers::grid_mlp::{GridMlp, GridMlpTape};
-use layers::layer_norm::{LayerNorm, LayerNormTape};
+use layers::grid_mlp::{GridMlp, GridMlpShape};
+use layers::layer_norm::LayerNorm;
 use layers::linear::Linear;
-use layers::patch_conv::{PatchConv, PatchConvScratch};
-use layers::reduced_attention::{ReducedAttention, ReducedAttentionScratch, Reduction};
+use layers::patch_conv::PatchConv;
+use look::Look;
+pub(crate) use look::kinds;
 
 /// Added to variances, as in timm.
 const EPS: f32 = 1e-6;
@@ -37,23 +46,8 @@ pub struct Pvt {
 struct Stage {
     patches: PatchConv,
     patch_norm: LayerNorm,
-    blocks: Vec<(ReducedAttention, GridMlp)>,
+    blocks: Vec<(Look, GridMlp)>,
     norm: LayerNorm,
-}
-
-/// What a pass leaves, and its buffers.
-#[derive(Clone, Debug, Default)]
-pub struct PvtTape {
-    embedded: Vec<f32>,
-    states: Vec<f32>,
-    norm: LayerNormTape,
-    attention: ReducedAttentionScratch,
-    mlp: GridMlpTape,
-    conv: PatchConvScratch,
-    /// The tokens after every block, `[images, tokens, C]`, for whoever puts an empty list here before the pass.
-    pub after_blocks: Option<Vec<Vec<f32>>>,
-    /// `[images, classes]`.
-    pub logits: Vec<f32>,
 }
 
 impl Pvt {
@@ -70,18 +64,18 @@ impl Pvt {
                 PatchConv::build(&mut b, &format!("{patch}.proj"), (inputs, width), kernel, stride, kernel / 2);
             let patch_norm = b.norm(&format!("{patch}.norm"), width, PATCH_EPS);
             inputs = width;
-            let reduction = match (config.linear, REDUCTIONS[s]) {
-                (true, _) => Reduction::Pooled,
-                (false, 1) => Reduction::None,
-                (false, size) => Reduction::Convolved(size),
+            let mlp = GridMlpShape {
+                hidden: RATIOS[s] * width,
+                local: true,
+                clips: config.linear,
+                kind: config.feed_forward,
             };
             let blocks = (0..config.depths[s]).map(|i| {
                 let name = format!("{name}.blocks.{i}");
                 let norm = b.norm(&format!("{name}.norm1"), width, EPS);
-                let attention = ReducedAttention::build(&mut b, &format!("{name}.attn"), norm, HEADS[s], reduction);
+                let look = Look::build(&mut b, &format!("{name}.attn"), norm, config, s);
                 let norm = b.norm(&format!("{name}.norm2"), width, EPS);
-                let hidden = RATIOS[s] * width;
-                (attention, GridMlp::build(&mut b, &format!("{name}.mlp"), norm, hidden, true, config.linear))
+                (look, GridMlp::build(&mut b, &format!("{name}.mlp"), norm, mlp))
             });
             let blocks = blocks.collect();
             Stage { patches, patch_norm, blocks, norm: b.norm(&format!("{name}.norm"), width, EPS) }
@@ -89,32 +83,6 @@ impl Pvt {
         let stages = stages.collect();
         let head = b.linear("head", config.widths[3], config.classes, true);
         (Self { stages, head, image: config.image }, b.folded, b.folds)
-    }
-
-    /// Classifies `images` images `x` `[images, height, width, 3]`; the logits are in the tape.
-    pub fn forward(&self, params: &[f32], images: usize, x: &[f32], tape: &mut PvtTape) {
-        let PvtTape { embedded, states, norm, attention, mlp, conv, after_blocks, logits } = tape;
-        let (mut height, mut width) = self.image;
-        for (i, stage) in self.stages.iter().enumerate() {
-            let input = if i == 0 { x } else { &norm.y };
-            stage.patches.forward(params, (images, height, width), input, embedded, conv);
-            (height, width) = stage.patches.output_size(height, width);
-            stage.patch_norm.forward(params, embedded, norm);
-            states.clone_from(&norm.y);
-            for (layer, feed_forward) in &stage.blocks {
-                layer.forward(params, (images, height, width), states, attention);
-                feed_forward.forward(params, (height, width), states, mlp);
-                after_blocks.iter_mut().for_each(|list| list.push(states.clone()));
-            }
-            stage.norm.forward(params, states, norm);
-        }
-        let (c, tokens) = (self.head.inputs, height * width);
-        let mut pooled = vec![0.0; images * c];
-        for (image, pooled) in norm.y.chunks_exact(tokens * c).zip(pooled.chunks_exact_mut(c)) {
-            mean(image, pooled);
-        }
-        logits.resize(images * self.head.outputs, 0.0);
-        self.head.forward(params, &pooled, logits, false);
     }
 }
 

@@ -58,7 +58,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    pub(super) fn new(routing: &RoutedRows, counts: [usize; 2]) -> Self {
+    pub(crate) fn new(routing: &RoutedRows, counts: [usize; 2]) -> Self {
         let mut usage = Self { counts, ..Self::default() };
         for (gates, margins) in routing.gates.iter().zip(margins(routing)) {
             for e in 0..2 {
@@ -99,7 +99,7 @@ impl Balance {
     }
 
     /// Adds the gradient of `weight · (L_IMP + L_LOAD)` to that of the noise-free logits, `[rows, 2]`.
-    pub(super) fn add_gradient(&self, routing: &RoutedRows, d_logits: &mut [f32]) {
+    pub(crate) fn add_gradient(&self, routing: &RoutedRows, d_logits: &mut [f32]) {
         let (d_importance, d_load) = self.slopes(&Usage::new(routing, [0; 2]));
         let rows = routing.gates.iter().zip(margins(routing)).zip(d_logits.chunks_exact_mut(2));
         for ((gates, margins), d_logits) in rows {

@@ -14,6 +14,7 @@ mod tests;
 mod train;
 
 pub use balance::{Balance, Usage, latency_shares};
+pub(crate) use router::RoutedRows;
 pub use router::{Noise, choose, gate};
 pub use train::{ExpertsScratch, ExpertsTape};
 

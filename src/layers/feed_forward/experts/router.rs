@@ -50,7 +50,7 @@ pub fn gate(logits: [f32; 2]) -> [f32; 2] {
 
 /// What the router found for each row.
 #[derive(Clone, Debug, Default)]
-pub(super) struct RoutedRows {
+pub(crate) struct RoutedRows {
     /// Logits without noise.
     pub logits: Vec<[f32; 2]>,
     /// Logits that the choice was made on; equal to `logits` at evaluation.
@@ -74,6 +74,23 @@ impl RoutedRows {
                 *logits = [logits[0] + a, logits[1] + b];
             }
         }
+    }
+
+    /// Lists the rows of each expert, ascending.
+    pub fn list(&self, mut rows: [&mut Vec<u32>; 2]) {
+        rows.iter_mut().for_each(|rows| rows.clear());
+        for (row, noisy) in self.noisy.iter().enumerate() {
+            rows[choose(*noisy)].push(row as u32);
+        }
+    }
+
+    /// Adds the gradient of a row's logits through the gate of the `expert` that it ran in; `d_gate` is that of the gate.
+    pub fn add_gate_gradient(&self, row: usize, expert: usize, d_gate: f32, d_logits: &mut [f32]) {
+        let gates = self.gates[row];
+        // The derivative of a softmax of two: p0 · p1, with the sign of the logit.
+        let slope = gates[0] * gates[1] * d_gate;
+        d_logits[row * 2 + expert] += slope;
+        d_logits[row * 2 + 1 - expert] -= slope;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Forward and backward pass of the mixture of experts in training.
 
 use super::balance::{Balance, Usage};
-use super::router::{Noise, RoutedRows, choose};
+use super::router::{Noise, RoutedRows};
 use super::{Expert, Experts, MULTIPLY, SHIFT};
 use crate::layer_norm::LayerNormTape;
 use crate::linear::{relu, relu_backward};
@@ -74,10 +74,8 @@ impl Experts {
         assert_eq!(x.len() % width, 0, "{} values are not rows of {width}", x.len());
         self.norm.forward(params, x, &mut tape.norm);
         tape.routing.run(&self.router, params, &tape.norm.y, noise);
-        tape.shares.iter_mut().for_each(|share| share.rows.clear());
-        for (row, noisy) in tape.routing.noisy.iter().enumerate() {
-            tape.shares[choose(*noisy)].rows.push(row as u32);
-        }
+        let [multiply, shift] = &mut tape.shares;
+        tape.routing.list([&mut multiply.rows, &mut shift.rows]);
         for (i, (expert, share)) in self.experts.iter().zip(&mut tape.shares).enumerate() {
             expert.forward(params, &tape.norm.y, share);
             for (output, row) in share.output.chunks_exact(width).zip(&share.rows) {
@@ -112,10 +110,7 @@ impl Experts {
             for (output, row) in share.output.chunks_exact(width).zip(&share.rows) {
                 let (dy, gates) = (&dx[*row as usize * width..][..width], routing.gates[*row as usize]);
                 let d_gate: f32 = dy.iter().zip(output).map(|(d, y)| d * y).sum();
-                // The derivative of a softmax of two: p0 · p1, with the sign of the logit.
-                let slope = gates[0] * gates[1] * d_gate;
-                scratch.d_logits[*row as usize * 2 + i] = slope;
-                scratch.d_logits[*row as usize * 2 + 1 - i] = -slope;
+                routing.add_gate_gradient(*row as usize, i, d_gate, &mut scratch.d_logits);
                 scratch.d_output.extend(dy.iter().map(|d| d * gates[i]));
             }
             expert.backward(params, share, scratch, grads);

@@ -14,7 +14,7 @@ mod train;
 
 pub use train::{HammingRayAttentionScratch, HammingRayAttentionTape};
 
-use super::{ProjectionParameters, build_projections};
+use super::{ProjectionParameters, build_output, build_projections};
 use crate::builder::{BlockShape, Builder};
 use crate::layer_norm::LayerNorm;
 use crate::linear::Linear;
@@ -44,9 +44,9 @@ impl HammingRayAttention {
     /// Registers the parameters under `{name}.` and folds them.
     pub fn build(b: &mut Builder, name: &str, norm: LayerNorm, shape: &BlockShape) -> Self {
         let (qkv, original) = build_projections(b, name, shape, true);
-        let (c, heads) = (shape.width, shape.heads);
+        let heads = shape.heads;
         let (original_tau, tau) = b.copy_with_parameter(&format!("{name}.tau"), &[heads], Init::Ones);
-        let out = b.linear_of(shape.linears, &format!("{name}.out_fc"), c, c, true);
+        let out = build_output(b, name, shape);
         Self { norm, qkv, tau, out, heads, original, original_tau }
     }
 }

@@ -21,7 +21,7 @@ mod train;
 
 pub use train::{LinearAngularAttentionScratch, LinearAngularAttentionTape};
 
-use super::{ProjectionParameters, build_projections};
+use super::{ProjectionParameters, build_output, build_projections};
 use crate::builder::{BlockShape, Builder};
 use crate::layer_norm::LayerNorm;
 use crate::linear::{Linear, LinearKind};
@@ -59,10 +59,10 @@ impl LinearAngularAttention {
     /// Registers the parameters under `{name}.` and folds them, with a filter where `branch` says so.
     pub fn build(b: &mut Builder, name: &str, norm: LayerNorm, shape: &BlockShape, branch: bool) -> Self {
         let (qkv, original) = build_projections(b, name, shape, true);
-        let (c, heads) = (shape.width, shape.heads);
+        let heads = shape.heads;
         let filter =
             branch.then(|| b.copy_with_parameter(&format!("{name}.filter"), &[heads, TAPS], Init::fan_in(TAPS)));
-        let out = b.linear_of(shape.linears, &format!("{name}.out_fc"), c, c, true);
+        let out = build_output(b, name, shape);
         let (original_filter, filter) = (filter.map(|f| f.0), filter.map(|f| f.1));
         Self { norm, qkv, filter, out, heads, original, original_filter }
     }
