@@ -24,6 +24,22 @@ pub enum Error {
         /// Expected and found.
         problem: String,
     },
+    /// Photographs that poses are for are not there, or there are others.
+    #[error("{}: {problem}", path.display())]
+    Photographs {
+        /// The file or folder.
+        path: PathBuf,
+        /// Expected and found.
+        problem: String,
+    },
+    /// Depth bounds that cannot be used.
+    #[error("{what}: {problem}")]
+    Bounds {
+        /// The file or the view.
+        what: String,
+        /// Expected and found.
+        problem: String,
+    },
     /// A camera that cannot be used.
     #[error("{what}: {problem}")]
     Camera {

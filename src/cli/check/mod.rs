@@ -116,13 +116,15 @@ fn score(args: &Args, scene: &Scene, threads: usize) -> anyhow::Result<Option<Sc
 /// Says what is wrong with a scene that cannot be read, as a finding.
 fn unreadable(args: &Args, root: &Path, problem: &scene::Error) -> anyhow::Result<()> {
     let text = problem.to_string();
-    let subject = if text.contains("near < far") { Subject::Bounds } else { Subject::Files };
-    let remedy = if subject == Subject::Bounds {
-        "correct the bounds in the file, or give others with --bounds NEAR,FAR".to_owned()
-    } else if text.contains("missing") || text.contains("one row per image") || text.contains("one picture for each") {
-        "put the photographs back that the poses were found from, or find the poses anew (`shiftray poses`)".to_owned()
-    } else {
-        "see above; --format names another layout, where the folder has several".to_owned()
+    let (subject, remedy) = match problem {
+        scene::Error::Bounds { .. } => {
+            (Subject::Bounds, "correct the bounds in the file, or give others with --bounds NEAR,FAR")
+        }
+        scene::Error::Photographs { .. } => (
+            Subject::Files,
+            "put the photographs back that the poses were found from, or find the poses anew (`shiftray poses`)",
+        ),
+        _ => (Subject::Files, "see above; --format names another layout, where the folder has several"),
     };
     if args.json {
         let finding =

@@ -1,6 +1,6 @@
 //! The folder of a scene's photographs: which reduction of them is read.
 
-use crate::formats::{MAX_FACTOR, check_factor, file_name, format_error};
+use crate::formats::{MAX_FACTOR, check_factor, file_name, photographs_error};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ impl ImageFolder {
     /// be made from larger ones.
     ///
     /// # Errors
-    /// [`Error::Format`] if there is no such folder; [`Error::Scene`] for a factor out of range.
+    /// [`Error::Photographs`] if there is no such folder; [`Error::Scene`] for a factor out of range.
     pub fn find(root: &Path, factor: Option<u32>, warnings: &mut Vec<String>) -> Result<Self> {
         let named = |f: u32| root.join(if f == 1 { "images".to_owned() } else { format!("images_{f}") });
         let Some(factor) = factor.map(check_factor).transpose()? else {
@@ -56,5 +56,5 @@ fn missing(root: &Path, expected: &str, hint: &str) -> Error {
         .collect();
     found.sort();
     let found = if found.is_empty() { "no image folder".to_owned() } else { found.join(", ") };
-    format_error(root, format!("expected {expected}, found {found}{hint}"))
+    photographs_error(root, format!("expected {expected}, found {found}{hint}"))
 }

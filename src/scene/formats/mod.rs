@@ -240,6 +240,11 @@ fn format_error(path: &Path, problem: impl Into<String>) -> Error {
     Error::Format { path: path.to_owned(), problem: problem.into() }
 }
 
+/// Photographs that are not there, or others.
+fn photographs_error(path: &Path, problem: String) -> Error {
+    Error::Photographs { path: path.to_owned(), problem }
+}
+
 /// The image files of a folder, sorted by name as bytes; hidden files and those that are no pictures are left out.
 ///
 /// # Errors

@@ -6,7 +6,7 @@
 
 use super::folder::ImageFolder;
 use super::posed::{Intrinsics, Photograph, Posed};
-use super::{LoadOptions, MAX_POSE_BYTES, format_error, llff, masks};
+use super::{LoadOptions, MAX_POSE_BYTES, format_error, llff, masks, photographs_error};
 use crate::distortion::Coefficients;
 use crate::file::read_limited;
 use crate::{Format, Result, Scene, depth, npy};
@@ -52,7 +52,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     if paths.len() != table.rows {
         let (rows, found, folder) = (table.rows, paths.len(), folder.path.display());
         let problem = format!("expected one row per image, found {rows} rows and {found} images in {folder}");
-        return Err(format_error(&file, problem));
+        return Err(photographs_error(&file, problem));
     }
     let intrinsics_of_all = Intrinsics {
         size: Some(DVec2::new(width, height)),

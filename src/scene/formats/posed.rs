@@ -103,7 +103,7 @@ impl Posed<'_> {
             let [near, far] = placed.bounds[i];
             if !(near > 0.0 && near < far && far.is_finite()) {
                 let problem = format!("expected bounds 0 < near < far of one magnitude, found {near} and {far}");
-                return Err(Error::Camera { what: photograph.what.clone(), problem });
+                return Err(Error::Bounds { what: photograph.what.clone(), problem });
             }
             views.push(View {
                 name: names[i].clone(),
@@ -257,7 +257,7 @@ fn place(
         for (i, [near, far]) in bounds.iter().enumerate() {
             if !(*near > 0.0 && near < far && far.is_finite()) {
                 let problem = format!("expected bounds 0 < near < far, found {near} and {far}");
-                return Err(Error::Camera { what: what(i), problem });
+                return Err(Error::Bounds { what: what(i), problem });
             }
         }
         let Bounded { scene_from_file, bounds, strays } = Bounded::new(&poses, &bounds, &what, warnings);

@@ -5,7 +5,7 @@
 //! of `w`×`h`; `perFrameIntrinsicCoeffs` has focal lengths and principal point for each picture instead.
 
 use super::posed::{Intrinsics, Photograph, Posed};
-use super::{LoadOptions, stem};
+use super::{LoadOptions, photographs_error, stem};
 use crate::distortion::Coefficients;
 use crate::json::{self, as_number, kind, list, number};
 use crate::{Error, Format, Result, Scene};
@@ -45,7 +45,8 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     }
     if paths.len() != poses.len() {
         let (all, found, folder) = (poses.len(), paths.len(), folder.display());
-        return Err(bad(format!("expected one picture for each pose, found {all} poses and {found} in {folder}")));
+        let problem = format!("expected one picture for each pose, found {all} poses and {found} in {folder}");
+        return Err(photographs_error(&file, problem));
     }
     let numbers = |key: &str| -> Result<Option<Vec<f64>>> {
         let Some(found) = list(&object, key).map_err(bad)? else { return Ok(None) };

@@ -29,7 +29,7 @@ impl World {
     /// origin and the axes stay; otherwise the average camera becomes the origin (x right, y up, z backwards).
     ///
     /// # Errors
-    /// [`Error::Format`] if the bounds are not `0 < near < far` or nothing tells them.
+    /// [`Error::Bounds`] if the bounds are not `0 < near < far` or nothing tells them.
     pub fn scaled(
         path: &Path,
         keys: [Option<f64>; 2],
@@ -38,7 +38,7 @@ impl World {
         strays: Vec<usize>,
         warnings: &mut Vec<String>,
     ) -> Result<Self> {
-        let fail = |problem: String| Err(Error::Format { path: path.to_owned(), problem });
+        let fail = |problem: String| Err(Error::Bounds { what: path.display().to_string(), problem });
         let near = keys[0].or(range.map(|r| r.near));
         let far = keys[1].or(range.map(|r| r.far));
         let (Some(near), Some(far)) = (near, far) else {

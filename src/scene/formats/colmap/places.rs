@@ -1,8 +1,8 @@
 //! Where a COLMAP model and its photographs lie.
 
 use super::{Model, ModelPoint, binary, text};
-use crate::formats::{MAX_FACTOR, check_factor, file_name, find::Finder, format_error};
-use crate::{Error, Result};
+use crate::formats::{MAX_FACTOR, check_factor, file_name, find::Finder, format_error, photographs_error};
+use crate::Result;
 use std::path::{Path, PathBuf};
 
 /// Folders in which programs leave models, below the scene's; numbered models lie in them.
@@ -148,7 +148,7 @@ pub(super) struct Pictures {
 /// or in `images_4` and its kind for a reduction.
 ///
 /// # Errors
-/// [`Error::Format`] that lists where they were looked for if less than half of them are in any one folder; what is wrong
+/// [`Error::Photographs`](crate::Error::Photographs) that lists where they were looked for if less than half of them are in any one folder; what is wrong
 /// with a folder's pictures.
 pub(super) fn pictures(
     root: &Path,
@@ -211,5 +211,5 @@ pub(super) fn pictures(
         names.len(),
         names.first().unwrap_or(&"none")
     );
-    Err(Error::Format { path: file.to_owned(), problem })
+    Err(photographs_error(file, problem))
 }

@@ -12,7 +12,7 @@ mod tests;
 
 use super::folder::ImageFolder;
 use super::pictures::{self, Pictures};
-use super::{LoadOptions, file_name, format_error, masks, split};
+use super::{LoadOptions, file_name, masks, photographs_error, split};
 use crate::{Format, Result, Scene, SourceOrder, View};
 use poses::{Images, Posed, read_rows};
 use std::path::Path;
@@ -54,7 +54,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
             paths.len(),
             folder.path.display()
         );
-        return Err(format_error(&file, problem));
+        return Err(photographs_error(&file, problem));
     }
     let aspects: Vec<_> = rows.iter().map(|row| Some(row[9] / row[4]).filter(|a| a.is_finite() && *a > 0.0)).collect();
     let found = Pictures::survey(&paths, &aspects, &mut warnings)?;

@@ -4,7 +4,7 @@ use super::file::{CameraFile, CameraFrame};
 use super::{LoadOptions, Split, VAL_EVERY};
 use crate::Result;
 use crate::formats::find::Finder;
-use crate::formats::{format_error, posed, split};
+use crate::formats::{format_error, photographs_error, posed, split};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -48,7 +48,7 @@ impl<'a> Entries<'a> {
     /// The frames whose pictures are there; says which names were repaired.
     ///
     /// # Errors
-    /// [`Error::Format`](crate::Error::Format) if pictures are missing that are needed. `split` becomes none if it is held
+    /// [`Error::Photographs`](crate::Error::Photographs) if pictures are missing that are needed. `split` becomes none if it is held
     /// out by default only and pictures of it are missing.
     pub fn with_pictures(
         mut self,
@@ -193,7 +193,7 @@ impl<'a> Entries<'a> {
         let problem = format!("expected the pictures of all frames, found {count} of {all} missing: {names}");
         let held_out = missing.iter().any(|entry| entry.is_held_out);
         if missing.iter().any(|entry| entry.is_source) || (held_out && asked.is_some()) {
-            return Err(format_error(&first.file.path, problem));
+            return Err(photographs_error(&first.file.path, problem));
         }
         let path = first.file.path.display();
         if held_out {

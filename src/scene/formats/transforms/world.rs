@@ -32,7 +32,7 @@ impl World {
     /// before a transparent background, `what` names a pose.
     ///
     /// # Errors
-    /// [`crate::Error::Format`] if the bounds are not `0 < near < far` or nothing tells them.
+    /// [`crate::Error::Bounds`] if the bounds are not `0 < near < far` or nothing tells them.
     pub(super) fn of_files(
         files: &[CameraFile],
         layout: Format,
