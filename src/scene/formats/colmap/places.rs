@@ -1,8 +1,8 @@
 //! Where a COLMAP model and its photographs lie.
 
 use super::{Model, ModelPoint, binary, text};
-use crate::formats::{MAX_FACTOR, check_factor, file_name, find::Finder, format_error, photographs_error};
 use crate::Result;
+use crate::formats::{MAX_FACTOR, check_factor, file_name, find::Finder, format_error, photographs_error};
 use std::path::{Path, PathBuf};
 
 /// Folders in which programs leave models, below the scene's; numbered models lie in them.
