@@ -19,15 +19,26 @@ const NOT_FINITE: [(&str, f64); 3] = [("NaN", f64::NAN), ("-Infinity", f64::NEG_
 /// # Errors
 /// [`Error::Io`] if the file cannot be read, [`Error::Format`] with line and column if it is no JSON, or no object.
 pub(crate) fn read(path: &Path) -> Result<Map<String, Value>> {
+    match read_any(path)? {
+        Value::Object(object) => Ok(object),
+        other => {
+            let problem = format!("expected a JSON file with an object, found {}", kind(&other));
+            Err(Error::Format { path: path.to_owned(), problem })
+        }
+    }
+}
+
+/// Whatever is in a file.
+///
+/// # Errors
+/// As [`read`], but for what is no object.
+pub(crate) fn read_any(path: &Path) -> Result<Value> {
     let bytes = read_limited(path, MAX_BYTES)?;
     let bad = |problem: String| Error::Format { path: path.to_owned(), problem };
     // Editors of Windows put a mark before the text.
     let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
     let text = quote_not_finite(text);
-    match serde_json::from_slice(&text).map_err(|e| bad(format!("expected a JSON file of cameras: {e}")))? {
-        Value::Object(object) => Ok(object),
-        other => Err(bad(format!("expected a JSON file with an object, found {}", kind(&other)))),
-    }
+    serde_json::from_slice(&text).map_err(|e| bad(format!("expected a JSON file of cameras: {e}")))
 }
 
 /// The text with `NaN` and infinities outside of strings made strings.

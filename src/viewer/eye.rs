@@ -2,6 +2,7 @@
 
 use glam::{DMat3, DMat4, DQuat, DVec2, DVec3};
 use scene::Camera;
+use scene::paths::keyframes::Key;
 
 /// A lens, in pixels of a picture of a reference size. Pixel coordinates are integers at pixel centres.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,6 +52,18 @@ impl Eye {
         let pose = camera.world_from_camera.as_dmat4();
         let rotation = DQuat::from_mat3(&DMat3::from_mat4(pose)).normalize();
         Self { center: pose.w_axis.truncate(), rotation, lens: Lens::of(camera) }
+    }
+
+    /// As a key frame.
+    pub fn key(&self) -> Key {
+        let Lens { size, focal, center: principal } = self.lens;
+        Key { center: self.center, rotation: self.rotation, size, focal, principal }
+    }
+
+    /// From a key frame.
+    pub fn of_key(key: Key) -> Self {
+        let Key { center, rotation, size, focal, principal } = key;
+        Self { center, rotation, lens: Lens { size, focal, center: principal } }
     }
 
     /// Forward (optical) axis.

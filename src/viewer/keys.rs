@@ -3,14 +3,14 @@
 use crate::eye::{Eye, Lens};
 use crate::{Error, Result};
 use glam::{DMat3, DMat4, DQuat, DVec2};
+use scene::paths::DEFAULT_FRAMES;
 use scene::paths::file::{self, PathFileOptions};
+use scene::paths::keyframes::{self, Key};
 use scene::paths::nerfstudio::viewer_from_scene;
 use scene::{Camera, Frame, Scene, Similarity, write};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Places between two key frames at which the way is measured.
-const STEPS: usize = 32;
 /// Most key frames that a path of single frames becomes.
 const MOST: usize = 60;
 /// Most key frames of a file.
@@ -62,43 +62,8 @@ impl Keys {
 
     /// `count` places along the way, at even steps; `unit` is a length that weighs as much as a turn by one radian.
     pub fn along(&self, count: usize, unit: f64) -> Vec<Eye> {
-        let last = self.eyes.len().saturating_sub(1);
-        let samples: Vec<Eye> = (0..=last * STEPS).filter_map(|i| self.at(i as f64 / STEPS as f64)).collect();
-        let step = |a: &Eye, b: &Eye| a.center.distance(b.center) + unit * a.rotation.angle_between(b.rotation);
-        let lengths: Vec<f64> = samples.windows(2).map(|pair| step(&pair[0], &pair[1])).collect();
-        let total: f64 = lengths.iter().sum();
-        let (mut segment, mut before) = (0, 0.0);
-        let place = |i: usize| {
-            let wanted = total * i as f64 / count.saturating_sub(1).max(1) as f64;
-            while segment + 1 < lengths.len() && before + lengths[segment] < wanted {
-                before += lengths[segment];
-                segment += 1;
-            }
-            let length = lengths.get(segment).copied().unwrap_or(0.0);
-            let part = if length > 0.0 { ((wanted - before) / length).clamp(0.0, 1.0) } else { 0.0 };
-            self.at((segment as f64 + part) / STEPS as f64)
-        };
-        (0..count).filter_map(place).collect()
-    }
-
-    /// The place at a position, where whole numbers are key frames; none without key frames.
-    fn at(&self, position: f64) -> Option<Eye> {
-        let last = self.eyes.len().checked_sub(1)?;
-        let from = (position.floor() as usize).min(last);
-        let to = (from + 1).min(last);
-        let t = (position - from as f64).clamp(0.0, 1.0);
-        let four = [from.saturating_sub(1), from, to, (to + 1).min(last)].map(|i| self.eyes[i].center);
-        let (a, b) = (&self.eyes[from], &self.eyes[to]);
-        let lens = Lens {
-            size: a.lens.size,
-            focal: a.lens.focal.lerp(b.lens.focal * (a.lens.size.y / b.lens.size.y), t),
-            center: a.lens.center.lerp(b.lens.center * (a.lens.size / b.lens.size), t),
-        };
-        Some(Eye {
-            center: scene::paths::interpolate::catmull_rom(four, t),
-            rotation: a.rotation.slerp(b.rotation, t).normalize(),
-            lens,
-        })
+        let keys: Vec<Key> = self.eyes.iter().map(Eye::key).collect();
+        keyframes::along(&keys, count, unit).into_iter().map(Eye::of_key).collect()
     }
 
     /// The frames of a path of `count` pictures of `size`.
@@ -178,7 +143,7 @@ impl Keys {
     /// # Errors
     /// [`Error::Scene`] if the file cannot be read or is no path.
     pub fn load(path: &Path, scene: &Scene) -> Result<Loaded> {
-        let (frames, warnings) = file::load(path, scene, &PathFileOptions::default())?;
+        let (frames, warnings) = file::load(path, scene, DEFAULT_FRAMES, &PathFileOptions::default())?;
         let bytes = file_text(path)?;
         let keys = serde_json::from_str::<Value>(&bytes).ok().and_then(|value| {
             let keys = value.get("path")?.get("keys")?.as_array()?;
@@ -358,7 +323,7 @@ mod tests {
             assert!((a.center - b.center).length() < 1e-5 && a.rotation.angle_between(b.rotation) < 1e-3);
             assert!((a.lens.focal - b.lens.focal).length() < 1e-3 && a.lens.size == b.lens.size);
         }
-        let (frames, _) = scene::paths::file::load(&file, &scene, &Default::default()).unwrap();
+        let (frames, _) = scene::paths::file::load(&file, &scene, DEFAULT_FRAMES, &Default::default()).unwrap();
         for (read, made) in frames.iter().zip(keys.frames(12, (240, 180), unit)) {
             assert_eq!((&read.name, read.camera.width), (&made.name, 240));
             assert!((read.camera.origin() - made.camera.origin()).length() < 1e-4);

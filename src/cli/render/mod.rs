@@ -60,7 +60,7 @@ pub struct Args {
     #[arg(long, visible_alias = "scale", value_parser = super::usage::parse_scale, value_name = "N|1/N", help_heading = "Scene and model")]
     factor: Option<u32>,
     /// Camera path: auto (what suits the photographs), spiral, orbit, ellipse, interpolate, test (the held-out photographs)
-    /// or FILE.json
+    /// or a file: FILE.json of frames, key frames (ours or nerfstudio's) or matrices, or FILE.txt of matrices
     #[arg(long, default_value = "auto", value_parser = parse_path, value_name = "PATH", help_heading = "Camera path")]
     path: PathKind,
     /// One frame from a camera here, instead of a path; may be repeated. X,Y,Z with --look-at, or the 12 or 16 numbers of a
@@ -84,6 +84,9 @@ pub struct Args {
     /// another shape of picture the longer side is cropped
     #[arg(long, value_parser = super::synth::parse_size, value_name = "WxH", help_heading = "Camera path")]
     size: Option<(u32, u32)>,
+    /// Vertical field of view of the rendered views, in degrees; by default that of the photographs, or the path file's
+    #[arg(long, value_parser = parse_fov, value_name = "DEGREES", conflicts_with = "panorama", help_heading = "Camera path")]
+    fov: Option<f64>,
     /// Render every N-th frame of the path only
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=paths::MAX_FRAMES as i64), value_name = "N", help_heading = "Camera path")]
     every: u32,
@@ -140,6 +143,11 @@ fn parse_path(text: &str) -> Result<PathKind, String> {
 
 fn parse_pose(text: &str) -> Result<GivenPose, String> {
     text.parse().map_err(|e: scene::Error| e.to_string())
+}
+
+fn parse_fov(text: &str) -> Result<f64, String> {
+    let found = text.parse().ok().filter(|fov: &f64| (1.0..=170.0).contains(fov));
+    found.ok_or_else(|| format!("expected 1 to 170 degrees, found {text:?}"))
 }
 
 fn parse_point(text: &str) -> Result<DVec3, String> {

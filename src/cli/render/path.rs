@@ -74,6 +74,14 @@ pub fn plan(args: &Args, scene: &Scene, warnings: &mut Vec<String>) -> anyhow::R
     }
     let size_note = args.size.map(|size| resize(&mut plan.frames, scene, size));
     size_note.iter().for_each(|note| output::say_once(note));
+    if let Some(fov) = args.fov {
+        if plan.frames.iter().any(|frame| frame.truth.is_some()) {
+            bail!("--fov: expected a path of new views, found that of held-out photographs, which have their own");
+        }
+        for frame in &mut plan.frames {
+            frame.camera = size::with_fov(&frame.camera, fov).map_err(anyhow::Error::msg)?;
+        }
+    }
     for frame in &plan.frames {
         let candidates = paths::source_candidates(scene, frame);
         scene::nearest_sources(scene, &frame.camera, &candidates, 1)

@@ -17,7 +17,8 @@ const GAMMA: f64 = 2.2;
 /// What a photograph looks like as a whole.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
-    /// Energy of the finest detail by that of coarser detail, which does not depend on contrast.
+    /// Energy of the finest detail by that of coarser detail, which does not depend on contrast; in the direction in which
+    /// it is less, since a camera that moves blurs in one direction.
     sharpness: f64,
     /// Median brightness as stored.
     brightness: f64,
@@ -28,15 +29,21 @@ impl Look {
     pub fn of(gray: &Gray) -> Self {
         let (w, h) = (gray.width, gray.height);
         let at = |x: usize, y: usize| f64::from(gray.data[y * w + x]);
-        let (mut fine, mut coarse) = (0.0, 0.0);
-        // Differences over one pixel and over four.
-        for y in 0..h.saturating_sub(4) {
-            for x in 0..w.saturating_sub(4) {
-                fine += (at(x + 1, y) - at(x, y)).powi(2) + (at(x, y + 1) - at(x, y)).powi(2);
-                coarse += (at(x + 4, y) - at(x, y)).powi(2) + (at(x, y + 4) - at(x, y)).powi(2);
+        // Of second differences over one pixel and over three: smooth shading has none, so that a background out of focus
+        // does not hide what became of the detail.
+        let (mut fine, mut coarse) = ([0.0; 2], [0.0; 2]);
+        const REACH: usize = 3;
+        for y in REACH..h.saturating_sub(REACH) {
+            for x in REACH..w.saturating_sub(REACH) {
+                let twice = 2.0 * at(x, y);
+                let across = |d: usize| (twice - at(x - d, y) - at(x + d, y)).powi(2);
+                let down = |d: usize| (twice - at(x, y - d) - at(x, y + d)).powi(2);
+                fine = [fine[0] + across(1), fine[1] + down(1)];
+                coarse = [coarse[0] + across(REACH), coarse[1] + down(REACH)];
             }
         }
-        let sharpness = if coarse > 0.0 { fine / coarse } else { 0.0 };
+        let ratio = |i: usize| if coarse[i] > 0.0 { fine[i] / coarse[i] } else { 0.0 };
+        let sharpness = ratio(0).min(ratio(1));
         Self { sharpness, brightness: median(gray.data.iter().map(|v| f64::from(*v))) }
     }
 }

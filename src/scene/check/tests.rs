@@ -116,6 +116,23 @@ fn one_blurred_and_one_dark_photograph_are_found() {
     assert_eq!(found.len(), 2, "{found:?}");
 }
 
+/// A camera that moved sideways blurs in one direction only.
+#[test]
+fn a_shaken_photograph_is_found() {
+    let (_dir, root) = capture(RigKind::Forward, 8);
+    edit_picture(&root, "005.png", &|image| {
+        let mut out = image.clone();
+        for (i, value) in out.data.iter_mut().enumerate() {
+            let (y, x, c) = (i as u32 / 3 / image.width, i as u32 / 3 % image.width, i % 3);
+            let sum: f32 = (0..7).map(|d| image.pixel((x + d).clamp(3, image.width + 2) - 3, y)[c]).sum();
+            *value = sum / 7.0;
+        }
+        out
+    });
+    let found = report(&root, None).findings;
+    assert!(found.len() == 1 && found[0].subject == Subject::Blur && found[0].views == [5], "{found:?}");
+}
+
 #[test]
 fn photographs_and_poses_that_do_not_belong_together_are_found() {
     let of_files = |root: &Path| {

@@ -93,8 +93,19 @@ fn intrinsics(numbers: &[f64], file: &Path) -> Result<Intrinsics> {
     let width = match numbers.len() {
         9 => 3,
         16 => 4,
+        // NSVF's own: focal length and principal point; then a place, a near plane and a scale of its grid, which mean
+        // nothing here; then the height and width that they are for.
+        11 => {
+            let size = DVec2::new(numbers[10], numbers[9]);
+            return Ok(Intrinsics {
+                size: Some(size).filter(|size| size.min_element() >= 1.0),
+                focal: DVec2::splat(numbers[0]),
+                center: Some(DVec2::new(numbers[1], numbers[2])),
+                lens: Coefficients::default().into(),
+            });
+        }
         found => {
-            let problem = format!("expected a matrix of 3x3 or 4x4 numbers, found {found} numbers");
+            let problem = format!("expected a matrix of 3x3 or 4x4 numbers, or the 11 numbers of NSVF, found {found}");
             return Err(format_error(file, problem));
         }
     };
@@ -110,4 +121,24 @@ fn intrinsics(numbers: &[f64], file: &Path) -> Result<Intrinsics> {
         center: Some(DVec2::new(at(0, 2), at(1, 2))),
         lens: Coefficients::default().into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intrinsics_are_a_matrix_or_nsvfs_own() {
+        let file = Path::new("intrinsics.txt");
+        let matrix = intrinsics(&[380.0, 0.0, 160.0, 0.0, 390.0, 120.0, 0.0, 0.0, 1.0], file).unwrap();
+        assert_eq!(
+            (matrix.focal, matrix.center, matrix.size),
+            (DVec2::new(380.0, 390.0), Some(DVec2::new(160.0, 120.0)), None)
+        );
+        let own = [380.0, 160.0, 120.0, 0.0, 0.1, 0.2, 0.3, 0.0, 1.0, 240.0, 320.0];
+        let own = intrinsics(&own, file).unwrap();
+        assert_eq!((own.focal, own.size), (DVec2::splat(380.0), Some(DVec2::new(320.0, 240.0))));
+        assert!(intrinsics(&[1.0; 5], file).unwrap_err().to_string().contains("found 5"));
+        assert!(intrinsics(&[1.0; 9], file).unwrap_err().to_string().contains("other numbers"));
+    }
 }

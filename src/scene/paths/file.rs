@@ -1,4 +1,4 @@
-//! Camera paths from and to JSON files.
+//! Camera paths from and to files.
 //!
 //! **Poses are in the coordinates of the scene's files**, those of `poses_bounds.npy` or `transforms.json`, unless the
 //! path says `"frame": "scene"`: then they are in the frame of the loaded scene, the one that depths are in.
@@ -16,18 +16,23 @@
 //! Lengths are in pixels, and pixel coordinates are integers at pixel centres: the middle of a picture is
 //! `((w − 1) / 2, (h − 1) / 2)`. With `fl_x` alone pixels are square; `fov` (vertical, in degrees) may stand in its
 //! place; without either the photographs' field of view is kept, or cropped where the shape differs. `exclude` names
-//! photographs that must not be sources of the frame. The paths of nerfstudio's viewer are read too; see
-//! [`super::nerfstudio`].
+//! photographs that must not be sources of the frame. With `"keyframes"` in the place of `"frames"`, the way goes smoothly
+//! past these cameras. The paths of nerfstudio's viewer are read too, see [`super::nerfstudio`]; and lists of poses: a JSON
+//! list of such matrices, or a text file with 12 or 16 numbers a line.
 
 use super::fields::Fields;
 use super::frame_fields::{Reading, checked_name, file_below};
-use super::{Frame, MAX_FRAMES, nerfstudio, source_candidates};
+use super::posed::GivenPose;
+use super::{Frame, MAX_FRAMES, keyframes, nerfstudio, source_candidates};
 use crate::pose::{flip_axes, opengl_pose};
 use crate::{Camera, Error, Result, Scene, write};
 use glam::DMat4;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+
+/// Longest text file of poses, in bytes.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// The coordinates that the poses of a path are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,42 +52,30 @@ pub struct PathFileOptions {
     pub dataparser: Option<PathBuf>,
 }
 
-/// Reads a camera path; see the module for the formats. Also tells what is assumed or ignored.
+/// Reads a camera path; see the module for the formats. Also tells what is assumed or ignored. Key frames become `count`
+/// frames.
 ///
 /// # Errors
 /// [`Error::Io`] or [`Error::Format`] if the file cannot be read or has no frames, [`Error::Camera`] naming the frame
 /// if its pose or intrinsics cannot be rendered.
-pub fn load(path: &Path, scene: &Scene, options: &PathFileOptions) -> Result<(Vec<Frame>, Vec<String>)> {
-    let file = Value::Object(crate::json::read(path)?);
+pub fn load(path: &Path, scene: &Scene, count: usize, options: &PathFileOptions) -> Result<(Vec<Frame>, Vec<String>)> {
+    let file = read(path)?;
     let fail = |problem: String| Error::Format { path: path.to_owned(), problem };
-    const EXPECTED: &str =
-        "expected an object with \"frames\" (our own format) or \"camera_path\" (nerfstudio's viewer)";
     let root = Fields::of(&file, path.display().to_string())?;
     root.refuse_other_cameras()?;
-    let own = root.list("frames")?;
-    let viewer = root.list("camera_path")?;
-    let list = match (own, viewer) {
-        (Some(list), None) | (None, Some(list)) => list,
-        (Some(_), Some(_)) => return Err(fail(format!("{EXPECTED}, found both"))),
-        (None, None) if root.get("keyframes").is_some() => {
-            let problem =
-                "found keyframes only; export the path again in the viewer, which writes the frames between them";
-            return Err(fail(format!("{EXPECTED}, {problem}")));
-        }
-        (None, None) => return Err(fail(format!("{EXPECTED}, found neither"))),
-    };
+    let Listed { cameras: list, of_viewer, are_keys } = Listed::of(&root).map_err(fail)?;
     if list.is_empty() || list.len() > MAX_FRAMES {
         return Err(fail(format!("expected 1 to {MAX_FRAMES} frames, found {}", list.len())));
     }
 
     let mut reading =
         Reading { scene, template: super::template(scene)?, warnings: Vec::new(), unknown: BTreeSet::new() };
-    let what = |i: usize| format!("{}: frame {i}", path.display());
+    let what = |i: usize| format!("{}: {} {i}", path.display(), if are_keys { "key frame" } else { "frame" });
     let mut frames = Vec::with_capacity(list.len());
     let mut names = HashSet::new();
-    let scene_from_path = match (own, options.frame) {
-        (Some(_), asked) => {
-            reading.note_unknown(&root, &["frames", "frame", "path", "scene"]);
+    let scene_from_path = match (of_viewer, options.frame) {
+        (false, asked) => {
+            reading.note_unknown(&root, &["frames", "keyframes", "frame", "path", "scene"]);
             if options.dataparser.is_some() {
                 reading
                     .warnings
@@ -97,17 +90,17 @@ pub fn load(path: &Path, scene: &Scene, options: &PathFileOptions) -> Result<(Ve
             };
             (asked.unwrap_or(written) == PathCoordinates::File).then_some(scene.scene_from_file)
         }
-        (None, Some(PathCoordinates::Scene)) => None,
-        (None, Some(PathCoordinates::File)) => Some(scene.scene_from_file),
-        (None, None) => {
+        (true, Some(PathCoordinates::Scene)) => None,
+        (true, Some(PathCoordinates::File)) => Some(scene.scene_from_file),
+        (true, None) => {
             Some(nerfstudio::scene_from_path(path, scene, options.dataparser.as_deref(), &mut reading.warnings)?)
         }
     };
     for (i, value) in list.iter().enumerate() {
         let fields = Fields::of(value, what(i))?;
         fields.refuse_other_cameras()?;
-        let mut camera = if own.is_some() { reading.own(&fields)? } else { reading.viewer(&root, &fields)? };
-        let pose = fields.pose()?;
+        let mut camera = if of_viewer { reading.viewer(&root, &fields)? } else { reading.own(&fields)? };
+        let pose = if of_viewer && are_keys { nerfstudio::key_pose(&fields)? } else { fields.pose()? };
         let pose = scene_from_path.map_or(pose, |transform| transform.pose(pose));
         camera.world_from_camera = flip_axes(pose).as_mat4();
         camera.validate(&fields.what)?;
@@ -117,7 +110,7 @@ pub fn load(path: &Path, scene: &Scene, options: &PathFileOptions) -> Result<(Ve
             None => super::frame_name(i),
         };
         // Frames of one name would overwrite each other.
-        if !names.insert(frame.name.clone()) {
+        if !are_keys && !names.insert(frame.name.clone()) {
             return Err(fail(format!("frame {i}: expected names that differ, found {:?} again", frame.name)));
         }
         frame.excluded = reading.excluded(&fields)?;
@@ -127,7 +120,82 @@ pub fn load(path: &Path, scene: &Scene, options: &PathFileOptions) -> Result<(Ve
         let keys: Vec<String> = reading.unknown.into_iter().take(8).collect();
         reading.warnings.push(format!("{}: keys without meaning here are ignored: {}", root.what, keys.join(", ")));
     }
+    if are_keys {
+        reading.warnings.push(format!(
+            "{}: {count} frames, evenly spread on a smooth way past its {} key frames; --frames asks for another number",
+            root.what,
+            frames.len()
+        ));
+        frames = between(&frames, count);
+    }
     Ok((frames, reading.warnings))
+}
+
+/// The file as an object: lists of poses become frames.
+fn read(path: &Path) -> Result<Value> {
+    let is_text = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt"));
+    if is_text {
+        let text = crate::file::read_text(path, MAX_BYTES)?;
+        let lines =
+            text.lines().enumerate().map(|(i, line)| (i + 1, line.split('#').next().unwrap_or_default().trim()));
+        let pose = |(number, line): (usize, &str)| {
+            match line.parse() {
+                Ok(GivenPose::Matrix(pose)) => Ok(json!({"camera_to_world": pose.transpose().to_cols_array_2d()})),
+                Ok(GivenPose::Place(_)) => {
+                    Err("expected 12 or 16 numbers of a camera-to-world matrix, found 3".to_owned())
+                }
+                Err(problem) => Err(problem.to_string()),
+            }
+            .map_err(|problem| Error::Format { path: path.to_owned(), problem: format!("line {number}: {problem}") })
+        };
+        let frames = lines.filter(|(_, line)| !line.is_empty()).map(pose).collect::<Result<Vec<Value>>>()?;
+        return Ok(json!({"frames": frames}));
+    }
+    match crate::json::read_any(path)? {
+        Value::Array(list) => {
+            let frame = |value: Value| if value.is_object() { value } else { json!({"camera_to_world": value}) };
+            Ok(json!({"frames": list.into_iter().map(frame).collect::<Vec<_>>()}))
+        }
+        other => Ok(other),
+    }
+}
+
+/// The cameras of a file.
+struct Listed<'a> {
+    cameras: &'a [Value],
+    /// Whether nerfstudio's viewer wrote them.
+    of_viewer: bool,
+    /// Whether the frames go past them.
+    are_keys: bool,
+}
+
+impl<'a> Listed<'a> {
+    fn of(root: &Fields<'a>) -> std::result::Result<Self, String> {
+        const EXPECTED: &str = "expected an object with \"frames\" or \"keyframes\" (our own format) or \"camera_path\" (nerfstudio's viewer)";
+        let list = |key: &str| root.list(key).map_err(|problem| problem.to_string());
+        match (list("frames")?, list("camera_path")?, list("keyframes")?) {
+            (Some(cameras), None, _) => Ok(Self { cameras, of_viewer: false, are_keys: false }),
+            (None, Some(cameras), _) => Ok(Self { cameras, of_viewer: true, are_keys: false }),
+            (Some(_), Some(_), _) => Err(format!("{EXPECTED}, found frames and camera_path")),
+            (None, None, Some(cameras)) => {
+                // Nerfstudio calls a key frame's pose a matrix.
+                let of_viewer = cameras.first().is_some_and(|key| key.get("matrix").is_some());
+                Ok(Self { cameras, of_viewer, are_keys: true })
+            }
+            (None, None, None) => Err(format!("{EXPECTED}, found none of them")),
+        }
+    }
+}
+
+/// `count` frames past key frames; what one of them excludes, none has.
+fn between(keys: &[Frame], count: usize) -> Vec<Frame> {
+    let cameras: Vec<Camera> = keys.iter().map(|key| key.camera).collect();
+    let mut excluded: Vec<usize> = keys.iter().flat_map(|key| key.excluded.iter().copied()).collect();
+    excluded.sort_unstable();
+    excluded.dedup();
+    let mut frames = super::numbered(keyframes::cameras(&cameras, count));
+    frames.iter_mut().for_each(|frame| frame.excluded.clone_from(&excluded));
+    frames
 }
 
 /// Writes frames in our own format, in the coordinates of the scene's files, so that [`load`] gives them again.

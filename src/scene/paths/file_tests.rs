@@ -1,7 +1,7 @@
 //! Camera path files: what is read, what is refused, what is written.
 
 use super::*;
-use crate::paths::{PathKind, rigs};
+use crate::paths::{DEFAULT_FRAMES, PathKind, rigs};
 use crate::testing;
 use glam::{DVec3, Vec2, Vec3};
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ fn read_in(text: &str, scene: &Scene, options: &PathFileOptions) -> Result<(Vec<
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("path.json");
     std::fs::write(&path, text).unwrap();
-    load(&path, scene, options)
+    load(&path, scene, DEFAULT_FRAMES, options)
 }
 
 fn read(text: &str) -> Result<Vec<Frame>> {
@@ -41,6 +41,59 @@ fn own_format_takes_what_is_given_and_the_rest_from_the_photographs() {
     assert!((frames[3].camera.focal - 50.0).length() < 1e-4);
 }
 
+/// Ours, and nerfstudio's of both ages: the frames go from the first to the last, and what one excludes, none has.
+#[test]
+fn key_frames_become_a_way() {
+    let scene = testing::scene(&[Vec3::ZERO, Vec3::X]);
+    let place = |x: f64| format!("[[1,0,0,{x}],[0,1,0,2],[0,0,1,3],[0,0,0,1]]");
+    let name = &scene.views[1].name;
+    let own = format!(
+        r#"{{"keyframes": [{{"camera_to_world": {}, "exclude": ["{name}"]}}, {{"camera_to_world": {}}}]}}"#,
+        place(0.0),
+        place(4.0)
+    );
+    let rows = |x: f64| format!("[1,0,0,{x},0,1,0,2,0,0,1,3,0,0,0,1]");
+    let columns = |x: f64| format!("\"[1,0,0,0,0,1,0,0,0,0,1,0,{x},2,3,1]\"");
+    let viewer = |matrix: &dyn Fn(f64) -> String| {
+        format!(
+            r#"{{"keyframes": [{{"matrix": {}, "fov": 50}}, {{"matrix": {}, "fov": 50}}]}}"#,
+            matrix(0.0),
+            matrix(4.0)
+        )
+    };
+    for (i, text) in [own, viewer(&rows), viewer(&columns)].iter().enumerate() {
+        let (frames, warnings) = read_in(text, &scene, &PathFileOptions::default()).unwrap();
+        assert_eq!(frames.len(), DEFAULT_FRAMES);
+        let x: Vec<f32> = frames.iter().map(|frame| frame.camera.origin().x).collect();
+        assert!(x.is_sorted() && x[0].abs() < 1e-6 && (x[119] - 4.0).abs() < 1e-5, "{i}: {x:?}");
+        assert!(frames.iter().all(|frame| frame.camera.origin().z == 3.0 && frame.camera.forward() == -Vec3::Z));
+        assert_eq!((frames[7].name.as_str(), frames[7].excluded.len()), ("frame_0007", usize::from(i == 0)));
+        assert!(warnings.iter().any(|warning| warning.contains("past its 2 key frames")), "{warnings:?}");
+    }
+}
+
+#[test]
+fn lists_of_poses_are_read() {
+    let scene = testing::scene(&[Vec3::ZERO]);
+    let list = format!("[{POSE}, {{\"camera_to_world\": {POSE}, \"name\": \"second\"}}]");
+    let frames = read(&list).unwrap();
+    assert_eq!(frames.iter().map(|frame| frame.name.as_str()).collect::<Vec<_>>(), ["frame_0000", "second"]);
+    assert!(frames.iter().all(|frame| frame.camera.origin() == Vec3::new(-0.5, 2.0, 3.0)));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("poses.txt");
+    let read_text = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        load(&path, &scene, DEFAULT_FRAMES, &PathFileOptions::default())
+    };
+    let (frames, _) =
+        read_text("# row by row\n1 0 0 -0.5 0 1 0 2 0 0 1 3\n\n1,0,0,1, 0,1,0,2, 0,0,1,3, 0,0,0,1\n").unwrap();
+    assert_eq!(frames.iter().map(|frame| frame.camera.origin().x).collect::<Vec<_>>(), [-0.5, 1.0]);
+    for (text, problem) in [("1 2 3", "line 1: expected 12 or 16"), ("\n1 x", "line 2"), ("", "found 0")] {
+        let message = read_text(text).unwrap_err().to_string();
+        assert!(message.contains(problem) && message.contains("poses.txt"), "{message}");
+    }
+}
+
 /// Training and test views may share their names; their files differ.
 #[test]
 fn photographs_of_one_name_are_excluded_by_their_files() {
@@ -63,7 +116,7 @@ fn photographs_of_one_name_are_excluded_by_their_files() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("path.json");
     write(&path, &scene, std::slice::from_ref(&frame)).unwrap();
-    assert_eq!(load(&path, &scene, &PathFileOptions::default()).unwrap().0[0].excluded, [1]);
+    assert_eq!(load(&path, &scene, DEFAULT_FRAMES, &PathFileOptions::default()).unwrap().0[0].excluded, [1]);
 }
 
 #[test]
@@ -135,7 +188,7 @@ fn what_is_written_is_read_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("path.json");
         write(&path, &scene, &frames).unwrap();
-        let (again, warnings) = load(&path, &scene, &PathFileOptions::default()).unwrap();
+        let (again, warnings) = load(&path, &scene, DEFAULT_FRAMES, &PathFileOptions::default()).unwrap();
         assert!(warnings.is_empty(), "{warnings:?}");
         assert_eq!(again.len(), frames.len());
         for (a, b) in frames.iter().zip(&again) {
@@ -166,8 +219,9 @@ fn bad_files_say_what_is_wrong() {
         (r#"{"frames": []}"#.to_owned(), "found 0"),
         (r#"{"frames": {}}"#.to_owned(), "expected frames to be a list, found an object"),
         (r#"{"frames": ["a.png"]}"#.to_owned(), r#"frame 0: expected an object in braces, found the text "a.png""#),
-        (r#"{"camera_path": null, "keyframes": [1]}"#.to_owned(), "keyframes only"),
-        (r#"{"camera_path": [], "frames": []}"#.to_owned(), "both"),
+        (r#"{"camera_path": null, "keyframes": [1]}"#.to_owned(), "key frame 0: expected an object"),
+        (r#"{"keyframes": [{"matrix": [1, 2]}]}"#.to_owned(), "key frame 0: expected matrix with 16 numbers"),
+        (r#"{"camera_path": [], "frames": []}"#.to_owned(), "found frames and camera_path"),
         (own(r#", "w": 1e9"#), "frame 0"),
         (own(r#", "h": -3"#), "-3"),
         (own(r#", "w": 10.5"#), "10.5"),
@@ -219,7 +273,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("path.json");
         std::fs::write(&path, &bytes).unwrap();
-        if let Ok((frames, _)) = load(&path, &testing::scene(&[Vec3::ZERO]), &PathFileOptions::default()) {
+        if let Ok((frames, _)) = load(&path, &testing::scene(&[Vec3::ZERO]), DEFAULT_FRAMES, &PathFileOptions::default()) {
             prop_assert!(frames.iter().all(|f| f.camera.validate("read").is_ok()));
         }
     }

@@ -46,7 +46,7 @@ impl Reading<'_> {
         let (fl_x, fl_y, fov) = (fields.number("fl_x")?, fields.number("fl_y")?, fields.number("fov")?);
         match (fl_x.or(fl_y), fov) {
             (Some(focal), _) => camera.focal = Vec2::new(fl_x.unwrap_or(focal) as f32, fl_y.unwrap_or(focal) as f32),
-            (None, Some(fov)) => camera.focal = Vec2::splat(focal_of(fov, camera.height, fields)?),
+            (None, Some(fov)) => camera = square(camera, fov, fields)?,
             (None, None) => {}
         }
         if let Some(cx) = fields.number("cx")? {
@@ -64,7 +64,7 @@ impl Reading<'_> {
         let fov = fields.number("fov")?;
         let fov = if fov.is_some() { fov } else { root.number("default_fov")? };
         if let Some(fov) = fov {
-            camera.focal = Vec2::splat(focal_of(fov, camera.height, fields)?);
+            camera = square(camera, fov, fields)?;
             camera.center = crate::middle(camera.width, camera.height);
         }
         let rendered = f64::from(camera.width) / f64::from(camera.height);
@@ -117,12 +117,9 @@ impl Reading<'_> {
     }
 }
 
-/// Focal length in pixels of a vertical field of view in degrees.
-fn focal_of(fov: f64, height: u32, fields: &Fields) -> Result<f32> {
-    if !(fov > 0.0 && fov < 180.0) {
-        return Err(fields.fail(format!("expected a vertical field of view between 0 and 180 degrees, found {fov}")));
-    }
-    Ok((0.5 * f64::from(height) / (0.5 * fov.to_radians()).tan()) as f32)
+/// The camera with square pixels and a vertical field of view in degrees.
+fn square(camera: Camera, fov: f64, fields: &Fields) -> Result<Camera> {
+    size::with_fov(&Camera { focal: Vec2::ONE, ..camera }, fov).map_err(|problem| fields.fail(problem))
 }
 
 /// A name that is safe as a file stem.

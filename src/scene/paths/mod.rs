@@ -6,6 +6,7 @@ mod fields;
 pub mod file;
 mod frame_fields;
 pub mod interpolate;
+pub mod keyframes;
 pub mod nerfstudio;
 pub mod orbit;
 pub mod posed;
@@ -61,7 +62,7 @@ pub enum PathKind {
     Orbit,
     /// On an ellipse around the point the cameras look at, where there are photographs all round.
     Ellipse,
-    /// Cameras from a JSON file; see [`mod@file`].
+    /// Cameras from a file; see [`mod@file`].
     File(PathBuf),
     /// Single poses, which are given besides; see [`posed::frames`].
     Poses,
@@ -78,9 +79,12 @@ impl FromStr for PathKind {
             "interpolate" => Ok(Self::Interpolate),
             "orbit" => Ok(Self::Orbit),
             "ellipse" => Ok(Self::Ellipse),
-            file if file.to_lowercase().ends_with(".json") => Ok(Self::File(file.into())),
+            file if [".json", ".txt"].iter().any(|end| file.to_lowercase().ends_with(end)) => {
+                Ok(Self::File(file.into()))
+            }
             other => Err(Error::Scene(format!(
-                "camera path: expected auto, spiral, orbit, ellipse, interpolate, test or a .json file, found {other:?}"
+                "camera path: expected auto, spiral, orbit, ellipse, interpolate, test or a .json or .txt file, found \
+                 {other:?}"
             ))),
         }
     }
@@ -101,8 +105,8 @@ pub struct PathPlan {
 
 /// Plans a path.
 ///
-/// `count` is the number of frames, by default [`DEFAULT_FRAMES`]; the test path and files have a length of their own,
-/// of which at most the first `count` are taken. [`PathKind::Auto`] is a spiral for photographs that all face one way, an
+/// `count` is the number of frames, by default [`DEFAULT_FRAMES`]; the test path and files of frames have a length of their
+/// own, of which at most the first `count` are taken. [`PathKind::Auto`] is a spiral for photographs that all face one way, an
 /// orbit for those around a place, and a walk past the cameras for all others. [`PathKind::Ellipse`] is one of these where
 /// the photographs are not all round a place. `options` are for path files.
 ///
@@ -134,7 +138,7 @@ pub fn plan(scene: &Scene, kind: &PathKind, count: Option<usize>, options: &file
             Err(why) => return Err(Error::Scene(format!("{}: no ellipse, since {why}", scene.name))),
         },
         PathKind::File(path) => {
-            let (frames, found) = file::load(path, scene, options)?;
+            let (frames, found) = file::load(path, scene, num_frames, options)?;
             warnings = found;
             frames
         }

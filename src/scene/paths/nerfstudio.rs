@@ -8,7 +8,7 @@ use super::fields::Fields;
 use crate::formats::transforms::SINGLE_FILE;
 use crate::json::{self, matrix};
 use crate::{Error, Result, Scene, Similarity};
-use glam::{DMat3, DVec3};
+use glam::{DMat3, DMat4, DVec3};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +41,23 @@ pub(super) fn scene_from_path(
     };
     let path_from_file = read(&file, scene)?;
     Ok(chained(scene.scene_from_file, path_from_file.inverse()))
+}
+
+/// The pose of a key frame: `matrix`, as a list or in a string. Old viewers wrote it column by column, later ones row by
+/// row; where the translation stands tells which.
+pub(super) fn key_pose(fields: &Fields) -> Result<DMat4> {
+    const EXPECTED: &str = "expected matrix with 16 numbers of a camera-to-world matrix";
+    let found = fields.get("matrix").ok_or_else(|| fields.fail(format!("{EXPECTED}, found none")))?;
+    let written = found.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let numbers = matrix(written.as_ref().unwrap_or(found)).and_then(|numbers| <[f64; 16]>::try_from(numbers).ok());
+    let numbers = numbers.ok_or_else(|| fields.fail(format!("{EXPECTED}, found {}", json::kind(found))))?;
+    let last_is_one = |at: [usize; 4]| at.iter().zip([0.0, 0.0, 0.0, 1.0]).all(|(i, v)| (numbers[*i] - v).abs() < 1e-4);
+    let columns = DMat4::from_cols_array(&numbers);
+    match (last_is_one([12, 13, 14, 15]), last_is_one([3, 7, 11, 15])) {
+        (true, _) => Ok(columns.transpose()),
+        (false, true) => Ok(columns),
+        (false, false) => Err(fields.fail(format!("{EXPECTED}, found none with a last row or column of 0 0 0 1"))),
+    }
 }
 
 /// From the coordinates of the loaded scene to those of nerfstudio's viewer, for a path that is to be written to `path`: by

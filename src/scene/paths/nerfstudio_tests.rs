@@ -1,5 +1,6 @@
 //! The way from nerfstudio's world to the scene's.
 
+use crate::paths::DEFAULT_FRAMES;
 use crate::paths::file::{self, PathFileOptions};
 use crate::paths::rigs::other_world;
 use crate::{Scene, Similarity, testing};
@@ -40,7 +41,8 @@ fn dataparser(nerf_from_original: &Similarity) -> String {
 }
 
 fn off(case: &Case, options: &PathFileOptions) -> (f64, Vec<String>) {
-    let (frames, warnings) = file::load(&case.dir.path().join("path.json"), &case.scene, options).unwrap();
+    let (frames, warnings) =
+        file::load(&case.dir.path().join("path.json"), &case.scene, DEFAULT_FRAMES, options).unwrap();
     let scene_from_file = case.scene.scene_from_file;
     let camera = frames[0].camera;
     let turned = (scene_from_file.rotation * -DVec3::Z).distance(camera.forward().as_dvec3());
@@ -87,7 +89,9 @@ fn bad_transforms_are_named() {
     let case = case(&other_world(8));
     let file = case.dir.path().join("bad.json");
     let options = PathFileOptions { frame: None, dataparser: Some(file.clone()) };
-    let load = || file::load(&case.dir.path().join("path.json"), &case.scene, &options).unwrap_err().to_string();
+    let load = || {
+        file::load(&case.dir.path().join("path.json"), &case.scene, DEFAULT_FRAMES, &options).unwrap_err().to_string()
+    };
     assert!(load().contains("bad.json"));
     let good = "[[1,0,0,1],[0,1,0,2],[0,0,1,3]]";
     for (text, expected) in [

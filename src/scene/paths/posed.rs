@@ -82,15 +82,15 @@ pub fn frames(scene: &Scene, poses: &[GivenPose], look_at: Option<DVec3>, in_sce
             (GivenPose::Place(_), None) => {
                 return fail("expected a point to look at (--look-at) for a place, found none".into());
             }
-            (GivenPose::Place(place), Some(target)) => {
-                let (center, target) = (point(*place), point(target));
+            (GivenPose::Place(place), Some(looked_at)) => {
+                let (center, target) = (point(*place), point(looked_at));
                 let back = center - target;
                 let up = capture.as_ref().map_or(DVec3::Y, |capture| capture.up_for(back));
                 match look_along(back, up, center) {
                     Some(pose) => pose,
                     None => {
                         return fail(format!(
-                            "expected a point to look at away from the place, found {target} at {center}"
+                            "expected a point to look at away from the place {place}, found {looked_at}"
                         ));
                     }
                 }

@@ -41,6 +41,18 @@ pub fn fitted(camera: &Camera, width: u32, height: u32) -> (Camera, Cropped) {
     (Camera { width, height, focal, center: center.as_vec2(), ..*camera }, Cropped { width: part.x, height: part.y })
 }
 
+/// The camera with another vertical field of view, in degrees; pixels keep their shape.
+///
+/// # Errors
+/// Says what was expected and found, for an angle that is not between 0 and 180 degrees.
+pub fn with_fov(camera: &Camera, fov: f64) -> Result<Camera, String> {
+    if !(fov > 0.0 && fov < 180.0) {
+        return Err(format!("expected a vertical field of view between 0 and 180 degrees, found {fov}"));
+    }
+    let focal = (0.5 * f64::from(camera.height) / (0.5 * fov.to_radians()).tan()) as f32;
+    Ok(Camera { focal: camera.focal * (focal / camera.focal.y), ..*camera })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +73,18 @@ mod tests {
         assert_eq!(cropped.words(), "width cropped by 50 %");
         assert_eq!(fitted(&camera, 640, 480).1.words(), "same field of view");
         assert_eq!(fitted(&camera, 504, 378).0, camera);
+    }
+
+    #[test]
+    fn a_field_of_view_is_vertical_and_keeps_the_shape_of_pixels() {
+        let camera = Camera { focal: Vec2::new(-20.0, 10.0), height: 20, ..testing::camera(Vec3::ZERO) };
+        let wide = with_fov(&camera, 90.0).unwrap();
+        assert!((wide.focal - Vec2::new(-20.0, 10.0)).length() < 1e-4, "{}", wide.focal);
+        assert!((with_fov(&camera, 53.130_102_354).unwrap().focal.y - 20.0).abs() < 1e-4);
+        assert_eq!((wide.center, wide.width), (camera.center, camera.width));
+        for wrong in [0.0, 180.0, -3.0, f64::NAN] {
+            assert!(with_fov(&camera, wrong).unwrap_err().contains("between 0 and 180"));
+        }
     }
 
     /// A pixel of half the size lies in the middle of the four that it stands for, and the middle stays the middle.

@@ -14,7 +14,7 @@ use crate::{Error, Image, Result};
 use ::image::codecs::{png::PngDecoder, webp::WebPDecoder};
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
-use std::io::{BufReader, Cursor, Read, Seek};
+use std::io::{BufReader, Cursor, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
 /// Longest side of an image that is read; larger ones are refused before anything is allocated.
@@ -317,12 +317,44 @@ fn decode_error(path: &Path, error: ::image::ImageError) -> Error {
     if is_unread(path) {
         return unread(path);
     }
-    match error {
-        ::image::ImageError::IoError(source) => Error::Io { path: path.to_owned(), source },
-        other => Error::Format {
-            path: path.to_owned(),
-            problem: format!("expected a {READ} image that can be decoded, found: {other}"),
+    let problem = match error {
+        ::image::ImageError::IoError(source) if source.kind() == ErrorKind::UnexpectedEof => match first_bytes(path) {
+            bytes if bytes.is_empty() => format!("expected a {READ} image, found an empty file"),
+            _ => "expected a whole picture, found that the file ends early".to_owned(),
         },
+        ::image::ImageError::IoError(source) => return Error::Io { path: path.to_owned(), source },
+        other => match kind_of(&first_bytes(path)) {
+            Some(kind) => format!("expected a {READ} image, found {kind}, whatever its name says"),
+            None => format!("expected a {READ} image that can be decoded, found: {other}"),
+        },
+    };
+    Error::Format { path: path.to_owned(), problem }
+}
+
+/// The beginning of a file, as far as it can be read.
+fn first_bytes(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // What cannot be read was told before.
+    let _ = open_regular(path).and_then(|file| {
+        file.take(16).read_to_end(&mut bytes).map_err(|source| Error::Io { path: path.to_owned(), source })
+    });
+    bytes
+}
+
+/// What a file is that is no picture that is read, by its first bytes.
+fn kind_of(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [] => Some("an empty file"),
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand.get(..4)? {
+            b"avif" | b"avis" => Some("an AVIF picture"),
+            b"heic" | b"heix" | b"hevc" | b"hevx" | b"mif1" | b"msf1" => Some("a HEIC picture"),
+            _ => Some("a film"),
+        },
+        [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => Some("a JPEG XL picture"),
+        [b'I', b'I', 0x2B, 0, ..] | [b'M', b'M', 0, 0x2B, ..] => Some("a BigTIFF picture"),
+        [b'P', b'K', 3, 4, ..] => Some("a zip file"),
+        [b'%', b'P', b'D', b'F', ..] => Some("a PDF file"),
+        _ => None,
     }
 }
 

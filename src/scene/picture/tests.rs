@@ -36,7 +36,19 @@ fn broken_files_give_errors() {
     for length in 0..bytes.len() - 13 {
         std::fs::write(&path, &bytes[..length]).unwrap();
         let message = read_image(&path, Alpha::Ignore).expect_err("truncated").to_string();
-        assert!(message.contains("a.png"), "{message}");
+        assert!(message.contains("a.png") && message.contains("expected") && message.contains("found"), "{message}");
+    }
+    // What a file is, if that can be told.
+    let others: [(&[u8], &str); 4] = [
+        (b"", "found an empty file"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "found a HEIC picture"),
+        (b"\xff\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "found a JPEG XL picture"),
+        (b"II\x2b\0\x08\0\0\0\0\0\0\0\0\0\0\0", "found a BigTIFF picture"),
+    ];
+    for (content, found) in others {
+        std::fs::write(&path, content).unwrap();
+        let message = read_image(&path, Alpha::Ignore).unwrap_err().to_string();
+        assert!(message.contains(found), "{message}");
     }
     // A header that promises 2^31 x 2^31 pixels must not be believed.
     let mut huge = bytes;
