@@ -155,7 +155,7 @@ Examples:
   On with a run that was interrupted:
     shiftray train classifier --resume run
   Pictures of your own, a folder per class:
-    shiftray train classifier --data pictures --out run --epochs 60 --mixup 0.2";
+    shiftray train classifier --data pictures --out run --epochs 60";
 
 /// Of `shiftray classify`.
 pub const CLASSIFY: &str = "\

@@ -18,10 +18,10 @@ pub(crate) const HOLD_EVERY: u64 = 25;
 
 /// Batches that an adjustment looks at, and how much of the way it goes: the rest of the noise of so few rows averages out.
 const FEW: u64 = 2;
-const STEP: f32 = 0.5;
+pub(crate) const STEP: f32 = 0.5;
 
 /// Adjustments at the end of a run: what a part does changes the rows of those after it.
-const LAST: usize = 3;
+pub(crate) const LAST: usize = 3;
 
 /// Share of the rows that the multiply expert gets where both experts are to take equally long together.
 ///
@@ -60,12 +60,18 @@ fn adjust(model: &Model, params: &mut [f32], data: &Dataset, batches: Batches, s
         parts.zip(&mut margins).for_each(|(tape, margins)| margins.extend(tape.experts.margins()));
     })?;
     for (bias, margins) in biases.iter().zip(&mut margins) {
-        let (Some(bias), Some(threshold)) = (bias, threshold(margins, share)) else { continue };
-        let bias = bias.of_mut(params);
-        bias[MULTIPLY] -= 0.5 * step * threshold;
-        bias[SHIFT] += 0.5 * step * threshold;
+        if let Some(bias) = bias {
+            move_bias(bias.of_mut(params), margins, share, step);
+        }
     }
     Ok(())
+}
+
+/// Moves a router's bias the part `step` of the way to where `share` of rows with these `margins` go to the multiply expert.
+pub(crate) fn move_bias(bias: &mut [f32], margins: &mut [f32], share: f32, step: f32) {
+    let Some(threshold) = threshold(margins, share) else { return };
+    bias[MULTIPLY] -= 0.5 * step * threshold;
+    bias[SHIFT] += 0.5 * step * threshold;
 }
 
 /// A number that `share` of the margins lie above; none without margins, or where one is not a number.

@@ -16,6 +16,7 @@ pub mod operations;
 pub mod preprocess;
 pub mod pvt;
 pub mod reparam;
+pub mod routers;
 mod tensor;
 pub mod timm;
 

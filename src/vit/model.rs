@@ -6,7 +6,7 @@ use crate::pvt::{Pvt, PvtScratch, PvtTape};
 use crate::{Config, Error, Result};
 use compute::Products;
 use layers::Layout;
-use layers::feed_forward::experts::{Balance, Usage};
+use layers::feed_forward::experts::Balance;
 use layers::folding::{Fold, fold, unfold};
 
 /// Most weights of a model: 1 GiB in f32.
@@ -143,15 +143,6 @@ impl Model {
             }
             Net::Deit(net) => net.backward(folded, x, &tape.deit, d_logits, balance, &mut scratch.deit, grads),
             Net::Pvt(net) => net.backward(folded, x, &tape.pvt, d_logits, balance, &mut scratch.pvt, grads),
-        }
-    }
-
-    /// What the routers did in the forward pass that left `tape`, one entry a block; zeros without experts.
-    pub fn usage(&self, tape: &Tape) -> Vec<Usage> {
-        match &self.net {
-            Net::Compact(net) => net.usage(&tape.compact).collect(),
-            Net::Deit(net) => net.usage(&tape.deit).collect(),
-            Net::Pvt(net) => net.usage(&tape.pvt).collect(),
         }
     }
 }

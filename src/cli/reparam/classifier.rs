@@ -88,6 +88,7 @@ fn options(shape: &RunArgs, data: &Labelled) -> anyhow::Result<ClassifyOptions> 
         rate: shape.rate,
         warmup: 0.5,
         balance: Some((alpha, shape.balance)),
+        hold_routers: true,
         distillation: 0.5,
         seed: shape.seed,
         ..defaults

@@ -60,7 +60,7 @@ struct RunArgs {
     /// Start from the weights of this model file
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// What moves the weights: adam, or muon for matrices and convolutions and adam for the rest [default: adam]
+    /// What moves the weights: adam, or muon for matrices and convolutions and adam for the rest [default: muon]
     #[arg(long, value_parser = parse_optimiser)]
     #[serde(default)]
     optimiser: Option<Optimiser>,
@@ -85,7 +85,7 @@ struct RunArgs {
     /// Most relative change of brightness and contrast [default: 0]
     #[arg(long, value_parser = numbers::parse_share)]
     colour: Option<f32>,
-    /// Mix pictures in pairs, by a beta distribution with this parameter [default: 0]
+    /// Mix pictures in pairs, by a beta distribution with this parameter; 0 mixes none [default: 0.5]
     #[arg(long, value_parser = numbers::parse_weight)]
     mixup: Option<f32>,
     /// Seed of weights and batches [default: 0]
@@ -102,7 +102,7 @@ impl RunArgs {
     fn options(&self) -> ClassifyOptions {
         let defaults = ClassifyOptions::default();
         ClassifyOptions {
-            optimiser: self.optimiser.unwrap_or(defaults.optimiser),
+            optimiser: self.optimiser.unwrap_or(Optimiser::Muon),
             epochs: self.epochs.unwrap_or(defaults.epochs),
             batch: self.batch.unwrap_or(defaults.batch),
             rate: self.rate.unwrap_or(defaults.rate),
@@ -110,7 +110,7 @@ impl RunArgs {
             smoothing: self.smoothing.unwrap_or(defaults.smoothing),
             cutout: self.cutout.unwrap_or(defaults.cutout),
             colour: self.colour.unwrap_or(defaults.colour),
-            mixup: self.mixup.unwrap_or(defaults.mixup),
+            mixup: self.mixup.unwrap_or(0.5),
             seed: self.seed.unwrap_or(defaults.seed),
             ..defaults
         }

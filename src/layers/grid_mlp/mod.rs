@@ -51,7 +51,7 @@ pub struct Choice {
     /// Weight and bias of `fc1` and `fc2` in the vector of parameters.
     original: [[Slot; 2]; 2],
     /// Weight and bias of the router there.
-    original_router: [Slot; 2],
+    pub original_router: [Slot; 2],
 }
 
 /// Sizes and variants of a [`GridMlp`].

@@ -27,6 +27,12 @@ impl GridMlpTape {
     pub fn rows(&self, expert: usize) -> &[u32] {
         &self.rows[expert]
     }
+
+    /// How far each token's logit of the multiply expert lies above that of the shift expert, without noise; empty without a
+    /// choice.
+    pub fn margins(&self) -> impl Iterator<Item = f32> {
+        self.routing.margins()
+    }
 }
 
 /// Buffers of the backward pass, shared by all blocks of a thread.

@@ -215,7 +215,8 @@ fn bad_files_say_what_is_wrong() {
     let scaled = POSE.replace("[1,0,0,-0.5]", "[2,0,0,-0.5]");
     let cases = [
         ("{}".to_owned(), "camera_path"),
-        ("[1, 2]".to_owned(), "a list of 2"),
+        ("[1, 2]".to_owned(), "frame 0: expected camera_to_world"),
+        ("7".to_owned(), "expected an object in braces, found"),
         (r#"{"frames": []}"#.to_owned(), "found 0"),
         (r#"{"frames": {}}"#.to_owned(), "expected frames to be a list, found an object"),
         (r#"{"frames": ["a.png"]}"#.to_owned(), r#"frame 0: expected an object in braces, found the text "a.png""#),

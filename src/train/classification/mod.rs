@@ -4,6 +4,7 @@ mod augment;
 mod loss;
 mod options;
 pub mod reparam;
+mod routing;
 mod run;
 mod state;
 mod step;

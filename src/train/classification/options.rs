@@ -53,6 +53,9 @@ pub struct ClassifyOptions {
     pub clip_norm: f32,
     /// Shares of the experts in the latency of a row, and the weight of the balance losses.
     pub balance: Option<([f32; 2], f32)>,
+    /// Whether routers are held at the shares of tokens that the latencies ask for, beside the balance losses.
+    #[serde(default)]
+    pub hold_routers: bool,
     /// Part of a target that comes from the teacher, where there is one.
     pub distillation: f32,
     /// Seed of weights and batches.
@@ -77,6 +80,7 @@ impl Default for ClassifyOptions {
             average_decay: 0.998,
             clip_norm: 1.0,
             balance: None,
+            hold_routers: false,
             distillation: 0.0,
             seed: 0,
         }

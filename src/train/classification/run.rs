@@ -2,9 +2,10 @@
 
 use super::state::ClassifyState;
 use super::step::{Accuracy, Batch, Stepper, Teacher, evaluate, pictures_of};
-use super::{ClassifyOptions, Optimiser};
+use super::{ClassifyOptions, Optimiser, routing};
 use crate::adam::{self, Adam, average_weights, decay_weights};
 use crate::muon;
+use crate::routing::{HOLD_EVERY, multiply_share};
 use crate::schedule::Schedule;
 use crate::{Error, Result, log};
 use compute::Products;
@@ -181,6 +182,11 @@ impl ClassifyRun {
         let sums = self.stepper.run(batch, threads, &mut folded_grads);
         let mut grads = vec![0.0; state.params.len()];
         self.model.unfold(&state.params, &folded_grads, &mut grads);
+        let has_routers = options.hold_routers && !self.model.router_biases().is_empty();
+        let held = options.balance.filter(|_| has_routers).map(|(alpha, _)| multiply_share(alpha));
+        if held.is_some() {
+            routing::clear_gradient(&self.model, &mut grads);
+        }
         let norm = adam::length(&grads);
         if let Some(found) = [sums.loss, norm].into_iter().find(|x| !x.is_finite()) {
             let step = state.step;
@@ -195,6 +201,17 @@ impl ClassifyRun {
         muon::update(&self.matrices, &mut state.adam.first, &mut state.params, &grads, rate, threads);
         average_weights(&mut state.average, &state.params, state.step, options.average_decay);
         state.step += 1;
+        if let Some(share) = held {
+            let (step, data) = (state.step, (data, &table));
+            let is_last = step == state.steps();
+            for params in [&mut state.params, &mut state.average] {
+                if is_last {
+                    routing::settle(&self.model, params, data, (share, step), threads);
+                } else if step.is_multiple_of(HOLD_EVERY) {
+                    routing::approach(&self.model, params, data, (share, step), threads);
+                }
+            }
+        }
         Ok((sums, norm))
     }
 

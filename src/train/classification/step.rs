@@ -17,7 +17,7 @@ use vit::model::{Scratch, Tape};
 /// Shares of a batch. Their number is fixed, so that sums do not depend on the number of threads.
 const SHARDS: usize = 8;
 /// Pictures that go through the network together.
-const MICRO_BATCH: usize = 16;
+pub(super) const MICRO_BATCH: usize = 16;
 
 /// Sums over the pictures of a batch, or of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -176,7 +176,8 @@ fn deit_and_pvt_start_from_dense_models() {
         let run = |name: &str, from: &Checkpoint, to: Config| {
             let params = reparam::convert(from, to, &data, 1).unwrap();
             let description = Description { config: to, ..description.clone() };
-            let options = ClassifyOptions { rate: 1e-3, balance: Some(([0.6, 0.4], 0.01)), ..options };
+            let balance = Some(([0.6, 0.4], 0.01));
+            let options = ClassifyOptions { rate: 1e-3, balance, hold_routers: true, ..options };
             let mut run = ClassifyRun::start(description, options, data.len(), Some(params)).unwrap();
             run.train(&data, None, &settings(&dir.path().join(name), 18, 2), |_| {}).unwrap();
             let found = run.evaluate(&data, 2).unwrap();
@@ -186,6 +187,9 @@ fn deit_and_pvt_start_from_dense_models() {
         for (name, piece) in Piece::ALL.into_iter().filter(|(_, piece)| *piece != Piece::View) {
             let (_, usage) = run(name, &dense, reparam::apply(piece, config, 4).unwrap());
             assert_eq!(usage.counts[0] + usage.counts[1] > 0, piece == Piece::Experts);
+            // Held at two fifths of the tokens of the pictures that it learned from.
+            let share = usage.share(0);
+            assert!(piece != Piece::Experts || (share - 0.4).abs() < 0.05, "{config:?}: {share}");
         }
         let (codes, _) = run("codes", &dense, reparam::apply(Piece::Ray, config, 4).unwrap());
         let mut all = codes.description.config;

@@ -25,6 +25,13 @@ pub struct DeitTape {
     pub logits: Vec<f32>,
 }
 
+impl DeitTape {
+    /// What the feed-forward parts left, in order.
+    pub fn mlps(&self) -> impl Iterator<Item = &GridMlpTape> {
+        self.blocks.iter().map(|(_, mlp)| mlp)
+    }
+}
+
 /// Buffers of both passes, for one thread.
 #[derive(Clone, Debug, Default)]
 pub struct DeitScratch {

@@ -51,6 +51,11 @@ struct Stage {
 }
 
 impl Pvt {
+    /// The feed-forward parts in order.
+    pub fn mlps(&self) -> impl Iterator<Item = &GridMlp> {
+        self.stages.iter().flat_map(|stage| stage.blocks.iter().map(|(_, mlp)| mlp))
+    }
+
     /// Registers all parameters in `layout`; returns the network with the folded layout and the folds.
     pub fn build(config: &PvtConfig, layout: &mut Layout, products: Products) -> (Self, Layout, Vec<Fold>) {
         let mut b = Builder::new(layout, "");

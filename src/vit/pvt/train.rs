@@ -30,6 +30,13 @@ pub(super) struct StageTape {
     norm: LayerNormTape,
 }
 
+impl PvtTape {
+    /// What the feed-forward parts left, in order.
+    pub fn mlps(&self) -> impl Iterator<Item = &GridMlpTape> {
+        self.stages.iter().flat_map(|stage| stage.blocks.iter().map(|(_, mlp)| mlp))
+    }
+}
+
 /// Buffers of both passes, for one thread.
 #[derive(Clone, Debug, Default)]
 pub struct PvtScratch {

@@ -76,6 +76,11 @@ impl RoutedRows {
         }
     }
 
+    /// How far each row's logit of the multiply expert lies above that of the shift expert, without noise.
+    pub fn margins(&self) -> impl Iterator<Item = f32> {
+        self.logits.iter().map(|logits| logits[MULTIPLY] - logits[SHIFT])
+    }
+
     /// Lists the rows of each expert, ascending.
     pub fn list(&self, mut rows: [&mut Vec<u32>; 2]) {
         rows.iter_mut().for_each(|rows| rows.clear());

@@ -2,7 +2,7 @@
 
 use super::balance::{Balance, Usage};
 use super::router::{Noise, RoutedRows};
-use super::{Expert, Experts, MULTIPLY, SHIFT};
+use super::{Expert, Experts};
 use crate::layer_norm::LayerNormTape;
 use crate::linear::{relu, relu_backward};
 
@@ -40,7 +40,7 @@ impl ExpertsTape {
 
     /// How far each row's logit of the multiply expert lies above that of the shift expert, without noise.
     pub fn margins(&self) -> impl Iterator<Item = f32> {
-        self.routing.logits.iter().map(|logits| logits[MULTIPLY] - logits[SHIFT])
+        self.routing.margins()
     }
 
     /// What the balance losses are made of; usages of several passes can be added.
