@@ -3,7 +3,7 @@
 use super::ConvShape;
 use crate::Mat;
 use crate::ops::product_bf16::pack::{self, interleave_rows, transpose_pairs};
-use crate::ops::product_bf16::unit::{Factor, From, Step, Tile, Unit};
+use crate::ops::product_bf16::unit::{Block, Factor, From, Step, Tile, Unit};
 use std::cell::RefCell;
 
 #[derive(Default)]
@@ -103,9 +103,13 @@ fn convolve(
                     let at = y[tile * 16 * outputs + column..].as_mut_ptr();
                     let (left, right) = (Factor(left, 2 * inputs), Factor(right, 64));
                     let from = bias.map_or(From::Zero, |_| From::Rows([scratch.bias[column..].as_ptr(); 2], 0));
+                    let (steps, to_stride) = (&scratch.steps[..], outputs);
                     // SAFETY: the bordered image holds 16 pixels from each place for every tap, the weights `depth` tiles
                     // a half, and `y` two tiles of rows `outputs` apart.
-                    unsafe { unit.block(&scratch.steps, left, right, from, [at, at.add(second)], outputs) };
+                    unsafe {
+                        let to = [at, at.add(second)];
+                        unit.block(Block { steps, left, right, from, to, to_stride });
+                    }
                 }
             }
         }
@@ -169,7 +173,8 @@ pub(super) fn weight_gradient(shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut
                     unsafe {
                         let block = [at, at.add(16 * outputs)];
                         let from = From::Rows(block.map(<*mut f32>::cast_const), outputs);
-                        unit.block(&scratch.steps, left, right, from, block, outputs);
+                        let (steps, to_stride) = (&scratch.steps[..], outputs);
+                        unit.block(Block { steps, left, right, from, to: block, to_stride });
                     }
                 }
             }

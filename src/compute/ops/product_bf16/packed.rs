@@ -2,7 +2,7 @@
 
 use super::Start;
 use super::pack::{self, TILE};
-use super::unit::{Factor, From, Step, Tile, Unit};
+use super::unit::{Block, Factor, From, Step, Tile, Unit};
 use crate::{Isa, Mat, MatMut};
 use std::cell::RefCell;
 
@@ -120,7 +120,7 @@ fn block(
             Start::Own => From::Rows(to.map(<*mut f32>::cast_const), stride),
             Start::Row(_) => From::Rows([first_row.as_ptr(); 2], 0),
         };
-        unit.block(steps, left, right, from, to, stride);
+        unit.block(Block { steps, left, right, from, to, to_stride: stride });
     }
     if !whole {
         for r in 0..rows {

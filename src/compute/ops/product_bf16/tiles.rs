@@ -1,20 +1,13 @@
 //! A block of a product on the tile unit (AMX), whose registers are set up.
 
-use super::unit::{Factor, From, Step};
+use super::unit::{Block, Factor, From, Step};
 use std::arch::asm;
 
 /// See [`super::unit::Unit::block`].
 ///
 /// # Safety
 /// Tile registers are set up; the rest as there.
-pub(super) unsafe fn block(
-    steps: &[Step],
-    left: Factor,
-    right: Factor,
-    from: From,
-    to: [*mut f32; 2],
-    to_stride: usize,
-) {
+pub(super) unsafe fn block(Block { steps, left, right, from, to, to_stride }: Block) {
     // SAFETY: as the caller vouches.
     unsafe {
         match from {

@@ -32,6 +32,19 @@ pub(crate) enum From {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Factor(pub [*const u8; 2], pub usize);
 
+/// A block of a product, 32 by 32 values: what it adds to, plus the product of both factors.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<'a> {
+    pub steps: &'a [Step],
+    pub left: Factor,
+    pub right: Factor,
+    pub from: From,
+    /// Two pieces of 16 rows, which are written the upper one last.
+    pub to: [*mut f32; 2],
+    /// Values from one row of them to the next.
+    pub to_stride: usize,
+}
+
 /// The unit of the calling thread.
 pub(crate) enum Unit {
     /// Its tile registers, set up while the value lives.
@@ -54,26 +67,17 @@ impl Unit {
         }
     }
 
-    /// Writes `from` plus the product of both factors, 32 by 32 values, to two pieces of 16 rows, `to_stride` values apart,
-    /// the upper piece last.
+    /// Computes a block.
     ///
     /// # Safety
-    /// Each factor has its tiles at each step's place; what `from` names can be read and `to` be written.
+    /// Each factor has its tiles at each step's place; what the block adds to can be read, and where it goes be written.
     #[inline]
-    pub unsafe fn block(
-        &self,
-        steps: &[Step],
-        left: Factor,
-        right: Factor,
-        from: From,
-        to: [*mut f32; 2],
-        to_stride: usize,
-    ) {
+    pub unsafe fn block(&self, block: Block) {
         // SAFETY: as the caller vouches, and a unit exists only where the processor has it.
         unsafe {
             match self {
-                Self::Tiles { .. } => tiles::block(steps, left, right, from, to, to_stride),
-                Self::Vectors => vectors::block(steps, left, right, from, to, to_stride),
+                Self::Tiles { .. } => tiles::block(block),
+                Self::Vectors => vectors::block(block),
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Factors lie in tiles as [`super::pack`] makes them. A row of a right tile, a pair of values for each of 16 columns, is
 //! one register; a pair of a left tile is copied to all of its lanes.
 
-use super::unit::{Factor, From, Step};
+use super::unit::{Block, Factor, From, Step};
 use std::arch::x86_64::*;
 
 /// Rows of the result that are summed at a time: with two registers of columns each, 16 sums hide the latency of an
@@ -15,14 +15,8 @@ const ROWS: usize = 8;
 /// # Safety
 /// The processor has AVX-512 F and BF16; the rest as there.
 #[target_feature(enable = "avx512f,avx512bf16")]
-pub(super) unsafe fn block(
-    steps: &[Step],
-    Factor(left, left_stride): Factor,
-    right: Factor,
-    from: From,
-    to: [*mut f32; 2],
-    to_stride: usize,
-) {
+pub(super) unsafe fn block(Block { steps, left, right, from, to, to_stride }: Block) {
+    let Factor(left, left_stride) = left;
     // SAFETY: as the caller vouches: two halves of 16 rows, each in two parts of `ROWS`.
     unsafe {
         for half in [1, 0] {
