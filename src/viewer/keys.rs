@@ -3,8 +3,7 @@
 use crate::eye::{Eye, Lens};
 use crate::{Error, Result};
 use glam::{DMat3, DMat4, DQuat, DVec2};
-use scene::paths::DEFAULT_FRAMES;
-use scene::paths::file::{self, PathFileOptions};
+use scene::paths::file::{self, PathFile, PathFileOptions};
 use scene::paths::keyframes::{self, Key};
 use scene::paths::nerfstudio::viewer_from_scene;
 use scene::{Camera, Frame, Scene, Similarity, write};
@@ -143,7 +142,7 @@ impl Keys {
     /// # Errors
     /// [`Error::Scene`] if the file cannot be read or is no path.
     pub fn load(path: &Path, scene: &Scene) -> Result<Loaded> {
-        let (frames, warnings) = file::load(path, scene, DEFAULT_FRAMES, &PathFileOptions::default())?;
+        let PathFile { frames, are_keys, warnings, .. } = file::read(path, scene, &PathFileOptions::default())?;
         let bytes = file_text(path)?;
         let keys = serde_json::from_str::<Value>(&bytes).ok().and_then(|value| {
             let keys = value.get("path")?.get("keys")?.as_array()?;
@@ -154,13 +153,15 @@ impl Keys {
             keys.iter().map(|key| eye_of_json(scene, key)).collect::<Option<Vec<Eye>>>()
         });
         let eyes = keys.unwrap_or_else(|| {
-            let step = frames.len().div_ceil(MOST).max(1);
+            let most = if are_keys { MOST_KEYS } else { MOST };
+            let step = frames.len().div_ceil(most).max(1);
             let mut picked: Vec<&Frame> = frames.iter().step_by(step).collect();
             let last = frames.last().filter(|last| picked.last().is_some_and(|picked| picked.name != last.name));
             picked.extend(last);
             picked.into_iter().map(|frame| Eye::of(&frame.camera)).collect()
         });
-        Ok(Loaded { frames: frames.len(), keys: Self { eyes, unsaved: false }, warnings })
+        let frames = if are_keys { scene::paths::DEFAULT_FRAMES } else { frames.len() };
+        Ok(Loaded { frames, keys: Self { eyes, unsaved: false }, warnings })
     }
 }
 
@@ -323,7 +324,7 @@ mod tests {
             assert!((a.center - b.center).length() < 1e-5 && a.rotation.angle_between(b.rotation) < 1e-3);
             assert!((a.lens.focal - b.lens.focal).length() < 1e-3 && a.lens.size == b.lens.size);
         }
-        let (frames, _) = scene::paths::file::load(&file, &scene, DEFAULT_FRAMES, &Default::default()).unwrap();
+        let (frames, _) = scene::paths::file::load(&file, &scene, 120, &Default::default()).unwrap();
         for (read, made) in frames.iter().zip(keys.frames(12, (240, 180), unit)) {
             assert_eq!((&read.name, read.camera.width), (&made.name, 240));
             assert!((read.camera.origin() - made.camera.origin()).length() < 1e-4);

@@ -71,13 +71,13 @@ pub struct Args {
     /// The point that cameras of --pose X,Y,Z look at
     #[arg(long, value_parser = parse_point, value_name = "X,Y,Z", allow_hyphen_values = true, requires = "pose", help_heading = "Camera path")]
     look_at: Option<DVec3>,
-    /// Coordinates of FILE.json's poses or of --pose; by default what the file says, else those of the scene's files
+    /// Coordinates of a file's poses or of --pose; by default what the file says, else those of the scene's files
     #[arg(long, value_name = "FRAME", help_heading = "Camera path")]
     path_frame: Option<path::PathFrame>,
     /// The dataparser_transforms.json of a path from nerfstudio's viewer; by default that beside the path or in the scene
     #[arg(long, value_name = "FILE", help_heading = "Camera path")]
     dataparser: Option<PathBuf>,
-    /// Number of frames, 120 by default; at most as many of the test path or a file
+    /// Number of frames, 120 by default; of the test path and of a file's frames at most as many as there are
     #[arg(long, value_parser = value_parser!(u32).range(1..=paths::MAX_FRAMES as i64), help_heading = "Camera path")]
     frames: Option<u32>,
     /// Size of the rendered views; by default that of the photographs, or the path file's. Pixels keep their shape: of

@@ -72,8 +72,7 @@ pub fn plan(args: &Args, scene: &Scene, warnings: &mut Vec<String>) -> anyhow::R
     if !is_file && (args.path_frame.is_some() && args.pose.is_empty() || args.dataparser.is_some()) {
         warn(warnings, "--path-frame and --dataparser are for path files: ignored".into());
     }
-    let size_note = args.size.map(|size| resize(&mut plan.frames, scene, size));
-    size_note.iter().for_each(|note| output::say_once(note));
+    let mut size_note = args.size.map(|size| resize(&mut plan.frames, scene, size));
     if let Some(fov) = args.fov {
         if plan.frames.iter().any(|frame| frame.truth.is_some()) {
             bail!("--fov: expected a path of new views, found that of held-out photographs, which have their own");
@@ -81,7 +80,11 @@ pub fn plan(args: &Args, scene: &Scene, warnings: &mut Vec<String>) -> anyhow::R
         for frame in &mut plan.frames {
             frame.camera = size::with_fov(&frame.camera, fov).map_err(anyhow::Error::msg)?;
         }
+        // What became of the photographs' field of view does not matter any more.
+        size_note =
+            args.size.map(|(width, height)| format!("--size {width}x{height} with a field of view of {fov} degrees"));
     }
+    size_note.iter().for_each(|note| output::say_once(note));
     for frame in &plan.frames {
         let candidates = paths::source_candidates(scene, frame);
         scene::nearest_sources(scene, &frame.camera, &candidates, 1)

@@ -108,6 +108,9 @@ impl Renderer {
         let how = settings.guided.unwrap_or(Guided { cell: CELL, coarse: 2 });
         let size = (frame.camera.width, frame.camera.height);
         let mut guide = Guide::new(how, size, 1, settings.depth_range);
+        if settings.guided.is_none() {
+            return Ok(Some(Tiled { frame: frame.clone(), settings: *settings, sources, candidates, guide }));
+        }
         let camera = self.place(&frame.camera, &sources);
         let projectors: Vec<Projector> = match &self.backend {
             Backend::Cpu(_, kept) => kept.get(&sources).iter().map(|source| *source.projector()).collect(),

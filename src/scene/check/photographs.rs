@@ -42,7 +42,8 @@ impl Look {
                 coarse = [coarse[0] + across(REACH), coarse[1] + down(REACH)];
             }
         }
-        let ratio = |i: usize| if coarse[i] > 0.0 { fine[i] / coarse[i] } else { 0.0 };
+        // A direction without any detail tells nothing.
+        let ratio = |i: usize| if coarse[i] > 0.0 { fine[i] / coarse[i] } else { 1.0 };
         let sharpness = ratio(0).min(ratio(1));
         Self { sharpness, brightness: median(gray.data.iter().map(|v| f64::from(*v))) }
     }

@@ -8,7 +8,7 @@
 
 use super::find::Finder;
 use super::posed::{self, Intrinsics, Photograph, Posed};
-use super::{LoadOptions, format_error};
+use super::{LoadOptions, format_error, photographs_error};
 use crate::distortion::Coefficients;
 use crate::file::{open_regular, read_text};
 use crate::lens::{Lens, LensModel};
@@ -104,7 +104,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
     if !missing.is_empty() {
         let problem = format!("expected the photographs of all cameras, found them missing for {}", named(&missing));
         if 2 * missing.len() > all {
-            return Err(bad(problem));
+            return Err(photographs_error(&file, problem));
         }
         warnings.push(format!("{}: {problem}; these are left out", file.display()));
     }

@@ -7,7 +7,7 @@
 
 use super::find::Finder;
 use super::posed::{self, Intrinsics, Photograph, Posed};
-use super::{LoadOptions, format_error};
+use super::{LoadOptions, format_error, photographs_error};
 use crate::distortion::Coefficients;
 use crate::file::{open_regular, read_text};
 use crate::{Error, Format, Result, Scene};
@@ -102,7 +102,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         let (count, all) = (missing.len(), table.rows.len());
         let problem = format!("expected the photographs of all {all} cameras, found {count} missing, such as {first}");
         if 2 * count > all {
-            return Err(format_error(&file, problem));
+            return Err(photographs_error(&file, problem));
         }
         warnings.push(format!("{}: {problem}; these are left out", file.display()));
     }

@@ -17,7 +17,7 @@
 //! `((w − 1) / 2, (h − 1) / 2)`. With `fl_x` alone pixels are square; `fov` (vertical, in degrees) may stand in its
 //! place; without either the photographs' field of view is kept, or cropped where the shape differs. `exclude` names
 //! photographs that must not be sources of the frame. With `"keyframes"` in the place of `"frames"`, the way goes smoothly
-//! past these cameras. The paths of nerfstudio's viewer are read too, see [`super::nerfstudio`]; and lists of poses: a JSON
+//! past these cameras, and with `"is_cycle": true` back to the first. The paths of nerfstudio's viewer are read too, see [`super::nerfstudio`]; and lists of poses: a JSON
 //! list of such matrices, or a text file with 12 or 16 numbers a line.
 
 use super::fields::Fields;
@@ -52,14 +52,44 @@ pub struct PathFileOptions {
     pub dataparser: Option<PathBuf>,
 }
 
+/// The cameras of a path file.
+#[derive(Clone, Debug)]
+pub struct PathFile {
+    /// The frames, or the key frames.
+    pub frames: Vec<Frame>,
+    /// Whether they are key frames, which a way goes past.
+    pub are_keys: bool,
+    /// Whether that way goes on from the last to the first.
+    pub is_closed: bool,
+    /// What was assumed or ignored.
+    pub warnings: Vec<String>,
+}
+
 /// Reads a camera path; see the module for the formats. Also tells what is assumed or ignored. Key frames become `count`
 /// frames.
 ///
 /// # Errors
+/// As [`read`].
+pub fn load(path: &Path, scene: &Scene, count: usize, options: &PathFileOptions) -> Result<(Vec<Frame>, Vec<String>)> {
+    let PathFile { frames, are_keys, is_closed, mut warnings } = read(path, scene, options)?;
+    if !are_keys {
+        return Ok((frames, warnings));
+    }
+    warnings.push(format!(
+        "{}: {count} frames, evenly spread on a smooth way past its {} key frames; --frames asks for another number",
+        path.display(),
+        frames.len()
+    ));
+    Ok((between(&frames, count, is_closed), warnings))
+}
+
+/// Reads the cameras of a path file as they are there.
+///
+/// # Errors
 /// [`Error::Io`] or [`Error::Format`] if the file cannot be read or has no frames, [`Error::Camera`] naming the frame
 /// if its pose or intrinsics cannot be rendered.
-pub fn load(path: &Path, scene: &Scene, count: usize, options: &PathFileOptions) -> Result<(Vec<Frame>, Vec<String>)> {
-    let file = read(path)?;
+pub fn read(path: &Path, scene: &Scene, options: &PathFileOptions) -> Result<PathFile> {
+    let file = read_object(path)?;
     let fail = |problem: String| Error::Format { path: path.to_owned(), problem };
     let root = Fields::of(&file, path.display().to_string())?;
     root.refuse_other_cameras()?;
@@ -75,7 +105,7 @@ pub fn load(path: &Path, scene: &Scene, count: usize, options: &PathFileOptions)
     let mut names = HashSet::new();
     let scene_from_path = match (of_viewer, options.frame) {
         (false, asked) => {
-            reading.note_unknown(&root, &["frames", "keyframes", "frame", "path", "scene"]);
+            reading.note_unknown(&root, &["frames", "keyframes", "is_cycle", "frame", "path", "scene"]);
             if options.dataparser.is_some() {
                 reading
                     .warnings
@@ -120,22 +150,17 @@ pub fn load(path: &Path, scene: &Scene, count: usize, options: &PathFileOptions)
         let keys: Vec<String> = reading.unknown.into_iter().take(8).collect();
         reading.warnings.push(format!("{}: keys without meaning here are ignored: {}", root.what, keys.join(", ")));
     }
-    if are_keys {
-        reading.warnings.push(format!(
-            "{}: {count} frames, evenly spread on a smooth way past its {} key frames; --frames asks for another number",
-            root.what,
-            frames.len()
-        ));
-        frames = between(&frames, count);
-    }
-    Ok((frames, reading.warnings))
+    let is_closed = are_keys && root.get("is_cycle").is_some_and(|value| value.as_bool() == Some(true));
+    Ok(PathFile { frames, are_keys, is_closed, warnings: reading.warnings })
 }
 
 /// The file as an object: lists of poses become frames.
-fn read(path: &Path) -> Result<Value> {
+fn read_object(path: &Path) -> Result<Value> {
     let is_text = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt"));
     if is_text {
         let text = crate::file::read_text(path, MAX_BYTES)?;
+        // Editors of Windows put a mark before the text.
+        let text = text.trim_start_matches('\u{FEFF}');
         let lines =
             text.lines().enumerate().map(|(i, line)| (i + 1, line.split('#').next().unwrap_or_default().trim()));
         let pose = |(number, line): (usize, &str)| {
@@ -148,7 +173,8 @@ fn read(path: &Path) -> Result<Value> {
             }
             .map_err(|problem| Error::Format { path: path.to_owned(), problem: format!("line {number}: {problem}") })
         };
-        let frames = lines.filter(|(_, line)| !line.is_empty()).map(pose).collect::<Result<Vec<Value>>>()?;
+        let poses = lines.filter(|(_, line)| !line.is_empty()).take(MAX_FRAMES + 1);
+        let frames = poses.map(pose).collect::<Result<Vec<Value>>>()?;
         return Ok(json!({"frames": frames}));
     }
     match crate::json::read_any(path)? {
@@ -188,12 +214,12 @@ impl<'a> Listed<'a> {
 }
 
 /// `count` frames past key frames; what one of them excludes, none has.
-fn between(keys: &[Frame], count: usize) -> Vec<Frame> {
+fn between(keys: &[Frame], count: usize, is_closed: bool) -> Vec<Frame> {
     let cameras: Vec<Camera> = keys.iter().map(|key| key.camera).collect();
     let mut excluded: Vec<usize> = keys.iter().flat_map(|key| key.excluded.iter().copied()).collect();
     excluded.sort_unstable();
     excluded.dedup();
-    let mut frames = super::numbered(keyframes::cameras(&cameras, count));
+    let mut frames = super::numbered(keyframes::cameras(&cameras, count, is_closed));
     frames.iter_mut().for_each(|frame| frame.excluded.clone_from(&excluded));
     frames
 }

@@ -36,6 +36,14 @@ impl Key {
         }
     }
 
+    /// The same lens told for a picture of another size, of the same height in the world; what is beside it is cut off.
+    fn of_size(&self, size: DVec2) -> Self {
+        let scale = size.y / self.size.y;
+        // In pixels from the picture's corner, and from its middle across.
+        let principal = (self.principal + 0.5) * scale + DVec2::new(0.5 * (size.x - self.size.x * scale), 0.0) - 0.5;
+        Self { size, focal: self.focal * scale, principal, ..*self }
+    }
+
     /// The camera of a picture of its size.
     fn camera(&self) -> Camera {
         Camera {
@@ -48,19 +56,29 @@ impl Key {
     }
 }
 
-/// `count` cameras from the first of `cameras` past all to the last. A turn by one radian takes as long as the median way
-/// from one to the next.
-pub fn cameras(cameras: &[Camera], count: usize) -> Vec<Camera> {
-    let keys: Vec<Key> = cameras.iter().map(Key::of).collect();
+/// `count` cameras from the first of `cameras` past all to the last, with pictures of the first one's size; where `closed`,
+/// on to the first again, which is not repeated. A turn by one radian takes as long as the median of the ways between them.
+pub fn cameras(cameras: &[Camera], count: usize, closed: bool) -> Vec<Camera> {
+    let mut keys: Vec<Key> = cameras.iter().map(Key::of).collect();
+    keys.extend(keys.first().copied().filter(|_| closed));
     let ways = keys.windows(2).map(|pair| pair[0].center.distance(pair[1].center));
-    along(&keys, count, median(ways)).iter().map(Key::camera).collect()
+    let ways: Vec<f64> = ways.filter(|way| *way > 0.0).collect();
+    let unit = if ways.is_empty() { 1.0 } else { median(ways.into_iter()) };
+    let mut places = along(&keys, count + usize::from(closed), unit);
+    places.truncate(count);
+    let size = keys.first().map_or(DVec2::ONE, |key| key.size);
+    places.iter().map(|place| place.of_size(size).camera()).collect()
 }
 
-/// `count` places along the way, at even steps; `unit` is a length that weighs as much as a turn by one radian.
+/// `count` places along the way, at even steps; `unit` is a length that weighs as much as a turn by one radian, or as a
+/// focal length that becomes e times as long.
 pub fn along(keys: &[Key], count: usize, unit: f64) -> Vec<Key> {
     let last = keys.len().saturating_sub(1);
     let samples: Vec<Key> = (0..=last * STEPS).filter_map(|i| at(keys, i as f64 / STEPS as f64)).collect();
-    let step = |a: &Key, b: &Key| a.center.distance(b.center) + unit * a.rotation.angle_between(b.rotation);
+    let step = |a: &Key, b: &Key| {
+        let zoom = ((a.focal.y / a.size.y) / (b.focal.y / b.size.y)).abs().ln().abs();
+        a.center.distance(b.center) + unit * (a.rotation.angle_between(b.rotation) + zoom)
+    };
     let lengths: Vec<f64> = samples.windows(2).map(|pair| step(&pair[0], &pair[1])).collect();
     let total: f64 = lengths.iter().sum();
     let (mut segment, mut before) = (0, 0.0);
@@ -84,13 +102,13 @@ fn at(keys: &[Key], position: f64) -> Option<Key> {
     let to = (from + 1).min(last);
     let t = (position - from as f64).clamp(0.0, 1.0);
     let four = [from.saturating_sub(1), from, to, (to + 1).min(last)].map(|i| keys[i].center);
-    let (a, b) = (&keys[from], &keys[to]);
+    let (a, b) = (&keys[from], keys[to].of_size(keys[from].size));
     Some(Key {
         center: catmull_rom(four, t),
         rotation: a.rotation.slerp(b.rotation, t).normalize(),
         size: a.size,
-        focal: a.focal.lerp(b.focal * (a.size.y / b.size.y), t),
-        principal: a.principal.lerp(b.principal * (a.size / b.size), t),
+        focal: a.focal.lerp(b.focal, t),
+        principal: a.principal.lerp(b.principal, t),
     })
 }
 
@@ -105,7 +123,7 @@ mod tests {
         let places = [Vec3::ZERO, Vec3::X, Vec3::new(4.0, 0.0, 0.0), Vec3::new(5.0, 0.0, 0.0)];
         let mut given = places.map(testing::camera);
         given[3].focal *= 2.0;
-        let found = cameras(&given, 11);
+        let found = cameras(&given, 11, false);
         assert_eq!(found.len(), 11);
         for (i, camera) in found.iter().enumerate() {
             assert!((camera.origin().x - 0.5 * i as f32).abs() < 0.06, "{i}: {}", camera.origin());
@@ -113,7 +131,43 @@ mod tests {
         }
         assert!((found[10].focal - given[3].focal).length() < 1e-3 && found[5].focal == given[0].focal);
         // One key frame is a camera that rests, and none is no camera.
-        assert_eq!(cameras(&given[..1], 3), vec![cameras(&given[..1], 1)[0]; 3]);
-        assert!(cameras(&[], 3).is_empty());
+        assert_eq!(cameras(&given[..1], 3, false), vec![cameras(&given[..1], 1, true)[0]; 3]);
+        assert!(cameras(&[], 3, true).is_empty());
+    }
+
+    /// On the spot, the camera turns and zooms at even steps; a closed way does not rest at its first camera.
+    #[test]
+    fn turns_and_zooms_take_time_too() {
+        let camera = testing::camera(Vec3::ZERO);
+        let turned = |angle: f32| Camera { world_from_camera: glam::Mat4::from_rotation_y(angle), ..camera };
+        let turns = cameras(&[turned(0.0), turned(0.3), turned(1.0)], 11, false);
+        for (i, found) in turns.iter().enumerate() {
+            let forward = turned(0.1 * i as f32).forward();
+            assert!(found.forward().distance(forward) < 0.01, "{i}");
+        }
+        let zoomed = Camera { focal: camera.focal * 4.0, ..camera };
+        let zooms = cameras(&[camera, zoomed], 3, false);
+        let middle = zooms[1].focal.y / camera.focal.y;
+        assert!((1.9..2.1).contains(&middle), "{middle}");
+        let around = cameras(&[testing::camera(Vec3::ZERO), testing::camera(Vec3::X)], 4, true);
+        let x: Vec<f32> = around.iter().map(|camera| camera.origin().x).collect();
+        assert!(x.len() == 4 && x[0] == 0.0 && (x[2] - 1.0).abs() < 0.05 && (x[1] - x[3]).abs() < 0.05, "{x:?}");
+    }
+
+    /// Pictures have one size, and what is in their middle stays there.
+    #[test]
+    fn sizes_are_those_of_the_first() {
+        let small = Camera { width: 40, height: 20, center: crate::middle(40, 20), ..testing::camera(Vec3::ZERO) };
+        let large = Camera {
+            width: 100,
+            height: 60,
+            focal: small.focal * 3.0,
+            center: crate::middle(100, 60),
+            ..testing::camera(Vec3::X)
+        };
+        for found in cameras(&[small, large], 5, false) {
+            assert_eq!((found.width, found.height), (40, 20));
+            assert!((found.focal - small.focal).length() < 1e-4 && (found.center - small.center).length() < 1e-4);
+        }
     }
 }

@@ -54,6 +54,8 @@ pub(super) fn key_pose(fields: &Fields) -> Result<DMat4> {
     let last_is_one = |at: [usize; 4]| at.iter().zip([0.0, 0.0, 0.0, 1.0]).all(|(i, v)| (numbers[*i] - v).abs() < 1e-4);
     let columns = DMat4::from_cols_array(&numbers);
     match (last_is_one([12, 13, 14, 15]), last_is_one([3, 7, 11, 15])) {
+        // At the origin both are there; only the old viewers wrote strings.
+        (true, true) if written.is_some() => Ok(columns),
         (true, _) => Ok(columns.transpose()),
         (false, true) => Ok(columns),
         (false, false) => Err(fields.fail(format!("{EXPECTED}, found none with a last row or column of 0 0 0 1"))),

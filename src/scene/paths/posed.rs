@@ -41,7 +41,7 @@ impl FromStr for GivenPose {
 
 /// The numbers of a list between commas or spaces.
 fn numbers(text: &str) -> Result<Vec<f64>> {
-    let words = text.split([',', ' ', ';']).filter(|word| !word.is_empty());
+    let words = text.split(|c: char| c.is_whitespace() || [',', ';'].contains(&c)).filter(|word| !word.is_empty());
     let number = |word: &str| {
         let found = word.parse().ok().filter(|number: &f64| number.is_finite());
         found.ok_or_else(|| Error::Scene(format!("pose: expected numbers between commas, found {word:?}")))

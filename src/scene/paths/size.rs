@@ -50,7 +50,7 @@ pub fn with_fov(camera: &Camera, fov: f64) -> Result<Camera, String> {
         return Err(format!("expected a vertical field of view between 0 and 180 degrees, found {fov}"));
     }
     let focal = (0.5 * f64::from(camera.height) / (0.5 * fov.to_radians()).tan()) as f32;
-    Ok(Camera { focal: camera.focal * (focal / camera.focal.y), ..*camera })
+    Ok(Camera { focal: camera.focal * (focal / camera.focal.y.abs()), ..*camera })
 }
 
 #[cfg(test)]

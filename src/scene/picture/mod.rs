@@ -14,6 +14,7 @@ use crate::{Error, Image, Result};
 use ::image::codecs::{png::PngDecoder, webp::WebPDecoder};
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::fs::File;
 use std::io::{BufReader, Cursor, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
@@ -125,11 +126,12 @@ pub(crate) fn swaps_sides(orientation: Orientation) -> bool {
 /// [`Error::Io`] if the file cannot be read, [`Error::Format`] if it is no picture that is read, too large, or claims
 /// more pixels than its bytes can hold.
 pub(crate) fn header(path: &Path) -> Result<Header> {
-    let file = open_regular(path)?;
+    let mut file = open_regular(path)?;
+    let first = first_bytes(path, &mut file)?;
     let bytes = file.metadata().map_err(|source| Error::Io { path: path.to_owned(), source })?.len();
     let reader = reader(path, file)?;
     let format = reader.format();
-    let mut decoder = reader.into_decoder().map_err(|e| decode_error(path, e))?;
+    let mut decoder = reader.into_decoder().map_err(|e| decode_error(path, &first, e))?;
     let size = decoder.dimensions();
     check_claim(path, size, format, bytes)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -159,7 +161,7 @@ pub fn read_image(path: &Path, alpha: Alpha) -> Result<Image> {
 /// [`Error::Format`] if it cannot be decoded.
 pub(crate) fn from_jpeg(bytes: &[u8]) -> Result<Image> {
     let path = Path::new("JPEG in memory");
-    colours(reader(path, Cursor::new(bytes))?.decode().map_err(|e| decode_error(path, e))?, Alpha::Ignore)
+    colours(reader(path, Cursor::new(bytes))?.decode().map_err(|e| decode_error(path, bytes, e))?, Alpha::Ignore)
 }
 
 /// Reads a picture as viewers show it: turned as its EXIF data says, straight alpha composited on white.
@@ -176,7 +178,7 @@ pub fn read_upright(path: &Path) -> Result<Image> {
 /// # Errors
 /// As [`read_image`].
 pub fn upright_from_bytes(path: &Path, bytes: &[u8]) -> Result<Image> {
-    let mut decoder = reader(path, Cursor::new(bytes))?.into_decoder().map_err(|e| decode_error(path, e))?;
+    let mut decoder = reader(path, Cursor::new(bytes))?.into_decoder().map_err(|e| decode_error(path, bytes, e))?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     drop(decoder);
     let mut decoded = decode_bytes(path, bytes)?;
@@ -198,7 +200,7 @@ fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<DynamicImage> {
     let fail = |problem: &str| Err(Error::Format { path: path.to_owned(), problem: problem.to_owned() });
     let reader = reader(path, Cursor::new(bytes))?;
     let format = reader.format();
-    let size = self::reader(path, Cursor::new(bytes))?.into_dimensions().map_err(|e| decode_error(path, e))?;
+    let size = self::reader(path, Cursor::new(bytes))?.into_dimensions().map_err(|e| decode_error(path, bytes, e))?;
     check_claim(path, size, format, bytes.len() as u64)?;
     if format == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
         return fail("expected a whole JPEG picture, found that the file ends early");
@@ -209,7 +211,7 @@ fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<DynamicImage> {
     if is_animated(bytes, format) {
         return fail("expected a still picture, found an animation: save the frame that is meant as a picture");
     }
-    reader.decode().map_err(|e| decode_error(path, e))
+    reader.decode().map_err(|e| decode_error(path, bytes, e))
 }
 
 /// RGB colours of decoded pixels.
@@ -313,17 +315,18 @@ fn limits() -> Limits {
     limits
 }
 
-fn decode_error(path: &Path, error: ::image::ImageError) -> Error {
+/// What is wrong with a picture that begins with these bytes.
+fn decode_error(path: &Path, first: &[u8], error: ::image::ImageError) -> Error {
     if is_unread(path) {
         return unread(path);
     }
     let problem = match error {
-        ::image::ImageError::IoError(source) if source.kind() == ErrorKind::UnexpectedEof => match first_bytes(path) {
-            bytes if bytes.is_empty() => format!("expected a {READ} image, found an empty file"),
+        ::image::ImageError::IoError(source) if source.kind() == ErrorKind::UnexpectedEof => match first {
+            [] => format!("expected a {READ} image, found an empty file"),
             _ => "expected a whole picture, found that the file ends early".to_owned(),
         },
         ::image::ImageError::IoError(source) => return Error::Io { path: path.to_owned(), source },
-        other => match kind_of(&first_bytes(path)) {
+        other => match kind_of(first) {
             Some(kind) => format!("expected a {READ} image, found {kind}, whatever its name says"),
             None => format!("expected a {READ} image that can be decoded, found: {other}"),
         },
@@ -331,14 +334,13 @@ fn decode_error(path: &Path, error: ::image::ImageError) -> Error {
     Error::Format { path: path.to_owned(), problem }
 }
 
-/// The beginning of a file, as far as it can be read.
-fn first_bytes(path: &Path) -> Vec<u8> {
+/// The beginning of a file, which is then read from its start again.
+fn first_bytes(path: &Path, file: &mut File) -> Result<Vec<u8>> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
     let mut bytes = Vec::new();
-    // What cannot be read was told before.
-    let _ = open_regular(path).and_then(|file| {
-        file.take(16).read_to_end(&mut bytes).map_err(|source| Error::Io { path: path.to_owned(), source })
-    });
-    bytes
+    file.take(16).read_to_end(&mut bytes).map_err(io)?;
+    file.rewind().map_err(io)?;
+    Ok(bytes)
 }
 
 /// What a file is that is no picture that is read, by its first bytes.

@@ -58,8 +58,9 @@ fn calibrate(
     let step = (data.len() / PICTURES).max(1);
     let offset = seed as usize % step;
     let mut statistics: Option<Vec<RayStatistics>> = None;
-    // Two passes: codes can only be scored once their thresholds are known.
-    for _ in 0..2 {
+    // Scores need a second pass: codes can only be compared once their thresholds are known.
+    let passes = if next == RayAttentionKind::Hamming { 2 } else { 1 };
+    for _ in 0..passes {
         let mut sums = AttentionSums::new(model);
         let (mut tape, mut scratch, mut pixels) = (Tape::default(), Scratch::default(), Vec::new());
         for i in (offset..data.len()).step_by(step).take(PICTURES) {

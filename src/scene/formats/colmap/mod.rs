@@ -121,7 +121,7 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         let (count, all) = (missing.len(), images.len());
         let problem = format!("expected the photographs of all {all} images, found {count} missing, such as {first}");
         if 2 * count > all {
-            return Err(super::format_error(&found.images(), problem));
+            return Err(super::photographs_error(&found.images(), problem));
         }
         warnings.push(format!("{}: {problem}; these are left out", found.images().display()));
     }

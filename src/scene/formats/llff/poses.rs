@@ -58,7 +58,7 @@ impl Posed {
     /// Poses, focal lengths and bounds of all rows of `file`, one for each of the images.
     ///
     /// # Errors
-    /// [`Error::Camera`] naming the row and image with what is wrong with its pose, focal length or bounds.
+    /// [`Error::Camera`] or [`Error::Bounds`] naming the row and image with what is wrong with its pose, focal length or bounds.
     pub fn from_rows(
         file: &Path,
         rows: &[[f64; COLUMNS]],
@@ -76,7 +76,8 @@ impl Posed {
             }
             let (near, far) = (row[15] as f32, row[16] as f32);
             if !(near > 0.0 && near < far && far.is_finite()) {
-                return Err(fail(format!("expected bounds 0 < near < far, found {} and {}", row[15], row[16])));
+                let problem = format!("expected bounds 0 < near < far, found {} and {}", row[15], row[16]);
+                return Err(Error::Bounds { what: what(i), problem });
             }
         }
         let focals = focals(rows, images, &what, warnings)?;
@@ -96,7 +97,7 @@ impl Posed {
             camera.validate(&what(i))?;
             if !(bounds[i][0] < bounds[i][1] && bounds[i][1].is_finite()) {
                 let problem = format!("expected bounds of one magnitude, found {} and {}", rows[i][15], rows[i][16]);
-                return Err(Error::Camera { what: what(i), problem });
+                return Err(Error::Bounds { what: what(i), problem });
             }
             cameras.push(camera);
         }
