@@ -4,7 +4,7 @@ use super::format::FrameFormat;
 use super::maps::{CONFIDENCE, DepthFormat, MapKind};
 use super::picture::Told;
 use anyhow::bail;
-use scene::video::VideoFormat;
+use scene::video::{Codec, VideoFormat};
 use std::path::PathBuf;
 
 /// What a run writes.
@@ -17,10 +17,13 @@ pub struct OutputArgs {
     /// Format of the frames
     #[arg(long, default_value = "png", value_name = "FORMAT")]
     pub frame_format: FrameFormat,
-    /// Also make a video of all frames: H.264 in MP4, or an animated GIF; another file of this name is replaced only with
+    /// Also make a video of all frames: MP4, or an animated GIF; another file of this name is replaced only with
     /// --overwrite
     #[arg(long, value_parser = parse_video, value_name = "FILE.mp4|FILE.gif")]
     pub video: Option<PathBuf>,
+    /// How the pictures of a .mp4 are coded: h264, or av1, which is smaller, free of licences and slow to make
+    #[arg(long, value_parser = parse_codec, requires = "video")]
+    pub codec: Option<Codec>,
     /// Frames a second of the video: 0.1 to 240, of a GIF to 50
     #[arg(long, default_value_t = 25.0, value_parser = parse_rate, requires = "video")]
     pub fps: f32,
@@ -114,9 +117,14 @@ impl OutputArgs {
     }
 }
 
+fn parse_codec(name: &str) -> Result<Codec, String> {
+    let found = Codec::ALL.into_iter().find(|codec| codec.name() == name);
+    found.ok_or_else(|| format!("expected {}", Codec::ALL.map(Codec::name).join(" or ")))
+}
+
 fn parse_video(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
-    VideoFormat::of(&path).map(|_| path).ok_or_else(|| "expected a file name that ends in .mp4 or .gif".into())
+    VideoFormat::of(&path, None).map(|_| path).ok_or_else(|| "expected a file name that ends in .mp4 or .gif".into())
 }
 
 fn parse_png(text: &str) -> Result<PathBuf, String> {

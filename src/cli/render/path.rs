@@ -56,7 +56,7 @@ pub fn plan(args: &Args, scene: &Scene, warnings: &mut Vec<String>) -> anyhow::R
         PathFrame::File => PathCoordinates::File,
         PathFrame::Scene => PathCoordinates::Scene,
     });
-    let options = PathFileOptions { frame, dataparser: args.dataparser.clone() };
+    let options = PathFileOptions { frame, dataparser: args.dataparser.clone(), panoramas: args.panorama.is_some() };
     let mut plan = if args.pose.is_empty() {
         paths::plan(scene, &args.path, count, &options)?
     } else {

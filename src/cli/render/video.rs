@@ -37,8 +37,15 @@ pub fn check(args: &OutputArgs, out: &Path, sizes: &[(u32, u32)], inputs: &Input
     }
     check_place(args, "--video", video, out, inputs)?;
     let size = sizes.first().copied().unwrap_or_default();
-    let format = VideoFormat::of(video).context("--video: expected a name that ends in .mp4 or .gif")?;
-    format.check(video, size, args.fps).context("--video")
+    format(args, video)?.check(video, size, args.fps).context("--video")
+}
+
+/// The format of the video.
+fn format(args: &OutputArgs, video: &Path) -> anyhow::Result<VideoFormat> {
+    match VideoFormat::of(video, args.codec).context("--video: expected a name that ends in .mp4 or .gif")? {
+        VideoFormat::Gif if args.codec.is_some() => bail!("--codec: expected a video that ends in .mp4, found a GIF"),
+        format => Ok(format),
+    }
 }
 
 fn check_place(args: &OutputArgs, option: &str, file: &Path, out: &Path, inputs: &Inputs) -> anyhow::Result<()> {
@@ -66,7 +73,7 @@ fn check_place(args: &OutputArgs, option: &str, file: &Path, out: &Path, inputs:
 /// If a frame cannot be read, or a file cannot be written.
 pub fn make(args: &OutputArgs, format: FrameFormat, frames: &[FrameFile], journal: &mut Journal) -> anyhow::Result<()> {
     if let Some(video) = &args.video {
-        let kind = VideoFormat::of(video).context("--video: expected a name that ends in .mp4 or .gif")?;
+        let kind = self::format(args, video)?;
         let images = frames.iter().map(|(file, size)| format.read(file, *size));
         journal.add_video(video, "")?;
         kind.write(video, args.fps, images)?;

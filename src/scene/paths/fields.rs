@@ -58,10 +58,16 @@ impl<'a> Fields<'a> {
         Ok(DMat4::from_cols_array_2d(&[row(0), row(1), row(2), [0.0, 0.0, 0.0, 1.0]]).transpose())
     }
 
-    /// Refuses what would change the picture and cannot be rendered.
-    pub fn refuse_other_cameras(&self) -> Result<()> {
+    /// Refuses what would change the picture and cannot be rendered; panoramas are accepted where they are `panoramas`.
+    pub fn refuse_other_cameras(&self, panoramas: bool) -> Result<()> {
         for key in ["camera_type", "camera_model"] {
             let Some(found) = self.text(key)? else { continue };
+            if found.eq_ignore_ascii_case("equirectangular") {
+                match panoramas {
+                    true => continue,
+                    false => return Err(self.fail(format!("{key} {found:?} makes panoramas: add --panorama WIDTH"))),
+                }
+            }
             if !["perspective", "pinhole", "simple_pinhole", "opencv"].contains(&found.to_lowercase().as_str()) {
                 return Err(
                     self.fail(format!("{key} {found:?} is not supported: only perspective pictures are rendered"))

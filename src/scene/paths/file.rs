@@ -50,6 +50,8 @@ pub struct PathFileOptions {
     pub frame: Option<PathCoordinates>,
     /// The transform that nerfstudio wrote when it loaded the scene.
     pub dataparser: Option<PathBuf>,
+    /// Whether the frames become panoramas.
+    pub panoramas: bool,
 }
 
 /// The cameras of a path file.
@@ -92,7 +94,7 @@ pub fn read(path: &Path, scene: &Scene, options: &PathFileOptions) -> Result<Pat
     let file = read_object(path)?;
     let fail = |problem: String| Error::Format { path: path.to_owned(), problem };
     let root = Fields::of(&file, path.display().to_string())?;
-    root.refuse_other_cameras()?;
+    root.refuse_other_cameras(options.panoramas)?;
     let Listed { cameras: list, of_viewer, are_keys } = Listed::of(&root).map_err(fail)?;
     if list.is_empty() || list.len() > MAX_FRAMES {
         return Err(fail(format!("expected 1 to {MAX_FRAMES} frames, found {}", list.len())));
@@ -128,7 +130,7 @@ pub fn read(path: &Path, scene: &Scene, options: &PathFileOptions) -> Result<Pat
     };
     for (i, value) in list.iter().enumerate() {
         let fields = Fields::of(value, what(i))?;
-        fields.refuse_other_cameras()?;
+        fields.refuse_other_cameras(options.panoramas)?;
         let mut camera = if of_viewer { reading.viewer(&root, &fields)? } else { reading.own(&fields)? };
         let pose = if of_viewer && are_keys { nerfstudio::key_pose(&fields)? } else { fields.pose()? };
         let pose = scene_from_path.map_or(pose, |transform| transform.pose(pose));

@@ -132,6 +132,12 @@ fn nerfstudio_paths_are_read() {
     assert_eq!(camera.center, Vec2::new(75.0, 49.5));
     assert_eq!(camera.origin(), Vec3::new(1.0, 2.0, 3.0));
     assert!(warnings.len() == 1 && warnings[0].contains("dataparser_transforms.json"), "{warnings:?}");
+    let around = text.replace("perspective", "equirectangular");
+    let read_around = |panoramas| {
+        read_in(&around, &testing::scene(&[Vec3::ZERO]), &PathFileOptions { panoramas, ..Default::default() })
+    };
+    assert_eq!(read_around(true).unwrap().0.len(), 1);
+    assert!(read_around(false).unwrap_err().to_string().contains("add --panorama WIDTH"));
     let square = text.replace("\"render_width\": 151", "\"render_width\": 100").replace("\"fov\": 90, ", "");
     let (frames, warnings) = read_in(&square, &testing::scene(&[Vec3::ZERO]), &PathFileOptions::default()).unwrap();
     assert!(warnings.iter().any(|w| w.contains("frame 0") && w.contains("aspect")), "{warnings:?}");
@@ -168,11 +174,11 @@ fn poses_are_in_the_files_coordinates() {
     for (frame, asked) in
         [("", None), (r#""frame": "file","#, None), (r#""frame": "scene","#, Some(PathCoordinates::File))]
     {
-        let options = PathFileOptions { frame: asked, dataparser: None };
+        let options = PathFileOptions { frame: asked, ..Default::default() };
         let off = found(&text(frame), &options).distance(expected) / world.scale;
         assert!(off < 1e-5, "{frame} {off}");
     }
-    let options = PathFileOptions { frame: Some(PathCoordinates::Scene), dataparser: None };
+    let options = PathFileOptions { frame: Some(PathCoordinates::Scene), ..Default::default() };
     assert!(found(&text(""), &options).distance(at) < 0.02);
     assert!(found(&text(r#""frame": "scene","#), &PathFileOptions::default()).distance(at) < 0.02);
     let message = read_in(&text(r#""frame": "world","#), &scene, &PathFileOptions::default()).unwrap_err().to_string();

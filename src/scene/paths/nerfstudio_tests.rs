@@ -58,7 +58,7 @@ fn paths_land_where_the_viewer_was() {
         [case.dir.path().join(super::FILE), case.scene.root.join(super::FILE), case.dir.path().join("other.json")];
     for (i, place) in places.iter().enumerate() {
         std::fs::write(place, dataparser(&nerf)).unwrap();
-        let options = PathFileOptions { frame: None, dataparser: (i == 2).then(|| place.clone()) };
+        let options = PathFileOptions { dataparser: (i == 2).then(|| place.clone()), ..Default::default() };
         let (off, warnings) = off(&case, &options);
         assert!(off < 1e-5 && warnings.is_empty(), "{off} {warnings:?}");
         std::fs::remove_file(place).unwrap();
@@ -88,7 +88,7 @@ fn what_was_applied_to_the_poses_is_taken_into_account() {
 fn bad_transforms_are_named() {
     let case = case(&other_world(8));
     let file = case.dir.path().join("bad.json");
-    let options = PathFileOptions { frame: None, dataparser: Some(file.clone()) };
+    let options = PathFileOptions { dataparser: Some(file.clone()), ..Default::default() };
     let load = || {
         file::load(&case.dir.path().join("path.json"), &case.scene, DEFAULT_FRAMES, &options).unwrap_err().to_string()
     };

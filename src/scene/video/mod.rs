@@ -1,7 +1,7 @@
-//! Moving pictures: animated GIF, and H.264 in MP4.
+//! Moving pictures: animated GIF, and H.264 or AV1 in MP4.
 
 pub mod gif;
-#[cfg(feature = "h264")]
+#[cfg(any(feature = "h264", feature = "av1"))]
 pub mod mp4;
 
 use crate::{Error, Image, Result};
@@ -12,17 +12,48 @@ use std::path::Path;
 pub enum VideoFormat {
     /// Animated GIF, of 256 colours a frame.
     Gif,
-    /// H.264 in MP4.
-    Mp4,
+    /// MP4.
+    Mp4(Codec),
+}
+
+/// How the pictures of an MP4 file are coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// H.264, which everything plays.
+    H264,
+    /// AV1, which is free of licences: smaller files, made slowly.
+    Av1,
+}
+
+impl Codec {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::H264, Self::Av1];
+
+    /// Name as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::Av1 => "av1",
+        }
+    }
+
+    /// Whether this build has its encoder.
+    pub fn is_there(self) -> bool {
+        match self {
+            Self::H264 => cfg!(feature = "h264"),
+            Self::Av1 => cfg!(feature = "av1"),
+        }
+    }
 }
 
 impl VideoFormat {
-    /// The format that a file's name ends in.
-    pub fn of(path: &Path) -> Option<Self> {
+    /// The format that a file's name ends in; MP4 by `codec`, else by the first that this build has.
+    pub fn of(path: &Path, codec: Option<Codec>) -> Option<Self> {
         let extension = path.extension()?.to_string_lossy().to_lowercase();
+        let first = || Codec::ALL.into_iter().find(|codec| codec.is_there()).unwrap_or(Codec::H264);
         match extension.as_str() {
             "gif" => Some(Self::Gif),
-            "mp4" => Some(Self::Mp4),
+            "mp4" => Some(Self::Mp4(codec.unwrap_or_else(first))),
             _ => None,
         }
     }
@@ -35,10 +66,11 @@ impl VideoFormat {
     pub fn check(self, path: &Path, size: (u32, u32), frame_rate: f32) -> Result<Option<String>> {
         match self {
             Self::Gif => gif::check(path, size, frame_rate).map(|()| None),
-            #[cfg(feature = "h264")]
-            Self::Mp4 => mp4::check(path, size, frame_rate),
-            #[cfg(not(feature = "h264"))]
-            Self::Mp4 => Err(no_h264(path)),
+            Self::Mp4(codec) if !codec.is_there() => Err(no_encoder(path, codec)),
+            #[cfg(any(feature = "h264", feature = "av1"))]
+            Self::Mp4(_) => mp4::check(path, size, frame_rate),
+            #[cfg(not(any(feature = "h264", feature = "av1")))]
+            Self::Mp4(codec) => Err(no_encoder(path, codec)),
         }
     }
 
@@ -50,19 +82,18 @@ impl VideoFormat {
     pub fn write(self, path: &Path, frame_rate: f32, frames: impl IntoIterator<Item = Result<Image>>) -> Result<()> {
         match self {
             Self::Gif => gif::write(path, frame_rate, frames),
-            #[cfg(feature = "h264")]
-            Self::Mp4 => mp4::write(path, frame_rate, frames),
-            #[cfg(not(feature = "h264"))]
-            Self::Mp4 => Err(no_h264(path)),
+            #[cfg(any(feature = "h264", feature = "av1"))]
+            Self::Mp4(codec) => mp4::write(path, codec, frame_rate, frames),
+            #[cfg(not(any(feature = "h264", feature = "av1")))]
+            Self::Mp4(codec) => Err(no_encoder(path, codec)),
         }
     }
 }
 
-#[cfg(not(feature = "h264"))]
-fn no_h264(path: &Path) -> Error {
+fn no_encoder(path: &Path, codec: Codec) -> Error {
+    let (path, name) = (path.display(), codec.name());
     Error::Scene(format!(
-        "{}: this build has no H.264 encoder (feature h264); expected a name that ends in .gif",
-        path.display()
+        "{path}: this build has no encoder of {name} (feature {name}); expected a name that ends in .gif"
     ))
 }
 

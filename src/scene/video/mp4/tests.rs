@@ -1,7 +1,7 @@
 //! Videos are decoded again, and their boxes looked at by hand: what players read is what was meant.
 
 use super::*;
-use crate::video::VideoFormat;
+use crate::video::{Codec, VideoFormat};
 use openh264::decoder::Decoder;
 use openh264::formats::YUVSource;
 
@@ -87,7 +87,7 @@ fn written(size: (u32, u32), rate: f32, count: u32) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.mp4");
     let frames = (0..count).map(|i| Ok(picture(size.0, size.1, i)));
-    VideoFormat::of(&path).unwrap().write(&path, rate, frames).unwrap();
+    VideoFormat::of(&path, None).unwrap().write(&path, rate, frames).unwrap();
     std::fs::read(path).unwrap()
 }
 
@@ -151,7 +151,7 @@ fn what_cannot_be_a_video_is_said_and_leaves_nothing() {
     let path = dir.path().join("a.mp4");
     std::fs::write(&path, b"older").unwrap();
     let fails = |rate: f32, frames: Vec<Result<Image>>, wanted: &str| {
-        let message = write(&path, rate, frames).unwrap_err().to_string();
+        let message = write(&path, Codec::H264, rate, frames).unwrap_err().to_string();
         assert!(message.contains(wanted), "{message}");
     };
     let one = || Ok(picture(20, 18, 0));

@@ -1,22 +1,21 @@
-//! H.264 in MP4 files, encoded by OpenH264.
+//! H.264 or AV1 in MP4 files.
 //!
 //! Pictures are stored at half the resolution of colour (4:2:0), in the range and by the matrix of BT.601, of sRGB
 //! primaries and transfer, all of which the file says. The table of frames stands in front of them, so that a browser begins
 //! to play before it has the whole file.
 
+#[cfg(feature = "av1")]
+mod av1;
+#[cfg(feature = "h264")]
+mod h264;
+#[cfg(all(test, feature = "h264"))]
+mod tests;
+
+use super::Codec;
 use crate::file::replace;
 use crate::write::checked_rgb8;
 use crate::{Error, Image, Result};
-use openh264::encoder::{
-    BitRate, ColorPrimaries, Encoder, EncoderConfig, FrameRate, IntraFramePeriod, Profile, QpRange, RateControlMode,
-    TransferCharacteristics, VuiConfig,
-};
-use openh264::formats::{RgbSliceU8, YUVBuffer};
-use openh264::{OpenH264API, Timestamp};
 use shiguredo_mp4::TrackKind;
-use shiguredo_mp4::bitstream::h264::{
-    H264SampleEntryConfig, LengthSize, annexb_to_length_prefixed, build_avc1_box_from_annexb,
-};
 use shiguredo_mp4::boxes::SampleEntry;
 use shiguredo_mp4::mux::{Mp4FileMuxer, Mp4FileMuxerOptions, Sample, estimate_maximum_moov_box_size};
 use std::fmt::Display;
@@ -25,16 +24,12 @@ use std::path::Path;
 
 /// Least and greatest number of frames a second.
 pub const RATES: [f32; 2] = [0.1, 240.0];
-/// Longest and shortest side of the largest frame that the encoder takes.
+/// Longest and shortest side of the largest frame that the encoders take.
 const LARGEST: [u32; 2] = [3840, 2160];
 /// Shortest side that it takes.
 const SMALLEST: u32 = 16;
 /// Units of time a second, in which all usual frame rates have whole numbers.
 const TIMESCALE: NonZeroU32 = NonZeroU32::new(90_000).expect("positive");
-/// Bits a pixel that rate control aims at; what the quantisation below does not need is not spent.
-const BITS_A_PIXEL: f64 = 1.0;
-/// Least and greatest quantisation, 0 to 51: visually without loss, and still clean.
-const QUANTISATION: QpRange = QpRange::new(10, 20);
 /// Seconds from one frame that can be jumped to to the next.
 const SECONDS_OF_GROUP: f32 = 2.0;
 
@@ -53,7 +48,7 @@ pub fn check(path: &Path, (width, height): (u32, u32), frame_rate: f32) -> Resul
     let path = path.display();
     Ok(differs.then(|| {
         format!(
-            "{path}: {width}x{height} frames are stored as {w}x{h}, their last row or column repeated: H.264 has {why}"
+            "{path}: {width}x{height} frames are stored as {w}x{h}, their last row or column repeated: videos have {why}"
         )
     }))
 }
@@ -70,11 +65,55 @@ fn padded(width: u32, height: u32) -> (u32, u32) {
 /// # Errors
 /// As [`check`] and [`replace`]; [`Error::Shape`] if a frame differs in size from the first; [`Error::Scene`] for no frames
 /// or if one cannot be encoded; whatever an item of `frames` fails with.
-pub fn write(path: &Path, frame_rate: f32, frames: impl IntoIterator<Item = Result<Image>>) -> Result<()> {
+pub fn write(
+    path: &Path,
+    codec: Codec,
+    frame_rate: f32,
+    frames: impl IntoIterator<Item = Result<Image>>,
+) -> Result<()> {
     replace(path, |out| {
-        let file = encode(path, frame_rate, frames)?;
+        let file = encode(path, codec, frame_rate, frames)?;
         out.write_all(&file).map_err(|source| Error::Io { path: path.to_owned(), source })
     })
+}
+
+/// What an encoder fails with.
+type Failure = Box<dyn std::error::Error>;
+
+/// An encoded frame.
+struct Coded {
+    bytes: Vec<u8>,
+    /// Whether it can be decoded on its own.
+    is_key: bool,
+}
+
+/// What encodes frames, which it may keep for a while.
+trait Encoder {
+    /// Takes frame `number`, `[height, width, 3]`, and gives what is ready.
+    fn encode(&mut self, rgb: &[u8], number: usize) -> std::result::Result<Vec<Coded>, Failure>;
+
+    /// Gives the rest.
+    fn finish(&mut self) -> std::result::Result<Vec<Coded>, Failure>;
+
+    /// What tells a player how to decode the frames; there is one when the first frame is ready.
+    fn entry(&self) -> Option<SampleEntry>;
+}
+
+/// An encoder of frames of a size.
+fn encoder(codec: Codec, size: (u32, u32), frame_rate: f32) -> std::result::Result<Box<dyn Encoder>, Failure> {
+    match codec {
+        #[cfg(feature = "h264")]
+        Codec::H264 => Ok(Box::new(h264::H264::new(size, frame_rate)?)),
+        #[cfg(feature = "av1")]
+        Codec::Av1 => Ok(Box::new(av1::Av1::new(size, frame_rate)?)),
+        #[cfg(not(all(feature = "h264", feature = "av1")))]
+        _ => Err(format!("this build has no encoder of {}", codec.name()).into()),
+    }
+}
+
+/// Frames from one that can be jumped to to the next.
+fn frames_of_group(frame_rate: f32) -> u32 {
+    (frame_rate * SECONDS_OF_GROUP).round().max(1.0) as u32
 }
 
 /// Encoded frames one after the other.
@@ -83,61 +122,46 @@ struct Track {
     bytes: Vec<u8>,
     /// Length in bytes, and whether it can be decoded on its own.
     frames: Vec<(usize, bool)>,
-    entry: Option<SampleEntry>,
 }
 
-fn encode(path: &Path, frame_rate: f32, frames: impl IntoIterator<Item = Result<Image>>) -> Result<Vec<u8>> {
+fn encode(
+    path: &Path,
+    codec: Codec,
+    frame_rate: f32,
+    frames: impl IntoIterator<Item = Result<Image>>,
+) -> Result<Vec<u8>> {
     let mut track = Track::default();
-    let mut open: Option<((u32, u32), Encoder)> = None;
+    let mut open: Option<((u32, u32), Box<dyn Encoder>)> = None;
+    let fail = |i: usize, problem: &dyn Display| Error::Scene(format!("{}: frame {i}: {problem}", path.display()));
+    let mut count = 0;
     for (i, image) in frames.into_iter().enumerate() {
         let image = image?;
         let rgb = checked_rgb8(path, &image)?;
         let found = (image.width, image.height);
-        let fail = |problem: &dyn Display| Error::Scene(format!("{}: frame {i}: {problem}", path.display()));
         if open.is_none() {
             check(path, found, frame_rate)?;
-            open = Some((found, encoder(padded(found.0, found.1), frame_rate).map_err(|e| fail(&e))?));
+            let made = encoder(codec, padded(found.0, found.1), frame_rate).map_err(|e| fail(i, &e))?;
+            open = Some((found, made));
         }
         let Some((size, encoder)) = &mut open else { unreachable!("an encoder was opened") };
         if found != *size {
             let what = format!("{}: frame {i} of {}x{}", path.display(), found.0, found.1);
             return Err(Error::Shape { what, expected: size.0 as usize * size.1 as usize * 3, found: rgb.len() });
         }
-        let (width, height) = padded(found.0, found.1);
-        let rgb = repeat_edge(&rgb, found, (width, height));
-        let picture = YUVBuffer::from_rgb8_source(RgbSliceU8::new(&rgb, (width as usize, height as usize)));
-        let time = Timestamp::from_millis((i as f64 * 1000.0 / f64::from(frame_rate)).round() as u64);
-        let stream = encoder.encode_at(&picture, time).map_err(|e| fail(&e))?.to_vec();
-        track.add(&stream).map_err(|e| fail(&e))?;
+        let rgb = repeat_edge(&rgb, found, padded(found.0, found.1));
+        track.add(encoder.encode(&rgb, i).map_err(|e| fail(i, &e))?);
+        count = i + 1;
     }
-    if track.frames.is_empty() {
+    let Some((_, mut encoder)) = open else {
         return Err(Error::Scene(format!("{}: expected at least one frame, found none", path.display())));
-    }
-    track.file(frame_rate).map_err(|e| Error::Scene(format!("{}: cannot be made: {e}", path.display())))
-}
-
-fn encoder((width, height): (u32, u32), frame_rate: f32) -> Result<Encoder, openh264::Error> {
-    let pixels = f64::from(width) * f64::from(height);
-    // The encoder controls the rate of 1 to 60 frames a second; players go by the file's own times.
-    let rate = frame_rate.clamp(1.0, 60.0);
-    let group = (frame_rate * SECONDS_OF_GROUP).round().max(1.0) as u32;
-    let colour = VuiConfig::bt601()
-        .color_primaries(ColorPrimaries::Bt709)
-        .transfer_characteristics(TransferCharacteristics::Srgb);
-    let config = EncoderConfig::new()
-        .profile(Profile::High)
-        // The others warn on the standard error that no picture may be left out.
-        .rate_control_mode(RateControlMode::Bufferbased)
-        .bitrate(BitRate::from_bps((pixels * f64::from(rate) * BITS_A_PIXEL).min(2e9) as u32))
-        .max_frame_rate(FrameRate::from_hz(rate))
-        .qp(QUANTISATION)
-        .intra_frame_period(IntraFramePeriod::from_num_frames(group))
-        // Each picture is a frame of the video.
-        .skip_frames(false)
-        // The file does not depend on the machine.
-        .num_threads(1)
-        .vui(colour);
-    Encoder::with_api_config(OpenH264API::from_source(), config)
+    };
+    track.add(encoder.finish().map_err(|e| fail(count, &e))?);
+    let made = track.frames.len();
+    let entry =
+        encoder.entry().filter(|_| made == count).ok_or_else(|| format!("{made} of {count} frames came out").into());
+    entry
+        .and_then(|entry| track.file(entry, frame_rate))
+        .map_err(|e: Failure| Error::Scene(format!("{}: cannot be made: {e}", path.display())))
 }
 
 /// A picture `[height, width, 3]` with its last column and row repeated up to another size.
@@ -152,31 +176,16 @@ fn repeat_edge(rgb: &[u8], (width, height): (u32, u32), to: (u32, u32)) -> Vec<u
 }
 
 impl Track {
-    /// Adds a frame as the encoder gives it: units of H.264 with start codes in front.
-    fn add(&mut self, stream: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
-        if stream.is_empty() {
-            return Err("the encoder left it out".into());
+    fn add(&mut self, frames: Vec<Coded>) {
+        for Coded { bytes, is_key } in frames {
+            self.frames.push((bytes.len(), is_key));
+            self.bytes.extend(bytes);
         }
-        let config = H264SampleEntryConfig { length_size: LengthSize::FourBytes };
-        if self.entry.is_none() {
-            self.entry = Some(SampleEntry::Avc1(build_avc1_box_from_annexb(stream, &config)?));
-        }
-        let bytes = annexb_to_length_prefixed(stream, config.length_size)?;
-        /// Kind of a unit: a picture, or part of one, that needs no other.
-        const KEY: u8 = 5;
-        let mut key = false;
-        let mut rest = bytes.as_slice();
-        while let [a, b, c, d, unit @ ..] = rest {
-            key |= unit.first().is_some_and(|header| header & 0x1F == KEY);
-            rest = unit.get(u32::from_be_bytes([*a, *b, *c, *d]) as usize..).unwrap_or_default();
-        }
-        self.frames.push((bytes.len(), key));
-        self.bytes.extend(bytes);
-        Ok(())
     }
 
     /// The whole file.
-    fn file(mut self, frame_rate: f32) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    fn file(mut self, entry: SampleEntry, frame_rate: f32) -> std::result::Result<Vec<u8>, Failure> {
+        let mut entry = Some(entry);
         let reserved_moov_box_size = estimate_maximum_moov_box_size(&[self.frames.len()]);
         let mut muxer =
             Mp4FileMuxer::with_options(Mp4FileMuxerOptions { reserved_moov_box_size, ..Default::default() })?;
@@ -187,7 +196,7 @@ impl Track {
         for (i, (data_size, keyframe)) in self.frames.iter().copied().enumerate() {
             muxer.append_sample(&Sample {
                 track_kind: TrackKind::Video,
-                sample_entry: self.entry.take(),
+                sample_entry: entry.take(),
                 keyframe,
                 timescale: TIMESCALE,
                 duration: u32::try_from(time(i + 1) - time(i))?,
@@ -206,7 +215,3 @@ impl Track {
         Ok(file)
     }
 }
-
-#[cfg(test)]
-#[path = "mp4_tests.rs"]
-mod tests;
