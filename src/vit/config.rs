@@ -288,6 +288,15 @@ impl Config {
         kinds.linears.is_shift() || kinds.feed_forward.linears().is_shift()
     }
 
+    /// The same network with a head of other classes.
+    pub fn with_classes(self, classes: usize) -> Self {
+        match self {
+            Self::Compact(config) => Self::Compact(CompactConfig { classes, ..config }),
+            Self::Deit(config) => Self::Deit(DeitConfig { classes, ..config }),
+            Self::Pvt(config) => Self::Pvt(PvtConfig { classes, ..config }),
+        }
+    }
+
     /// Number of classes.
     pub fn classes(&self) -> usize {
         match self {

@@ -1,9 +1,28 @@
 //! From one classifier to another of the same outline, whose blocks are made of other parts.
 
+use crate::checkpoint::{Checkpoint, Description};
 use crate::model::{Net, Tape};
 use crate::{Error, Model, Result};
+use compute::Products;
 use layers::ray_attention::reparam::{RayStatistics, RaySums};
 use layers::{FeedForwardKind, LinearKind, RayAttentionKind};
+
+/// A model with a new head for other classes, which `seed` starts; all else is as it was.
+///
+/// # Errors
+/// [`Error::Config`] if there are too few or too many classes.
+pub fn with_classes(checkpoint: &Checkpoint, classes: &[String], seed: u64) -> Result<Checkpoint> {
+    let old = Model::new(checkpoint.description.config, Products::F32)?;
+    let new = Model::new(checkpoint.description.config.with_classes(classes.len()), Products::F32)?;
+    let mut params = new.layout.initialise(seed);
+    let is_head = |name: &str| name.starts_with("head");
+    for entry in new.layout.entries().iter().filter(|entry| !is_head(&entry.name)) {
+        let same = old.layout.find(&entry.name).expect("only the heads differ");
+        entry.slot.of_mut(&mut params).copy_from_slice(same.slot.of(&checkpoint.params));
+    }
+    let description = Description { config: new.config, classes: classes.to_vec(), ..checkpoint.description.clone() };
+    Ok(Checkpoint { description, params, origin: checkpoint.origin.clone() })
+}
 
 /// Checks that `old` can become `new`.
 ///

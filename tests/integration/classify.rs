@@ -129,3 +129,82 @@ fn a_classifier_is_imported_in_half_the_bits() {
     let share = |answer: &Value| answer["classes"][0]["probability"].as_f64().unwrap();
     assert!((share(&all[0]) - share(&half[0])).abs() < 0.01);
 }
+
+/// A file of timm, or a model of other classes, is trained on with a new head, and becomes a ShiftAdd network.
+#[test]
+fn other_models_are_trained_on_and_reparameterised() {
+    let place = place();
+    let told =
+        said(&place, "train classifier --data data --from vit-dense --out moved --epochs 1 --batch 8 --threads 2");
+    assert!(told.contains("the head is new: for the 2 classes of the pictures in the place of 10 others"), "{told}");
+    // A DeiT by its published names, with weights of no meaning.
+    write_deit(&place.path("deit.safetensors"), 2);
+    let told = said(
+        &place,
+        "train classifier --data data --from deit.safetensors --out deit --epochs 1 --batch 8 --threads 2",
+    );
+    assert!(!told.contains("the head is new"), "{told}");
+    place.ok(
+        "reparam --model deit.safetensors --data data --out shifted --stages ray,shift+experts --steps 1 --threads 2",
+    );
+    let text = place.ok("classify data/light/0.png --model shifted/model.safetensors --json");
+    assert!(text.contains("probability"), "{text}");
+    write_deit(&place.path("three.safetensors"), 3);
+    place.fails(
+        1,
+        "reparam --model three.safetensors --data data --out none --stages ray --steps 1",
+        &["expected pictures of 3 classes"],
+    );
+}
+
+/// What a command that succeeds says on its standard error.
+fn said(place: &Place, arguments: &str) -> String {
+    let output = place.run(arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+/// A small DeiT for pictures of 32 by 32 pixels as timm would write it.
+fn write_deit(path: &std::path::Path, classes: usize) {
+    const WIDTH: usize = 64;
+    let mut tensors: Vec<(String, Vec<usize>)> = vec![
+        ("cls_token".into(), vec![1, 1, WIDTH]),
+        ("pos_embed".into(), vec![1, 17, WIDTH]),
+        ("patch_embed.proj.weight".into(), vec![WIDTH, 3, 8, 8]),
+        ("head.weight".into(), vec![classes, WIDTH]),
+        ("blocks.0.attn.qkv.weight".into(), vec![3 * WIDTH, WIDTH]),
+        ("blocks.0.attn.proj.weight".into(), vec![WIDTH, WIDTH]),
+        ("blocks.0.mlp.fc1.weight".into(), vec![4 * WIDTH, WIDTH]),
+        ("blocks.0.mlp.fc2.weight".into(), vec![WIDTH, 4 * WIDTH]),
+    ];
+    for (name, length) in [
+        ("patch_embed.proj.bias", WIDTH),
+        ("head.bias", classes),
+        ("norm.weight", WIDTH),
+        ("norm.bias", WIDTH),
+        ("blocks.0.norm1.weight", WIDTH),
+        ("blocks.0.norm1.bias", WIDTH),
+        ("blocks.0.norm2.weight", WIDTH),
+        ("blocks.0.norm2.bias", WIDTH),
+        ("blocks.0.attn.qkv.bias", 3 * WIDTH),
+        ("blocks.0.attn.proj.bias", WIDTH),
+        ("blocks.0.mlp.fc1.bias", 4 * WIDTH),
+        ("blocks.0.mlp.fc2.bias", WIDTH),
+    ] {
+        tensors.push((name.into(), vec![length]));
+    }
+    let (mut header, mut bytes) = (serde_json::Map::new(), Vec::new());
+    for (name, shape) in tensors {
+        let start = bytes.len();
+        for i in 0..shape.iter().product::<usize>() {
+            let value = ((i * 37 + name.len() * 11) % 101) as f32 / 500.0 - 0.1;
+            bytes.extend(value.to_le_bytes());
+        }
+        let entry = serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [start, bytes.len()]});
+        header.insert(name, entry);
+    }
+    let header = Value::Object(header).to_string();
+    let file = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &bytes[..]].concat();
+    fs::write(path, file).unwrap();
+}

@@ -126,6 +126,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let dense = vit::checkpoint::Checkpoint::from_bytes(Path::new(&args.shape.model), &bytes)?;
         return classifier::run(&args, &dense, &bytes, threads);
     }
+    let file = Path::new(&args.shape.model);
+    if file.is_file() && vit::timm::is_one(file).unwrap_or(false) {
+        return classifier::run(&args, &vit::timm::read(file, None)?, &bytes, threads);
+    }
     drop(bytes);
     let (dense, dense_params, name) = gnt::builtin::load(&args.shape.model)?;
     let job = Job { samples: samples(&args.shape, &dense)?, args: &args, name: &name, threads };

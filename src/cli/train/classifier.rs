@@ -9,10 +9,11 @@ use clap::value_parser;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use train::classification::{ClassifyOptions, ClassifyRun, ClassifySettings, MODEL_FILE, Optimiser, STATE_FILE};
-use vit::checkpoint::{Checkpoint, Description};
+use vit::checkpoint::Description;
 use vit::config::CompactConfig;
 use vit::data::Labelled;
 use vit::preprocess::Preprocess;
+use vit::reparam::with_classes;
 
 /// Train a classifier on labelled pictures: a folder per class, a tar archive of such folders (plain, gz, xz), or CIFAR-10's
 /// binary batches.
@@ -57,9 +58,10 @@ struct RunArgs {
     /// Labelled pictures that are not trained on, to follow the accuracy
     #[arg(long)]
     held_out: Option<String>,
-    /// Start from the weights of this model file
-    #[arg(long, value_name = "FILE")]
-    from: Option<PathBuf>,
+    /// Start from the weights of this model: a built-in name, a model file or one of timm; where the pictures have other
+    /// classes, with a new head
+    #[arg(long, value_name = "NAME|FILE")]
+    from: Option<String>,
     /// What moves the weights: adam, or muon for matrices and convolutions and adam for the rest [default: muon]
     #[arg(long, value_parser = parse_optimiser)]
     #[serde(default)]
@@ -138,7 +140,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
         };
         kept::expect_no_other(&folder, &shape, &args.shape)?;
         let run = ClassifyRun::resume(&folder)?;
-        let data = training_pictures(&shape, &run.state().description, threads)?;
+        let data = pictures(shape.data(), &run.state().description, threads)?;
         if (data.len() as u64, &data.classes) != (run.state().pictures, &run.state().description.classes) {
             let (expected, found) = (run.state().pictures, data.len());
             bail!("--resume {}: expected its {expected} pictures and classes, found {found}", folder.display());
@@ -182,35 +184,62 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
 
 /// A new run and its pictures.
 fn begin(shape: &RunArgs, threads: usize) -> anyhow::Result<(ClassifyRun, Labelled)> {
-    let from = shape.from.as_deref().map(Checkpoint::read).transpose()?;
-    let mut description = match &from {
-        Some(from) => from.description.clone(),
-        None => Description {
-            config: vit::Config::Compact(CompactConfig::embedded()),
-            preprocess: Preprocess::cifar(),
-            classes: Vec::new(),
-        },
-    };
-    let data = training_pictures(shape, &description, threads)?;
-    if from.is_none() {
-        let classes = data.classes.len();
-        description.config = vit::Config::Compact(CompactConfig { classes, ..CompactConfig::embedded() });
+    let Some(from) = &shape.from else {
+        let config = vit::Config::Compact(CompactConfig::embedded());
+        let mut description = Description { config, preprocess: Preprocess::cifar(), classes: Vec::new() };
+        let data = read_pictures(shape.data(), &description, threads)?;
+        description.config = config.with_classes(data.classes.len());
         description.classes.clone_from(&data.classes);
+        return Ok((ClassifyRun::start(description, shape.options(), data.len(), None)?, data));
+    };
+    let mut from = vit::builtin::load(from, None)?;
+    let mut data = read_pictures(shape.data(), &from.description, threads)?;
+    let known = &from.description.classes;
+    let fits = match known.is_empty() {
+        true => data.classes.len() == from.description.config.classes(),
+        false => data.classes.iter().all(|class| known.contains(class)),
+    };
+    if fits {
+        take_classes(&mut data, shape.data(), &from.description)?;
+        from.description.classes.clone_from(&data.classes);
+    } else {
+        let (before, after) = (from.description.config.classes(), data.classes.len());
+        output::note(&format!(
+            "the head is new: for the {after} classes of the pictures in the place of {before} others"
+        ));
+        from = with_classes(&from, &data.classes, shape.options().seed)?;
     }
-    let params = from.map(|from| from.params);
-    Ok((ClassifyRun::start(description, shape.options(), data.len(), params)?, data))
+    let run = ClassifyRun::start(from.description, shape.options(), data.len(), Some(from.params))?;
+    Ok((run, data))
 }
 
-fn training_pictures(shape: &RunArgs, description: &Description, threads: usize) -> anyhow::Result<Labelled> {
-    pictures(Path::new(shape.data.as_deref().unwrap_or_default()), description, threads)
+impl RunArgs {
+    fn data(&self) -> &Path {
+        Path::new(self.data.as_deref().unwrap_or_default())
+    }
 }
 
 /// Pictures of `path` as a model takes them, with its classes; those that cannot be read are named and left out.
 pub(crate) fn pictures(path: &Path, description: &Description, threads: usize) -> anyhow::Result<Labelled> {
-    let mut data = Labelled::read(path, description.config.image_size(), &description.preprocess, threads)?;
+    let mut data = read_pictures(path, description, threads)?;
+    take_classes(&mut data, path, description)?;
+    Ok(data)
+}
+
+/// The same with the pictures' own classes.
+fn read_pictures(path: &Path, description: &Description, threads: usize) -> anyhow::Result<Labelled> {
+    let data = Labelled::read(path, description.config.image_size(), &description.preprocess, threads)?;
     data.skipped.iter().for_each(|line| output::warn(&format!("left out: {line}")));
+    Ok(data)
+}
+
+/// Gives pictures the classes of a model; those of a model that does not name its classes are taken in their order.
+fn take_classes(data: &mut Labelled, path: &Path, description: &Description) -> anyhow::Result<()> {
+    let (expected, found) = (description.config.classes(), data.classes.len());
     if !description.classes.is_empty() {
         data.relabel(path, &description.classes)?;
+    } else if found != expected {
+        bail!("{}: expected pictures of {expected} classes, as the model has, found {found}", path.display());
     }
-    Ok(data)
+    Ok(())
 }

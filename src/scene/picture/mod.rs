@@ -327,7 +327,7 @@ fn decode_error(path: &Path, first: &[u8], error: ::image::ImageError) -> Error 
         },
         ::image::ImageError::IoError(source) => return Error::Io { path: path.to_owned(), source },
         other => match kind_of(first) {
-            Some(kind) => format!("expected a {READ} image, found {kind}, whatever its name says"),
+            Some(kind) => format!("expected a {READ} image, found {kind}"),
             None => format!("expected a {READ} image that can be decoded, found: {other}"),
         },
     };

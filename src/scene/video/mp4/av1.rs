@@ -7,7 +7,7 @@ use shiguredo_mp4::bitstream::av1::{Av1SampleEntryConfig, build_av01_box_from_co
 use shiguredo_mp4::boxes::SampleEntry;
 
 /// Quantisation, 0 to 255: visually without loss.
-const QUANTISER: usize = 48;
+const QUANTISER: usize = 40;
 /// How much the encoder tries, 0 to 10; the fastest of those that lose little.
 const SPEED: u8 = 9;
 
