@@ -121,15 +121,13 @@ mod tests {
     #[test]
     fn the_way_passes_all_at_even_steps() {
         let places = [Vec3::ZERO, Vec3::X, Vec3::new(4.0, 0.0, 0.0), Vec3::new(5.0, 0.0, 0.0)];
-        let mut given = places.map(testing::camera);
-        given[3].focal *= 2.0;
+        let given = places.map(testing::camera);
         let found = cameras(&given, 11, false);
         assert_eq!(found.len(), 11);
         for (i, camera) in found.iter().enumerate() {
             assert!((camera.origin().x - 0.5 * i as f32).abs() < 0.06, "{i}: {}", camera.origin());
             assert_eq!((camera.width, camera.height), (given[0].width, given[0].height));
         }
-        assert!((found[10].focal - given[3].focal).length() < 1e-3 && found[5].focal == given[0].focal);
         // One key frame is a camera that rests, and none is no camera.
         assert_eq!(cameras(&given[..1], 3, false), vec![cameras(&given[..1], 1, true)[0]; 3]);
         assert!(cameras(&[], 3, true).is_empty());

@@ -179,7 +179,7 @@ fn deit_and_pvt_start_from_dense_models() {
             let balance = Some(([0.6, 0.4], 0.01));
             let options = ClassifyOptions { rate: 1e-3, balance, hold_routers: true, ..options };
             let mut run = ClassifyRun::start(description, options, data.len(), Some(params)).unwrap();
-            run.train(&data, None, &settings(&dir.path().join(name), 18, 2), |_| {}).unwrap();
+            run.train(&data, None, &settings(&dir.path().join(name), 36, 2), |_| {}).unwrap();
             let found = run.evaluate(&data, 2).unwrap();
             assert!(found.share() > 0.8, "{name} {config:?}: {}", found.share());
             (run.checkpoint(), found.usage)

@@ -178,7 +178,8 @@ mod tests {
         let file = std::fs::read(&path).unwrap();
         let find = |name: &[u8]| file.windows(4).position(|part| part == name).unwrap();
         let number = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap());
-        let (entry, sizes, keys) = (find(b"av01"), find(b"stsz"), find(b"stss"));
+        let (entry, sizes, keys) = (find(b"stsd") + 16, find(b"stsz"), find(b"stss"));
+        assert_eq!(&file[entry..entry + 4], b"av01");
         assert_eq!(file[entry + 28..entry + 32], [0, 64, 0, 48]);
         assert_eq!((number(sizes + 12), number(keys + 8)), (11, 2));
         assert_eq!([number(keys + 12), number(keys + 16)], [1, 9]);
