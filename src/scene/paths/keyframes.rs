@@ -63,7 +63,7 @@ pub fn cameras(cameras: &[Camera], count: usize, closed: bool) -> Vec<Camera> {
     keys.extend(keys.first().copied().filter(|_| closed));
     let ways = keys.windows(2).map(|pair| pair[0].center.distance(pair[1].center));
     let ways: Vec<f64> = ways.filter(|way| *way > 0.0).collect();
-    let unit = if ways.is_empty() { 1.0 } else { median(ways.into_iter()) };
+    let unit = if ways.is_empty() { 1.0 } else { median(ways) };
     let mut places = along(&keys, count + usize::from(closed), unit);
     places.truncate(count);
     let size = keys.first().map_or(DVec2::ONE, |key| key.size);

@@ -31,7 +31,7 @@ struct PackedStage {
 #[derive(Clone, Debug)]
 enum PackedLook {
     Reduced(Box<PackedReducedAttention>),
-    All(PackedRayAttention),
+    All(Box<PackedRayAttention>),
 }
 
 /// Buffers of a thread.
@@ -59,7 +59,10 @@ impl PackedPvt {
                         let layer = PackedReducedAttention::new(precision, linears, layer, folded);
                         PackedLook::Reduced(Box::new(layer))
                     }
-                    Look::All(layer) => PackedLook::All(PackedRayAttention::new(precision, linears, layer, folded)),
+                    Look::All(layer) => {
+                        let layer = PackedRayAttention::new(precision, linears, layer, folded);
+                        PackedLook::All(Box::new(layer))
+                    }
                 };
                 let part = config.depths[..i].iter().sum::<usize>() + b;
                 (look, PackedGridMlp::new(precision, config.feed_forward, mlp, folded, part))
