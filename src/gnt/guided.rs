@@ -4,16 +4,10 @@
 //! A coarse ray tells a weight for each of its samples, which are spread evenly in inverse depth. A pixel's density over
 //! inverse depth is the mean of its four neighbours' weights, so that both sides of an edge are covered, blurred by two
 //! samples' width, with a floor for what the coarse rays missed. Its samples are quantiles of that density.
-//!
-//! A surface that few source views see is easily found where none is, for few views agree by chance: near the camera, beside
-//! what most of them show. Weights and floor therefore count by the part of the views that see a sample.
 
-use crate::projection::Projector;
 use crate::sampling;
 use crate::surface::{SurfaceMap, ray_end};
-use compute::parallel;
-use glam::{UVec2, Vec2};
-use scene::Camera;
+use glam::UVec2;
 
 /// How the samples of a frame are guided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,16 +26,9 @@ impl Guided {
     pub const AUTO_SAMPLES: usize = 12;
 }
 
-/// What is spread over the whole range, where it is seen, as a multiple of what the coarse rays found. Networks that were trained on placed
+/// What is spread over the whole range, as a multiple of what the coarse rays found. Networks that were trained on placed
 /// samples gain 0.1 dB by less of it than 1, and nothing more below this; counting nearer neighbours more gains nothing.
 const FLOOR: f32 = 0.3;
-/// Part of the most views that see a sample of a ray from which on a sample counts fully.
-const ENOUGH: f32 = 0.6;
-/// Power by which it counts less below that: 1 to 3 gain alike on most scenes, where a near bound is far too near 3 gains
-/// most, see `benches/results/cpu-2026-12-01-sight.md`.
-const SIGHT: f32 = 3.0;
-/// Least that a sample counts.
-const LEAST_SIGHT: f32 = 0.02;
 /// How often the density is blurred with the weights 1, 2, 1.
 const BLURS: usize = 2;
 
@@ -56,15 +43,13 @@ pub struct Guide {
     /// Columns and rows of the grid that some pixel needs: a grid line each, increasing.
     lines: [Vec<u32>; 2],
     range: (f32, f32),
-    /// Weights of the coarse rays, by what is seen of them, `[rays, coarse]`.
-    weights: Vec<f32>,
-    /// What each coarse sample counts, by how many source views see it; 1 for the most of its ray, `[rays, coarse]`.
-    sight: Vec<f32>,
+    /// Weights of the coarse rays `[rays, coarse]`.
+    pub weights: Vec<f32>,
 }
 
 impl Guide {
-    /// An empty guide for every `stride`-th pixel of a picture of `size`, to which all samples count the same; its
-    /// [weights](Self::set_weights) are to be filled in.
+    /// An empty guide for every `stride`-th pixel of a picture of `size`; its [`weights`](Self::weights) are to be filled
+    /// in.
     pub fn new(how: Guided, size: (u32, u32), stride: u32, range: (f32, f32)) -> Self {
         let size = UVec2::from(size);
         let lines = |length: u32| {
@@ -79,41 +64,7 @@ impl Guide {
         };
         let lines = [lines(size.x), lines(size.y)];
         let weights = vec![0.0; lines[0].len() * lines[1].len() * how.coarse];
-        Self { how, size, lines, range, sight: vec![1.0; weights.len()], weights }
-    }
-
-    /// Learns how many of the `sources` see each coarse sample of the picture that `camera` takes.
-    pub fn look(&mut self, camera: &Camera, sources: &[Projector], threads: usize) {
-        let depths = self.coarse_depths();
-        let mut sight = std::mem::take(&mut self.sight);
-        let mut rays: Vec<&mut [f32]> = sight.chunks_mut(self.how.coarse).collect();
-        parallel::for_each(&mut rays, threads, |i, counts| {
-            let (x, y) = self.pixel(i);
-            let ray = camera.ray(Vec2::new(x as f32, y as f32));
-            for (count, depth) in counts.iter_mut().zip(&depths) {
-                let point = ray.origin + ray.direction * *depth;
-                *count = sources.iter().filter(|source| source.sees(point)).count() as f32;
-            }
-            let most = counts.iter().copied().fold(0.0, f32::max);
-            if most == 0.0 {
-                return counts.fill(1.0);
-            }
-            counts
-                .iter_mut()
-                .for_each(|count| *count = (*count / (ENOUGH * most)).min(1.0).powf(SIGHT).max(LEAST_SIGHT));
-        });
-        self.sight = sight;
-    }
-
-    /// Fills in the weights `[coarse]` of coarse ray `i`, as the network found them; they keep their sum.
-    pub fn set_weights(&mut self, i: usize, found: &[f32]) {
-        let place = i * self.how.coarse..(i + 1) * self.how.coarse;
-        let (weights, sight) = (&mut self.weights[place.clone()], &self.sight[place]);
-        weights.iter_mut().zip(found).zip(sight).for_each(|((w, found), sight)| *w = found * sight);
-        let (all, kept) = (found.iter().sum::<f32>(), weights.iter().sum::<f32>());
-        if kept > 0.0 {
-            weights.iter_mut().for_each(|w| *w *= all / kept);
-        }
+        Self { how, size, lines, range, weights }
     }
 
     /// Number of coarse rays.
@@ -181,9 +132,8 @@ impl Guide {
         density.resize(k, 0.0);
         for (dx, dy) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
             let (column, row) = (self.line(0, x, dx), self.line(1, y, dy));
-            let place = (row * self.lines[0].len() + column) * k;
-            let parts = self.weights[place..][..k].iter().zip(&self.sight[place..][..k]);
-            density.iter_mut().zip(parts).for_each(|(d, (w, sight))| *d += 0.25 * (w + FLOOR / k as f32 * sight));
+            let weights = &self.weights[(row * self.lines[0].len() + column) * k..][..k];
+            density.iter_mut().zip(weights).for_each(|(d, w)| *d += 0.25 * w);
         }
         for _ in 0..BLURS {
             let mut before = density[0];
@@ -193,6 +143,7 @@ impl Guide {
                 before = here;
             }
         }
+        density.iter_mut().for_each(|d| *d += FLOOR / k as f32);
     }
 }
 
@@ -201,11 +152,6 @@ mod tests {
     use super::*;
 
     const HOW: Guided = Guided { cell: 4, coarse: 17 };
-
-    /// All weight on one sample.
-    fn one(sample: usize) -> [f32; 17] {
-        std::array::from_fn(|i| f32::from(u8::from(i == sample)))
-    }
 
     #[test]
     fn the_grid_reaches_the_last_pixels() {
@@ -232,7 +178,7 @@ mod tests {
             let mut guide = Guide::new(HOW, size, stride, (1.0, 10.0));
             for i in 0..guide.rays() {
                 let (x, y) = guide.pixel(i);
-                guide.set_weights(i, &one((7 * x + 3 * y) as usize % 17));
+                guide.weights[i * 17 + ((7 * x + 3 * y) % 17) as usize] = 1.0;
             }
             guide
         };
@@ -262,42 +208,13 @@ mod tests {
         assert!(gaps.iter().all(|gap| (gap / gaps[3] - 1.0).abs() < 0.1), "{out:?}");
     }
 
-    /// What few views see counts less, whatever the network found there, and a ray that none sees is as without sources.
-    #[test]
-    fn samples_that_few_views_see_count_less() {
-        let camera = |x: f32| Camera {
-            width: 16,
-            height: 16,
-            focal: Vec2::splat(16.0),
-            center: Vec2::splat(7.5),
-            world_from_camera: glam::Mat4::from_translation(glam::vec3(x, 0.0, 0.0)),
-        };
-        // Near the target, only the first source shows what the target shows; farther away all three do.
-        let sources = [0.0, 0.9, -0.9].map(|x| Projector::new(&camera(x)));
-        let mut guide = Guide::new(HOW, (16, 16), 1, (1.0, 10.0));
-        guide.look(&camera(0.0), &sources, 2);
-        let middle = (0..guide.rays()).find(|i| guide.pixel(*i) == (8, 8)).unwrap();
-        let sight = &guide.sight[middle * 17..][..17];
-        assert!(sight.is_sorted() && (sight[0] - (1.0f32 / 3.0 / ENOUGH).powf(SIGHT)).abs() < 1e-6, "{sight:?}");
-        assert_eq!(sight[16], 1.0);
-        let even = [0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5];
-        guide.set_weights(middle, &even);
-        let weights = &guide.weights[middle * 17..][..17];
-        assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-6 && weights[0] < 0.2, "{weights:?}");
-        // A surface that nothing speaks against stays one.
-        guide.set_weights(middle, &one(0));
-        assert!((guide.weights[middle * 17] - 1.0).abs() < 1e-6);
-        guide.look(&camera(0.0), &[], 2);
-        assert!(guide.sight.iter().all(|sight| *sight == 1.0));
-    }
-
     #[test]
     fn both_sides_of_an_edge_are_covered() {
         let mut guide = Guide::new(HOW, (8, 5), 1, (1.0, 10.0));
         let coarse = guide.coarse_depths();
         for i in 0..guide.rays() {
             let surface = if guide.pixel(i).0 < 4 { 2 } else { 12 };
-            guide.set_weights(i, &one(surface));
+            guide.weights[i * 17 + surface] = 1.0;
         }
         let (mut density, mut out) = (Vec::new(), Vec::new());
         for x in 0..4 {

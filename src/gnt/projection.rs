@@ -34,14 +34,6 @@ impl Projector {
         }
     }
 
-    /// Whether `point` lies in front of the camera and inside its image, borders included.
-    #[inline(always)]
-    pub fn sees(&self, point: Vec3) -> bool {
-        let q = self.pixel_from_world * point.extend(1.0);
-        let pixel = Vec2::new(q.x, q.y) / q.z;
-        q.z > 0.0 && pixel.cmpge(Vec2::ZERO).all() && pixel.cmple(self.limit).all()
-    }
-
     /// Projects `point`; `to_target` is the unit vector from the point to the target camera ([`toward`]).
     #[inline(always)]
     pub fn project(&self, point: Vec3, to_target: Vec3) -> Projection {

@@ -2,7 +2,6 @@
 
 use super::{CudaEngine, CudaPrecision, Device};
 use crate::config::ViewAttentionKind;
-use crate::projection::Projector;
 use crate::surface::SurfaceMap;
 use crate::{Error, Result};
 use compute::cuda::twin::{Address, Float2, Float4, Stored};
@@ -43,7 +42,6 @@ twin! {
 #[derive(Debug)]
 pub struct CudaSource {
     pub(super) view: RaySource,
-    projector: Projector,
     bytes: u64,
     // Held because `view` points to them.
     _image: Buffer<f32>,
@@ -63,12 +61,6 @@ impl CudaSource {
     /// Moves the view to where `camera` stands; nothing else of it depends on that.
     pub fn place(&mut self, camera: &Camera) {
         (self.view.pixel_from_world, self.view.eye) = placed(camera);
-        self.projector = Projector::new(camera);
-    }
-
-    /// Its camera, where it stands.
-    pub fn projector(&self) -> &Projector {
-        &self.projector
     }
 
     /// Tells where the view's own rays end, or that it is not known.
@@ -219,7 +211,6 @@ impl CudaEngine {
         self.device.synchronise()?;
         let keys_bytes = keys.as_ref().map_or(0, |k| 4 * k.len());
         let bytes = (16 * h * w + pixels * c * self.precision.stored_bytes() + keys_bytes) as u64;
-        let projector = Projector::new(camera);
-        Ok(CudaSource { view, projector, bytes, _image: pixel_image, map, keys, surface: None })
+        Ok(CudaSource { view, bytes, _image: pixel_image, map, keys, surface: None })
     }
 }

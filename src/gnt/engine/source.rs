@@ -36,11 +36,6 @@ impl PreparedSource {
         Self { projector: Projector::new(camera), image, map_size, map: projected, keys, surface: None }
     }
 
-    /// Its camera, where it stands.
-    pub fn projector(&self) -> &Projector {
-        &self.projector
-    }
-
     /// Moves the view to where `camera` stands; nothing else of it depends on that.
     pub fn place(&mut self, camera: &Camera) {
         self.projector = Projector::new(camera);

@@ -4,7 +4,6 @@ use super::expert_shares::{self, ExpertShares};
 use super::{Rendered, Settings, Stop, tiles};
 use crate::engine::{Engine, PreparedSource, RayOutput, RayScratch};
 use crate::guided::{Guide, Guided};
-use crate::projection::Projector;
 use crate::stage::Stage;
 use crate::{FeedForwardKind, sampling};
 use compute::parallel;
@@ -73,9 +72,7 @@ impl<'a> Caster<'a> {
     fn look_ahead(&self, how: Guided) -> Guide {
         let (camera, Settings { stride, depth_range, .. }) = (self.camera, *self.settings);
         let mut guide = Guide::new(how, (camera.width, camera.height), stride, depth_range);
-        let sources: Vec<Projector> = self.sources.iter().map(|source| *source.projector()).collect();
-        guide.look(camera, &sources, self.settings.threads);
-        let mut weights = vec![0.0; guide.rays() * how.coarse];
+        let mut weights = std::mem::take(&mut guide.weights);
         let depths = guide.coarse_depths();
         let mut rays: Vec<&mut [f32]> = weights.chunks_mut(how.coarse).collect();
         parallel::for_each_with(&mut rays, self.settings.threads, Scratch::default, |scratch, i, weights| {
@@ -87,7 +84,7 @@ impl<'a> Caster<'a> {
             self.engine.render_ray(self.sources, &ray, &depths, depth_range, &mut scratch.ray, &mut scratch.out);
             weights.copy_from_slice(&scratch.out.weights);
         });
-        weights.chunks(how.coarse).enumerate().for_each(|(i, weights)| guide.set_weights(i, weights));
+        guide.weights = weights;
         guide
     }
 

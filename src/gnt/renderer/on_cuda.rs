@@ -3,7 +3,6 @@
 use super::{ExpertShares, Rendered, Settings, Stop, tiles};
 use crate::cuda::{CudaEngine, CudaSource, RayBatch, Rays, Want};
 use crate::guided::{Guide, Guided};
-use crate::projection::Projector;
 use crate::stage::Stage;
 use crate::{Error, FeedForwardKind, Result, sampling};
 use compute::cuda::CudaError;
@@ -192,8 +191,6 @@ impl Caster<'_> {
     fn look_ahead(&mut self, how: Guided) -> Result<Guide> {
         let (camera, settings) = (self.camera, self.settings);
         let mut guide = Guide::new(how, (camera.width, camera.height), settings.stride, settings.depth_range);
-        let sources: Vec<Projector> = self.sources.iter().map(|source| *source.projector()).collect();
-        guide.look(camera, &sources, settings.threads);
         let depths = guide.coarse_depths();
         let mut first = 0;
         while first < guide.rays() && !(self.stop)() {
@@ -207,8 +204,7 @@ impl Caster<'_> {
             let want = Want { weights: true, cycles: self.engine.counting(), ..Want::default() };
             match self.engine.render(self.sources, job, want) {
                 Ok(batch) => {
-                    let rays = (first..last).zip(batch.weights.chunks(how.coarse));
-                    rays.for_each(|(i, weights)| guide.set_weights(i, weights));
+                    guide.weights[first * how.coarse..last * how.coarse].copy_from_slice(&batch.weights);
                     first = last;
                 }
                 Err(error) => self.make_smaller(error)?,

@@ -8,7 +8,6 @@ use super::{Backend, Prepared, Renderer, Settings};
 use crate::cuda::{CudaEngine, CudaSource, Rays, Want};
 use crate::engine::{Engine, PreparedSource, RayOutput, RayScratch};
 use crate::guided::{Guide, Guided};
-use crate::projection::Projector;
 use crate::{Error, FeedForwardKind, Result, sampling};
 use compute::parallel;
 use glam::Vec2;
@@ -107,16 +106,7 @@ impl Renderer {
         };
         let how = settings.guided.unwrap_or(Guided { cell: CELL, coarse: 2 });
         let size = (frame.camera.width, frame.camera.height);
-        let mut guide = Guide::new(how, size, 1, settings.depth_range);
-        if settings.guided.is_none() {
-            return Ok(Some(Tiled { frame: frame.clone(), settings: *settings, sources, candidates, guide }));
-        }
-        let camera = self.place(&frame.camera, &sources);
-        let projectors: Vec<Projector> = match &self.backend {
-            Backend::Cpu(_, kept) => kept.get(&sources).iter().map(|source| *source.projector()).collect(),
-            Backend::Cuda(_, kept) => kept.get(&sources).iter().map(|source| *source.projector()).collect(),
-        };
-        guide.look(&camera, &projectors, settings.threads);
+        let guide = Guide::new(how, size, 1, settings.depth_range);
         Ok(Some(Tiled { frame: frame.clone(), settings: *settings, sources, candidates, guide }))
     }
 
@@ -135,9 +125,9 @@ impl Renderer {
         let pixels: Vec<(u32, u32)> = numbers.iter().map(|i| tiled.guide.pixel(*i)).collect();
         let mut weights = vec![0.0; numbers.len() * samples];
         let done = self.cast(tiled, &pixels, &depths, samples, &mut weights, stop)?;
-        if guided.is_some() && done.is_some() {
+        if let (Some(how), Some(_)) = (guided, &done) {
             for (i, weights) in numbers.iter().zip(weights.chunks_exact(samples)) {
-                tiled.guide.set_weights(*i, weights);
+                tiled.guide.weights[i * how.coarse..][..how.coarse].copy_from_slice(weights);
             }
         }
         Ok(done)
