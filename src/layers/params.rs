@@ -88,6 +88,15 @@ impl Layout {
         &self.entries
     }
 
+    /// Copies what `other` has of the same name and shape, in its parameters `from`, to `params`.
+    pub fn copy_same(&self, params: &mut [f32], (other, from): (&Self, &[f32])) {
+        for entry in &self.entries {
+            if let Some(same) = other.find(&entry.name).filter(|e| e.shape == entry.shape) {
+                entry.slot.of_mut(params).copy_from_slice(same.slot.of(from));
+            }
+        }
+    }
+
     /// The parameter called `name`.
     pub fn find(&self, name: &str) -> Option<&Entry> {
         self.entries.iter().find(|e| e.name == name)

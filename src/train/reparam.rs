@@ -133,11 +133,7 @@ pub fn convert(from: &Model, params: &[f32], to: Config, stats: &[BlockStats], s
     assert_eq!(stats.len(), needed, "statistics, one for each block");
     let model = Model::new(to)?;
     let mut out = model.layout.initialise(seed);
-    for entry in model.layout.entries() {
-        if let Some(same) = from.layout.find(&entry.name).filter(|e| e.shape == entry.shape) {
-            entry.slot.of_mut(&mut out).copy_from_slice(same.slot.of(params));
-        }
-    }
+    model.layout.copy_same(&mut out, (&from.layout, params));
     for (i, (new, old)) in model.net.blocks.iter().zip(&from.net.blocks).enumerate() {
         if ray_changes {
             new.ray.start(&mut out, &stats[i].ray);

@@ -175,12 +175,7 @@ impl CompactConfig {
             multiple("stem", channels, 8)?;
         }
         multiple("width", self.width, 16)?;
-        multiple("width", self.width, self.heads)?;
-        self.kinds().validate(self.width / self.heads)
-    }
-
-    fn kinds(&self) -> Kinds {
-        Kinds { attention: self.attention, linears: self.linears, feed_forward: self.feed_forward }
+        multiple("width", self.width, self.heads)
     }
 }
 
@@ -201,18 +196,13 @@ impl DeitConfig {
         range("depth", self.depth, 1, 128)?;
         range("heads", self.heads, 1, 64)?;
         multiple("width", self.width, 16)?;
-        multiple("width", self.width, self.heads)?;
-        self.kinds().validate(self.width / self.heads)
+        multiple("width", self.width, self.heads)
     }
 
     /// What the parts of a block share.
     pub fn block_shape(&self) -> BlockShape {
         let Self { width, heads, linears, .. } = *self;
         BlockShape { width, heads, attention_hidden: 0, mlp_ratio: 4, linears, names: Names::Fused }
-    }
-
-    fn kinds(&self) -> Kinds {
-        Kinds { attention: self.attention, linears: self.linears, feed_forward: self.feed_forward }
     }
 }
 
@@ -227,17 +217,10 @@ impl PvtConfig {
             multiple("widths", width, 8)?;
             multiple("widths", width, heads)?;
         }
-        for (width, heads) in self.widths.into_iter().zip(HEADS).take(3) {
-            self.kinds().validate(width / heads)?;
-            if let RayAttentionKind::LinearAngular { .. } = self.attention {
-                multiple("widths", width, 16)?;
-            }
+        if let RayAttentionKind::LinearAngular { .. } = self.attention {
+            self.widths[..3].iter().try_for_each(|width| multiple("widths", *width, 16))?;
         }
         self.depths.into_iter().try_for_each(|depth| range("depths", depth, 1, 64))
-    }
-
-    fn kinds(&self) -> Kinds {
-        Kinds { attention: self.attention, linears: self.linears, feed_forward: self.feed_forward }
     }
 }
 
@@ -247,11 +230,22 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] naming the first that is out of range.
     pub fn validate(&self) -> Result<()> {
-        match self {
-            Self::Compact(config) => config.validate(),
-            Self::Deit(config) => config.validate(),
-            Self::Pvt(config) => config.validate(),
-        }
+        // Channels of the heads that may compare codes.
+        let channels = match self {
+            Self::Compact(config) => {
+                config.validate()?;
+                vec![config.width / config.heads]
+            }
+            Self::Deit(config) => {
+                config.validate()?;
+                vec![config.width / config.heads]
+            }
+            Self::Pvt(config) => {
+                config.validate()?;
+                config.widths.into_iter().zip(HEADS).take(3).map(|(width, heads)| width / heads).collect()
+            }
+        };
+        channels.into_iter().try_for_each(|channels| self.kinds().validate(channels))
     }
 
     /// What it is, for people.
@@ -265,11 +259,10 @@ impl Config {
 
     /// What its blocks are made of.
     pub fn kinds(&self) -> Kinds {
-        match self {
-            Self::Compact(config) => config.kinds(),
-            Self::Deit(config) => config.kinds(),
-            Self::Pvt(config) => config.kinds(),
-        }
+        let (Self::Compact(CompactConfig { attention, linears, feed_forward, .. })
+        | Self::Deit(DeitConfig { attention, linears, feed_forward, .. })
+        | Self::Pvt(PvtConfig { attention, linears, feed_forward, .. })) = *self;
+        Kinds { attention, linears, feed_forward }
     }
 
     /// The same network with blocks made of other parts.

@@ -109,11 +109,7 @@ pub fn start(
     assert!(statistics.is_some() || !changes, "statistics of the attentions that are replaced");
     let statistics = statistics.filter(|_| changes);
     let mut params = new.layout.initialise(seed);
-    for entry in new.layout.entries() {
-        if let Some(same) = old.layout.find(&entry.name).filter(|e| e.shape == entry.shape) {
-            entry.slot.of_mut(&mut params).copy_from_slice(same.slot.of(old_params));
-        }
-    }
+    new.layout.copy_same(&mut params, (&old.layout, old_params));
     match (&new.net, &old.net) {
         (Net::Compact(new), Net::Compact(old)) => new.start(&mut params, (old, old_params), statistics),
         (Net::Deit(new), Net::Deit(old)) => new.start(&mut params, old, statistics),

@@ -126,12 +126,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let dense = vit::checkpoint::Checkpoint::from_bytes(Path::new(&args.shape.model), &bytes)?;
         return classifier::run(&args, &dense, &bytes, threads);
     }
-    let file = Path::new(&args.shape.model);
-    if file.is_file() && vit::timm::is_one(file).unwrap_or(false) {
-        return classifier::run(&args, &vit::timm::read(file, None)?, &bytes, threads);
-    }
     drop(bytes);
-    let (dense, dense_params, name) = gnt::builtin::load(&args.shape.model)?;
+    let (dense, dense_params, name) = match gnt::builtin::load(&args.shape.model) {
+        Ok(loaded) => loaded,
+        // Asked only now, for it reads the file once more; a file that is none of either is refused as one of GNT.
+        Err(_) if vit::timm::is_one(Path::new(&args.shape.model)).unwrap_or(false) => {
+            let dense = vit::timm::read(Path::new(&args.shape.model), None)?;
+            return classifier::run(&args, &dense, &gnt::builtin::file(&args.shape.model)?, threads);
+        }
+        Err(problem) => return Err(problem.into()),
+    };
     let job = Job { samples: samples(&args.shape, &dense)?, args: &args, name: &name, threads };
     expect_dense(&dense.config).with_context(|| format!("--model {name}"))?;
     // All stages are checked before the first is trained.

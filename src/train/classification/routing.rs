@@ -1,7 +1,7 @@
 //! Holds the routers of a classifier as [`crate::routing`] holds those of the renderer.
 
 use super::step::MICRO_BATCH;
-use crate::routing::{self, LAST, STEP};
+use crate::routing::{self, HOLD_EVERY, LAST, STEP};
 use compute::parallel;
 use vit::Model;
 use vit::data::Labelled;
@@ -11,27 +11,21 @@ use vit::model::{Scratch, Tape};
 const FEW: usize = 128;
 const MANY: usize = 2048;
 
-/// Moves the thresholds of all routers part of the way to where `share` of the tokens go to the multiply expert. `step` says
-/// which pictures are looked at.
-pub(super) fn approach(
+/// Moves the thresholds of all routers to where `share` of the tokens go to the multiply expert, if it is time after `step`
+/// steps: every few steps part of the way, after the last all of it.
+pub(super) fn hold(
     model: &Model,
     params: &mut [f32],
     data: (&Labelled, &[[f32; 256]; 3]),
-    (share, step): (f32, u64),
+    (share, step, is_last): (f32, u64, bool),
     threads: usize,
 ) {
-    adjust(model, params, data, (FEW, step), (share, STEP), threads);
-}
-
-/// Moves the thresholds of all routers to where `share` of the tokens go to the multiply expert.
-pub(super) fn settle(
-    model: &Model,
-    params: &mut [f32],
-    data: (&Labelled, &[[f32; 256]; 3]),
-    (share, step): (f32, u64),
-    threads: usize,
-) {
-    (0..LAST).for_each(|_| adjust(model, params, data, (MANY, step), (share, 1.0), threads));
+    let (rounds, count, part) = match is_last {
+        true => (LAST, MANY, 1.0),
+        false if step.is_multiple_of(HOLD_EVERY) => (1, FEW, STEP),
+        false => return,
+    };
+    (0..rounds).for_each(|_| adjust(model, params, data, (count, step), (share, part), threads));
 }
 
 /// Takes the routers' biases out of a gradient.

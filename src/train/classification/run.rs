@@ -5,7 +5,7 @@ use super::step::{Accuracy, Batch, Stepper, Teacher, evaluate, pictures_of};
 use super::{ClassifyOptions, Optimiser, routing};
 use crate::adam::{self, Adam, average_weights, decay_weights};
 use crate::muon;
-use crate::routing::{HOLD_EVERY, multiply_share};
+use crate::routing::multiply_share;
 use crate::schedule::Schedule;
 use crate::{Error, Result, log};
 use compute::Products;
@@ -202,14 +202,9 @@ impl ClassifyRun {
         average_weights(&mut state.average, &state.params, state.step, options.average_decay);
         state.step += 1;
         if let Some(share) = held {
-            let (step, data) = (state.step, (data, &table));
-            let is_last = step == state.steps();
+            let when = (share, state.step, state.step == state.steps());
             for params in [&mut state.params, &mut state.average] {
-                if is_last {
-                    routing::settle(&self.model, params, data, (share, step), threads);
-                } else if step.is_multiple_of(HOLD_EVERY) {
-                    routing::approach(&self.model, params, data, (share, step), threads);
-                }
+                routing::hold(&self.model, params, (data, &table), when, threads);
             }
         }
         Ok((sums, norm))
