@@ -58,7 +58,7 @@ fn main() {
 /// The files without constants, sorted.
 fn plain_files(kernels: &Path) -> Vec<&'static str> {
     let mut files = vec!["host/probe.cu"];
-    for folder in ["features", "training"] {
+    for folder in ["features", "images", "training"] {
         for entry in fs::read_dir(kernels.join(folder)).expect("kernels/ can be read").flatten() {
             let name = entry.file_name().into_string().expect("names in ASCII");
             if name.ends_with(".cu") {

@@ -33,6 +33,8 @@ __device__ __forceinline__ float4 four_at(const float* p) { return *reinterpret_
 // The gradient y where the layer's output x was not clipped.
 PAIRWISE(training_relu_backward, (const float* x, float* y, u64 count), x > 0.f ? y : 0.f)
 PAIRWISE(training_axpy, (const float* x, float* y, u64 count, float alpha), y + alpha * x)
+// y = x · Φ(x) with the normal distribution function. CPU twin: src/layers/gelu.rs.
+PAIRWISE(training_gelu, (const float* x, float* y, u64 count), 0.5f * x * erfcf(-0.70710678f * x))
 
 // y = x. Launch: one thread for four values.
 KERNEL(training_copy)(const float* x, float* y, u64 count) {
@@ -51,6 +53,18 @@ KERNEL(training_scale)(float* y, u64 count, float alpha) {
               [&](u64 i) { y[i] *= alpha; });
 }
 EXPORT(training_scale)
+
+// y = max(y, value). Launch: one thread for four values.
+KERNEL(training_at_least)(float* y, u64 count, float value) {
+    each_four((u64)y % 16 == 0, count,
+              [&](u64 i) {
+                  float4 v = four_at(y + i);
+                  four_at(y + i) =
+                      make_float4(fmaxf(v.x, value), fmaxf(v.y, value), fmaxf(v.z, value), fmaxf(v.w, value));
+              },
+              [&](u64 i) { y[i] = fmaxf(y[i], value); });
+}
+EXPORT(training_at_least)
 
 // y = value. Launch: one thread for four values.
 KERNEL(training_fill)(float* y, u64 count, float value) {

@@ -20,6 +20,8 @@ constexpr int kReduceWarps = 16;
 constexpr int kExpertSums = 5;
 // Standard deviation of the noise on the routers' logits.
 constexpr float kNoiseSigma = 0.5f;
+// Most channels of a head of an attention to fewer tokens.
+constexpr int kReducedChannels = 128;
 // Half-width of the window in which gradients pass the signs of codes.
 constexpr float kCodeWindow = 1.5f;
 // Taps of the filter of linear-angular attention.

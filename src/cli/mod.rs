@@ -4,6 +4,7 @@ use clap::Parser;
 
 pub mod bench;
 pub mod check;
+pub mod classifiers;
 pub mod classify;
 pub mod compared;
 pub mod completions;

@@ -38,8 +38,22 @@ pub(crate) fn folder(path: &Path) -> Result<PathBuf> {
         Error::Io { path: at, .. } if at != path => unpack_below(path, &std::env::temp_dir().join("shiftray")),
         other => Err(other),
     })?;
-    let problem = || bad(path, "expected a zip file of a scene (photographs and poses), found no scene in it");
-    find_scene(&root, DEPTH).ok_or_else(problem)
+    only_scene(&root).map_err(|problem| bad(path, problem))
+}
+
+/// The one scene below a folder.
+fn only_scene(root: &Path) -> std::result::Result<PathBuf, String> {
+    let mut scenes = Vec::new();
+    find_scenes(root, DEPTH, &mut scenes);
+    match &scenes[..] {
+        [] => Err("expected a zip file of a scene (photographs and poses), found no scene in it".into()),
+        [one] => Ok(one.clone()),
+        [first, second, ..] => {
+            let [first, second] = [first, second].map(|path| path.strip_prefix(root).unwrap_or(path).display());
+            let count = scenes.len();
+            Err(format!("expected one scene in it, found {count}, as {first} and {second}: unpack it and name one"))
+        }
+    }
 }
 
 fn bad(path: &Path, problem: impl Into<String>) -> Error {
@@ -51,18 +65,18 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
     move |source| Error::Io { path, source }
 }
 
-/// The uppermost folder that holds a scene, in order of names.
-fn find_scene(folder: &Path, depth: usize) -> Option<PathBuf> {
+/// Adds the uppermost folders that hold a scene to `found`, in order of names.
+fn find_scenes(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     if is_scene(folder) {
-        return Some(folder.to_owned());
+        return found.push(folder.to_owned());
     }
     if depth == 0 {
-        return None;
+        return;
     }
     let mut below: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
     below.retain(|path| path.is_dir());
     below.sort();
-    below.iter().find_map(|path| find_scene(path, depth - 1))
+    below.iter().for_each(|path| find_scenes(path, depth - 1, found));
 }
 
 /// Unpacks into a folder below `parent` that is named after the archive's content and holds a folder of the archive's name;
@@ -191,11 +205,23 @@ mod tests {
         let (root, parent) = (dir.path().join("cache"), dir.path().join("cache"));
         let unpacked = unpack_below(&path, &parent).unwrap();
         assert!(unpacked.starts_with(&root) && unpacked.ends_with("scan"));
-        let scene = find_scene(&unpacked, DEPTH).unwrap();
+        let scene = only_scene(&unpacked).unwrap();
         assert!(scene.ends_with("scan/a/b") && scene.join("images/0.png").is_file());
         assert!(!scene.join("model.ply").exists() && !unpacked.join("__MACOSX").exists());
         assert_eq!(unpack_below(&path, &parent).unwrap(), unpacked);
         assert_eq!(fs::read_dir(&parent).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn of_several_scenes_none_is_guessed() {
+        let dir = tempfile::tempdir().unwrap();
+        let problem = |files: &[(&str, &[u8])]| {
+            let unpacked = unpack_below(&archive(dir.path(), files), &dir.path().join("cache")).unwrap();
+            only_scene(&unpacked).unwrap_err()
+        };
+        let two = problem(&[("all/b/transforms.json", b"{}"), ("all/a/transforms.json", b"{}")]);
+        assert!(two.contains("found 2, as all/a and all/b") && two.contains("name one"), "{two}");
+        assert!(problem(&[("notes.txt", b"none")]).contains("found no scene"));
     }
 
     #[test]

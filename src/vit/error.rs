@@ -27,6 +27,9 @@ pub enum Error {
     /// A configuration out of range.
     #[error("config: {0}")]
     Config(String),
+    /// The error of a CUDA device.
+    #[error(transparent)]
+    Cuda(#[from] compute::cuda::CudaError),
     /// The error of reading a picture or replacing a file.
     #[error(transparent)]
     Scene(#[from] scene::Error),

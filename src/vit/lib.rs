@@ -6,6 +6,7 @@ pub mod builtin;
 pub mod checkpoint;
 pub mod compact;
 pub mod config;
+pub mod cuda;
 pub mod data;
 pub mod deit;
 pub mod engine;
@@ -18,6 +19,8 @@ pub mod pvt;
 pub mod reparam;
 pub mod routers;
 mod tensor;
+#[cfg(test)]
+mod testing;
 pub mod timm;
 
 pub use config::Config;

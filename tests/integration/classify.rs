@@ -66,6 +66,13 @@ fn pictures_of_every_kind_are_classified() {
         classes.iter().find(|class| class["index"] == index).unwrap()["probability"].as_f64().unwrap()
     };
     assert!((share(&bytes[0], 0) - share(&all[0], 0)).abs() < 0.05, "{bytes:?}");
+    // `auto` takes a GPU where there is one that agrees, else the processor.
+    let auto = place.ok("classify rgb.png --model run/model.safetensors --device auto --json");
+    let auto: Vec<Value> = serde_json::from_str(&auto).unwrap();
+    assert!((share(&auto[0], 0) - share(&all[0], 0)).abs() < 0.01, "{auto:?}");
+    let info = place.ok("info --model run/model.safetensors");
+    assert!(info.contains("compact transformer") && info.contains("dark, light"), "{info}");
+    place.fails(1, "info --model run/model.safetensors --measure-shares fern", &["--measure-shares", "classifier"]);
     // Where it looks: the picture and the picture lit, side by side.
     place.ok("classify rgb.png --model run/model.safetensors --attention look.png");
     let look = image::open(place.path("look.png")).unwrap();

@@ -5,7 +5,6 @@ use crate::cli::{kept, output};
 use anyhow::Context;
 use compute::parallel;
 use eval::energy::{Accelerator, Op, network};
-use eval::power::Meter;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Instant;
@@ -29,12 +28,15 @@ struct Metrics {
     accuracy: f64,
     /// Part whose class is among the five likeliest.
     top5: f64,
-    /// Milliseconds of one picture alone on one thread, the median.
+    /// Milliseconds of one picture alone (on one thread), the median.
     latency_ms: f64,
     /// Pictures a second on all threads.
     throughput: f64,
     /// Threads.
     threads: usize,
+    /// The CUDA device; none on the processor.
+    #[serde(default)]
+    device: Option<String>,
     /// How products are computed.
     #[serde(default)]
     precision: String,
@@ -58,7 +60,7 @@ struct Energy {
     modelled_dense: f64,
     /// And of that in 8-bit integers.
     modelled_dense_8_bit: f64,
-    /// Of the whole processor while all pictures were classified, where it tells.
+    /// Of the whole processor or GPU while all pictures were classified, where it tells.
     measured: Option<f64>,
     /// What measured, or why nothing did.
     meter: String,
@@ -95,6 +97,7 @@ struct Part {
     pictures: std::ops::Range<usize>,
     found: Vec<(usize, bool)>,
     counts: Vec<[u64; 2]>,
+    problem: Option<anyhow::Error>,
 }
 
 fn measure(classifier: &Classifier, data: &Labelled, classes: Vec<String>, threads: usize) -> anyhow::Result<Metrics> {
@@ -102,36 +105,40 @@ fn measure(classifier: &Classifier, data: &Labelled, classes: Vec<String>, threa
     let mut times: Vec<f64> = (0..data.len().min(TIMED))
         .map(|i| {
             let started = Instant::now();
-            classifier.probabilities(data.picture(i), &mut scratch);
-            started.elapsed().as_secs_f64() * 1000.0
+            classifier.probabilities([data.picture(i)].into_iter(), &mut scratch)?;
+            Ok(started.elapsed().as_secs_f64() * 1000.0)
         })
-        .collect();
+        .collect::<anyhow::Result<_>>()?;
     times.sort_by(f64::total_cmp);
+    let at_once = classifier.runner.images_at_once();
     let mut parts: Vec<Part> = (0..data.len())
-        .step_by(32)
-        .map(|first| Part { pictures: first..(first + 32).min(data.len()), ..Part::default() })
+        .step_by(at_once)
+        .map(|first| Part { pictures: first..(first + at_once).min(data.len()), ..Part::default() })
         .collect();
-    let meter = Meter::cpu().start();
+    let meter = classifier.runner.meter().start();
     let started = Instant::now();
     parallel::for_each_with(&mut parts, threads, EngineScratch::default, |scratch, _, part| {
-        let before = scratch.expert_counts().to_vec();
-        for i in part.pictures.clone() {
-            let probabilities = classifier.probabilities(data.picture(i), scratch);
+        let pictures = part.pictures.clone();
+        let found = match classifier.probabilities(pictures.clone().map(|i| data.picture(i)), scratch) {
+            Ok(found) => found,
+            Err(problem) => return part.problem = Some(problem),
+        };
+        for (i, probabilities) in pictures.zip(found.logits.chunks_exact(classes.len())) {
             let best = (0..probabilities.len()).fold(0, |b, c| if probabilities[c] > probabilities[b] { c } else { b });
             let own = probabilities[data.labels[i] as usize];
             let better = probabilities.iter().filter(|p| **p > own).count();
             part.found.push((best, better < 5));
         }
-        // The buffers count for all parts that a thread has had.
-        let then = |b: usize, e: usize| before.get(b).map_or(0, |counts: &[u64; 2]| counts[e]);
-        let counts = scratch.expert_counts().iter().enumerate();
-        part.counts = counts.map(|(b, now)| [now[0] - then(b, 0), now[1] - then(b, 1)]).collect();
+        part.counts = found.counts;
     });
     let seconds = started.elapsed().as_secs_f64();
     let measured = meter.joules();
     let mut confusion = vec![vec![0; classes.len()]; classes.len()];
     let (mut right, mut near) = (0, 0);
     let mut counts: Vec<[u64; 2]> = Vec::new();
+    if let Some(problem) = parts.iter_mut().find_map(|part| part.problem.take()) {
+        return Err(problem);
+    }
     for part in &parts {
         for (i, (best, in_five)) in part.pictures.clone().zip(&part.found) {
             let label = data.labels[i] as usize;
@@ -166,7 +173,8 @@ fn measure(classifier: &Classifier, data: &Labelled, classes: Vec<String>, threa
         latency_ms: times[times.len() / 2],
         throughput: n / seconds,
         threads,
-        precision: classifier.engine.precision().name().to_owned(),
+        device: classifier.runner.device().map(str::to_owned),
+        precision: classifier.runner.precision().to_owned(),
         energy,
         shift_shares: shares,
         classes,
@@ -180,9 +188,13 @@ fn report(metrics: &Metrics, before: Option<&Metrics>) -> anyhow::Result<()> {
     let then = change(before.map(|b| 100.0 * b.accuracy));
     output::line(&format!("accuracy     {:.2} %{then} of {pictures} pictures, {skipped} left out", 100.0 * accuracy))?;
     output::line(&format!("among five   {:.2} %", 100.0 * top5))?;
-    output::line(&format!("latency      {latency_ms:.2} ms on one thread{}", change(before.map(|b| b.latency_ms))))?;
+    let [one, all] = match &metrics.device {
+        None => ["one thread".to_owned(), format!("{threads} threads")],
+        Some(device) => [device.clone(), device.clone()],
+    };
+    output::line(&format!("latency      {latency_ms:.2} ms on {one}{}", change(before.map(|b| b.latency_ms))))?;
     let then = change(before.map(|b| b.throughput));
-    output::line(&format!("throughput   {throughput:.0} pictures a second on {threads} threads, {precision}{then}"))?;
+    output::line(&format!("throughput   {throughput:.0} pictures a second on {all}, {precision}{then}"))?;
     let Energy { modelled, modelled_dense, modelled_dense_8_bit, measured, meter } = &metrics.energy;
     let [own, dense, bytes] = [modelled, modelled_dense, modelled_dense_8_bit].map(|joules| 1e6 * joules);
     let said = "µJ a picture modelled";

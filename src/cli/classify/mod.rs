@@ -3,15 +3,18 @@
 mod attention;
 mod confusion;
 mod evaluate;
+mod runner;
 
+use super::device::Device;
 use super::output;
 use anyhow::bail;
-use clap::value_parser;
+use clap::{ValueEnum, value_parser};
+use runner::{Found, Runner};
 use serde::Serialize;
 use std::path::PathBuf;
 use vit::Model;
 use vit::checkpoint::Checkpoint;
-use vit::engine::{Engine, EngineScratch, Precision};
+use vit::engine::EngineScratch;
 
 /// Say what is in pictures, or how often that is right.
 ///
@@ -48,6 +51,9 @@ pub struct Args {
     /// How products are computed; auto is int8 for a network with shift layers where the processor has AVX2, else f32
     #[arg(long, value_enum, default_value_t = PrecisionArg::Auto)]
     precision: PrecisionArg,
+    /// Where it is computed: cpu, cuda, cuda:N or auto; on CUDA in f32
+    #[arg(long, default_value = "cpu")]
+    device: Device,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -69,35 +75,43 @@ enum PrecisionArg {
     Int8,
 }
 
+impl PrecisionArg {
+    /// As `--precision` takes it.
+    fn name(self) -> String {
+        self.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
+    }
+}
+
 /// A classifier that is ready to run.
 struct Classifier {
     checkpoint: Checkpoint,
     model: Model,
-    engine: Engine,
+    runner: Runner,
 }
 
 impl Classifier {
-    fn load(name: &str, size: Option<(usize, usize)>, precision: PrecisionArg) -> anyhow::Result<Self> {
-        let checkpoint = vit::builtin::load(name, size)?;
+    fn load(args: &Args, threads: usize) -> anyhow::Result<Self> {
+        let checkpoint = vit::builtin::load(&args.model, args.size.map(|side| (side, side)))?;
         let model = Model::new(checkpoint.description.config, compute::Products::F32)?;
-        let engine = |precision| Engine::with_precision(&model, &checkpoint.params, precision);
-        let engine = match precision {
-            PrecisionArg::Auto => Engine::new(&model, &checkpoint.params),
-            PrecisionArg::F32 => engine(Precision::F32),
-            PrecisionArg::Mixed => engine(Precision::Mixed),
-            PrecisionArg::Int8 => engine(Precision::Int8),
-        };
-        Ok(Self { checkpoint, model, engine })
+        let runner = Runner::new(&model, &checkpoint.params, args.device, args.precision, threads)?;
+        Ok(Self { checkpoint, model, runner })
     }
 
-    /// Probabilities of the classes of one picture of 8-bit pixels.
-    fn probabilities(&self, pixels: &[u8], scratch: &mut EngineScratch) -> Vec<f32> {
-        let mut x = Vec::new();
-        self.checkpoint.description.preprocess.normalise(pixels, &mut x);
-        let mut values = self.engine.classify(&x, scratch).to_vec();
-        let classes = values.len();
-        layers::softmax::softmax_rows(compute::isa(), &mut values, classes);
-        values
+    /// Probabilities `[pictures, classes]` of pictures of 8-bit pixels, in the place of their logits.
+    fn probabilities<'a>(
+        &self,
+        pictures: impl Iterator<Item = &'a [u8]>,
+        scratch: &mut EngineScratch,
+    ) -> anyhow::Result<Found> {
+        let (mut images, mut x) = (0, Vec::new());
+        for pixels in pictures {
+            self.checkpoint.description.preprocess.normalise(pixels, &mut x);
+            images += 1;
+        }
+        let mut found = self.runner.classify(images, &x, scratch)?;
+        let classes = found.logits.len() / images;
+        layers::softmax::softmax_rows(compute::isa(), &mut found.logits, classes);
+        Ok(found)
     }
 
     /// Name of a class, or its number where the model knows no names.
@@ -125,7 +139,7 @@ struct Class {
 /// If the model or a picture cannot be read, or a file cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from);
-    let classifier = Classifier::load(&args.model, args.size.map(|side| (side, side)), args.precision)?;
+    let classifier = Classifier::load(&args, threads)?;
     if let Some(data) = &args.eval {
         return evaluate::run(&args, &classifier, data, threads);
     }
@@ -146,7 +160,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             Err(problem) => return Err(problem.into()),
         };
         let pixels = description.preprocess.fit(&image, description.config.image_size());
-        let probabilities = classifier.probabilities(&pixels, &mut scratch);
+        let probabilities = classifier.probabilities([&pixels[..]].into_iter(), &mut scratch)?.logits;
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
         order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
         let classes = order.into_iter().take(usize::from(args.top)).map(|index| Class {

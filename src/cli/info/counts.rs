@@ -111,7 +111,7 @@ impl Counts {
 
     /// Whether the model is the dense network that it is compared with.
     pub fn is_dense(&self) -> bool {
-        self.after == After::Known(self.before)
+        is_dense(&self.before, &self.after)
     }
 
     /// Adds tables for people to `lines`.
@@ -120,10 +120,7 @@ impl Counts {
         lines.push(String::new());
         lines.push(format!("Million operations a ray, {samples} samples, {views} views. Softmax and norms are not"));
         lines.push("counted; dense matrices have 4 bytes a weight, in files of 16-bit floats 2.".to_owned());
-        let mut show = |heading: &str, table: &Table| {
-            lines.extend([String::new(), heading.to_owned()]);
-            rows(table, lines);
-        };
+        let mut show = |heading: &str, table: &Table| table_lines(heading, table, lines);
         show("Plain: the dense network of these sizes as it is trained", &self.plain);
         show("Before: the same network folded, as it is run", &self.before);
         match (&self.after, &self.rendered_shift_shares) {
@@ -146,6 +143,17 @@ impl Counts {
             }
         }
     }
+}
+
+/// Whether a model is the dense network that it is compared with.
+pub fn is_dense(before: &Table, after: &After<Table>) -> bool {
+    *after == After::Known(*before)
+}
+
+/// Adds a table with its heading to `lines`.
+pub fn table_lines(heading: &str, table: &Table, lines: &mut Vec<String>) {
+    lines.extend([String::new(), heading.to_owned()]);
+    rows(table, lines);
 }
 
 /// Lines of columns: millions of operations, bytes of weights. Parts that the network lacks are left out.

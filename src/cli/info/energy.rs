@@ -7,8 +7,9 @@ use serde::Serialize;
 
 /// Width and height of the image that is modelled: that of ShiftAddViT's figures, LLFF at a quarter of its size with every
 /// second row and column.
-const IMAGE: [u64; 2] = [504, 378];
-const RAYS: u64 = IMAGE[0] * IMAGE[1];
+pub const IMAGE: [u64; 2] = [504, 378];
+/// Its pixels.
+pub const RAYS: u64 = IMAGE[0] * IMAGE[1];
 
 /// Energy and time for one image, the feature network excluded.
 #[derive(Serialize)]
@@ -45,15 +46,16 @@ impl From<Cost> for Modelled {
 }
 
 impl Report {
-    /// Models the three forms of a network.
+    /// Models the three forms of a network for an image of this width and height, for which its steps are done so many
+    /// times: once a ray in a renderer.
     ///
     /// # Errors
     /// As [`Accelerator::cost`].
-    pub fn new(lists: &Lists) -> eval::Result<Self> {
+    pub fn new(lists: &Lists, size: [u64; 2], times: u64) -> eval::Result<Self> {
         let mut accelerator = Accelerator::default();
-        let mut model = |steps: &_, dense| image(&mut accelerator, steps, dense, RAYS).map(Modelled::from);
+        let mut model = |steps: &_, dense| image(&mut accelerator, steps, dense, times).map(Modelled::from);
         Ok(Self {
-            image: IMAGE,
+            image: size,
             plain: model(&lists.plain, Op::Multiply)?,
             before: model(&lists.before, Op::Multiply)?,
             after: lists.after.try_map(|steps| model(steps, Op::Multiply))?,
@@ -113,7 +115,7 @@ mod tests {
     #[test]
     fn words_and_order() {
         let config = Config::official(2).shift_add();
-        let report = |shares| Report::new(&Lists::of(&config, &shares)).unwrap();
+        let report = |shares| Report::new(&Lists::of(&config, &shares), IMAGE, RAYS).unwrap();
         let measured = report(ShiftShares::Rendered(vec![0.5; 4]));
         let After::Known(after) = &measured.after else { panic!("expected one form of the model") };
         assert!(after.joules < measured.before.joules && measured.before.joules < measured.plain.joules);

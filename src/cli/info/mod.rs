@@ -1,10 +1,12 @@
 //! `shiftray info`: what this build and a model hold.
 
+mod classifier;
 mod counts;
 mod energy;
 
 use super::{output, shares};
 use anyhow::{Context, bail};
+use classifier::Classifier;
 use counts::Counts;
 use gnt::checkpoint::annotate;
 use gnt::shift_shares::{self, ShiftShares, has_experts};
@@ -18,9 +20,10 @@ use std::path::PathBuf;
 /// matrices: of the dense network of these sizes as it is trained (plain) and after folding (before), and of the model
 /// itself, where it has Hamming attention, shifts or experts (after). Rows of experts are counted as routers send them when
 /// pictures are rendered; where the file does not say how they do, for both ends: all rows multiplied, and all shifted.
+/// Those of a classifier are counted for one image.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A built-in model or a model file
+    /// A built-in model or a model file; a classifier or a checkpoint of timm's too
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// Render held-out views of these scenes small, and count where the model's routers send the rows
@@ -45,8 +48,18 @@ struct Info {
     /// Driver, GPUs and compiler, or what is missing.
     cuda: Vec<String>,
     models: &'static [&'static str],
+    classifiers: &'static [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<ModelInfo>,
+    model: Option<AnyModel>,
+}
+
+/// A model that renders, or a classifier.
+#[derive(Serialize)]
+#[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "one a run")]
+enum AnyModel {
+    Renderer(ModelInfo),
+    Classifier(Classifier),
 }
 
 #[derive(Serialize)]
@@ -80,6 +93,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         threads: compute::parallel::available(),
         cuda: compute::cuda::real::describe().lines().map(str::to_owned).collect(),
         models: gnt::builtin::NAMES,
+        classifiers: vit::builtin::NAMES,
         model,
     };
     let text = if args.json { serde_json::to_string(&info)? } else { words(&info) };
@@ -87,7 +101,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Reads a model and, if that is asked for, measures how it routes.
-fn look_into(name: &str, args: &Args) -> anyhow::Result<ModelInfo> {
+fn look_into(name: &str, args: &Args) -> anyhow::Result<AnyModel> {
+    if let Some((checkpoint, _)) = super::classifiers::named(name)? {
+        if !args.measure_shares.is_empty() {
+            bail!(
+                "--measure-shares: expected a model that renders, found the classifier {name}; classify --eval counts its rows"
+            );
+        }
+        return Ok(AnyModel::Classifier(Classifier::new(name, &checkpoint)?));
+    }
     let checkpoint = gnt::builtin::checkpoint(name)?;
     let model = Model::new(checkpoint.config)?;
     let mut shares = ShiftShares::of(&checkpoint)?;
@@ -111,7 +133,7 @@ fn look_into(name: &str, args: &Args) -> anyhow::Result<ModelInfo> {
         }
         shares = ShiftShares::Rendered(measured);
     }
-    describe(&model, name.to_owned(), &shares)
+    Ok(AnyModel::Renderer(describe(&model, name.to_owned(), &shares)?))
 }
 
 fn describe(model: &Model, name: String, shares: &ShiftShares) -> anyhow::Result<ModelInfo> {
@@ -125,7 +147,7 @@ fn describe(model: &Model, name: String, shares: &ShiftShares) -> anyhow::Result
         parameters: Parameters { transformer: total - features, features, total },
         bytes: total * size_of::<f32>(),
         operations: Counts::new(&model.config, shares, &lists),
-        energy: energy::Report::new(&lists)?,
+        energy: energy::Report::new(&lists, energy::IMAGE, energy::RAYS)?,
     })
 }
 
@@ -135,11 +157,15 @@ fn words(info: &Info) -> String {
         format!("shiftray    {}", info.version),
         format!("processor   {} threads, {}", info.threads, info.cpu_level),
         format!("models      {models}"),
+        format!("classifiers {}", info.classifiers.join(", ")),
     ];
     lines.extend(info.cuda.iter().map(|line| format!("CUDA        {line}")));
     if let Some(model) = &info.model {
         lines.push(String::new());
-        model.words(&mut lines);
+        match model {
+            AnyModel::Renderer(model) => model.words(&mut lines),
+            AnyModel::Classifier(model) => model.words(&mut lines),
+        }
     }
     lines.join("\n")
 }

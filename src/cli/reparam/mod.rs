@@ -118,24 +118,10 @@ struct RunArgs {
 /// If model or data cannot be read, a piece does not fit the model, or a file cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let threads = args.threads.map_or_else(compute::parallel::available, usize::from);
-    let bytes = match vit::builtin::file(&args.shape.model) {
-        Some(bytes) => bytes.to_vec(),
-        None => gnt::builtin::file(&args.shape.model)?,
-    };
-    if vit::checkpoint::Checkpoint::is_one(&bytes) {
-        let dense = vit::checkpoint::Checkpoint::from_bytes(Path::new(&args.shape.model), &bytes)?;
+    if let Some((dense, bytes)) = super::classifiers::named(&args.shape.model)? {
         return classifier::run(&args, &dense, &bytes, threads);
     }
-    drop(bytes);
-    let (dense, dense_params, name) = match gnt::builtin::load(&args.shape.model) {
-        Ok(loaded) => loaded,
-        // Asked only now, for it reads the file once more; a file that is none of either is refused as one of GNT.
-        Err(_) if vit::timm::is_one(Path::new(&args.shape.model)).unwrap_or(false) => {
-            let dense = vit::timm::read(Path::new(&args.shape.model), None)?;
-            return classifier::run(&args, &dense, &gnt::builtin::file(&args.shape.model)?, threads);
-        }
-        Err(problem) => return Err(problem.into()),
-    };
+    let (dense, dense_params, name) = gnt::builtin::load(&args.shape.model)?;
     let job = Job { samples: samples(&args.shape, &dense)?, args: &args, name: &name, threads };
     expect_dense(&dense.config).with_context(|| format!("--model {name}"))?;
     // All stages are checked before the first is trained.

@@ -9,7 +9,7 @@ fn main() {
     let kernels = kernels.canonicalize().expect("kernels/ is in the repository");
     let mut files = Vec::new();
     // Those in `host` are the emulation's.
-    for folder in ["common", "features", "render", "training"] {
+    for folder in ["common", "features", "images", "render", "training"] {
         collect(&kernels.join(folder), &mut files);
     }
     let name = |file: &PathBuf| {

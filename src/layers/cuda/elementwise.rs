@@ -45,6 +45,25 @@ impl Ops {
         self.single("training_scale", alpha, y.into())
     }
 
+    /// `y = x · Φ(x)`, as [`crate::gelu::gelu`].
+    ///
+    /// # Panics
+    /// If the sizes differ.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn gelu<'a, 'b>(&self, x: impl Into<Slice<'a>>, y: impl Into<SliceMut<'b>>) -> Result<()> {
+        self.pairwise("training_gelu", x.into(), y.into(), None)
+    }
+
+    /// `y = max(y, 0)`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn relu<'a>(&self, y: impl Into<SliceMut<'a>>) -> Result<()> {
+        self.single("training_at_least", 0.0, y.into())
+    }
+
     /// Sets every value of `y`.
     ///
     /// # Errors

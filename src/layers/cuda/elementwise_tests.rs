@@ -22,8 +22,23 @@ fn operations_follow_their_formulas_at_any_alignment() {
             // A power of two, as whether the product is rounded on its own depends on the compiler.
             check("axpy", &|x, y| ops.axpy(-0.5, x, y).unwrap(), &|x, y| y - 0.5 * x);
             check("scale", &|_, y| ops.scale(3.0, y).unwrap(), &|_, y| 3.0 * y);
+            check("relu of itself", &|_, y| ops.relu(y).unwrap(), &|_, y| y.max(0.0));
             check("fill", &|_, y| ops.fill(7.0, y).unwrap(), &|_, _| 7.0);
         }
+    }
+}
+
+#[test]
+fn gelu_is_the_processors() {
+    let ops = ops();
+    let mut x = uniform(&mut SplitMix(3), 1029, 5.0);
+    x[..5].copy_from_slice(&[0.0, -0.0, 1e-30, -40.0, 40.0]);
+    let mut expected = vec![0.0; x.len()];
+    crate::gelu::gelu(compute::isa(), &x, &mut expected);
+    let mut y = upload(&ops, &vec![7.0; x.len()]);
+    ops.gelu(&upload(&ops, &x), &mut y).unwrap();
+    for (x, (found, expected)) in x.iter().zip(y.read().unwrap().iter().zip(&expected)) {
+        assert!((found - expected).abs() < 2e-6, "gelu of {x}: {found} and {expected}");
     }
 }
 

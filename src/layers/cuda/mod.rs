@@ -16,6 +16,7 @@ mod reduce;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tokens;
 pub mod twins;
 
 pub use args::{BLOCK, MoreArgs, WARPS, warps};

@@ -7,6 +7,7 @@ use crate::codes::WINDOW;
 use crate::feed_forward::experts::cuda::SUMS;
 use crate::feed_forward::experts::router::NOISE_SIGMA;
 use crate::ray_attention::linear_angular;
+use crate::reduced_attention::cuda::CHANNELS;
 use compute::cuda::twin::Constant;
 
 /// The constants, with the names that they have in C.
@@ -29,6 +30,7 @@ pub fn constants() -> Vec<Constant> {
             "Sums of a block of rows: importance and load of both experts, rows of the first.",
         ),
         Constant::float("kNoiseSigma", NOISE_SIGMA, "Standard deviation of the noise on the routers' logits."),
+        Constant::int("kReducedChannels", CHANNELS, "Most channels of a head of an attention to fewer tokens."),
         Constant::float("kCodeWindow", WINDOW, "Half-width of the window in which gradients pass the signs of codes."),
     ]
     .into_iter()

@@ -1,5 +1,6 @@
 //! Depthwise convolution over a grid of tokens: each channel looks at its 3 by 3 neighbours, beyond the grid are zeros.
 
+pub mod cuda;
 #[cfg(test)]
 mod tests;
 

@@ -5,6 +5,7 @@
 //! each token; what stands between the layers sees the whole grid, so that a token's neighbours may have chosen otherwise.
 //! What a token gets is multiplied by the router's probability, as in [`crate::feed_forward::experts`].
 
+pub mod cuda;
 pub mod engine;
 mod reparam;
 #[cfg(test)]

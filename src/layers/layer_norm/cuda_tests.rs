@@ -35,7 +35,7 @@ fn run(ops: &Ops, rows: usize, width: usize) {
 #[test]
 fn forward_and_backward_are_those_of_the_cpu() {
     let ops = ops();
-    for (rows, width) in [(1, 16), (31, 32), (33, 48), (65, 32), (300, 16), (7, 200)] {
+    for (rows, width) in [(1, 16), (31, 32), (33, 48), (65, 32), (300, 16), (7, 200), (9, 12), (4, 5), (6, 37)] {
         run(&ops, rows, width);
     }
 }

@@ -106,6 +106,11 @@ compute::simd_fn! {
                     dot[i] += e * n[i];
                 }
             }
+            for c in width / 8 * 8..width {
+                let e = dy[c] * gain[c];
+                sum[c % 8] += e;
+                dot[c % 8] += e * normal[c];
+            }
             let mean = sum.iter().sum::<f32>() / width as f32;
             let dot = dot.iter().sum::<f32>() / width as f32;
             for c in 0..width {
@@ -117,14 +122,17 @@ compute::simd_fn! {
     }
 }
 
-/// Sum of `f` over `x` in eight partial sums, which vectorise; the length is a multiple of 8.
+/// Sum of `f` over `x` in eight partial sums, which vectorise.
 #[inline(always)]
 fn sum8(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let mut parts = [0.0f32; 8];
-    for x in x.chunks_exact(8) {
+    let eights = x.chunks_exact(8);
+    let rest = eights.remainder();
+    for x in eights {
         for i in 0..8 {
             parts[i] += f(x[i]);
         }
     }
+    parts.iter_mut().zip(rest).for_each(|(part, x)| *part += f(*x));
     parts.iter().sum()
 }

@@ -1,5 +1,7 @@
 //! The maximum of every 2 by 2 pixels, channels last.
 
+pub mod cuda;
+
 /// Pools images `x` `[images, height, width, channels]` with even sides; `y` is resized and overwritten.
 pub fn forward((images, height, width): (usize, usize, usize), channels: usize, x: &[f32], y: &mut Vec<f32>) {
     assert!(height.is_multiple_of(2) && width.is_multiple_of(2), "sides to pool: {height}, {width}");

@@ -3,6 +3,7 @@
 //! Patch embeddings of vision transformers are such convolutions, and so are the stems before them. Those of 3 by 3 pixels
 //! run straight on tiles where the processor has them ([`compute::ops::conv_tiles`]); all others copy patches.
 
+pub mod cuda;
 pub mod engine;
 #[cfg(test)]
 mod tests;

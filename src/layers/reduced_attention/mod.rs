@@ -4,6 +4,7 @@
 //! Scores are products, or those of codes of one bit a channel with a factor a head, as in
 //! [`crate::ray_attention::hamming`]; a softmax follows both.
 
+pub mod cuda;
 pub mod engine;
 mod reduction;
 mod reparam;

@@ -1,6 +1,8 @@
 //! Sequence pooling (Compact Convolutional Transformers, arXiv 2104.05704): the tokens' mean, weighted by a softmax over
 //! the tokens of a learned score.
 
+pub mod cuda;
+
 use crate::builder::Builder;
 use crate::linear::Linear;
 use crate::softmax::{softmax_rows, softmax_rows_backward};

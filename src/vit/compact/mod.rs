@@ -2,6 +2,7 @@
 //! stem makes tokens of 4 by 4 pixels, blocks let them look at their neighbours and at one another, and sequence pooling
 //! makes one vector of them.
 
+pub mod cuda;
 pub mod engine;
 mod reparam;
 mod stem;

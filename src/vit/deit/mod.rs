@@ -1,6 +1,7 @@
 //! DeiT (arXiv 2012.12877), with the parameter names of timm: patches of 16 by 16 pixels, a class token and, where it was
 //! distilled, a token that learned from a teacher.
 
+pub mod cuda;
 pub mod engine;
 mod reparam;
 mod train;

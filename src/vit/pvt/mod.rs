@@ -4,6 +4,7 @@
 //! Where its blocks are of other kinds, the attention of the last stage stays as it is, with dense layers (ShiftAddViT, arXiv
 //! 2306.06446). Linear-angular attention costs as much for all tokens as for reduced ones: there is no reduction with it.
 
+pub mod cuda;
 pub mod engine;
 mod look;
 mod reparam;

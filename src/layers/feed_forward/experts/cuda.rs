@@ -6,16 +6,16 @@
 use super::{Balance, Expert, Experts, MULTIPLY, Noise, Usage};
 use crate::cuda::{BLOCK, Footprint, Footprints, Ops, Slice, SliceMut, Store, warps};
 use crate::layer_norm::cuda::CudaLayerNormTape;
-use compute::cuda::{Args, Buffer, Launch, Result};
+use crate::linear::Linear;
+use compute::cuda::{Args, Buffer, CudaError, Launch, Result};
 use std::ops::Range;
 
 /// The file of the kernels.
 const KERNELS: &str = "training/experts.cu";
 
-/// What the backward pass needs from the forward pass.
+/// What a router decides for the rows of a forward pass.
 #[derive(Debug, Default)]
-pub struct CudaExpertsTape {
-    norm: CudaLayerNormTape,
+pub(crate) struct CudaRouting {
     /// Logits without noise `[rows, 2]`.
     logits: Store,
     /// Logits that the choice was made on `[rows, 2]`.
@@ -23,13 +23,7 @@ pub struct CudaExpertsTape {
     /// Softmax of `logits`, `[rows, 2]`.
     gates: Store,
     /// Numbers of the rows, those of each expert together and ascending `[rows]`.
-    order: Store<i32>,
-    /// Normalised rows in this order `[rows, width]`.
-    input: Store,
-    /// Of each expert, `[its rows, its hidden]`, after the ReLU.
-    hidden: [Store; 2],
-    /// Not yet scaled by the gate, in this order `[rows, width]`.
-    output: Store,
+    pub order: Store<i32>,
     /// Sums of each block of rows: bits of five doubles.
     sums: Store<u64>,
     /// Rows of the first expert in the blocks before.
@@ -37,20 +31,46 @@ pub struct CudaExpertsTape {
     usage: Usage,
 }
 
-impl CudaExpertsTape {
-    /// Number of rows that each expert ran.
-    pub fn counts(&self) -> [usize; 2] {
-        self.usage.counts
+impl CudaRouting {
+    /// The rows of an expert in the sorted order.
+    pub fn share(&self, expert: usize) -> Range<usize> {
+        let [first, second] = self.usage.counts;
+        if expert == MULTIPLY { 0..first } else { first..first + second }
     }
 
     /// What the balance losses are made of; usages of several passes can be added.
     pub fn usage(&self) -> Usage {
         self.usage
     }
+}
+
+/// What the backward pass needs from the forward pass.
+#[derive(Debug, Default)]
+pub struct CudaExpertsTape {
+    norm: CudaLayerNormTape,
+    routing: CudaRouting,
+    /// Normalised rows in the sorted order `[rows, width]`.
+    input: Store,
+    /// Of each expert, `[its rows, its hidden]`, after the ReLU.
+    hidden: [Store; 2],
+    /// Not yet scaled by the gate, in this order `[rows, width]`.
+    output: Store,
+}
+
+impl CudaExpertsTape {
+    /// Number of rows that each expert ran.
+    pub fn counts(&self) -> [usize; 2] {
+        self.usage().counts
+    }
+
+    /// What the balance losses are made of; usages of several passes can be added.
+    pub fn usage(&self) -> Usage {
+        self.routing.usage()
+    }
 
     /// Importance and load loss of these rows, unweighted, for the latency shares `alpha`.
     pub fn losses(&self, alpha: &[f32; 2]) -> (f32, f32) {
-        self.usage.losses(alpha)
+        self.usage().losses(alpha)
     }
 
     /// Numbers of the rows, those of the first expert before those of the second, both ascending.
@@ -58,13 +78,7 @@ impl CudaExpertsTape {
     /// # Errors
     /// If the device fails.
     pub fn order(&self) -> Result<Vec<i32>> {
-        self.order.read()
-    }
-
-    /// The rows of an expert in the sorted order.
-    fn share(&self, expert: usize) -> Range<usize> {
-        let [first, second] = self.usage.counts;
-        if expert == MULTIPLY { 0..first } else { first..first + second }
+        self.routing.order.read()
     }
 }
 
@@ -115,22 +129,15 @@ impl Ops {
         let (x, width) = (x.into(), layer.norm.width);
         let rows = x.len() / width;
         self.layer_norm(&layer.norm, params, x.slice(), &mut tape.norm)?;
-        tape.order.resize(&self.device, rows)?;
         tape.input.resize(&self.device, x.len())?;
         tape.output.resize(&self.device, x.len())?;
-        tape.usage = Usage::default();
-        for store in [&mut tape.logits, &mut tape.noisy, &mut tape.gates] {
-            store.resize(&self.device, 2 * rows)?;
-        }
+        self.route(&layer.router, params, tape.norm.y.slice(), noise, &mut tape.routing)?;
         if rows == 0 {
             return Ok(());
         }
-        assert_eq!(layer.router.outputs, 2, "a router of two experts");
-        self.linear(&layer.router, params, &tape.norm.y, &mut tape.logits, false, false)?;
-        self.route(rows, noise, tape)?;
-        self.gather_rows(tape.norm.y.slice(), &tape.order, width, tape.input.slice_mut())?;
+        self.gather_rows(tape.norm.y.slice(), &tape.routing.order, width, tape.input.slice_mut())?;
         for (i, expert) in layer.experts.iter().enumerate() {
-            let Range { start, end } = tape.share(i);
+            let Range { start, end } = tape.routing.share(i);
             tape.hidden[i].resize(&self.device, (end - start) * expert.fc1.outputs)?;
             if start == end {
                 continue;
@@ -140,52 +147,82 @@ impl Ops {
             self.linear(&expert.fc1, params, input, &mut tape.hidden[i], false, true)?;
             self.linear(&expert.fc2, params, &tape.hidden[i], tape.output.slice_mut().part(at), false, false)?;
         }
+        self.add_gated(&tape.routing, &tape.output, x)
+    }
+
+    /// Adds to each row of `x` `[rows, width]` its row of `output`, which is in the sorted order, times its gate.
+    pub(crate) fn add_gated(&self, routing: &CudaRouting, output: &Store, x: SliceMut) -> Result<()> {
+        let rows = routing.order.len();
+        assert_eq!(output.len(), x.len(), "outputs of experts and states");
         let args = Args::new()
-            .buffer(tape.output.buffer())
-            .buffer(tape.order.buffer())
-            .buffer(tape.gates.buffer())
-            .int(tape.usage.counts[MULTIPLY])
+            .buffer(output.buffer())
+            .buffer(routing.order.buffer())
+            .buffer(routing.gates.buffer())
+            .int(routing.usage.counts[MULTIPLY])
             .int(rows)
-            .int(width)
+            .int(x.len() / rows)
             .value(x.address());
-        // SAFETY: the tape's parts have `rows` rows, and `order` is a permutation of them; x is borrowed mutably.
+        // SAFETY: all have `rows` rows, and `order` is a permutation of them; x is borrowed mutably.
         unsafe { self.module(KERNELS)?.launch("training_experts_add", &warps(rows), args) }
     }
 
-    /// Chooses the expert of each row from `tape.logits`.
-    fn route(&self, rows: usize, noise: Option<Noise>, tape: &mut CudaExpertsTape) -> Result<()> {
+    /// Has `router` choose the expert of each row of `x` `[rows, width]`. Waits for the device to learn how many rows each
+    /// expert has.
+    pub(crate) fn route(
+        &self,
+        router: &Linear,
+        params: &Buffer<f32>,
+        x: Slice,
+        noise: Option<Noise>,
+        routing: &mut CudaRouting,
+    ) -> Result<()> {
+        assert_eq!(router.outputs, 2, "a router of two experts");
+        let rows = x.len() / router.inputs;
+        let CudaRouting { logits, noisy, gates, order, sums, starts, usage } = routing;
+        *usage = Usage::default();
+        order.resize(&self.device, rows)?;
+        for store in [&mut *logits, &mut *noisy, &mut *gates] {
+            store.resize(&self.device, 2 * rows)?;
+        }
+        if rows == 0 {
+            return Ok(());
+        }
+        self.linear(router, params, x, &mut *logits, false, false)?;
         let blocks = rows.div_ceil(BLOCK);
         // The whole sums follow those of the blocks.
-        tape.sums.resize(&self.device, (blocks + 1) * SUMS)?;
-        tape.starts.resize(&self.device, blocks)?;
+        sums.resize(&self.device, (blocks + 1) * SUMS)?;
+        starts.resize(&self.device, blocks)?;
         let launch = Launch::new(blocks, BLOCK as u32);
         let args = Args::new()
-            .buffer(tape.logits.buffer())
+            .buffer(logits.buffer())
             .int(rows)
             .int(usize::from(noise.is_some()))
             .value(noise.map_or(0, |n| n.state()))
-            .buffer(tape.noisy.buffer())
-            .buffer(tape.gates.buffer())
-            .buffer(tape.sums.buffer());
+            .buffer(noisy.buffer())
+            .buffer(gates.buffer())
+            .buffer(sums.buffer());
         // SAFETY: two values a row in each array, five doubles a block.
         unsafe { self.module(KERNELS)?.launch("training_experts_route", &launch, args)? };
-        let args = Args::new().buffer(tape.sums.buffer()).int(blocks).buffer(tape.starts.buffer());
+        let args = Args::new().buffer(sums.buffer()).int(blocks).buffer(starts.buffer());
         // SAFETY: the sums of `blocks` blocks and room for the whole; one start a block.
         unsafe { self.module(KERNELS)?.launch("training_experts_scan", &Launch::new(1, BLOCK as u32), args)? };
         let args = Args::new()
-            .buffer(tape.noisy.buffer())
+            .buffer(noisy.buffer())
             .int(rows)
-            .buffer(tape.sums.buffer())
-            .buffer(tape.starts.buffer())
-            .buffer(tape.order.buffer());
+            .buffer(sums.buffer())
+            .buffer(starts.buffer())
+            .buffer(order.buffer());
         // SAFETY: as above; every row gets one place below `rows`.
         unsafe { self.module(KERNELS)?.launch("training_experts_place", &launch, args)? };
         let mut totals = [0; SUMS];
-        tape.sums.buffer().read_on(0, blocks * SUMS, &mut totals)?;
+        sums.buffer().read_on(0, blocks * SUMS, &mut totals)?;
         let [p0, p1, q0, q1, first] = totals.map(f64::from_bits);
         let first = first as usize;
-        assert!(first <= rows, "{first} of {rows} rows");
-        tape.usage = Usage { importance: [p0, p1], load: [q0, q1], counts: [first, rows - first] };
+        if first > rows {
+            let problem = format!("expected at most {rows} rows of the first expert, found {first}");
+            return Err(CudaError::Kernels { label: KERNELS.into(), problem });
+        }
+        *usage = Usage { importance: [p0, p1], load: [q0, q1], counts: [first, rows - first] };
         Ok(())
     }
 
@@ -222,9 +259,9 @@ impl Ops {
         d_logits.resize(&self.device, 2 * rows)?;
         let args = Args::new()
             .buffer(tape.output.buffer())
-            .buffer(tape.order.buffer())
-            .buffer(tape.gates.buffer())
-            .int(tape.usage.counts[MULTIPLY])
+            .buffer(tape.routing.order.buffer())
+            .buffer(tape.routing.gates.buffer())
+            .int(tape.routing.usage.counts[MULTIPLY])
             .int(rows)
             .int(width)
             .value(dx.address())
@@ -233,7 +270,7 @@ impl Ops {
         // SAFETY: all have `rows` rows, and `order` is a permutation of them; the scratch is borrowed mutably.
         unsafe { self.module(KERNELS)?.launch("training_experts_add_backward", &warps(rows), args)? };
         for (i, expert) in layer.experts.iter().enumerate() {
-            let Range { start, end } = tape.share(i);
+            let Range { start, end } = tape.routing.share(i);
             if start < end {
                 let at = start * width..end * width;
                 let (input, dy) = (tape.input.slice().part(at.clone()), d_output.slice().part(at.clone()));
@@ -241,13 +278,13 @@ impl Ops {
                 self.expert_backward(expert, params, input, &tape.hidden[i], dy, d_hidden, d_input, grads)?;
             }
         }
-        self.scatter_rows(d_input.slice(), &tape.order, width, d_norm.slice_mut())?;
+        self.scatter_rows(d_input.slice(), &tape.routing.order, width, d_norm.slice_mut())?;
         if let Some(balance) = balance {
-            let (importance, load) = balance.slopes(&tape.usage);
+            let (importance, load) = balance.slopes(&tape.usage());
             let args = Args::new()
-                .buffer(tape.logits.buffer())
-                .buffer(tape.noisy.buffer())
-                .buffer(tape.gates.buffer())
+                .buffer(tape.routing.logits.buffer())
+                .buffer(tape.routing.noisy.buffer())
+                .buffer(tape.routing.gates.buffer())
                 .int(rows)
                 .float((importance[0] - importance[1]) as f32)
                 .float(load[0] as f32)
