@@ -2,7 +2,6 @@
 //!
 //! `cargo bench --bench attention`
 
-use compute::isa;
 use compute::ops::attend_ray::{Ray, Scratch, attend_ray};
 use compute::ops::blend_views::{self, Views, blend_views};
 use compute::ops::hamming::{
@@ -10,7 +9,9 @@ use compute::ops::hamming::{
     bucketed, pack_signs, words,
 };
 use compute::ops::padded;
+use compute::{Mat, MatMut, Products, Start, isa};
 use criterion::{Criterion, criterion_group, criterion_main};
+use layers::softmax::softmax_rows;
 use std::hint::black_box;
 
 /// Values in `[-1, 1)`.
@@ -28,6 +29,20 @@ fn codes(rows: usize, x: &[f32], stride: usize, c: usize) -> Vec<u64> {
     let mut out = vec![0; rows * words(c)];
     pack_signs(isa(), rows, x, stride, c, &mut out);
     out
+}
+
+/// Attention with both products in bf16 and the softmax in f32, as training computes it where the processor has bf16.
+fn attend_bf16(ray: Ray, scores: &mut [f32], y: &mut [f32]) {
+    let Ray { qkv, stride, samples, width, heads } = ray;
+    let d = width / heads;
+    for head in 0..heads {
+        let part = |i: usize| Mat::strided(&qkv[i * width + head * d..], samples, d, stride);
+        let alpha = 1.0 / (d as f32).sqrt();
+        Products::Bf16.matmul(alpha, part(0), part(1).t(), MatMut::new(scores, samples, samples), Start::Zero);
+        softmax_rows(isa(), scores, samples);
+        let out = MatMut::strided(&mut y[head * d..], samples, d, width);
+        Products::Bf16.matmul(1.0, Mat::new(scores, samples, samples), part(2), out, Start::Zero);
+    }
 }
 
 /// One ray of the official network, which has 64 channels in four heads, and of half of it, and the images of PVTv2-B0's
@@ -53,6 +68,12 @@ fn rays(criterion: &mut Criterion) {
         group.bench_function("floats", |b| {
             b.iter(|| attend_ray(isa(), black_box(floats), &mut scratch, &mut y, None));
         });
+        if isa().has_bf16() {
+            let mut scores = vec![0.0; samples * samples];
+            group.bench_function("floats, products in bf16", |b| {
+                b.iter(|| attend_bf16(black_box(floats), &mut scores, &mut y));
+            });
+        }
         let mut scratch = RayScratch::new(samples, c / heads);
         group.bench_function("codes", |b| {
             b.iter(|| attend_ray_codes(isa(), black_box(ray), &mut scratch, &mut y, None));

@@ -203,6 +203,20 @@ likeness() {
     done
 }
 
+# What the device's classifiers say of the bundled scene's photographs, against the processor.
+classifiers() {
+    local model of
+    for model in vit-dense vit-shiftadd; do
+        for of in "$device" cpu; do
+            step "classify-$model-${of%%:*}" 60 "$binary" classify "$scene"/images/*.jpg --model "$model" --device "$of" \
+                --precision f32 --top 10 --json || continue 2
+            if [ "$device" = cpu ]; then continue 2; fi
+        done
+        step "classes-$model" 30 "${tool[@]}" classes "$logs/classify-$model-${device%%:*}.out" \
+            "$logs/classify-$model-cpu.out"
+    done
+}
+
 # The official code: its speed, and its colours with the same weights.
 official() {
     local work=$logs/gnt precision where=cuda
@@ -243,6 +257,7 @@ else
     timings
     if [ -n "$gnt" ]; then official; fi
     likeness
+    classifiers
     if [ "$device" != cpu ]; then tuning; fi
     sanitizer
 fi

@@ -3,6 +3,7 @@
     gpu_report.py nvrtc                                            prints the folder of NVRTC in Python's packages
     gpu_report.py step FILE NAME CODE START END LIMIT COMMAND...   appends a line of JSON to FILE
     gpu_report.py psnr FOLDER FOLDER                               compares the PNG files of the same names
+    gpu_report.py classes FILE FILE                                compares what `classify --json` said of the same pictures
     gpu_report.py write LOGS OUT                                   writes OUT/gpu-DATE-DEVICE.json and .md, gpu-train-... for training
 """
 
@@ -104,6 +105,20 @@ def compare_bytes(a, b):
     return {"psnr": psnr, "largest": max(off), "unlike": sum(d > 0 for d in off) / len(off)}
 
 
+def classes_of_files(found, reference):
+    """The largest distance of a probability, and the pictures whose likeliest classes differ."""
+    answers = []
+    for path in (found, reference):
+        with open(path, encoding="utf-8") as file:
+            answers.append([{c["index"]: c["probability"] for c in a["classes"]} for a in json.load(file)])
+    found, reference = answers
+    if len(found) != len(reference):
+        raise SystemExit(f"expected {len(reference)} pictures, found {len(found)}")
+    off = [abs(a.get(i, 0.0) - p) for a, b in zip(found, reference) for i, p in b.items()]
+    other = sum(max(a, key=a.get) != max(b, key=b.get) for a, b in zip(found, reference))
+    return {"pictures": len(found), "largest": max(off), "other_class": other}
+
+
 def psnr_of_folders(folder, reference):
     names = sorted(name for name in os.listdir(reference) if name.endswith(".png"))
     if not names:
@@ -184,6 +199,7 @@ def collect(folder):
             found["clocks"] = logs.clocks(step["start"], step["end"], float(device.group(1)) if device else -1)
             report["bench"].append({"step": name, **found})
     report["likeness"] = {n: logs.json(n) for n in logs.steps if n.startswith("likeness-")}
+    report["classes"] = {n: logs.json(n) for n in logs.steps if n.startswith("classes-")}
     report["frames"] = {n: logs.json(n) for n in logs.steps if n.startswith("frame-")}
     report["official"] = {"time": logs.json("gnt-time"), "compare": logs.json("gnt-compare")}
     trained = (logs.text("train") + logs.text("train", "err")).splitlines()[-5:]
@@ -258,6 +274,10 @@ def markdown(report):
             worst = max(frame["largest"] for frame in found["frames"])
             psnr = "equal" if found["psnr"] is None else f"{found['psnr']:.1f} dB"
             out.append(f"- {name.removeprefix('likeness-')} against the processor's f32, 8-bit files: {psnr}, at most {worst} levels")
+    for name, found in report["classes"].items():
+        if found:
+            said = f"{found['other_class']} of {found['pictures']} pictures in another class"
+            out.append(f"- {name.removeprefix('classes-')} against the processor's f32: {said}, probabilities within {found['largest']:.1e}")
     if report["bench"]:
         out += ["", "## Frames", "", "Medians of whole frames after a warm-up; sources prepared before.", ""]
         out += bench_table(report["bench"])
@@ -347,6 +367,9 @@ def main(command, *args):
         return 0
     if command == "psnr":
         print(json.dumps(psnr_of_folders(*args)))
+        return 0
+    if command == "classes":
+        print(json.dumps(classes_of_files(*args)))
         return 0
     if command == "write":
         return write(*args)

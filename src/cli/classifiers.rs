@@ -3,11 +3,10 @@
 use std::path::Path;
 use vit::checkpoint::Checkpoint;
 
-/// A classifier by the name that `--model` has, with the bytes of its file; none where the name is that of a model that
-/// renders, or of nothing.
+/// A classifier by the name that `--model` has, with the bytes of its file; none where the file is no classifier's.
 ///
 /// # Errors
-/// If a built-in model or the file of a classifier is damaged, or a file cannot be read.
+/// If there is no such model, a file cannot be read, or the file of a classifier is damaged.
 pub fn named(name: &str) -> anyhow::Result<Option<(Checkpoint, Vec<u8>)>> {
     let path = Path::new(name);
     let bytes = match vit::builtin::file(name) {

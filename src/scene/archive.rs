@@ -31,7 +31,7 @@ pub(crate) fn is_zip(path: &Path) -> bool {
 ///
 /// # Errors
 /// [`Error::Io`] if a file cannot be read or written; [`Error::Format`] for what is no zip file, is damaged, would fill the
-/// disk, or holds no scene.
+/// disk, or holds no scene or several.
 pub(crate) fn folder(path: &Path) -> Result<PathBuf> {
     let root = unpack_below(path, &cache().join("shiftray")).or_else(|error| match error {
         // A cache that cannot be written is no reason to go without.

@@ -9,11 +9,12 @@ use super::device::Device;
 use super::output;
 use anyhow::bail;
 use clap::{ValueEnum, value_parser};
-use runner::{Found, Runner};
+use runner::Runner;
 use serde::Serialize;
 use std::path::PathBuf;
 use vit::Model;
 use vit::checkpoint::Checkpoint;
+use vit::cuda::Classified;
 use vit::engine::EngineScratch;
 
 /// Say what is in pictures, or how often that is right.
@@ -51,7 +52,8 @@ pub struct Args {
     /// How products are computed; auto is int8 for a network with shift layers where the processor has AVX2, else f32
     #[arg(long, value_enum, default_value_t = PrecisionArg::Auto)]
     precision: PrecisionArg,
-    /// Where it is computed: cpu, cuda, cuda:N or auto; on CUDA in f32
+    /// Where it is computed: cpu, cuda, cuda:N or auto; on CUDA in f32, which needs NVRTC (--attention is computed on the
+    /// processor all the same)
     #[arg(long, default_value = "cpu")]
     device: Device,
     /// Print JSON
@@ -97,21 +99,17 @@ impl Classifier {
         Ok(Self { checkpoint, model, runner })
     }
 
-    /// Probabilities `[pictures, classes]` of pictures of 8-bit pixels, in the place of their logits.
-    fn probabilities<'a>(
+    /// Probabilities `[pictures, classes]` of pictures of 8-bit pixels, and the tokens that the experts of each block ran.
+    fn probabilities(
         &self,
-        pictures: impl Iterator<Item = &'a [u8]>,
+        pictures: &[&[u8]],
         scratch: &mut EngineScratch,
-    ) -> anyhow::Result<Found> {
-        let (mut images, mut x) = (0, Vec::new());
-        for pixels in pictures {
-            self.checkpoint.description.preprocess.normalise(pixels, &mut x);
-            images += 1;
-        }
-        let mut found = self.runner.classify(images, &x, scratch)?;
-        let classes = found.logits.len() / images;
-        layers::softmax::softmax_rows(compute::isa(), &mut found.logits, classes);
-        Ok(found)
+    ) -> anyhow::Result<(Vec<f32>, Vec<[u64; 2]>)> {
+        let description = &self.checkpoint.description;
+        let Classified { logits: mut values, counts } =
+            self.runner.classify(&description.preprocess, pictures, scratch)?;
+        layers::softmax::softmax_rows(compute::isa(), &mut values, description.config.classes());
+        Ok((values, counts))
     }
 
     /// Name of a class, or its number where the model knows no names.
@@ -160,7 +158,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             Err(problem) => return Err(problem.into()),
         };
         let pixels = description.preprocess.fit(&image, description.config.image_size());
-        let probabilities = classifier.probabilities([&pixels[..]].into_iter(), &mut scratch)?.logits;
+        let (probabilities, _) = classifier.probabilities(&[&pixels], &mut scratch)?;
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
         order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
         let classes = order.into_iter().take(usize::from(args.top)).map(|index| Class {

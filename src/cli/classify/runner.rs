@@ -7,8 +7,9 @@ use anyhow::bail;
 use eval::power::Meter;
 use std::sync::{Mutex, PoisonError};
 use vit::Model;
-use vit::cuda::CudaClassifier;
+use vit::cuda::{Classified, CudaClassifier};
 use vit::engine::{Engine, EngineScratch, Precision};
+use vit::preprocess::Preprocess;
 
 /// Largest distance of a logit between device and processor, as a part of the greatest, for `auto` to take the device.
 const TRUSTED: f32 = 1e-2;
@@ -28,14 +29,6 @@ pub enum Runner {
     },
 }
 
-/// What a [`Runner`] found for some images.
-pub struct Found {
-    /// `[images, classes]`.
-    pub logits: Vec<f32>,
-    /// Tokens that the multiply and the shift expert of each block ran; empty without experts.
-    pub counts: Vec<[u64; 2]>,
-}
-
 impl Runner {
     /// The engine of a network where `device` says, with products as `precision` says. Where `auto` meets a device that does
     /// not find the logits of the processor, the processor takes over, which is said on stderr.
@@ -51,17 +44,16 @@ impl Runner {
     ) -> anyhow::Result<Self> {
         let chosen = choose(device, threads)?;
         if let Chosen::Cuda(number, on) = &chosen {
-            if !matches!(precision, PrecisionArg::Auto | PrecisionArg::F32) {
-                bail!("--precision of a classifier on CUDA: expected auto or f32, found {}", precision.name());
-            }
-            let made = CudaClassifier::new(on, model, params).map_err(anyhow::Error::from);
-            let tried = made.and_then(|mut own| {
+            let made = Self::precision_on_cuda(precision).and_then(|()| {
+                let mut own = CudaClassifier::new(on, model, params)?;
+                // All kernels are compiled by this, so that what is missing is said before long work.
+                let distance = distance_of_trial(&mut own, model, params)?;
                 if device == Device::Auto {
-                    expect_agreement(&mut own, model, params)?;
+                    expect_agreement(distance)?;
                 }
                 Ok(own)
             });
-            match tried {
+            match made {
                 Ok(own) => {
                     let own = Box::new(Mutex::new(own));
                     return Ok(Self::Cuda { own, number: *number, name: chosen.to_string() });
@@ -69,7 +61,7 @@ impl Runner {
                 Err(problem) if device == Device::Auto => {
                     output::say_once(&format!("device: auto takes the CPU after all: {problem}"));
                 }
-                Err(problem) => return Err(problem),
+                Err(problem) => bail!("--device cuda:{number}: {problem}"),
             }
         }
         let engine = |precision| Engine::with_precision(model, params, precision);
@@ -79,6 +71,13 @@ impl Runner {
             PrecisionArg::Mixed => engine(Precision::Mixed),
             PrecisionArg::Int8 => engine(Precision::Int8),
         })))
+    }
+
+    fn precision_on_cuda(precision: PrecisionArg) -> anyhow::Result<()> {
+        match precision {
+            PrecisionArg::Auto | PrecisionArg::F32 => Ok(()),
+            other => bail!("--precision of a classifier on CUDA: expected auto or f32, found {}", other.name()),
+        }
     }
 
     /// How products are computed.
@@ -113,27 +112,39 @@ impl Runner {
         }
     }
 
-    /// Classifies normalised images `x` `[images, height, width, 3]`.
+    /// Classifies pictures of 8-bit pixels, each as large as the network's images.
     ///
     /// # Errors
-    /// If the device fails.
-    pub fn classify(&self, images: usize, x: &[f32], scratch: &mut EngineScratch) -> anyhow::Result<Found> {
-        match self {
+    /// If the device fails, or a logit is no number.
+    pub fn classify(
+        &self,
+        preprocess: &Preprocess,
+        pictures: &[&[u8]],
+        scratch: &mut EngineScratch,
+    ) -> anyhow::Result<Classified> {
+        let mut x = Vec::new();
+        let found = match self {
             Self::Cpu(engine) => {
                 let before = scratch.expert_counts().to_vec();
                 let mut logits = Vec::new();
-                for x in x.chunks_exact(x.len() / images) {
-                    logits.extend_from_slice(engine.classify(x, scratch));
+                for pixels in pictures {
+                    x.clear();
+                    preprocess.normalise(pixels, &mut x);
+                    logits.extend_from_slice(engine.classify(&x, scratch));
                 }
-                Ok(Found { logits, counts: since(&before, scratch.expert_counts()) })
+                Classified { logits, counts: since(&before, scratch.expert_counts()) }
             }
             Self::Cuda { own, .. } => {
                 let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
-                let before = own.expert_counts().to_vec();
-                let logits = own.classify(images, x)?;
-                Ok(Found { logits, counts: since(&before, own.expert_counts()) })
+                pictures.iter().for_each(|pixels| preprocess.normalise(pixels, &mut x));
+                own.classify(pictures.len(), &x)?
             }
+        };
+        if let Some(logit) = found.logits.iter().find(|logit| !logit.is_finite()) {
+            let on = self.device().unwrap_or("the processor");
+            bail!("expected logits that are finite numbers, found {logit} on {on}");
         }
+        Ok(found)
     }
 }
 
@@ -143,23 +154,41 @@ fn since(before: &[[u64; 2]], now: &[[u64; 2]]) -> Vec<[u64; 2]> {
     now.iter().enumerate().map(|(block, now)| [now[0] - then(block, 0), now[1] - then(block, 1)]).collect()
 }
 
-/// An error, unless a device finds the logits of the processor for an image.
-fn expect_agreement(own: &mut CudaClassifier, model: &Model, params: &[f32]) -> anyhow::Result<()> {
+/// How far the logits of three images in one pass are from the processor's: the largest distance within an image, as a part
+/// of its greatest logit, of the image in the middle. A token that is sent to the other expert by rounding moves one image
+/// alone. Not finite where a logit is no number.
+fn distance_of_trial(own: &mut CudaClassifier, model: &Model, params: &[f32]) -> anyhow::Result<f32> {
     let (height, width) = model.config.image_size();
-    // Slopes and stripes of all three channels.
-    let x: Vec<f32> =
-        (0..height * width * 3).map(|i| (i as f32 * 0.37).sin() + i as f32 / (height * width) as f32).collect();
-    let wanted =
-        Engine::with_precision(model, params, Precision::F32).classify(&x, &mut EngineScratch::default()).to_vec();
-    let found = own.classify(1, &x)?;
+    let len = height * width * 3;
+    // Slopes and waves of all three channels, of another length in each image.
+    let image = |i: usize| (0..len).map(move |at| (at as f32 * (0.1 + 0.17 * i as f32)).sin() + at as f32 / len as f32);
+    let x: Vec<f32> = (0..3).flat_map(image).collect();
+    let engine = Engine::with_precision(model, params, Precision::F32);
+    let mut scratch = EngineScratch::default();
+    let found = own.classify(3, &x)?.logits;
+    let mut distances = Vec::new();
+    for (x, found) in x.chunks_exact(len).zip(found.chunks_exact(found.len() / 3)) {
+        distances.push(distance(engine.classify(x, &mut scratch), found));
+    }
+    distances.sort_by(f32::total_cmp);
+    Ok(distances[1])
+}
+
+/// Largest distance of a logit as a part of the greatest wanted; infinite where one is no number.
+fn distance(wanted: &[f32], found: &[f32]) -> f32 {
     let largest = wanted.iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
-    let off = wanted.iter().zip(&found).fold(0.0f32, |m, (a, b)| m.max((a - b).abs())) / largest;
-    // Not so for NaN either.
-    if off <= TRUSTED {
+    let apart =
+        wanted.iter().zip(found).map(|(a, b)| if b.is_finite() { (a - b).abs() / largest } else { f32::INFINITY });
+    apart.fold(0.0, f32::max)
+}
+
+/// An error, unless a device is near enough to the processor to be taken by `auto`.
+fn expect_agreement(distance: f32) -> anyhow::Result<()> {
+    if distance <= TRUSTED {
         return Ok(());
     }
     bail!(
-        "its logits of an image differ from the processor's by {off:.1e} of the greatest; --device cuda takes it all the same"
+        "its logits differ from the processor's by {distance:.1e} of the greatest; --device cuda takes it all the same"
     )
 }
 
@@ -174,38 +203,60 @@ mod tests {
             let checkpoint = vit::builtin::load(name, None).unwrap();
             let model = Model::new(checkpoint.description.config, compute::Products::F32).unwrap();
             let verdict = |device| {
-                let mut own = CudaClassifier::new(&device, &model, &checkpoint.params).unwrap();
-                expect_agreement(&mut own, &model, &checkpoint.params)
+                let mut own = CudaClassifier::new(&device, &model, &checkpoint.params)?;
+                expect_agreement(distance_of_trial(&mut own, &model, &checkpoint.params)?)
             };
             verdict(kernels_host::device()).unwrap();
             // Whether it is the logits that are wrong, or routers' counts that cannot be.
             let problem = verdict(faulty_device()).unwrap_err().to_string();
-            let said = ["its logits of an image differ from the processor's by ", "rows of the first expert"];
+            let said = ["its logits differ from the processor's by ", "rows of the first expert"];
             assert!(said.iter().any(|said| problem.contains(said)), "{problem}");
         }
     }
 
     #[test]
+    fn what_is_no_number_is_far() {
+        assert_eq!(distance(&[2.0, -4.0], &[2.0, -3.0]), 0.25);
+        for bad in [f32::NAN, f32::INFINITY] {
+            assert!(expect_agreement(distance(&[1.0, 2.0], &[1.0, bad])).is_err());
+        }
+        expect_agreement(distance(&[1.0, 2.0], &[1.001, 2.0])).unwrap();
+    }
+
+    #[test]
     fn a_device_counts_as_the_processor_does() {
         let checkpoint = vit::builtin::load("vit-shiftadd", None).unwrap();
+        let (params, preprocess) = (&checkpoint.params, &checkpoint.description.preprocess);
         let model = Model::new(checkpoint.description.config, compute::Products::F32).unwrap();
-        let on = CudaClassifier::new(&kernels_host::device(), &model, &checkpoint.params).unwrap();
+        let on = CudaClassifier::new(&kernels_host::device(), &model, params).unwrap();
         let cuda = Runner::Cuda { own: Box::new(Mutex::new(on)), number: 0, name: "emulation".into() };
-        let cpu = Runner::new(&model, &checkpoint.params, Device::Cpu, PrecisionArg::F32, 1).unwrap();
-        let x: Vec<f32> = (0..2 * 32 * 32 * 3).map(|i| (i as f32 * 0.11).sin()).collect();
+        let cpu = Runner::new(&model, params, Device::Cpu, PrecisionArg::F32, 1).unwrap();
+        let pixels: Vec<u8> = (0..2 * 32 * 32 * 3).map(|i| ((i as f32 * 0.11).sin() * 127.0 + 128.0) as u8).collect();
+        let pictures: Vec<&[u8]> = pixels.chunks_exact(32 * 32 * 3).collect();
         let mut scratch = EngineScratch::default();
         let [of_cpu, of_cuda] = [&cpu, &cuda].map(|runner| {
-            runner.classify(2, &x, &mut scratch).unwrap();
-            runner.classify(2, &x, &mut scratch).unwrap()
+            runner.classify(preprocess, &pictures, &mut scratch).unwrap();
+            runner.classify(preprocess, &pictures, &mut scratch).unwrap()
         });
         assert_eq!(of_cpu.logits.len(), 20);
         for (a, b) in of_cpu.logits.iter().zip(&of_cuda.logits) {
             assert!((a - b).abs() < 1e-3, "{a} {b}");
         }
-        // The rows of these two images alone.
+        // The rows of these two pictures alone.
         assert!(of_cpu.counts.iter().all(|[multiply, shift]| multiply + shift == 2 * 64));
         let apart: u64 = of_cpu.counts.iter().zip(&of_cuda.counts).map(|(a, b)| a[0].abs_diff(b[0])).sum();
         assert!(apart <= 2, "{:?} {:?}", of_cpu.counts, of_cuda.counts);
         assert_eq!((cpu.precision(), cuda.precision()), ("f32", "f32"));
+    }
+
+    #[test]
+    fn logits_that_are_no_numbers_are_refused() {
+        let checkpoint = vit::builtin::load("vit-dense", None).unwrap();
+        let model = Model::new(checkpoint.description.config, compute::Products::F32).unwrap();
+        let params = vec![f32::NAN; checkpoint.params.len()];
+        let runner = Runner::new(&model, &params, Device::Cpu, PrecisionArg::F32, 1).unwrap();
+        let preprocess = &checkpoint.description.preprocess;
+        let problem = runner.classify(preprocess, &[&[9; 32 * 32 * 3]], &mut EngineScratch::default()).unwrap_err();
+        assert!(problem.to_string().contains("finite numbers, found NaN on the processor"), "{problem}");
     }
 }

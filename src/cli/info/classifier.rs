@@ -42,8 +42,7 @@ impl Classifier {
         let before = of_image(&dense(&config), &[]);
         let after = match config.kinds().feed_forward {
             FeedForwardKind::Experts { .. } => {
-                // A share for every block; there are fewer than tokens.
-                let all = |share: f64| of_image(&config, &vec![share; before.len()]);
+                let all = |share: f64| of_image(&config, &vec![share; blocks(&config)]);
                 After::Between { all_multiply: all(0.0), all_shift: all(1.0) }
             }
             _ => After::Known(of_image(&config, &[])),
@@ -101,7 +100,16 @@ impl Classifier {
             }
         }
         lines.push(String::new());
-        energy.words(is_dense, lines);
+        energy.words_in_thousandths(is_dense, lines);
+    }
+}
+
+/// Number of blocks, each of which has a router where there are experts.
+fn blocks(config: &Config) -> usize {
+    match config {
+        Config::Compact(config) => config.depth,
+        Config::Deit(config) => config.depth,
+        Config::Pvt(config) => config.depths.iter().sum(),
     }
 }
 
@@ -128,6 +136,8 @@ mod tests {
             assert!(text.contains("32x32") && text.contains("10: airplane"), "{text}");
             assert_eq!(text.contains("all tokens went to shift experts"), has_experts, "{text}");
             assert_eq!(text.contains("After"), has_experts, "{text}");
+            let energy: Vec<&str> = lines.iter().filter(|l| l.starts_with("before ")).map(String::as_str).collect();
+            assert!(energy.len() == 1 && energy[0].split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() > 1.0);
             let json = serde_json::to_value(&classifier).unwrap();
             assert_eq!(json["operations"].get("after_all_shift").is_some(), has_experts, "{json}");
             assert!(json["operations"]["before"]["total"]["multiplies"].as_u64().unwrap() > 10_000_000, "{json}");

@@ -1,4 +1,4 @@
-//! Modelled energy and time of rendering.
+//! Modelled energy and time of an image.
 
 use super::counts::{After, Lists};
 use eval::energy::network::{BIASES, image};
@@ -11,7 +11,7 @@ pub const IMAGE: [u64; 2] = [504, 378];
 /// Its pixels.
 pub const RAYS: u64 = IMAGE[0] * IMAGE[1];
 
-/// Energy and time for one image, the feature network excluded.
+/// Energy and time for one image; of a renderer's, the feature network excluded.
 #[derive(Serialize)]
 pub struct Report {
     /// Width and height in pixels.
@@ -64,17 +64,30 @@ impl Report {
         })
     }
 
-    /// Lines for people; `after` is left out where it is the same as `before`.
+    /// Lines for people, in joules and seconds. Forms of the network that cost the same as the one before are left out: `after`
+    /// in a dense network, and `plain` where nothing is folded.
     pub fn words(&self, is_dense: bool, lines: &mut Vec<String>) {
+        self.table(is_dense, ("joules", "seconds", 1.0), lines);
+        lines.extend(self.biases.map(str::to_owned));
+    }
+
+    /// The same in thousandths, for networks of small images, and without what is left out of a renderer's.
+    pub fn words_in_thousandths(&self, is_dense: bool, lines: &mut Vec<String>) {
+        self.table(is_dense, ("mJ", "ms", 1e3), lines);
+    }
+
+    fn table(&self, is_dense: bool, (energy, time, factor): (&str, &str, f64), lines: &mut Vec<String>) {
         let [width, height] = self.image;
         lines.push(format!("Modelled energy and time of an image of {width}x{height}:"));
-        lines.push(format!("{:19} {:>9} {:>9} {:>19}", "", "joules", "seconds", "of it memory, joules"));
+        lines.push(format!("{:19} {energy:>9} {time:>9} {:>19}", "", format!("of it memory, {energy}")));
         let after = if is_dense { Vec::new() } else { self.after.named() };
-        let rows = [("plain", &self.plain), ("before", &self.before)].into_iter().chain(after);
+        let is_folded = self.plain.joules != self.before.joules;
+        let rows =
+            is_folded.then_some(("plain", &self.plain)).into_iter().chain([("before", &self.before)]).chain(after);
         for (name, m) in rows.chain([("before, 8 bits", &self.before_8_bit)]) {
-            lines.push(format!("{name:19} {:9.3} {:9.3} {:20.3}", m.joules, m.seconds, m.dram));
+            let [joules, seconds, dram] = [m.joules, m.seconds, m.dram].map(|value| factor * value);
+            lines.push(format!("{name:19} {joules:9.3} {seconds:9.3} {dram:20.3}"));
         }
-        lines.extend(self.biases.map(str::to_owned));
     }
 }
 

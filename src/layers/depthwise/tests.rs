@@ -7,8 +7,9 @@ use crate::testing::uniform;
 /// Values at a corner and in the middle against sums by hand, and both gradients against their inner products.
 #[test]
 fn sums_neighbours_and_is_linear() {
-    let (height, width, channels) = (3, 5, 7);
-    for residual in [false, true] {
+    let (height, width) = (3, 5);
+    // Fewer channels than are convolved together, as many, and some more.
+    for (residual, channels) in [(false, 7), (true, 7), (true, 16), (false, 37)] {
         let mut layout = Layout::new();
         let mut b = Builder::new(&mut layout, "");
         let layer = Depthwise::build(&mut b, "dw", channels, residual);

@@ -49,6 +49,9 @@ impl Ops {
             let problem = format!("heads of at most {CHANNELS} channels expected, found {}", width / layer.heads);
             return Err(CudaError::Kernels { label: KERNELS.into(), problem });
         }
+        if images == 0 {
+            return Ok(());
+        }
         let CudaReducedAttention { norm, means, patches, convolved, shrunk, activated, q, kv, mixed } = memory;
         self.layer_norm(&layer.norm, params, x.slice(), norm)?;
         let source = match &layer.shrink {

@@ -215,22 +215,6 @@ fn leave_out(scene: &mut Scene, ids: &[usize]) {
     }
 }
 
-/// Moves near bounds that other photographs contradict, and says so. Not for LLFF's layout, whose bounds are a part of the
-/// protocol that published figures were measured by.
-fn mend_bounds(scene: &mut Scene) {
-    let strays = stray_bounds::find(&scene.views);
-    let Some((first, _)) = strays.first() else { return };
-    let least = |views: &[View]| views.iter().map(|view| view.near).fold(f32::INFINITY, f32::min);
-    let before = least(&scene.views);
-    strays.iter().for_each(|(i, near)| scene.views[*i].near = *near);
-    let [before, after] = [before, least(&scene.views)].map(|near| f64::from(near) / scene.scene_from_file.scale);
-    let (count, name) = (strays.len(), &scene.views[*first].name);
-    scene.warnings.push(format!(
-        "near bounds of {count} photographs ({name} first) lie before all that others state of the same places, as by wrong \
-         points: the scene begins at {after:.4} instead of {before:.4} in the file's units; --bounds decides otherwise"
-    ));
-}
-
 /// Makes the scene's bounds hold those of all its views.
 fn span_views(scene: &mut Scene) {
     scene.near = scene.views.iter().map(|view| view.near).fold(f32::INFINITY, f32::min);

@@ -6,7 +6,7 @@
 
 use super::folder::ImageFolder;
 use super::posed::{Intrinsics, Photograph, Posed};
-use super::{LoadOptions, MAX_POSE_BYTES, format_error, llff, masks, photographs_error};
+use super::{LoadOptions, MAX_POSE_BYTES, format_error, llff, masks, photographs_error, stray_bounds};
 use crate::distortion::Coefficients;
 use crate::file::read_limited;
 use crate::{Format, Result, Scene, depth, npy};
@@ -70,7 +70,10 @@ pub fn load(root: &Path, options: &LoadOptions) -> Result<Scene> {
         intrinsics: intrinsics_of_all,
         bounds: Some([row[12], row[13]]),
     });
-    let photographs = photographs.collect();
+    let mut photographs: Vec<Photograph> = photographs.collect();
+    if options.bounds.is_none() {
+        stray_bounds::mend(&file.display().to_string(), &mut photographs, &mut warnings);
+    }
     let stored_factor = options.factor.map(|_| folder.stored_factor);
     Posed {
         root,

@@ -138,7 +138,6 @@ impl Posed<'_> {
             warnings,
         };
         super::leave_out(&mut scene, &placed.strays);
-        super::mend_bounds(&mut scene);
         super::span_views(&mut scene);
         Ok(scene)
     }

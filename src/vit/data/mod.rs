@@ -104,7 +104,7 @@ impl Labelled {
         let place = |class: &String| {
             model.iter().position(|other| other == class).ok_or_else(|| Error::File {
                 path: path.to_owned(),
-                problem: format!("expected classes of the model ({}), found {class:?}", model.join(", ")),
+                problem: format!("expected classes of the model ({}), found {class:?}", first_of(model)),
             })
         };
         let places: Vec<u32> = self.classes.iter().map(|c| place(c).map(|p| p as u32)).collect::<Result<_>>()?;
@@ -196,4 +196,11 @@ impl Collector<'_> {
         }
         Ok(labelled)
     }
+}
+
+/// The first names of a list, and how many more there are.
+fn first_of(names: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
 }

@@ -67,3 +67,13 @@ fn what_holds_no_pictures_is_said() {
     assert!(read(&dir.path().join("x.tar.xz")).is_err());
     assert!(read(&dir.path().join("missing")).unwrap_err().to_string().contains("missing"));
 }
+
+#[test]
+fn long_lists_of_classes_are_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("data_batch_1.bin"), vec![7; 3073]).unwrap();
+    let mut found = read(dir.path()).unwrap();
+    let names: Vec<String> = (0..1000).map(|i| format!("n{i}")).collect();
+    let problem = found.relabel(dir.path(), &names).unwrap_err().to_string();
+    assert!(problem.contains("(n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 990 more), found"), "{problem}");
+}

@@ -1,4 +1,4 @@
-//! Training of the mixture of two experts on a CUDA device.
+//! The mixture of two experts on a CUDA device, forward and backward.
 //!
 //! Rows are sorted by their expert, so that each expert runs on a contiguous part of them. The number of rows of each is
 //! read back once a forward pass, since sizes of products must be known here.
@@ -154,6 +154,9 @@ impl Ops {
     pub(crate) fn add_gated(&self, routing: &CudaRouting, output: &Store, x: SliceMut) -> Result<()> {
         let rows = routing.order.len();
         assert_eq!(output.len(), x.len(), "outputs of experts and states");
+        if rows == 0 {
+            return Ok(());
+        }
         let args = Args::new()
             .buffer(output.buffer())
             .buffer(routing.order.buffer())
@@ -217,11 +220,12 @@ impl Ops {
         let mut totals = [0; SUMS];
         sums.buffer().read_on(0, blocks * SUMS, &mut totals)?;
         let [p0, p1, q0, q1, first] = totals.map(f64::from_bits);
-        let first = first as usize;
-        if first > rows {
-            let problem = format!("expected at most {rows} rows of the first expert, found {first}");
-            return Err(CudaError::Kernels { label: KERNELS.into(), problem });
+        let is_count = (0.0..=rows as f64).contains(&first) && first.fract() == 0.0;
+        if !is_count {
+            let problem = format!("expected 0 to {rows} rows of the first expert, found {first}");
+            return Err(CudaError::Driver { what: "routing rows to experts".into(), problem });
         }
+        let first = first as usize;
         *usage = Usage { importance: [p0, p1], load: [q0, q1], counts: [first, rows - first] };
         Ok(())
     }
