@@ -90,7 +90,7 @@ struct RunArgs {
     #[arg(long, default_value_t = 1e-3, value_parser = numbers::parse_rate)]
     rate: f32,
     /// Weight of the distance from the teacher's states; 0 learns from colours alone
-    #[arg(long, default_value_t = 0.02, value_parser = numbers::parse_weight)]
+    #[arg(long, default_value_t = 0.1, value_parser = numbers::parse_weight)]
     distil: f32,
     /// Weight of the loss on depth, where the scenes have exact depth and the network blends colours [default: 0.001]
     #[arg(long, value_parser = numbers::parse_weight)]

@@ -39,10 +39,19 @@ impl Depthwise {
     /// # Shapes
     /// - `x`, `y`: `[images, height, width, channels]`; `y` is overwritten
     pub fn forward(&self, params: &[f32], (height, width): (usize, usize), x: &[f32], y: &mut [f32]) {
+        let isa = compute::isa();
         let (weight, bias, c) = (self.weight.of(params), self.bias.of(params), self.channels);
-        let grid = height * width * c;
-        for (x, y) in x.chunks_exact(grid).zip(y.chunks_exact_mut(grid)) {
-            convolve(compute::isa(), (weight, bias), self.residual, (height, width), x, y);
+        for (x, y) in x.chunks_exact(height * width * c).zip(y.chunks_exact_mut(height * width * c)) {
+            for at in 0..height * width {
+                let out = &mut y[at * c..][..c];
+                out.copy_from_slice(bias);
+                if self.residual {
+                    add(isa, &x[at * c..][..c], out);
+                }
+                for (tap, other) in reached(at, height, width) {
+                    add_product(isa, &weight[tap * c..][..c], &x[other * c..][..c], out);
+                }
+            }
         }
     }
 
@@ -88,57 +97,9 @@ fn reached(at: usize, height: usize, width: usize) -> impl Iterator<Item = (usiz
     })
 }
 
-/// Channels that are convolved together: their weights and sums stay in registers.
-const CHANNELS: usize = 16;
-
 compute::simd_fn! {
-    /// Convolves one grid.
-    fn convolve(
-        isa: Isa, weights: (&[f32], &[f32]), residual: bool, size: (usize, usize), x: &[f32], y: &mut [f32],
-    ) {
-        let ((weight, bias), (height, width)) = (weights, size);
-        let c = bias.len();
-        let (whole, rest) = (c / CHANNELS * CHANNELS, c % CHANNELS);
-        for first in (0..whole).step_by(CHANNELS) {
-            some_channels::<CHANNELS>(weight, bias, residual, (height, width), first, x, y);
-        }
-        for first in whole..whole + rest {
-            some_channels::<1>(weight, bias, residual, (height, width), first, x, y);
-        }
-    }
-}
-
-/// Convolves the channels `first..first + N` of a grid.
-#[inline(always)]
-fn some_channels<const N: usize>(
-    weight: &[f32],
-    bias: &[f32],
-    residual: bool,
-    (height, width): (usize, usize),
-    first: usize,
-    x: &[f32],
-    y: &mut [f32],
-) {
-    let c = bias.len();
-    let own = |values: &[f32], row: usize| -> [f32; N] { values[row * c + first..][..N].try_into().expect("N values") };
-    let weights: [[f32; N]; TAPS] = std::array::from_fn(|tap| own(weight, tap));
-    let bias = own(bias, 0);
-    for row in 0..height {
-        for column in 0..width {
-            let at = row * width + column;
-            let mut sum = bias;
-            if residual {
-                let x = own(x, at);
-                (0..N).for_each(|i| sum[i] += x[i]);
-            }
-            for dy in usize::from(row == 0)..if row + 1 == height { 2 } else { 3 } {
-                for dx in usize::from(column == 0)..if column + 1 == width { 2 } else { 3 } {
-                    let (x, w) = (own(x, (row + dy - 1) * width + column + dx - 1), &weights[3 * dy + dx]);
-                    (0..N).for_each(|i| sum[i] += w[i] * x[i]);
-                }
-            }
-            y[at * c + first..][..N].copy_from_slice(&sum);
-        }
+    fn add(isa: Isa, x: &[f32], y: &mut [f32]) {
+        y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
     }
 }
 
