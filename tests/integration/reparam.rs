@@ -77,7 +77,7 @@ fn the_same_command_again_does_nothing() {
     // The folder is not taken for another command's.
     for (option, wanted) in [
         ("--bits 5", "--bits: expected 5, found 4"),
-        ("--distil 0.5", "--distil: expected 0.5, found 0.02"),
+        ("--distil 0.5", "--distil: expected 0.5, found 0.1"),
         ("--balance 0.5", "--balance: expected 0.5, found 0.01"),
         ("--rate 0.5", "--rate: expected 0.5, found 0.001"),
         ("--train-features", "--train-features: expected true, found false"),
