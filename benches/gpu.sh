@@ -5,8 +5,8 @@
 #   benches/gpu.sh --train MINUTES --run FOLDER --data FOLDER [--binary PATH] [--out FOLDER] [-- TRAIN OPTIONS]
 #
 # The first form tests the device (`shiftray selftest`), times frames of the official sizes and of the built-in models,
-# with --gnt times and checks the official PyTorch code on the same weights, compares a frame with the processor's, and
-# runs compute-sanitizer where it is installed. Each step has a time limit; one that fails is recorded and the others go
+# with --gnt times and checks the official PyTorch code on the same weights, compares a frame and the classes of
+# photographs with the processor's, and runs compute-sanitizer where it is installed. Each step has a time limit; one that fails is recorded and the others go
 # on. The second form tests briefly, then trains for as many minutes: a run that is there already is gone on with, and
 # its files are copied to the out folder.
 #

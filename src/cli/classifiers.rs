@@ -17,7 +17,10 @@ pub fn named(name: &str) -> anyhow::Result<Option<(Checkpoint, Vec<u8>)>> {
         return Ok(Some((Checkpoint::from_bytes(path, &bytes)?, bytes)));
     }
     // Asked last, for it reads the file once more; a file that is none of either is refused as one of GNT.
-    if gnt::builtin::load(name).is_err() && vit::timm::is_one(path).unwrap_or(false) {
+    if !gnt::builtin::NAMES.contains(&name)
+        && gnt::builtin::load(name).is_err()
+        && vit::timm::is_one(path).unwrap_or(false)
+    {
         return Ok(Some((vit::timm::read(path, None)?, bytes)));
     }
     Ok(None)

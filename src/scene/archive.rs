@@ -51,7 +51,9 @@ fn only_scene(root: &Path) -> std::result::Result<PathBuf, String> {
         [first, second, ..] => {
             let [first, second] = [first, second].map(|path| path.strip_prefix(root).unwrap_or(path).display());
             let count = scenes.len();
-            Err(format!("expected one scene in it, found {count}, as {first} and {second}: unpack it and name one"))
+            Err(format!(
+                "expected one scene in it, found {count}, such as {first} and {second}: unpack it and name one"
+            ))
         }
     }
 }
@@ -220,7 +222,7 @@ mod tests {
             only_scene(&unpacked).unwrap_err()
         };
         let two = problem(&[("all/b/transforms.json", b"{}"), ("all/a/transforms.json", b"{}")]);
-        assert!(two.contains("found 2, as all/a and all/b") && two.contains("name one"), "{two}");
+        assert!(two.contains("found 2, such as all/a and all/b") && two.contains("name one"), "{two}");
         assert!(problem(&[("notes.txt", b"none")]).contains("found no scene"));
     }
 

@@ -46,10 +46,12 @@ impl Runner {
         if let Chosen::Cuda(number, on) = &chosen {
             let made = Self::precision_on_cuda(precision).and_then(|()| {
                 let mut own = CudaClassifier::new(on, model, params)?;
-                // All kernels are compiled by this, so that what is missing is said before long work.
-                let distance = distance_of_trial(&mut own, model, params)?;
                 if device == Device::Auto {
-                    expect_agreement(distance)?;
+                    expect_agreement(distance_of_trial(&mut own, model, params)?)?;
+                } else {
+                    // All kernels are compiled by this, so that what is missing is said before long work.
+                    let (height, width) = model.config.image_size();
+                    own.classify(1, &vec![0.0; height * width * 3])?;
                 }
                 Ok(own)
             });
@@ -135,8 +137,9 @@ impl Runner {
                 Classified { logits, counts: since(&before, scratch.expert_counts()) }
             }
             Self::Cuda { own, .. } => {
-                let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+                // While another thread's pictures are on the device.
                 pictures.iter().for_each(|pixels| preprocess.normalise(pixels, &mut x));
+                let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
                 own.classify(pictures.len(), &x)?
             }
         };
@@ -171,15 +174,14 @@ fn distance_of_trial(own: &mut CudaClassifier, model: &Model, params: &[f32]) ->
         distances.push(distance(engine.classify(x, &mut scratch), found));
     }
     distances.sort_by(f32::total_cmp);
-    Ok(distances[1])
+    Ok(if distances[2].is_finite() { distances[1] } else { distances[2] })
 }
 
 /// Largest distance of a logit as a part of the greatest wanted; infinite where one is no number.
 fn distance(wanted: &[f32], found: &[f32]) -> f32 {
     let largest = wanted.iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
-    let apart =
-        wanted.iter().zip(found).map(|(a, b)| if b.is_finite() { (a - b).abs() / largest } else { f32::INFINITY });
-    apart.fold(0.0, f32::max)
+    let apart = wanted.iter().zip(found).map(|(a, b)| (a - b).abs() / largest);
+    apart.fold(0.0, |most, d| if d.is_finite() { d.max(most) } else { f32::INFINITY })
 }
 
 /// An error, unless a device is near enough to the processor to be taken by `auto`.
@@ -218,7 +220,9 @@ mod tests {
     fn what_is_no_number_is_far() {
         assert_eq!(distance(&[2.0, -4.0], &[2.0, -3.0]), 0.25);
         for bad in [f32::NAN, f32::INFINITY] {
-            assert!(expect_agreement(distance(&[1.0, 2.0], &[1.0, bad])).is_err());
+            for (wanted, found) in [([1.0, 2.0], [bad, 2.0]), ([1.0, bad], [1.0, 2.0])] {
+                assert!(expect_agreement(distance(&wanted, &found)).is_err(), "{wanted:?} {found:?}");
+            }
         }
         expect_agreement(distance(&[1.0, 2.0], &[1.001, 2.0])).unwrap();
     }

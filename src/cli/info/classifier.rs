@@ -57,7 +57,7 @@ impl Classifier {
             parameters,
             bytes: parameters * size_of::<f32>(),
             operations: Operations { before: Table::of(&lists.before), after },
-            energy: Report::new(&lists, [width as u64, height as u64], 1)?,
+            energy: Report::new(&lists, [width as u64, height as u64], 1)?.of_classifier(),
         })
     }
 
@@ -85,8 +85,8 @@ impl Classifier {
             format!("classes     {}: {}", config.classes(), shortened(&named)),
             format!("parameters  {parameters}; {bytes} bytes"),
             String::new(),
-            "Million operations an image. Softmax and norms are not counted; dense matrices have 4 bytes a weight."
-                .to_owned(),
+            "Million operations an image. Softmax and norms are not counted; dense matrices have 4 bytes a weight. To the".to_owned(),
+            "layers an image is a ray, and its tokens are the ray's samples.".to_owned(),
         ]);
         table_lines("Before: the dense network of these sizes", &operations.before, lines);
         let is_dense = is_dense(&operations.before, &operations.after);

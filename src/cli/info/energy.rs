@@ -22,7 +22,8 @@ pub struct Report {
     after: After<Modelled>,
     /// `before` in 8-bit integers.
     before_8_bit: Modelled,
-    biases: [&'static str; 4],
+    /// What the model leaves out.
+    biases: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -60,7 +61,7 @@ impl Report {
             before: model(&lists.before, Op::Multiply)?,
             after: lists.after.try_map(|steps| model(steps, Op::Multiply))?,
             before_8_bit: model(&lists.before, Op::Multiply8)?,
-            biases: BIASES,
+            biases: BIASES.to_vec(),
         })
     }
 
@@ -68,12 +69,19 @@ impl Report {
     /// in a dense network, and `plain` where nothing is folded.
     pub fn words(&self, is_dense: bool, lines: &mut Vec<String>) {
         self.table(is_dense, ("joules", "seconds", 1.0), lines);
-        lines.extend(self.biases.map(str::to_owned));
+        lines.extend(self.biases.iter().map(|line| (*line).to_owned()));
     }
 
-    /// The same in thousandths, for networks of small images, and without what is left out of a renderer's.
+    /// The same in thousandths, for networks of small images.
     pub fn words_in_thousandths(&self, is_dense: bool, lines: &mut Vec<String>) {
         self.table(is_dense, ("mJ", "ms", 1e3), lines);
+        lines.extend(self.biases.iter().map(|line| (*line).to_owned()));
+    }
+
+    /// The same report with what classifiers have free in place of what renderers have.
+    pub fn of_classifier(mut self) -> Self {
+        self.biases[1] = "Free: softmax, norms, activations, pooling and element-wise work.";
+        self
     }
 
     fn table(&self, is_dense: bool, (energy, time, factor): (&str, &str, f64), lines: &mut Vec<String>) {

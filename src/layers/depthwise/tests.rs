@@ -8,7 +8,7 @@ use crate::testing::uniform;
 #[test]
 fn sums_neighbours_and_is_linear() {
     let (height, width) = (3, 5);
-    // Fewer channels than are convolved together, as many, and some more.
+    // Channels that fill no register, one, and two and some more.
     for (residual, channels) in [(false, 7), (true, 7), (true, 16), (false, 37)] {
         let mut layout = Layout::new();
         let mut b = Builder::new(&mut layout, "");

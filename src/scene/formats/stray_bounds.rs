@@ -9,6 +9,7 @@
 //! It takes many to contradict: where a good part of a picture is in hardly any other, nothing is said of its bound.
 
 use super::posed::{Intrinsics, Photograph};
+use crate::robust::extent_without_strays;
 use glam::{DMat4, DVec2, DVec3};
 use std::ops::Range;
 
@@ -26,6 +27,8 @@ const SLACK: f64 = 0.95;
 const STEP: f64 = 1.01;
 /// A bound is wrong where it must be moved by more than this.
 const WRONG: f64 = 1.1;
+/// Far bounds are less than so many times the near ones, else they are not looked at.
+const MOST_RANGE: f64 = 1e6;
 /// Photographs that a bound is compared with, at most: those taken nearest to it.
 const OTHERS: usize = 64;
 
@@ -34,10 +37,10 @@ const OTHERS: usize = 64;
 pub(super) fn mend(table: &str, photographs: &mut [Photograph], warnings: &mut Vec<String>) {
     let Some(witnesses) = photographs.iter().map(Witness::new).collect::<Option<Vec<_>>>() else { return };
     let strays = find(&witnesses);
-    let least = |bounds: &mut dyn Iterator<Item = f64>| bounds.fold(f64::INFINITY, f64::min);
-    let before = least(&mut witnesses.iter().map(|w| w.near));
+    // A bound that is absurd moves nothing in any case.
+    let [before, _] = extent_without_strays(witnesses.iter().map(|w| w.near));
     let mended = |i: usize| strays.iter().find(|(stray, _)| *stray == i).map_or(witnesses[i].near, |(_, near)| *near);
-    let after = least(&mut (0..witnesses.len()).map(mended));
+    let [after, _] = extent_without_strays((0..witnesses.len()).map(mended));
     if after <= before {
         return;
     }
@@ -47,12 +50,12 @@ pub(super) fn mend(table: &str, photographs: &mut [Photograph], warnings: &mut V
         }
     }
     let name = photographs[strays[0].0].path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let others = match strays.len() - 1 {
-        0 => String::new(),
-        n => format!(" and {n} more"),
+    let whose = match strays.len() - 1 {
+        0 => format!("the near bound of {name} is likely that of a wrong point"),
+        n => format!("the near bounds of {name} and {n} more are likely those of wrong points"),
     };
     warnings.push(format!(
-        "{table}: the near bounds of {name}{others} are likely those of wrong points, since other photographs have nothing so \
+        "{table}: {whose}, since other photographs have nothing so \
          near in the same places: the nearest bound is {after:.4} instead of {before:.4}; --bounds decides otherwise"
     ));
 }
@@ -72,7 +75,8 @@ impl Witness {
     fn new(photograph: &Photograph) -> Option<Self> {
         let Photograph { pose, bounds: Some([near, far]), intrinsics, .. } = *photograph else { return None };
         let Intrinsics { size: Some(size), focal, center, lens } = intrinsics else { return None };
-        let is_usable = lens.is_pinhole() && near > 0.0 && near < far && far.is_finite() && size.min_element() > 0.0;
+        let has_range = near > 0.0 && near < far && far < MOST_RANGE * near;
+        let is_usable = has_range && lens.is_pinhole() && size.min_element() > 0.0;
         let center = center.unwrap_or(0.5 * size);
         is_usable.then(|| Self { camera_from_world: pose.inverse(), pose, focal, center, size, near, far })
     }
@@ -204,6 +208,17 @@ mod tests {
         assert!((0..12).all(|i| i == 4 || i == 7 || after[i] == 10.0), "{after:?}");
         let said = "table.npy: the near bounds of 04.png and 1 more are likely";
         assert!(warnings.len() == 1 && warnings[0].starts_with(said) && warnings[0].contains("instead of 4.0000"));
+    }
+
+    /// A bound so near that the scene would not follow it does not keep others from being mended.
+    #[test]
+    fn an_absurd_bound_changes_nothing() {
+        let mut near = [10.0; 12];
+        (near[2], near[6]) = (0.01, 5.0);
+        let (after, warnings) = mended(row(0.2, near));
+        assert!((9.4..9.6).contains(&after[6]) && warnings.len() == 1, "{after:?} {warnings:?}");
+        near[2] = 5e-324;
+        assert_untouched(row(0.2, near));
     }
 
     #[test]
