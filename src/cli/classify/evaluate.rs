@@ -103,9 +103,11 @@ struct Part {
 fn measure(classifier: &Classifier, data: &Labelled, classes: Vec<String>, threads: usize) -> anyhow::Result<Metrics> {
     let mut scratch = EngineScratch::default();
     let at_once = classifier.runner.images_at_once();
-    // Memory of whole batches is made before anything is timed.
-    let first: Vec<&[u8]> = (0..data.len().min(at_once)).map(|i| data.picture(i)).collect();
-    classifier.probabilities(&first, &mut scratch)?;
+    if classifier.runner.device().is_some() {
+        // Memory of whole batches is made before anything is timed.
+        let first: Vec<&[u8]> = (0..data.len().min(at_once)).map(|i| data.picture(i)).collect();
+        classifier.probabilities(&first, &mut scratch)?;
+    }
     let mut times: Vec<f64> = (0..data.len().min(TIMED))
         .map(|i| {
             let started = Instant::now();

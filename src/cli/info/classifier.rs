@@ -1,7 +1,7 @@
 //! What a classifier holds.
 
 use super::counts::{After, Lists, is_dense, table_lines};
-use super::energy::Report;
+use super::energy::{Report, THOUSANDTHS};
 use layers::FeedForwardKind;
 use layers::operations::Table;
 use serde::Serialize;
@@ -100,7 +100,7 @@ impl Classifier {
             }
         }
         lines.push(String::new());
-        energy.words_in_thousandths(is_dense, lines);
+        energy.words(is_dense, THOUSANDTHS, lines);
     }
 }
 

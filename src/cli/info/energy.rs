@@ -26,6 +26,20 @@ pub struct Report {
     biases: Vec<&'static str>,
 }
 
+/// What lines for people are told in.
+#[derive(Clone, Copy)]
+pub struct Units {
+    energy: &'static str,
+    time: &'static str,
+    /// Of them in a joule and in a second.
+    factor: f64,
+}
+
+/// For renderers.
+pub const WHOLE: Units = Units { energy: "joules", time: "seconds", factor: 1.0 };
+/// For networks of small images.
+pub const THOUSANDTHS: Units = Units { energy: "mJ", time: "ms", factor: 1e3 };
+
 #[derive(Serialize)]
 struct Modelled {
     joules: f64,
@@ -65,26 +79,16 @@ impl Report {
         })
     }
 
-    /// Lines for people, in joules and seconds. Forms of the network that cost the same as the one before are left out: `after`
-    /// in a dense network, and `plain` where nothing is folded.
-    pub fn words(&self, is_dense: bool, lines: &mut Vec<String>) {
-        self.table(is_dense, ("joules", "seconds", 1.0), lines);
-        lines.extend(self.biases.iter().map(|line| (*line).to_owned()));
-    }
-
-    /// The same in thousandths, for networks of small images.
-    pub fn words_in_thousandths(&self, is_dense: bool, lines: &mut Vec<String>) {
-        self.table(is_dense, ("mJ", "ms", 1e3), lines);
-        lines.extend(self.biases.iter().map(|line| (*line).to_owned()));
-    }
-
     /// The same report with what classifiers have free in place of what renderers have.
     pub fn of_classifier(mut self) -> Self {
         self.biases[1] = "Free: softmax, norms, activations, pooling and element-wise work.";
         self
     }
 
-    fn table(&self, is_dense: bool, (energy, time, factor): (&str, &str, f64), lines: &mut Vec<String>) {
+    /// Lines for people. Forms of the network that cost the same as the one before are left out: `after` in a dense network,
+    /// and `plain` where nothing is folded.
+    pub fn words(&self, is_dense: bool, units: Units, lines: &mut Vec<String>) {
+        let Units { energy, time, factor } = units;
         let [width, height] = self.image;
         lines.push(format!("Modelled energy and time of an image of {width}x{height}:"));
         lines.push(format!("{:19} {energy:>9} {time:>9} {:>19}", "", format!("of it memory, {energy}")));
@@ -96,6 +100,7 @@ impl Report {
             let [joules, seconds, dram] = [m.joules, m.seconds, m.dram].map(|value| factor * value);
             lines.push(format!("{name:19} {joules:9.3} {seconds:9.3} {dram:20.3}"));
         }
+        lines.extend(self.biases.iter().map(|line| (*line).to_owned()));
     }
 }
 
@@ -144,9 +149,9 @@ mod tests {
         let Modelled { compute, dram, buffer, network, registers, joules, .. } = after;
         assert!((compute + dram + buffer + network + registers - joules).abs() < 1e-9 * joules);
         let [mut dense, mut converted, mut unknown] = [vec![], vec![], vec![]];
-        measured.words(true, &mut dense);
-        measured.words(false, &mut converted);
-        report(ShiftShares::Unknown).words(false, &mut unknown);
+        measured.words(true, WHOLE, &mut dense);
+        measured.words(false, WHOLE, &mut converted);
+        report(ShiftShares::Unknown).words(false, WHOLE, &mut unknown);
         assert_eq!((converted.len(), unknown.len()), (dense.len() + 1, dense.len() + 2));
         assert!(converted.iter().chain(&unknown).all(|line| line.len() <= 120), "{unknown:#?}");
     }

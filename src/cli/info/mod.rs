@@ -192,6 +192,6 @@ impl ModelInfo {
         ]);
         self.operations.words(lines);
         lines.push(String::new());
-        self.energy.words(self.operations.is_dense(), lines);
+        self.energy.words(self.operations.is_dense(), energy::WHOLE, lines);
     }
 }

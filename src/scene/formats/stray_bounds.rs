@@ -9,9 +9,8 @@
 //! It takes many to contradict: where a good part of a picture is in hardly any other, nothing is said of its bound.
 
 use super::posed::{Intrinsics, Photograph};
-use crate::robust::extent_without_strays;
+use crate::robust::{extent_without_strays, median};
 use glam::{DMat4, DVec2, DVec3};
-use std::ops::Range;
 
 /// Places of a grid along each side of a photograph.
 const SIDE: usize = 13;
@@ -38,9 +37,10 @@ pub(super) fn mend(table: &str, photographs: &mut [Photograph], warnings: &mut V
     let Some(witnesses) = photographs.iter().map(Witness::new).collect::<Option<Vec<_>>>() else { return };
     let strays = find(&witnesses);
     // A bound that is absurd moves nothing in any case.
-    let [before, _] = extent_without_strays(witnesses.iter().map(|w| w.near));
-    let mended = |i: usize| strays.iter().find(|(stray, _)| *stray == i).map_or(witnesses[i].near, |(_, near)| *near);
-    let [after, _] = extent_without_strays((0..witnesses.len()).map(mended));
+    let mut bounds: Vec<f64> = witnesses.iter().map(|w| w.near).collect();
+    let [before, _] = extent_without_strays(bounds.iter().copied());
+    strays.iter().for_each(|(i, near)| bounds[*i] = *near);
+    let [after, _] = extent_without_strays(bounds);
     if after <= before {
         return;
     }
@@ -107,21 +107,18 @@ enum Verdict {
 
 /// Numbers of the photographs whose near bound is contradicted, each with the depth where others agree.
 fn find(witnesses: &[Witness]) -> Vec<(usize, f64)> {
-    let mut sorted: Vec<f64> = witnesses.iter().map(|w| w.near).collect();
-    sorted.sort_by(f64::total_cmp);
-    let Some(median) = sorted.get(sorted.len() / 2).copied() else { return Vec::new() };
+    let median = median(witnesses.iter().map(|w| w.near));
     let suspects = (0..witnesses.len()).filter(|i| witnesses[*i].near * WRONG < median);
     suspects.filter_map(|i| Some((i, agreed(&witnesses[i], &nearest(witnesses, i))?))).collect()
 }
 
 /// The depth to which a contradicted bound has to be moved; none where it stands, or nobody can tell.
 fn agreed(own: &Witness, others: &[&Witness]) -> Option<f64> {
-    let Range { start, end } = own.near..0.9 * own.far;
-    let mut near = start;
-    while near < end {
+    let mut near = own.near;
+    while near < 0.9 * own.far {
         match verdict(own, near, others) {
             Verdict::Unknown => return None,
-            Verdict::Possible => return Some(near).filter(|near| *near > WRONG * start),
+            Verdict::Possible => return Some(near).filter(|near| *near > WRONG * own.near),
             Verdict::Contradicted => near *= STEP,
         }
     }
