@@ -79,6 +79,7 @@ template <int K> __device__ __forceinline__ Bytes<K> load_byte_rows(const Stored
     unsigned l[kRowWords<K>], h[kRowWords<K>];
     load_row<K>(l, low);
     load_row<K>(h, high);
+    __syncwarp();
     float a[K / 4], b[K / 4];
 #pragma unroll
     for (int c = 0; c < K / 4; c++) a[c] = row_value<K>(l, c), b[c] = row_value<K>(h, c);

@@ -14,6 +14,12 @@
 #define COLOUR_MEAN 0
 #define COLOUR_BLEND 1
 
+// Where what is kept of a ray lies: in shared memory, its state in the workspace and the rest in shared memory, or all
+// in the workspace.
+#define PLACE_SHARED 0
+#define PLACE_SPLIT 1
+#define PLACE_WORKSPACE 2
+
 // Attention over source views.
 #define VIEW_SUBTRACTION 0
 #define VIEW_HAMMING 1

@@ -165,11 +165,13 @@ template <int K> __device__ __forceinline__ float row_value(const unsigned (&wor
 #endif
 }
 
-// Two stored rows as operand in the order Rows.
+// Two stored rows as operand in the order Rows. Lanes whose rows are null take another way, and all meet again: matrix units
+// want whole warps.
 template <int K> __device__ __forceinline__ Operand<K> load_rows(const Stored* low, const Stored* high) {
     unsigned l[kRowWords<K>], h[kRowWords<K>];
     load_row<K>(l, low);
     load_row<K>(h, high);
+    __syncwarp();
     Operand<K> a;
 #pragma unroll
     for (int k = 0; k < K / kStep; k++) {

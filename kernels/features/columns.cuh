@@ -3,7 +3,7 @@
 // First stage: blocks of blockDim.x channels (a power of two up to 32) times blockDim.y (a power of two) pixels at a time,
 // kStrip times; block (chunk, group) leaves two numbers for each of its channels in partial [chunks, 2, channels]. Second
 // stage: blocks of 32 channels x 32 rows add the chunks up in f64, of which there are so few that its speed is of no
-// matter.
+// matter. Images of one size lie one after the other and are numbered by the grid's third dimension, as their sums are.
 #pragma once
 #include "common/portable.cuh"
 #include "features/twins.cuh"
@@ -38,8 +38,11 @@ __device__ __forceinline__ float2 sum_rows(float2 value) {
 
 // partial of this block and channel.
 __device__ __forceinline__ float* partial_of(float* partial, int channels, int channel) {
-    return partial + blockIdx.x * 2 * channels + channel;
+    return partial + (blockIdx.z * gridDim.x + blockIdx.x) * 2 * channels + channel;
 }
+
+// Where the values of this block's image begin.
+__device__ __forceinline__ u64 first_value(int pixels, int channels) { return u64(blockIdx.z) * pixels * channels; }
 
 struct Pair {
     double x, y;

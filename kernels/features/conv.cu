@@ -1,7 +1,8 @@
 // Convolution with reflect padding and the gradient of its image, channels last, as products of matrices that are never
 // written down: a row is a pixel, the depth runs over taps and channels (implicit GEMM).
 //
-// Weights are packed by features_pack (conv_back.cu): [depth padded to 16, channels padded to kCols]. One kernel for each
+// Images of one size lie one after the other and are numbered by the grid's third dimension.
+// Weights are packed by features_pack (conv_weights.cu): [depth padded to 16, channels padded to kCols]. One kernel for each
 // width of the tile, in channels: 64, 32 and 16.
 // CPU twin: src/layers/conv2d.
 #include "features/phase.cuh"
@@ -180,6 +181,8 @@ template <int kRows, int kCols>
 __device__ __forceinline__ void forward(Tile<kRows, kCols>& tile, const float* image, const float* weights,
                                         const float* bias, float* output, int height, int width, int in_channels,
                                         int out_height, int out_width, int out_channels, int kernel, int stride) {
+    image += u64(blockIdx.z) * height * width * in_channels;
+    output += u64(blockIdx.z) * out_height * out_width * out_channels;
     Patches source{image, height, width, in_channels, out_width, kernel, stride, kernel};
     int depth = kernel * kernel * in_channels;
     convolve(tile, source, weights, bias, output, depth, out_height * out_width, out_channels, false);
@@ -189,7 +192,10 @@ template <int kRows, int kCols>
 __device__ __forceinline__ void backward(Tile<kRows, kCols>& tile, const float* gradient, const float* weights,
                                          float* d_image, int height, int width, int in_channels, int out_height,
                                          int out_width, int out_channels, int kernel, int stride, int accumulate) {
-    Phase phase = phase_of(blockIdx.z, kernel, stride, out_channels, kDepth);
+    int phases = stride * stride, number = blockIdx.z / phases;
+    gradient += u64(number) * out_height * out_width * out_channels;
+    d_image += u64(number) * height * width * in_channels;
+    Phase phase = phase_of(blockIdx.z % phases, kernel, stride, out_channels, kDepth);
     int phase_width = ceil_div(width - phase.x, stride), count = ceil_div(height - phase.y, stride) * phase_width;
     // The grid is as large as the largest phase.
     if (int(blockIdx.x) * kRows >= count) return;
@@ -201,7 +207,7 @@ __device__ __forceinline__ void backward(Tile<kRows, kCols>& tile, const float* 
 
 // output = image * weights + bias. image: [height, width, in_channels]; output: [out_height, out_width, out_channels];
 // bias: [out_channels] or null. All pointers but bias aligned to 16 bytes.
-// Launch: grid (out pixels / kRows, out_channels / kCols), both rounded up, block (kRows · kCols / 32).
+// Launch: grid (out pixels / kRows, out_channels / kCols, images), the first two rounded up, block (kRows · kCols / 32).
 #define CONV_FORWARD(kRows, kCols)                                                                                     \
     KERNEL(features_conv_##kCols)                                                                                      \
     (const float* image, const float* weights, const float* bias, float* output, int height, int width,               \
@@ -213,7 +219,7 @@ __device__ __forceinline__ void backward(Tile<kRows, kCols>& tile, const float* 
     EXPORT(features_conv_##kCols)
 
 // d_image (+= if accumulate) the gradient of the image, given that of the output.
-// Launch: grid (pixels of the first phase / kRows, in_channels / kCols, stride²), block (kRows · kCols / 32).
+// Launch: grid (pixels of the first phase / kRows, in_channels / kCols, images · stride²), block (kRows · kCols / 32).
 #define CONV_BACKWARD(kRows, kCols)                                                                                    \
     KERNEL(features_conv_image_##kCols)                                                                                \
     (const float* gradient, const float* weights, float* d_image, int height, int width, int in_channels,             \

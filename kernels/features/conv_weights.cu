@@ -55,7 +55,7 @@ struct GradientLoader {
     static constexpr int kGradients = kCols * kDepth / 4 / kThreads;
     const float *image, *gradient;
     const ConvSizes& s;
-    int begin, end; // pixels
+    int begin, end; // pixels, those of all images one after the other
     int ky[4], kx[4], c[4], inputs;
     int channel;
     float4 patches[kPatches], gradients[kGradients];
@@ -74,10 +74,10 @@ struct GradientLoader {
         }
         channel = blockIdx.y * kCols + threadIdx.x % (kCols / 4) * 4;
     }
-    __device__ __forceinline__ float at(int y, int x, int e) const {
+    __device__ __forceinline__ float at(const float* from, int y, int x, int e) const {
         if (e >= inputs) return 0;
         int row = mirrored(y + ky[e], s.height), col = mirrored(x + kx[e], s.width);
-        return image[(row * s.width + col) * s.in_channels + c[e]];
+        return from[(row * s.width + col) * s.in_channels + c[e]];
     }
     __device__ __forceinline__ void fetch(int step) {
 #pragma unroll
@@ -85,13 +85,15 @@ struct GradientLoader {
             int m = begin + step * kDepth + (threadIdx.x + i * kThreads) / (kRows / 4);
             patches[i] = zero4();
             if (m >= end || inputs <= 0) continue;
-            int y = m / s.out_width, x = m - y * s.out_width;
+            int number = m / (s.out_height * s.out_width), pixel = m - number * s.out_height * s.out_width;
+            const float* from = image + u64(number) * s.height * s.width * s.in_channels;
+            int y = pixel / s.out_width, x = pixel - y * s.out_width;
             y *= s.stride, x *= s.stride;
             if (s.in_channels % 4 == 0) {
                 int row = mirrored(y + ky[0], s.height), col = mirrored(x + kx[0], s.width);
-                patches[i] = *(const float4*)(image + (row * s.width + col) * s.in_channels + c[0]);
+                patches[i] = *(const float4*)(from + (row * s.width + col) * s.in_channels + c[0]);
             } else {
-                patches[i] = make_float4(at(y, x, 0), at(y, x, 1), at(y, x, 2), at(y, x, 3));
+                patches[i] = make_float4(at(from, y, x, 0), at(from, y, x, 1), at(from, y, x, 2), at(from, y, x, 3));
             }
         }
 #pragma unroll
@@ -120,8 +122,8 @@ struct GradientLoader {
 
 template <int kRows, int kCols>
 __device__ __forceinline__ void weight_gradient(Tile<kRows, kCols>& tile, const float* image, const float* gradient,
-                                                float* partial, const ConvSizes& s, int split) {
-    int begin = blockIdx.z * split, end = min(begin + split, s.out_height * s.out_width);
+                                                float* partial, const ConvSizes& s, int images, int split) {
+    int begin = blockIdx.z * split, end = min(begin + split, images * s.out_height * s.out_width);
     Place<kRows, kCols> place;
     GradientLoader<kRows, kCols> loader(image, gradient, s, begin, end);
     float sum[8][4];
@@ -135,15 +137,16 @@ __device__ __forceinline__ void weight_gradient(Tile<kRows, kCols>& tile, const 
 }
 
 // partial [splits, kernel² · in_channels padded to kRows, out_channels padded to kCols]: products over `split` pixels each.
-// image: [height, width, in_channels]; gradient: [out_height, out_width, out_channels]; pointers aligned to 16 bytes.
+// image: [images, height, width, in_channels]; gradient: [images, out_height, out_width, out_channels]; pointers aligned to 16
+// bytes.
 // Launch: grid (rows of a partial / kRows, its columns / kCols, splits), block (kRows · kCols / 32).
 #define CONV_WEIGHTS(kRows, kCols)                                                                                     \
     KERNEL(features_conv_weights_##kCols)                                                                              \
     (const float* image, const float* gradient, float* partial, int height, int width, int in_channels,               \
-     int out_height, int out_width, int out_channels, int kernel, int stride, int split) {                            \
+     int out_height, int out_width, int out_channels, int kernel, int stride, int images, int split) {                \
         __shared__ Tile<kRows, kCols> tile;                                                                            \
         ConvSizes sizes{height, width, in_channels, out_height, out_width, out_channels, kernel, stride};             \
-        weight_gradient(tile, image, gradient, partial, sizes, split);                                                \
+        weight_gradient(tile, image, gradient, partial, sizes, images, split);                                        \
     }                                                                                                                  \
     EXPORT(features_conv_weights_##kCols)
 

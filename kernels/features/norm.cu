@@ -13,6 +13,7 @@ KERNEL(features_norm_moments)(const float* image, float* partial, int pixels, in
     __shared__ float means[kColumnThreads], squares[kColumnThreads];
     __shared__ int counts[kColumnThreads];
     Strip strip(pixels, channels);
+    image += first_value(pixels, channels);
     float base = strip.first < strip.end ? image[strip.first * channels + strip.channel] : 0;
     float sum = 0, square = 0;
     int count = 0;
@@ -46,10 +47,12 @@ KERNEL(features_norm_moments)(const float* image, float* partial, int pixels, in
 EXPORT(features_norm_moments)
 
 // stats [2, channels]: mean and 1 / sqrt(variance + epsilon), from the chunks' moments; a chunk has `chunk` pixels, the
-// last one maybe fewer. Launch: grid (channels / 32 rounded up), block (32, 32).
+// last one maybe fewer. Launch: grid (channels / 32 rounded up, 1, images), block (32, 32).
 KERNEL(features_norm_statistics)(const float* partial, float* stats, int pixels, int channels, int chunks, int chunk,
                                  float epsilon) {
     int channel = blockIdx.x * 32 + threadIdx.x;
+    partial += blockIdx.z * chunks * 2 * channels;
+    stats += blockIdx.z * 2 * channels;
     // Relative to the first chunk's mean: see NormStats::measure.
     double base = channel < channels ? partial[channel] : 0;
     Pair sum{0, 0};
@@ -72,7 +75,7 @@ KERNEL(features_norm_statistics)(const float* partial, float* stats, int pixels,
 EXPORT(features_norm_statistics)
 
 // output = activation((image - mean) · inverse deviation · gain + offset + residual); residual may be null, output may be
-// image. Launch: one thread for 4 values if channels are a multiple of 4 (then all pointers are aligned to 16 bytes; gain
+// image. Launch: one thread for 4 values of an image if channels are a multiple of 4 (then all pointers are aligned to 16 bytes; gain
 // and offset need not be), else for one.
 KERNEL(features_norm_apply)(const float* image, const float* stats, const float* gain, const float* offset,
                             const float* residual, float* output, int pixels, int channels, int activation) {
@@ -80,6 +83,10 @@ KERNEL(features_norm_apply)(const float* image, const float* stats, const float*
     int at = (blockIdx.x * blockDim.x + threadIdx.x) * each;
     if (at >= pixels * channels) return;
     int channel = at % channels;
+    u64 first = first_value(pixels, channels);
+    image += first, output += first;
+    if (residual) residual += first;
+    stats += blockIdx.z * 2 * channels;
     if (each == 1) {
         float x = (image[at] - stats[channel]) * (stats[channels + channel] * gain[channel]) + offset[channel];
         output[at] = activate(residual ? x + residual[at] : x, activation);

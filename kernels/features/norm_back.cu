@@ -18,6 +18,10 @@ __device__ __forceinline__ float through(float d, float y, int activation) {
 KERNEL(features_norm_back_sums)(const float* d_output, const float* output, const float* image, const float* stats,
                                 float* partial, int pixels, int channels, int activation) {
     Strip strip(pixels, channels);
+    u64 first = first_value(pixels, channels);
+    d_output += first, image += first;
+    if (output) output += first;
+    stats += blockIdx.z * 2 * channels;
     float mean = strip.channel < channels ? stats[strip.channel] : 0;
     float2 sum{0, 0};
 #pragma unroll 4
@@ -36,19 +40,25 @@ KERNEL(features_norm_back_sums)(const float* d_output, const float* output, cons
 }
 EXPORT(features_norm_back_sums)
 
-// affine [3, channels]: d_image = affine[0] g + affine[1] (image - mean) + affine[2]; adds to the gradients of gain and
-// offset. Launch: grid (channels / 32 rounded up), block (32, 32).
+// affine [images, 3, channels]: d_image = affine[0] g + affine[1] (image - mean) + affine[2]; adds to the gradients of gain and
+// offset, image after image. Launch: grid (channels / 32 rounded up), block (32, 32).
 KERNEL(features_norm_back_affine)(const float* partial, const float* stats, const float* gain, float* affine,
-                                  float* d_gain, float* d_offset, int pixels, int channels, int chunks) {
+                                  float* d_gain, float* d_offset, int images, int pixels, int channels, int chunks) {
     int channel = blockIdx.x * 32 + threadIdx.x;
-    Pair sum = sum_chunks(partial, channels, channel, chunks);
-    if (threadIdx.y != 0 || channel >= channels) return;
-    double inverse = stats[channels + channel], factor = gain[channel] * inverse;
-    d_gain[channel] += float(sum.y * inverse);
-    d_offset[channel] += float(sum.x);
-    affine[channel] = float(factor);
-    affine[channels + channel] = float(-factor * sum.y * inverse * inverse / pixels);
-    affine[2 * channels + channel] = float(-factor * sum.x / pixels);
+    for (int i = 0; i < images; i++) {
+        Pair sum = sum_chunks(partial, channels, channel, chunks);
+        if (threadIdx.y == 0 && channel < channels) {
+            double inverse = stats[channels + channel], factor = gain[channel] * inverse;
+            d_gain[channel] += float(sum.y * inverse);
+            d_offset[channel] += float(sum.x);
+            affine[channel] = float(factor);
+            affine[channels + channel] = float(-factor * sum.y * inverse * inverse / pixels);
+            affine[2 * channels + channel] = float(-factor * sum.x / pixels);
+        }
+        partial += chunks * 2 * channels, stats += 2 * channels, affine += 3 * channels;
+        // Sums of the next image are made where those of this one were read.
+        __syncthreads();
+    }
 }
 EXPORT(features_norm_back_affine)
 
@@ -66,7 +76,10 @@ KERNEL(features_norm_back_apply)(float* d_output, const float* output, const flo
     int at = (blockIdx.x * blockDim.x + threadIdx.x) * each;
     if (at >= pixels * channels) return;
     int channel = at % channels;
-    affine += channel, stats += channel;
+    u64 first = first_value(pixels, channels);
+    d_output += first, image += first, d_image += first;
+    if (output) output += first;
+    affine += blockIdx.z * 3 * channels + channel, stats += blockIdx.z * 2 * channels + channel;
     if (each == 1) {
         float d = d_output[at], y = activation == ACTIVATION_IDENTITY ? 0 : output[at];
         float value = back(d, y, image[at], affine, stats[0], channels, activation);

@@ -1,4 +1,5 @@
-// Upsampling to twice the size with aligned corners, and joining of two maps. Channels last; one thread a value.
+// Upsampling to twice the size with aligned corners, and joining of two maps. Channels last; one thread a value of an image.
+// Images of one size lie one after the other and are numbered by the grid's third dimension.
 // CPU twins: src/layers/upsample.rs, src/gnt/features/join.rs.
 #include "common/portable.cuh"
 
@@ -23,6 +24,8 @@ KERNEL(features_upsample)(const float* image, float* output, int height, int wid
                           float scale_x) {
     int at = blockIdx.x * blockDim.x + threadIdx.x;
     if (at >= 4 * height * width * channels) return;
+    u64 first = u64(blockIdx.z) * height * width * channels;
+    image += first, output += 4 * first;
     int pixel = at / channels, c = at - pixel * channels;
     Taps y(pixel / (2 * width), height, scale_y), x(pixel % (2 * width), width, scale_x);
     const float *low = image + y.low * width * channels + c, *high = image + y.high * width * channels + c;
@@ -45,6 +48,8 @@ KERNEL(features_upsample_back)(const float* d_output, float* d_image, int height
                                float scale_y, float scale_x) {
     int at = blockIdx.x * blockDim.x + threadIdx.x;
     if (at >= height * width * channels) return;
+    u64 first = u64(blockIdx.z) * height * width * channels;
+    d_image += first, d_output += 4 * first;
     int pixel = at / channels, c = at - pixel * channels, y = pixel / width, x = pixel % width;
     int first_x = first_reader(x, scale_x), last_x = last_reader(x, width, scale_x);
     int last_y = last_reader(y, height, scale_y);
@@ -69,6 +74,9 @@ KERNEL(features_join)(const float* up, const float* skip, float* joined, int hei
     int channels = up_channels + skip_channels;
     int at = blockIdx.x * blockDim.x + threadIdx.x;
     if (at >= height * width * channels) return;
+    u64 first = u64(blockIdx.z) * height * width;
+    up += first * up_channels, joined += first * channels;
+    skip += u64(blockIdx.z) * skip_height * skip_width * skip_channels;
     int pixel = at / channels, c = at - pixel * channels;
     if (c < up_channels) {
         joined[at] = up[pixel * up_channels + c];
@@ -86,6 +94,9 @@ KERNEL(features_split)(const float* d_joined, float* d_up, float* d_skip, int he
     int channels = up_channels + skip_channels;
     int at = blockIdx.x * blockDim.x + threadIdx.x;
     if (at >= height * width * channels) return;
+    u64 first = u64(blockIdx.z) * height * width;
+    d_up += first * up_channels, d_joined += first * channels;
+    d_skip += u64(blockIdx.z) * skip_height * skip_width * skip_channels;
     int pixel = at / channels, c = at - pixel * channels;
     if (c < up_channels) {
         d_up[pixel * up_channels + c] = d_joined[at];

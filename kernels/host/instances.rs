@@ -6,14 +6,15 @@ type Instance = (&'static str, Vec<(&'static str, i64)>);
 /// Constants of the files in `kernels/render/`, in the order of `defines` in `src/gnt/cuda/instance.rs`.
 const CONSTANTS: [&str; 13] = [
     "WIDTH", "HEADS", "HIDDEN", "RATIO", "START", "POSITION", "OCTAVES", "COLOUR", "VIEW", "RAY", "FEED_FORWARD",
-    "PRECISION", "LARGE",
+    "PRECISION", "PLACE",
 ];
 
-/// How the ray kernel is tried: the values of PRECISION and LARGE, and whether with FORCED.
+/// How the ray kernel is tried: the values of PRECISION and PLACE, and whether with FORCED.
 type Way = ([i64; 2], bool);
 
 const F32: Way = ([0, 0], false);
-const F32_LARGE: Way = ([0, 1], false);
+const F32_SPLIT: Way = ([0, 1], false);
+const F32_OUTSIDE: Way = ([0, 2], false);
 const F32_FORCED: Way = ([0, 0], true);
 const BF16: Way = ([1, 0], false);
 const INT8: Way = ([2, 0], false);
@@ -32,7 +33,7 @@ const NETWORKS: &[Network] = &[
     ([64, 4, 8, 4, 0, 0, 10, 0, 0, 2, 0], &[F32]),
     ([32, 2, 8, 2, 1, 1, 4, 1, 0, 2, 0], &[F32, BF16]),
     // Sizes that fill neither tiles nor operands.
-    ([16, 2, 3, 3, 1, 0, 3, 0, 0, 0, 0], &[F32, F32_LARGE]),
+    ([16, 2, 3, 3, 1, 0, 3, 0, 0, 0, 0], &[F32, F32_SPLIT, F32_OUTSIDE]),
     ([48, 3, 11, 1, 0, 1, 2, 1, 1, 1, 1], &[F32, F32_FORCED]),
 ];
 

@@ -4,6 +4,7 @@
 //! `instances.rs` lists exist. Speed is of no interest here.
 
 use compute::cuda::{CudaError, Device, DeviceInfo, Driver, KernelSource, Launch, Result};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -46,6 +47,15 @@ pub fn set_schedule(schedule: Schedule) {
     };
     // SAFETY: sets an atomic number.
     unsafe { cuh_schedule(mode, seed) }
+}
+
+thread_local! {
+    static LAUNCHES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Launches of this thread so far, on all devices: what a GPU would be asked for as well.
+pub fn launches() -> u64 {
+    LAUNCHES.get()
 }
 
 /// The CPU as a device with 1 GiB of memory.
@@ -113,7 +123,7 @@ impl Driver for Host {
         let free = self.free_memory()?;
         let units = bytes.div_ceil(256);
         if 256 * units as u64 > free {
-            return Err(CudaError::OutOfMemory { wanted: bytes as u64, free, total: self.info.memory });
+            return Err(CudaError::OutOfMemory { wanted: format!("{bytes} bytes"), free, total: self.info.memory });
         }
         let block = vec![Unit([0; 256]); units];
         let address = block.as_ptr() as u64;
@@ -181,7 +191,10 @@ impl Driver for Host {
             cuh_launch(c_name.as_ptr(), grid, block, how.shared as usize, args.as_mut_ptr(), threads)
         };
         match code {
-            0 => Ok(()),
+            0 => {
+                LAUNCHES.set(LAUNCHES.get() + 1);
+                Ok(())
+            }
             1 => fail("no such kernel".into()),
             _ => fail(format!("blocks of {:?} threads", how.block)),
         }

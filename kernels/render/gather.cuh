@@ -244,5 +244,5 @@ __device__ void gather_tile(const Ray& ray, int first) {
     product<C, C>(start, operand(mean), net.start_mean);
     product<C, C>(start, operand(variance), net.start_variance);
 #endif
-    store_state(s, first, start);
+    store_state(ray.state, first, start);
 }

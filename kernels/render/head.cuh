@@ -14,7 +14,7 @@ __device__ __forceinline__ void softmax_shared(float* x, int count) {
 }
 
 // Colours of the source views blended over the views that see each of sixteen samples; adds the sum over samples, times
-// their weights, to `colour` (this lane's part).
+// their weights, to `colour` (this lane's part). All lanes are together again at its end.
 __device__ void blend_tile(const Ray& ray, const Operand<C>& normal, int first, float (&colour)[3]) {
     const NetworkWeights& net = ray.net;
     const Workspace& w = ray.w;
@@ -64,6 +64,7 @@ __device__ void blend_tile(const Ray& ray, const Operand<C>& normal, int first, 
             mixed[i][1] = mixed[i][1] * scale + power * c.y;
             mixed[i][2] = mixed[i][2] * scale + power * c.z;
         }
+        __syncwarp();
     }
     for (int i = 0; i < 2; i++) {
         // Each row once: its four lanes know the same.
@@ -71,6 +72,7 @@ __device__ void blend_tile(const Ray& ray, const Operand<C>& normal, int first, 
         float weight = s.weights[first + g + 8 * i] / sum[i];
         for (int c = 0; c < 3; c++) colour[c] += weight * mixed[i][c];
     }
+    __syncwarp();
 }
 
 // Colour and depth of a ray; the weights of its samples lie in `s.weights` already where the head is a mean. All threads.
@@ -80,11 +82,12 @@ __device__ void head(const Ray& ray) {
     const Shared& s = ray.s;
     int lane = lane_id(), t = lane % 4, g = lane / 4, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
     int samples = job.num_samples, tiles = ceil_div(samples, 16);
+    // Each tile has a row of its own, so that sums have one order, whatever the number of warps.
+    constexpr int kRow = C + 4;
     float* pooled = s.scratch; // [C] and 3 colours
-    for (int i = threadIdx.x; i < C + 3; i += blockDim.x) pooled[i] = 0;
 #if COLOUR == COLOUR_BLEND
     for (int tile = warp; tile < tiles; tile += warps) {
-        Tile<C> normal = normalised(load_state(s, 16 * tile), net.norm, kLastEps);
+        Tile<C> normal = normalised(load_state(ray.state, 16 * tile), net.norm, kLastEps);
         float logit[2] = {0, 0};
 #pragma unroll
         for (int n = 0; n < C / 8; n++)
@@ -98,12 +101,9 @@ __device__ void head(const Ray& ray) {
     if (warp == 0) softmax_shared(s.weights, samples);
 #endif
     __syncthreads();
-#if COLOUR == COLOUR_BLEND
-    float colour[3] = {0, 0, 0};
-#endif
     for (int tile = warp; tile < tiles; tile += warps) {
         int first = 16 * tile;
-        Tile<C> normal = normalised(load_state(s, first), net.norm, kLastEps);
+        Tile<C> normal = normalised(load_state(ray.state, first), net.norm, kLastEps);
         float weight[2];
         for (int i = 0; i < 2; i++) {
             int row = first + g + 8 * i;
@@ -114,18 +114,23 @@ __device__ void head(const Ray& ray) {
             for (int e = 0; e < 2; e++) {
                 float sum = weight[0] * normal.v[n][e] + weight[1] * normal.v[n][2 + e];
                 for (int d = 4; d < kWarp; d *= 2) sum += __shfl_xor_sync(~0u, sum, d);
-                if (g == 0) atomicAdd(pooled + 8 * n + 2 * t + e, sum);
+                if (g == 0) s.sums[tile * kRow + 8 * n + 2 * t + e] = sum;
             }
+        float colour[3] = {0, 0, 0};
 #if COLOUR == COLOUR_BLEND
         blend_tile(ray, operand(normal), first, colour);
 #endif
+        for (int c = 0; c < 3; c++) {
+            float sum = warp_sum(colour[c]);
+            if (lane == 0) s.sums[tile * kRow + C + c] = sum;
+        }
     }
-#if COLOUR == COLOUR_BLEND
-    for (int c = 0; c < 3; c++) {
-        float sum = warp_sum(colour[c]);
-        if (lane == 0) atomicAdd(pooled + C + c, sum);
+    __syncthreads();
+    for (int i = threadIdx.x; i < C + 3; i += blockDim.x) {
+        float sum = 0;
+        for (int tile = 0; tile < tiles; tile++) sum += s.sums[tile * kRow + i];
+        pooled[i] = sum;
     }
-#endif
     __syncthreads();
     if (threadIdx.x < 3) {
         int c = threadIdx.x;

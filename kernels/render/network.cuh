@@ -1,8 +1,8 @@
 // The network that an instance of the ray kernel is compiled for, and what all parts of the kernel are given.
 //
 // Constants of an instance: WIDTH (C), HEADS, HIDDEN (H, of the view attention's small layers), RATIO (hidden width of
-// feed-forward parts over C), OCTAVES (of the position encoding), LARGE (1: the state of a ray lies in global memory, for
-// more samples than shared memory holds), FORCED (see forced.cuh), and those whose values common/choices.cuh names.
+// feed-forward parts over C), OCTAVES (of the position encoding), FORCED (see forced.cuh), and those whose values
+// common/choices.cuh names.
 #pragma once
 #include "common/bytes.cuh"
 
@@ -35,6 +35,7 @@ struct Ray {
     const RayJob& job;
     const NetworkWeights& net;
     Workspace w;
+    RayState state;
     Shared s;
     int number; // in the launch
 };
@@ -43,25 +44,25 @@ struct Ray {
 __device__ __forceinline__ int padded_samples(int samples) { return ceil_div(samples, kKeyChunk) * kKeyChunk; }
 
 // Sixteen rows of the state, from sample `first` on; rows are there for whole tiles.
-__device__ __forceinline__ Tile<C> load_state(const Shared& s, int first) {
+__device__ __forceinline__ Tile<C> load_state(const RayState& state, int first) {
     int g = lane_id() / 4, t = lane_id() % 4;
     Tile<C> x;
 #pragma unroll
     for (int n = 0; n < C / 8; n++)
         for (int r = 0; r < 2; r++) {
-            const float* from = s.state + (first + g + 8 * r) * kStateStride + 8 * n + 2 * t;
+            const float* from = state.rows + (first + g + 8 * r) * kStateStride + 8 * n + 2 * t;
             float2 two = *reinterpret_cast<const float2*>(from);
             x.v[n][2 * r] = two.x, x.v[n][2 * r + 1] = two.y;
         }
     return x;
 }
 
-__device__ __forceinline__ void store_state(const Shared& s, int first, const Tile<C>& x) {
+__device__ __forceinline__ void store_state(const RayState& state, int first, const Tile<C>& x) {
     int g = lane_id() / 4, t = lane_id() % 4;
 #pragma unroll
     for (int n = 0; n < C / 8; n++)
         for (int r = 0; r < 2; r++) {
-            float* to = s.state + (first + g + 8 * r) * kStateStride + 8 * n + 2 * t;
+            float* to = state.rows + (first + g + 8 * r) * kStateStride + 8 * n + 2 * t;
             *reinterpret_cast<float2*>(to) = make_float2(x.v[n][2 * r], x.v[n][2 * r + 1]);
         }
 }

@@ -433,19 +433,29 @@ struct Workspace {
     }
 };
 
+// The states of a ray's samples.
+struct RayState {
+    float* rows; // `[samples, kStateStride]`.
+
+    // Gives all parts their places from `at` on; returns where they end.
+    __device__ __forceinline__ unsigned char* place(unsigned char* at, int samples, int views, int depth) {
+        rows = in_shared<float>(at, samples * (C + 8));
+        return at;
+    }
+};
+
 // What the threads of a block share about a ray. The last parts lie in the same place, because they are used in turn.
 struct Shared {
-    float* state; // `[samples, kStateStride]`.
     int* counts; // `[samples]`: views that count; negative where no view sees the sample, so that all count.
     float* weights; // `[samples]`: of the samples along the ray.
     float* scratch; // `[4 C + 64]`.
     LookUp* looks; // `[warps, 32]`, while tokens are made.
     RayAttentionShared ray; // Of attention along the ray.
     FeedForwardShared feed_forward; // Of feed-forward parts.
+    float* sums; // `[tiles, C + 4]`, by the head: pooled states and colours of each tile.
 
     // Gives all parts their places from `at` on; returns where they end.
     __device__ __forceinline__ unsigned char* place(unsigned char* at, int samples, int views, int depth) {
-        state = in_shared<float>(at, samples * (C + 8));
         counts = in_shared<int>(at, samples);
         weights = in_shared<float>(at, samples);
         scratch = in_shared<float>(at, C * 4 + 64);
@@ -455,6 +465,8 @@ struct Shared {
         from1 = ray.place(from1, samples, views, depth);
         unsigned char* from2 = at;
         from2 = feed_forward.place(from2, samples, views, depth);
+        unsigned char* from3 = at;
+        sums = in_shared<float>(from3, samples / 16 * (C + 4));
         return at;
     }
 };

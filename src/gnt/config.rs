@@ -104,6 +104,9 @@ pub struct Config {
     /// [`Head::Blend`], which tells where a ray ends.
     #[serde(default, skip_serializing_if = "is_default")]
     pub visibility: bool,
+    /// How much source photographs are sharpened before they are read, in hundredths, see [`crate::sharpened`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub sharpening: u8,
     /// Colour head.
     pub head: Head,
     /// Attention over source views.
@@ -144,6 +147,7 @@ impl Config {
             position: Position::World { frequencies: 10 },
             axes: Axes::World,
             visibility: false,
+            sharpening: 0,
             head: Head::Mean,
             view_attention: ViewAttentionKind::Subtract,
             ray_attention: RayAttentionKind::Softmax,
@@ -173,6 +177,7 @@ impl Config {
             position: Position::Ray { frequencies: 4 },
             axes: Axes::Target,
             visibility: false,
+            sharpening: 0,
             head: Head::Blend,
             view_attention: ViewAttentionKind::Subtract,
             ray_attention: RayAttentionKind::Softmax,
@@ -242,6 +247,7 @@ impl Config {
         if self.visibility && (self.axes != Axes::Target || self.head != Head::Blend) {
             return Err(Error::Config("visibility: expected axes target and head blend beside it".into()));
         }
+        range("sharpening", usize::from(self.sharpening), 0, 100)?;
         if let LinearKind::Shift { bits } = self.linears {
             range("linears.shift.bits", usize::from(bits), 4, 5)?;
         }

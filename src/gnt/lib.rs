@@ -45,6 +45,7 @@ pub mod plain;
 pub mod projection;
 pub mod renderer;
 pub mod sampling;
+mod sharpen;
 pub mod shift_shares;
 pub mod stage;
 pub mod surface;
@@ -59,3 +60,4 @@ pub use config::{
 pub use error::{Error, Result};
 pub use guided::Guided;
 pub use model::Model;
+pub use sharpen::sharpened;

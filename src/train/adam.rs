@@ -11,9 +11,22 @@ pub struct Adam {
     pub second: Vec<f32>,
 }
 
-const BETA1: f32 = 0.9;
-const BETA2: f32 = 0.999;
-const EPS: f32 = 1e-8;
+/// What the first moment keeps of itself.
+pub(crate) const BETA1: f32 = 0.9;
+/// What the second moment keeps of itself.
+pub(crate) const BETA2: f32 = 0.999;
+/// Added to the root of the second moment.
+pub(crate) const EPS: f32 = 1e-8;
+
+/// By what moments that started at zero fall short after `step` steps: the first one's factor, and the root of the second's.
+pub(crate) fn corrections(step: u64) -> (f64, f32) {
+    (1.0 - f64::from(BETA1).powf(step as f64), (1.0 - f64::from(BETA2).powf(step as f64)).sqrt() as f32)
+}
+
+/// How far the average moves towards the weights: early steps forget the start.
+pub(crate) fn follow(step: u64, decay: f32) -> f32 {
+    1.0 - decay.min((1.0 + step as f32) / (10.0 + step as f32))
+}
 
 impl Adam {
     /// Zero moments for `len` parameters.
@@ -35,8 +48,7 @@ impl Adam {
         grads: &[f32],
         rate: impl Fn(usize) -> f32,
     ) {
-        let correct1 = 1.0 - f64::from(BETA1).powf(step as f64);
-        let correct2 = (1.0 - f64::from(BETA2).powf(step as f64)).sqrt() as f32;
+        let (correct1, correct2) = corrections(step);
         for i in part {
             let (p, g) = (&mut params[i], grads[i]);
             let (m, v) = (&mut self.first[i], &mut self.second[i]);
@@ -57,16 +69,21 @@ pub fn length(grads: &[f32]) -> f64 {
     grads.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt()
 }
 
+/// What a gradient of this `length` is multiplied by so that it is no longer than `longest`.
+pub fn clip(length: f64, longest: f32) -> f32 {
+    (f64::from(longest) / length.max(1e-12)).min(1.0) as f32
+}
+
 /// Scales a gradient of this `length` down to `longest`, if it is longer.
 pub fn shorten(grads: &mut [f32], length: f64, longest: f32) {
-    let clip = (f64::from(longest) / length.max(1e-12)).min(1.0) as f32;
+    let clip = clip(length, longest);
     grads.iter_mut().for_each(|g| *g *= clip);
 }
 
 /// Moves `average` towards `params` by `1 − decay`; early steps use a smaller decay so that the start is forgotten.
 pub fn average_weights(average: &mut [f32], params: &[f32], step: u64, decay: f32) {
-    let decay = decay.min((1.0 + step as f32) / (10.0 + step as f32));
-    average.iter_mut().zip(params).for_each(|(a, p)| *a += (1.0 - decay) * (*p - *a));
+    let follow = follow(step, decay);
+    average.iter_mut().zip(params).for_each(|(a, p)| *a += follow * (*p - *a));
 }
 
 #[cfg(test)]

@@ -91,8 +91,7 @@ pub(crate) fn observe(
     let folded = model.fold(params);
     let prepared = model.features.prepare_inference(params);
     for number in 1..=count {
-        let draw = Draw { rays: RAYS, views, axes: model.config.axes, visibility: model.config.visibility };
-        let batch = data.draw(seed ^ number, draw)?;
+        let batch = data.draw(seed ^ number, Draw::of(&model.config, RAYS, views))?;
         let maps: Vec<SourceMap> = batch
             .sources
             .iter()

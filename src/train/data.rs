@@ -2,8 +2,8 @@
 
 use crate::surfaces;
 use crate::{Error, Result};
-use gnt::Axes;
 use gnt::surface::SurfaceMap;
+use gnt::{Axes, Config, sharpened};
 use layers::params::SplitMix;
 use scene::{Camera, Format, Image, Ray, Scene};
 use std::path::{Path, PathBuf};
@@ -70,6 +70,16 @@ pub struct Draw {
     pub axes: Axes,
     /// Whether the network asks what samples are hidden from, see [`gnt::surface`].
     pub visibility: bool,
+    /// How much the source photographs are sharpened, in hundredths.
+    pub sharpening: u8,
+}
+
+impl Draw {
+    /// Batches for a network.
+    pub fn of(config: &Config, rays: usize, views: (usize, usize)) -> Self {
+        let Config { axes, visibility, sharpening, .. } = *config;
+        Self { rays, views, axes, visibility, sharpening }
+    }
 }
 
 /// From this number of scenes on, photographs are not read before the first step; see [`Dataset::check_files`].
@@ -256,7 +266,11 @@ impl Dataset {
         }
         let sources = pool[..wanted]
             .iter()
-            .map(|&i| Ok((how.axes.place(&camera, &scene.scene.views[i].camera), scene.image(i)?)))
+            .map(|&i| {
+                let image = scene.image(i)?;
+                let image = if how.sharpening > 0 { sharpened(&image, how.sharpening) } else { image };
+                Ok((how.axes.place(&camera, &scene.scene.views[i].camera), image))
+            })
             .collect::<Result<Vec<_>>>()?;
         let camera = how.axes.place(&camera, &camera);
         let pixels = scene.pixels(target)?;

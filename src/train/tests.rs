@@ -59,10 +59,15 @@ fn the_loss_goes_down() {
 fn batches_repeat_and_hold_what_they_say() {
     let dir = tempfile::tempdir().unwrap();
     let data = dataset(dir.path());
-    let how = Draw { rays: 31, views: (2, 4), axes: Default::default(), visibility: false };
+    let how = Draw { rays: 31, views: (2, 4), axes: Default::default(), visibility: false, sharpening: 0 };
     let batch = data.draw(5, how).unwrap();
     assert_eq!(batch.colours, data.draw(5, how).unwrap().colours);
     assert_ne!(batch.colours, data.draw(6, how).unwrap().colours);
+    let sharp = data.draw(5, Draw { sharpening: 40, ..how }).unwrap();
+    assert_eq!(sharp.colours, batch.colours, "what is wanted stays as it is");
+    for ((_, image), (_, sharp)) in batch.sources.iter().zip(&sharp.sources) {
+        assert_eq!(*sharp, gnt::sharpened(image, 40));
+    }
     assert_eq!((batch.rays.len(), batch.colours.len()), (31, 93));
     let depths = batch.depths.unwrap();
     assert!(depths.iter().all(|z| *z > batch.depth_range.0 * 0.9 && *z < batch.depth_range.1 * 1.5), "{depths:?}");

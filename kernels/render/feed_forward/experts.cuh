@@ -88,13 +88,14 @@ __device__ void feed_forward_ray(const Ray& ray, const ExpertsWeights& w, int pa
             if (row[i] < 0) continue;
             float gate = kept.gates[row[i]];
             // A row belongs to one tile only.
-            float* to = ray.s.state + row[i] * kStateStride + 2 * t;
+            float* to = ray.state.rows + row[i] * kStateStride + 2 * t;
 #pragma unroll
             for (int n = 0; n < C / 8; n++) {
                 to[8 * n] += gate * out.v[n][2 * i];
                 to[8 * n + 1] += gate * out.v[n][2 * i + 1];
             }
         }
+        __syncwarp();
     }
     __syncthreads();
 }

@@ -74,7 +74,7 @@ __device__ void ray_attention_tile(const Ray& ray, const LinearAngularWeights& w
                 mixed.v[head * (kHead / 8) + n][e] = y;
             }
     }
-    x = load_state(ray.s, first);
+    x = load_state(ray.state, first);
     add(x, bias_tile<C>(weights.out_bias));
     shift_product<C, C>(x, input(mixed), weights.out);
 }

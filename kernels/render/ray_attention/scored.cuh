@@ -3,7 +3,7 @@
 // - project_queries and project_keys, see keys.cuh
 // - score_factor(weights, head): factor on the scores, in units of base 2
 // - kScoresBounded: whether no score of a head exceeds its channels in size, so that the softmax need not look for the
-//   largest
+//   largest, unless the factor is so great that powers of two vanish that are far below it
 #pragma once
 #include "render/ray_attention/keys.cuh"
 
@@ -26,7 +26,10 @@ __device__ void ray_attention_tile(const Ray& ray, const RayAttentionWeights& we
     for (int head = 0; head < HEADS; head++) {
         Operand<kHeadSteps * kStep> part = head_query(query, head);
         float factor = score_factor(weights, head), shift[2] = {0, 0}, sum[2] = {0, 0};
-        if (kScoresBounded) shift[0] = shift[1] = fabsf(factor) * kHead;
+        // Scores lie within twice the bound, and powers down to 2^-126 are numbers.
+        const float bound = fabsf(factor) * kHead;
+        const bool bounded = kScoresBounded && bound < 60;
+        if (bounded) shift[0] = shift[1] = bound;
         Tile<kHead> out = zero_tile<kHead>();
         for (int from = 0; from < samples; from += kChunk) {
             Tile<kChunk> score = zero_tile<kChunk>();
@@ -34,7 +37,7 @@ __device__ void ray_attention_tile(const Ray& ray, const RayAttentionWeights& we
 #pragma unroll
             for (int n = 0; n < kChunk / 8; n++)
                 for (int e = 0; e < 4; e++) score.v[n][e] *= factor;
-            if (!kScoresBounded) {
+            if (!bounded) {
                 float most[2] = {-3.4e38f, -3.4e38f};
 #pragma unroll
                 for (int n = 0; n < kChunk / 8; n++)
@@ -54,6 +57,7 @@ __device__ void ray_attention_tile(const Ray& ray, const RayAttentionWeights& we
                             for (int e = 2 * i; e < 2 * i + 2; e++) out.v[n][e] *= scale;
                     }
                 }
+                __syncwarp();
             }
 #pragma unroll
             for (int n = 0; n < kChunk / 8; n++)
@@ -71,7 +75,7 @@ __device__ void ray_attention_tile(const Ray& ray, const RayAttentionWeights& we
             for (int e = 0; e < 4; e++) mixed.v[head * (kHead / 8) + n][e] = out.v[n][e] * sum[e / 2];
     }
     // Read again rather than kept: registers are what this function is short of.
-    x = load_state(ray.s, first);
+    x = load_state(ray.state, first);
     add(x, bias_tile<C>(weights.out_bias));
     shift_product<C, C>(x, input(mixed), weights.out);
 }

@@ -122,6 +122,7 @@ __device__ void view_attention_tile(const Ray& ray, const HammingViewWeights& we
                     for (int e = 0; e < 2; e++) hidden[head].v[n][2 * i + e] += weight * inner[2 * n + e];
             }
         }
+        __syncwarp();
 #pragma unroll
         for (int head = 0; head < HEADS; head++) {
             Input<C> half = input_of_rows<C>(sums[head], sums[head]);
@@ -146,7 +147,7 @@ __device__ void view_attention_tile(const Ray& ray, const HammingViewWeights& we
             for (int e = 0; e < 4; e++) mixed.v[head * (kHead / 8) + n][e] = value.v[n][e];
     }
     // Read again rather than kept: registers are what this function is short of.
-    x = load_state(s, first);
+    x = load_state(ray.state, first);
     add(x, bias_tile<C>(weights.out_bias));
     shift_product<C, C>(x, input(mixed), weights.out);
 }

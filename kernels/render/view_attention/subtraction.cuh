@@ -74,12 +74,14 @@ __device__ void view_attention_tile(const Ray& ray, const SubtractionWeights& we
                     sum = {logit[e], sum.sum * scale, sum.mixed * scale};
                 }
             }
+            __syncwarp();
             for (int e = 0; e < 4; e++) {
                 if (!on[e / 2]) continue;
                 float power = power_of_two(logit[e] - sums[n][e].shift);
                 sums[n][e].sum += power;
                 sums[n][e].mixed += power * value[e];
             }
+            __syncwarp();
         }
     }
     Tile<C> mixed;
@@ -87,7 +89,7 @@ __device__ void view_attention_tile(const Ray& ray, const SubtractionWeights& we
     for (int n = 0; n < C / 8; n++)
         for (int e = 0; e < 4; e++) mixed.v[n][e] = count[e / 2] > 0 ? sums[n][e].mixed / sums[n][e].sum : 0;
     // Read again rather than kept: registers are what this function is short of.
-    x = load_state(s, first);
+    x = load_state(ray.state, first);
     add(x, bias_tile<C>(weights.out_bias));
     product<C, C>(x, operand(mixed), weights.out);
 }

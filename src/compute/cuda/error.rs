@@ -9,11 +9,11 @@ pub enum CudaError {
     /// There is no such device, or no driver.
     #[error("{0}")]
     NoDevice(String),
-    /// An allocation that the device refused.
-    #[error("device memory: {wanted} bytes wanted, {free} of {total} bytes free")]
+    /// What the device refused for want of memory.
+    #[error("device memory: no room for {wanted}, {free} of {total} bytes free")]
     OutOfMemory {
-        /// Bytes asked for.
-        wanted: u64,
+        /// What was asked for: bytes, or what a launch needs beside its buffers.
+        wanted: String,
         /// Bytes free at that moment.
         free: u64,
         /// Bytes of the device.

@@ -14,13 +14,16 @@ pub struct Launch {
     pub shared: u32,
     /// Which of the device's streams.
     pub stream: usize,
+    /// How many blocks a multiprocessor shall have room for at once: what they do not need of its memory is left to its
+    /// first-level cache. As the driver likes if not given.
+    pub resident: Option<u32>,
 }
 
 impl Launch {
     /// `blocks` blocks of `threads` threads on the first stream.
     pub fn new(blocks: usize, threads: u32) -> Self {
         let blocks = u32::try_from(blocks).expect("fewer than 2^32 blocks");
-        Self { grid: [blocks, 1, 1], block: [threads, 1, 1], shared: 0, stream: 0 }
+        Self { grid: [blocks, 1, 1], block: [threads, 1, 1], shared: 0, stream: 0, resident: None }
     }
 
     /// One thread for each of `count` items (at least one block), 256 a block.
@@ -31,6 +34,11 @@ impl Launch {
     /// The same with dynamic shared memory.
     pub fn shared(self, bytes: usize) -> Self {
         Self { shared: u32::try_from(bytes).expect("fewer than 2^32 bytes"), ..self }
+    }
+
+    /// The same, with room for so many blocks on each multiprocessor and no more.
+    pub fn resident(self, blocks: usize) -> Self {
+        Self { resident: Some(u32::try_from(blocks).expect("few blocks")), ..self }
     }
 
     /// The same on another stream.

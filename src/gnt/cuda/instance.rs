@@ -61,13 +61,31 @@ const POSITION: Choice =
 const COLOUR: Choice =
     Choice { define: "COLOUR", doc: "How the samples of a ray become a colour.", kinds: &["MEAN", "BLEND"] };
 
+const PLACE: Choice = Choice {
+    define: "PLACE",
+    doc: "Where what is kept of a ray lies: in shared memory, its state in the workspace and the rest in shared memory, or \
+          all in the workspace.",
+    kinds: &["SHARED", "SPLIT", "WORKSPACE"],
+};
+
+/// Where what is kept of a ray lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// All in the memory that the threads of a block share.
+    Shared,
+    /// The state in the block's part of the workspace, the rest in shared memory.
+    Split,
+    /// All in the block's part of the workspace.
+    Workspace,
+}
+
 /// The names of all values, as C has them.
 pub(super) fn choices() -> Vec<String> {
     let upper = |name: &str| name.to_uppercase();
     let precisions: Vec<String> = CudaPrecision::ALL.iter().map(|p| upper(p.name())).collect();
     let stages: Vec<String> = Stage::ALL.iter().map(|(stage, _)| upper(&format!("{stage:?}"))).collect();
     let numbered = |define, doc, kinds: &[String]| choice_text(define, doc, kinds.iter().map(String::as_str));
-    [START, POSITION, COLOUR]
+    [START, POSITION, COLOUR, PLACE]
         .iter()
         .map(|choice| choice_text(choice.define, choice.doc, choice.kinds.iter().copied()))
         .chain(SLOTS.iter().map(|slot| slot.choice()))
@@ -78,7 +96,7 @@ pub(super) fn choices() -> Vec<String> {
         .collect()
 }
 
-/// The ray kernel for a network, compiled with the state of a ray in the workspace where it is `large`.
+/// The ray kernel for a network, with what is kept of a ray in its `place`.
 ///
 /// # Errors
 /// [`Error::Unsupported`] naming what the kernel lacks.
@@ -86,10 +104,10 @@ pub fn render_source(
     config: &Config,
     tuning: Tuning,
     precision: CudaPrecision,
-    large: bool,
+    place: Place,
     forced: bool,
 ) -> Result<KernelSource> {
-    let mut defines = defines(config, precision, large)?;
+    let mut defines = defines(config, precision, place)?;
     // Left out of usual instances: it is none of their business.
     defines.extend(forced.then_some(("FORCED", 1)));
     Ok(KernelSource { file: "render/render.cu", defines, registers: Some(tuning.registers) })
@@ -100,11 +118,11 @@ pub fn render_source(
 /// # Errors
 /// As [`render_source`].
 pub fn prepare_source(config: &Config) -> Result<KernelSource> {
-    let defines = defines(config, CudaPrecision::F32, false)?;
+    let defines = defines(config, CudaPrecision::F32, Place::Shared)?;
     Ok(KernelSource { file: "render/prepare.cu", defines, registers: None })
 }
 
-fn defines(config: &Config, precision: CudaPrecision, large: bool) -> Result<Vec<(&'static str, i64)>> {
+fn defines(config: &Config, precision: CudaPrecision, place: Place) -> Result<Vec<(&'static str, i64)>> {
     let fail = |what: String| Error::Unsupported(format!("CUDA: {what}; --device cpu renders such networks"));
     let per_head = config.width / config.heads;
     if per_head != 8 && !per_head.is_multiple_of(16) {
@@ -144,6 +162,6 @@ fn defines(config: &Config, precision: CudaPrecision, large: bool) -> Result<Vec
         (ray.define, kinds.ray.0),
         (feed_forward.define, kinds.feed_forward.0),
         ("PRECISION", CudaPrecision::ALL.iter().position(|p| *p == precision).expect("one of all") as i64),
-        ("LARGE", i64::from(large)),
+        ("PLACE", place as i64),
     ])
 }

@@ -21,23 +21,31 @@ twin! {
     }
 }
 
-/// What the threads of a block share about a ray.
+/// The states of a ray's samples, which lie in shared memory or, where that is too small, in the workspace.
+pub(super) fn state() -> Memory {
+    let rows = Size::Samples * (Size::Width + ROW_PADDING);
+    let part = Part::array("rows", Element::Float, rows, "`[samples, kStateStride]`.");
+    Memory::new(Space::Shared, "RayState", "The states of a ray's samples.", vec![part])
+}
+
+/// What the threads of a block share about a ray beside its state.
 pub(super) fn shared(kinds: &Kinds) -> Memory {
     let [_, ray, feed_forward] = SLOTS;
-    let state = Size::Samples * (Size::Width + ROW_PADDING);
     let counts = "`[samples]`: views that count; negative where no view sees the sample, so that all count.";
-    // Look-ups are done with before the first keys are made; rows are routed while no keys are there.
+    // Look-ups are done with before the first keys are made; rows are routed while no keys are there; sums are those of the
+    // head, which comes last.
+    let sums = "`[tiles, C + 4]`, by the head: pooled states and colours of each tile.";
     let in_turn = vec![
         Part::array("looks", Element::twin::<LookUp>(), Size::Warps * 32, "`[warps, 32]`, while tokens are made."),
         Part::memory("ray", ray.memory, (kinds.ray.1.memory)(), "Of attention along the ray."),
         Part::memory("feed_forward", feed_forward.memory, (kinds.feed_forward.1.memory)(), "Of feed-forward parts."),
+        Part::array("sums", Element::Float, Size::Tiles * (Size::Width + 4), sums),
     ];
     Memory::new(
         Space::Shared,
         "Shared",
         "What the threads of a block share about a ray. The last parts lie in the same place, because they are used in turn.",
         vec![
-            Part::array("state", Element::Float, state, "`[samples, kStateStride]`."),
             Part::array("counts", Element::Int, Size::Samples, counts),
             Part::array("weights", Element::Float, Size::Samples, "`[samples]`: of the samples along the ray."),
             Part::array("scratch", Element::Float, Size::Width * 4 + 64, "`[4 C + 64]`."),

@@ -21,6 +21,8 @@ use crate::features::cuda::CudaFeatures;
 use crate::{Config, FeedForwardKind, Model, Result};
 pub use batch::{RayBatch, Rays, Want};
 use compute::cuda::{Buffer, Device, Module};
+use instance::Place;
+use launch::RayLaunch;
 pub use layers::ray_kernel::CudaPrecision;
 pub use source::CudaSource;
 use std::collections::HashMap;
@@ -38,8 +40,8 @@ pub fn fastest(config: &Config) -> CudaPrecision {
 /// # Errors
 /// [`crate::Error::Unsupported`] naming what the kernels lack, [`crate::Error::Input`] for an environment variable.
 pub fn kernels_of(config: &Config, precision: CudaPrecision) -> Result<String> {
-    let tuning = Tuning::from_environment(config)?;
-    Ok(instance::render_source(config, tuning, precision, false, false)?.label())
+    let tuning = Tuning::from_environment()?;
+    Ok(instance::render_source(config, tuning, precision, Place::Shared, false)?.label())
 }
 
 /// Whether the linear layers and feed-forward parts of a network can be computed on bytes; if not, why.
@@ -71,8 +73,8 @@ pub struct CudaEngine {
     /// Feature channels `→ C`.
     map: Buffer<f32>,
     prepare: Module,
-    /// The ray kernel: whether rays lie in the workspace, and whether decisions are forced.
-    render: HashMap<(bool, bool), Module>,
+    /// The ray kernel: where what is kept of a ray lies, and whether decisions are forced.
+    render: HashMap<(Place, bool), Module>,
     buffers: rays::Buffers,
     tuning: Tuning,
     /// Whether frames count cycles.
@@ -89,11 +91,12 @@ impl CudaEngine {
     /// had, or memory is short.
     pub fn new(device: Device, model: &Model, params: &[f32], precision: CudaPrecision) -> Result<Self> {
         let config = model.config;
-        let tuning = Tuning::from_environment(&config)?;
+        let tuning = Tuning::from_environment()?;
         let prepare = device.module(&instance::prepare_source(&config)?)?;
         // What is missing shows now, not with the first frame.
-        let render = device.module(&instance::render_source(&config, tuning, precision, false, false)?)?;
-        let render = HashMap::from([((false, false), render)]);
+        let usual = RayLaunch::new(&config, tuning, precision, device.info(), config.samples, config.views)?;
+        let render = device.module(&instance::render_source(&config, tuning, precision, usual.place, false)?)?;
+        let render = HashMap::from([((usual.place, false), render)]);
         let folded = model.fold(params);
         let network = Network::new(&device, model, &folded, precision)?;
         let exact = match precision {

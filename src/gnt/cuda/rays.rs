@@ -2,7 +2,7 @@
 
 use super::batch::{RayBatch, Rays, Want};
 use super::forced::{DecisionTable, Uploaded};
-use super::instance::render_source;
+use super::instance::{Place, render_source};
 use super::launch::RayLaunch;
 use super::source::RaySource;
 use super::{CudaEngine, CudaSource};
@@ -212,7 +212,7 @@ impl CudaEngine {
         }
         let launch =
             RayLaunch::new(&self.config, self.tuning, self.precision, self.device.info(), samples, sources.len())?;
-        let module = self.render_module(launch.large, decisions.is_some())?;
+        let module = self.render_module(launch.place, decisions.is_some())?;
         let stages = if want.states { 1 + 3 * self.config.depth } else { 0 };
         let experts = matches!(self.config.mlp, FeedForwardKind::Experts { .. });
         let parts = if want.routing && experts { 2 * self.config.depth } else { 0 };
@@ -229,7 +229,7 @@ impl CudaEngine {
             states: stages * count * samples * self.config.width,
             parts,
         };
-        let blocks = match b.make(room, launch.workspace, launch.blocks.min(count)) {
+        let mut blocks = match b.make(room, launch.workspace, launch.blocks.min(count)) {
             Ok(blocks) => blocks,
             Err(error) => {
                 // What was made for more rays would be in the way of fewer.
@@ -243,7 +243,7 @@ impl CudaEngine {
         b.rays.write_on(stream, 0, &flat)?;
         b.depths.write_on(stream, 0, rays.depths)?;
         b.routed.clear(stream)?;
-        let job = RayJob {
+        let mut job = RayJob {
             sources: (&b.sources).into(),
             rays: (&b.rays).into(),
             depths: (&b.depths).into(),
@@ -264,24 +264,38 @@ impl CudaEngine {
             num_views: sources.len() as i32,
             depth_stride: if per_ray { samples as i32 } else { 0 },
         };
-        let how = Launch::new(blocks, launch.threads).shared(launch.shared).on(stream);
-        let args = Args::new().value(job).value(self.network.weights);
-        // SAFETY: the kernel's two arguments; buffers were made as large as the counts in the job say, the
-        // workspace for as many blocks as are launched; sources and weights live as long as `self` and the caller's
-        // borrow, and results are fetched before anything is dropped.
-        unsafe { module.launch("render_rays", &how, args)? };
+        let how = |blocks| {
+            let usual = Launch::new(blocks, launch.threads).shared(launch.shared).on(stream);
+            if launch.shared > 0 { usual.resident(launch.resident) } else { usual }
+        };
+        loop {
+            let args = Args::new().value(job).value(self.network.weights);
+            // SAFETY: the kernel's two arguments; buffers were made as large as the counts in the job say, the
+            // workspace for as many blocks as are launched; sources and weights live as long as `self` and the caller's
+            // borrow, and results are fetched before anything is dropped.
+            match unsafe { module.launch("render_rays", &how(blocks), args) } {
+                Err(CudaError::OutOfMemory { .. }) if blocks > 1 => {
+                    // Spilled registers need memory too: the workspace of half of the blocks may be room enough.
+                    blocks = blocks.div_ceil(2);
+                    b.workspace = self.device.zeros(0)?;
+                    b.workspace = self.device.zeros(launch.workspace * blocks)?;
+                    job.workspace = (&b.workspace).into();
+                }
+                launched => break launched?,
+            }
+        }
         b.pending = Some(Pending { rays: count, samples, stages, parts, want });
         Ok(())
     }
 
     /// The ray kernel for rays in shared memory, or in the workspace.
-    fn render_module(&mut self, large: bool, forced: bool) -> Result<Module> {
-        if let Some(module) = self.render.get(&(large, forced)) {
+    fn render_module(&mut self, place: Place, forced: bool) -> Result<Module> {
+        if let Some(module) = self.render.get(&(place, forced)) {
             return Ok(module.clone());
         }
-        let source = render_source(&self.config, self.tuning, self.precision, large, forced)?;
+        let source = render_source(&self.config, self.tuning, self.precision, place, forced)?;
         let module = self.device.module(&source)?;
-        self.render.insert((large, forced), module.clone());
+        self.render.insert((place, forced), module.clone());
         Ok(module)
     }
 

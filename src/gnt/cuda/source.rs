@@ -2,8 +2,9 @@
 
 use super::{CudaEngine, CudaPrecision, Device};
 use crate::config::ViewAttentionKind;
+use crate::features::cuda::ImageSize;
 use crate::surface::SurfaceMap;
-use crate::{Error, Result};
+use crate::{Error, Result, sharpened};
 use compute::cuda::twin::{Address, Float2, Float4, Stored};
 use compute::cuda::{Args, Buffer, CudaError, Launch};
 use compute::twin;
@@ -131,8 +132,11 @@ impl CudaEngine {
     /// If the image is too small for the feature network or the device's memory.
     pub fn prepare(&mut self, camera: &Camera, image: &Image) -> Result<CudaSource> {
         let (h, w) = (image.height as usize, image.width as usize);
-        let colours = self.device.upload(&image.data)?;
-        let features = self.features.forward(&colours, h, w)?;
+        let colours = match self.config.sharpening {
+            0 => self.device.upload(&image.data)?,
+            percent => self.device.upload(&sharpened(image, percent).data)?,
+        };
+        let features = self.features.forward(&colours, ImageSize { images: 1, height: h, width: w })?;
         let size = (features.width, features.height, features.channels);
         let source = self.prepare_with_map(camera, (&colours, w, h), &features.data, size);
         self.features.recycle(features);

@@ -1,6 +1,6 @@
 //! What launches of the ray kernel can be tuned by on a card at hand.
 
-use crate::{Config, Error, FeedForwardKind, Result};
+use crate::{Error, Result};
 
 /// Most registers of a thread: those of [`MOST_WARPS`] warps are all that a multiprocessor has.
 const REGISTERS: u32 = 168;
@@ -17,12 +17,12 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    /// The defaults for a network.
-    pub fn of(config: &Config) -> Self {
-        // Warps of one block pass the weights together, so that they come through the first-level cache once for all;
-        // but where experts share the tiles out anew, two smaller blocks fill each other's gaps.
-        let experts = matches!(config.mlp, FeedForwardKind::Experts { .. });
-        Self { warps: if experts { MOST_WARPS / 2 } else { MOST_WARPS }, registers: REGISTERS }
+    /// The defaults.
+    pub fn usual() -> Self {
+        // Warps of one block pass the weights together, so that they come through the first-level cache once for all. Two
+        // smaller blocks would fill each other's gaps where experts share the tiles out anew, but their shared memory would
+        // leave a cache that is smaller than one expert's weights.
+        Self { warps: MOST_WARPS, registers: REGISTERS }
     }
 
     /// The defaults, unless the environment variables `SHIFTRAY_CUDA_WARPS` (1 to 12) and `SHIFTRAY_CUDA_REGISTERS` (64
@@ -30,8 +30,8 @@ impl Tuning {
     ///
     /// # Errors
     /// [`Error::Input`] naming a variable that is out of range.
-    pub fn from_environment(config: &Config) -> Result<Self> {
-        let Self { warps, registers } = Self::of(config);
+    pub fn from_environment() -> Result<Self> {
+        let Self { warps, registers } = Self::usual();
         Ok(Self {
             warps: number("SHIFTRAY_CUDA_WARPS", warps, 1..=MOST_WARPS, |name| std::env::var_os(name))?,
             registers: number("SHIFTRAY_CUDA_REGISTERS", registers, 64..=255, |name| std::env::var_os(name))?,

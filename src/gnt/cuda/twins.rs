@@ -2,7 +2,7 @@
 
 use super::forced::DecisionTable;
 use super::instance::{Kinds, SLOTS, choices};
-use super::memory::{LookUp, shared, workspace};
+use super::memory::{LookUp, shared, state, workspace};
 use super::rays::RayJob;
 use super::source::RaySource;
 use super::tuning::MOST_WARPS;
@@ -54,8 +54,14 @@ fn render_header() -> String {
     let parts =
         [constants, decisions, [Space::Shared, Space::Workspace].map(Space::text).join("\n"), TwoLayers::text()];
     let structs = [PositionWeights::text(), BlockWeights::text(), NetworkWeights::text(), RaySource::text()];
-    let of_rays =
-        [DecisionTable::text(), RayJob::text(), LookUp::text(), workspace(&kinds).text(), shared(&kinds).text()];
+    let of_rays = [
+        DecisionTable::text(),
+        RayJob::text(),
+        LookUp::text(),
+        workspace(&kinds).text(),
+        state().text(),
+        shared(&kinds).text(),
+    ];
     let all = parts.into_iter().chain(SLOTS.map(|slot| slot.text(&mut seen))).chain(structs).chain(of_rays);
     header("What the ray kernel shares with Rust: weights, source views, rays, and memory of a ray.", &[], all)
 }

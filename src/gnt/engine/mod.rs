@@ -15,7 +15,7 @@ mod tests;
 mod weights;
 
 use crate::features::Prepared;
-use crate::{Config, Model};
+use crate::{Config, Model, sharpened};
 use compute::Isa;
 pub use layers::linear::engine::Precision;
 pub use output::RayOutput;
@@ -79,6 +79,10 @@ impl Engine {
     pub fn prepare(&self, camera: &Camera, image: Arc<Image>) -> crate::Result<PreparedSource> {
         let (h, w) = (image.height as usize, image.width as usize);
         self.model.features.check_size(h, w)?;
+        let image = match self.model.config.sharpening {
+            0 => image,
+            percent => Arc::new(sharpened(&image, percent)),
+        };
         let map = self.model.features.forward(&self.features, &image.data, h, w);
         Ok(PreparedSource::new(self.isa, &self.weights, camera, image, &map))
     }

@@ -4,6 +4,7 @@
 //! A [`Memory`] is a list of arrays and of other memories, one after the other, whose lengths are sums and products of
 //! [`Size`]s. What a layer kind keeps is declared in its `ray_kernel.rs`, so that only networks of that kind pay for it.
 
+use super::TILE;
 use super::precision::CudaPrecision;
 use compute::cuda::twin::{Twin, comment, member};
 use std::fmt::{self, Write};
@@ -14,6 +15,8 @@ use std::ops::{Add, Mul};
 pub enum Size {
     /// Samples of a ray, filled up to whole chunks of keys.
     Samples,
+    /// Tiles of sixteen of these samples.
+    Tiles,
     /// Source views.
     Views,
     /// Blocks of the network.
@@ -56,6 +59,7 @@ impl Sizes {
     fn of(&self, size: Size) -> usize {
         match size {
             Size::Samples => self.samples.next_multiple_of(KEY_CHUNK),
+            Size::Tiles => self.of(Size::Samples) / TILE,
             Size::Views => self.views,
             Size::Depth => self.depth,
             Size::Width => self.width,
@@ -71,6 +75,7 @@ impl Size {
     fn name(self) -> &'static str {
         match self {
             Self::Samples => "samples",
+            Self::Tiles => "samples / 16",
             Self::Views => "views",
             Self::Depth => "depth",
             Self::Width => "C",

@@ -1,15 +1,18 @@
 //! Training steps on a CUDA device: the same losses and gradients as [`crate::step::Stepper`] computes.
 //!
-//! Folding and its adjoint, the optimiser and the state of a run stay on the host, so a run can be gone on with on either
-//! device. Sums on the device are made in another order, and the gradients of the sources' maps in no fixed one: steps
+//! Folding and its adjoint and the optimiser of the transformer stay on the host; the feature network's parameters stay on the
+//! device from step to step, with an optimiser of their own. A run's state is brought back when it is saved, so that it can be
+//! gone on with on either device. Sums on the device are made in another order, and the gradients of the sources' maps in no fixed one: steps
 //! agree within rounding, not to the bit.
 
 mod losses;
+mod optimiser;
 mod pass;
 #[cfg(test)]
 mod tests;
 
 use crate::distillation::lesson::TeacherOn;
+use crate::state::State;
 use crate::step::chunk::{ChunkPass, Gradients, StepOn};
 use crate::step::{Losses, Step, add};
 use crate::{Error, Result};
@@ -18,6 +21,8 @@ use gnt::Model;
 use gnt::network::cuda::{Kernels, bytes_per_ray};
 use gnt::network::sources::CudaMapGrads;
 use losses::{CudaLosses, sums_of_chunk};
+use optimiser::FeatureOptimiser;
+pub(crate) use optimiser::Update;
 use pass::NetworkPass;
 
 /// Computes training steps on a device; memory is kept between steps.
@@ -34,6 +39,8 @@ pub struct CudaStepper {
     d_maps: CudaMapGrads,
     d_folded: Buffer<f32>,
     d_params: Buffer<f32>,
+    /// Of the feature network, once its parameters stay here.
+    optimiser: Option<FeatureOptimiser>,
     /// Bytes for the activations of a chunk of rays, once measured.
     budget: Option<u64>,
     /// Most rays of a chunk, whatever the memory.
@@ -59,6 +66,7 @@ impl CudaStepper {
             d_maps: CudaMapGrads::default(),
             d_folded: device.zeros(model.net.layout.len())?,
             d_params: device.zeros(model.layout.len())?,
+            optimiser: None,
             budget: None,
             most_rays: usize::MAX,
             kernels,
@@ -71,6 +79,56 @@ impl CudaStepper {
     /// # Errors
     /// If the device fails, or has not enough memory for a single ray.
     pub fn run(&mut self, step: Step, grads: &mut [f32]) -> Result<Losses> {
+        let losses = self.run_keeping(step, grads)?;
+        if !step.how.freeze_features {
+            add(grads, &self.d_params.read()?);
+        }
+        Ok(losses)
+    }
+
+    /// Keeps the feature network's parameters on the device from now on, as they are in `state`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub(crate) fn keep_features(&mut self, state: &State) -> Result<()> {
+        if self.optimiser.is_none() {
+            let device = self.kernels.device().clone();
+            self.optimiser = Some(FeatureOptimiser::new(&device, self.own.features_mut(), state)?);
+        }
+        Ok(())
+    }
+
+    /// Sum of the squares of the feature network's gradients after [`CudaStepper::run_keeping`]; 0 where its parameters are not
+    /// kept here.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub(crate) fn feature_squares(&mut self) -> Result<f64> {
+        self.optimiser.as_mut().map_or(Ok(0.0), |optimiser| optimiser.squares(&self.d_params))
+    }
+
+    /// A step of the feature network's optimiser, where its parameters are kept here.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub(crate) fn update_features(&mut self, how: Update) -> Result<()> {
+        let Some(optimiser) = &mut self.optimiser else { return Ok(()) };
+        optimiser.update(self.own.features_mut(), &self.d_params, how)
+    }
+
+    /// Brings what has changed here back to `state`.
+    ///
+    /// # Errors
+    /// If the device fails; `state` stays as it is.
+    pub(crate) fn store_features(&self, state: &mut State) -> Result<()> {
+        self.optimiser.as_ref().map_or(Ok(()), |optimiser| optimiser.store(self.own.features(), state))
+    }
+
+    /// As [`CudaStepper::run`], but that the gradients of the feature network stay on the device.
+    ///
+    /// # Errors
+    /// As [`CudaStepper::run`].
+    pub(crate) fn run_keeping(&mut self, step: Step, grads: &mut [f32]) -> Result<Losses> {
         let least = bytes_of_a_ray(step)?;
         loop {
             match self.attempt(step, grads) {
@@ -100,7 +158,10 @@ impl CudaStepper {
     /// A step with chunks as large as `self.budget` allows; leaves `grads` as they are if it fails.
     fn attempt(&mut self, step: Step, grads: &mut [f32]) -> Result<Losses> {
         let Step { model, params, batch, how, seed, .. } = step;
-        self.own.set_params(&self.kernels, params, &model.fold(params))?;
+        if self.optimiser.is_none() {
+            self.own.set_features(params)?;
+        }
+        self.own.set_folded(&self.kernels, &model.fold(params))?;
         self.own.forward(&self.kernels, model, &batch.sources, &batch.surfaces, !how.freeze_features)?;
         if !how.freeze_features {
             self.d_maps.reset(&self.kernels, &self.own.sources)?;
@@ -126,14 +187,11 @@ impl CudaStepper {
             let grads = Gradients { maps, folded: &mut *d_folded };
             pass.run(&on, start..(start + chunk).min(rays), on_device, &mut losses, grads)?;
         }
-        let mut feature_grads = Vec::new();
         if !how.freeze_features {
             own.backward(kernels, model, d_maps, d_folded, d_params)?;
-            feature_grads = d_params.read()?;
         }
         let folded_grads = d_folded.read()?;
         on_device.read(&mut losses)?;
-        add(grads, &feature_grads);
         model.unfold(params, &folded_grads, grads);
         Ok(losses)
     }
@@ -159,7 +217,8 @@ impl CudaStepper {
             None => {
                 let mut pass = NetworkPass::new(&self.kernels, teacher.model())?;
                 let (params, folded) = teacher.values();
-                pass.set_params(&self.kernels, params, folded)?;
+                pass.set_features(params)?;
+                pass.set_folded(&self.kernels, folded)?;
                 self.teacher.insert(pass)
             }
         };

@@ -3,13 +3,14 @@
 use crate::Result;
 use compute::cuda::Buffer;
 use gnt::Model;
-use gnt::features::cuda::{CudaFeatures, CudaTape, DeviceMap};
+use gnt::features::cuda::{CudaFeatures, CudaTape, DeviceMap, ImageSize};
 use gnt::network::NetworkOn;
 use gnt::network::cuda::Kernels;
 use gnt::network::sources::{CudaMapGrads, CudaSources};
 use gnt::surface::SurfaceMap;
 use layers::cuda::{SliceMut, Store};
 use scene::{Camera, Image};
+use std::ops::Range;
 
 /// Feature network, parameters and sources of a network.
 #[derive(Debug)]
@@ -19,9 +20,30 @@ pub(super) struct NetworkPass {
     folded: Store,
     pub sources: CudaSources,
     tapes: Vec<CudaTape>,
+    /// Of each run of views.
     maps: Vec<DeviceMap>,
-    image: Store,
+    runs: Vec<Run>,
+    images: Store,
     d_map: Store,
+}
+
+/// Neighbouring views whose photographs have one size: the feature network treats them at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Run {
+    views: Range<usize>,
+    size: ImageSize,
+}
+
+/// Views of these sizes, `(width, height)`, in as few runs as there can be.
+fn runs_of(sizes: &[(u32, u32)]) -> Vec<Run> {
+    let mut first = 0;
+    let run = |same: &[(u32, u32)]| {
+        let views = first..first + same.len();
+        first = views.end;
+        let (width, height) = (same[0].0 as usize, same[0].1 as usize);
+        Run { views, size: ImageSize { images: same.len(), height, width } }
+    };
+    sizes.chunk_by(PartialEq::eq).map(run).collect()
 }
 
 impl NetworkPass {
@@ -33,16 +55,31 @@ impl NetworkPass {
             sources: CudaSources::default(),
             tapes: Vec::new(),
             maps: Vec::new(),
-            image: Store::default(),
+            runs: Vec::new(),
+            images: Store::default(),
             d_map: Store::default(),
         })
     }
 
-    /// Takes over the parameters, as they are and folded.
-    pub fn set_params(&mut self, kernels: &Kernels, params: &[f32], folded: &[f32]) -> Result<()> {
-        self.features.set_params(params)?;
+    /// Takes over the feature network's parameters.
+    pub fn set_features(&mut self, params: &[f32]) -> Result<()> {
+        Ok(self.features.set_params(params)?)
+    }
+
+    /// Takes over the other parameters, folded.
+    pub fn set_folded(&mut self, kernels: &Kernels, folded: &[f32]) -> Result<()> {
         self.folded.upload(kernels.device(), folded)?;
         Ok(())
+    }
+
+    /// The feature network.
+    pub fn features(&self) -> &CudaFeatures {
+        &self.features
+    }
+
+    /// The feature network, to change its parameters.
+    pub fn features_mut(&mut self) -> &mut CudaFeatures {
+        &mut self.features
     }
 
     /// The network with these parameters.
@@ -50,7 +87,8 @@ impl NetworkPass {
         NetworkOn { executor: kernels, config: &model.config, net: &model.net, params: self.folded.buffer() }
     }
 
-    /// Runs the feature network and what follows it once a view; with `keep`, for a backward pass.
+    /// Runs the feature network, once for neighbouring views of one size, and what follows it; with `keep`, for a backward
+    /// pass.
     /// `surfaces` is what is told of where the views' own rays end.
     pub fn forward(
         &mut self,
@@ -65,23 +103,26 @@ impl NetworkPass {
         if model.config.visibility {
             self.sources.set_surfaces(kernels, surfaces)?;
         }
-        self.tapes.resize_with(if keep { views.len() } else { 0 }, CudaTape::default);
-        for (v, (_, image)) in views.iter().enumerate() {
-            let photograph = self.sources.photograph(v);
-            self.image.resize(kernels.device(), photograph.len())?;
-            kernels.ops.copy(photograph, &mut self.image)?;
-            let (height, width) = (image.height as usize, image.width as usize);
-            let map = match self.tapes.get_mut(v) {
-                Some(tape) => self.features.forward_train(self.image.buffer(), height, width, tape)?,
-                None => self.features.forward(self.image.buffer(), height, width)?,
+        let sizes: Vec<_> = views.iter().map(|(_, image)| (image.width, image.height)).collect();
+        self.runs = runs_of(&sizes);
+        self.tapes.resize_with(if keep { self.runs.len() } else { 0 }, CudaTape::default);
+        for (i, Run { views, size }) in self.runs.iter().enumerate() {
+            let photographs = self.sources.photographs_of(views.clone());
+            self.images.resize(kernels.device(), photographs.len())?;
+            kernels.ops.copy(photographs, &mut self.images)?;
+            let map = match self.tapes.get_mut(i) {
+                Some(tape) => self.features.forward_train(self.images.buffer(), *size, tape)?,
+                None => self.features.forward(self.images.buffer(), *size)?,
             };
             self.maps.push(map);
         }
-        let sizes: Vec<_> = self.maps.iter().map(|m| (m.width, m.height)).collect();
+        let sizes: Vec<_> =
+            self.maps.iter().flat_map(|map| std::iter::repeat_n((map.width, map.height), map.images)).collect();
         self.sources.set_maps(kernels, &sizes, model.config.width)?;
         let params = self.folded.buffer();
-        for (v, map) in self.maps.iter().enumerate() {
-            self.sources.project(kernels, &model.net.token_features, params, v, (&map.data).into())?;
+        for (run, map) in self.runs.iter().zip(&self.maps) {
+            let (layer, views) = (&model.net.token_features, run.views.clone());
+            self.sources.project(kernels, layer, params, views, (&map.data).into())?;
         }
         Ok(self.sources.make_keys(kernels, &model.net, params)?)
     }
@@ -98,10 +139,10 @@ impl NetworkPass {
     ) -> Result<()> {
         let params = self.folded.buffer();
         self.sources.keys_backward(kernels, &model.net, params, d_maps, d_folded)?;
-        for (v, (map, tape)) in self.maps.iter().zip(&self.tapes).enumerate() {
+        for ((run, map), tape) in self.runs.iter().zip(&self.maps).zip(&self.tapes) {
             self.d_map.resize(kernels.device(), map.data.len())?;
-            let (layer, d_map) = (&model.net.token_features, SliceMut::from(&mut self.d_map));
-            self.sources.map_backward(kernels, layer, params, v, d_maps, (&map.data).into(), d_map, d_folded)?;
+            let (layer, d_map, views) = (&model.net.token_features, SliceMut::from(&mut self.d_map), run.views.clone());
+            self.sources.map_backward(kernels, layer, params, views, d_maps, (&map.data).into(), d_map, d_folded)?;
             self.features.backward(tape, self.d_map.buffer(), grads)?;
         }
         Ok(())
@@ -116,5 +157,18 @@ impl NetworkPass {
 
     fn release_maps(&mut self) {
         self.maps.drain(..).for_each(|map| self.features.recycle(map));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_of_one_size_are_one_run() {
+        let runs = runs_of(&[(8, 6), (8, 6), (6, 8), (8, 6)]);
+        let found: Vec<_> = runs.iter().map(|run| (run.views.clone(), run.size)).collect();
+        let size = |images, width, height| ImageSize { images, width, height };
+        assert_eq!(found, [(0..2, size(2, 8, 6)), (2..3, size(1, 6, 8)), (3..4, size(1, 8, 6))]);
     }
 }

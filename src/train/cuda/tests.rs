@@ -7,7 +7,7 @@ use crate::run::{Run, STATE_FILE};
 use crate::state::State;
 use crate::step::{Losses, Step, StepOptions, Stepper};
 use crate::testing::{config, dataset, network, options, plan};
-use gnt::{Config, FeedForwardKind, Head, Model, Position, Start};
+use gnt::{Config, FeatureConfig, FeedForwardKind, Head, Model, Position, Start};
 use layers::feed_forward::experts::Balance;
 
 /// Gradients and losses relative to the largest of each parameter: single precision, summed in another order.
@@ -38,7 +38,8 @@ fn how(model: &Model) -> StepOptions {
 }
 
 fn batch(data: &Dataset, rays: usize) -> Batch {
-    let mut batch = data.draw(5, Draw { rays, views: (3, 3), axes: Default::default(), visibility: false }).unwrap();
+    let mut batch =
+        data.draw(5, Draw { rays, views: (3, 3), axes: Default::default(), visibility: false, sharpening: 0 }).unwrap();
     // A near bound so close to the camera that no source sees the first samples.
     batch.depth_range.0 *= 0.2;
     batch
@@ -191,6 +192,25 @@ fn steps_in_a_row_equal_those_of_the_cpu() {
     }
     let apart = apart(&start().state().params, &cpu.state().params, &gpu.state().params);
     assert!(apart < APART, "{apart}");
+}
+
+/// What a step of two networks asks of a device: launches, each of which costs a GPU some microseconds whatever it does. The
+/// sizes of layers do not matter for that, so that these are small.
+#[test]
+fn a_step_takes_few_launches() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path());
+    let features = |blocks| FeatureConfig { stem_stride: 1, blocks, ..config().features };
+    let compact = Config { features: features([1, 1, 1]), depth: 2, ..config() };
+    let large = Config { features: features([3, 4, 6]), depth: 8, ..official() };
+    for (what, config, most) in [("compact", compact, 300), ("official", large, 600)] {
+        let mut run = Run::start(config, options(), None).unwrap().on_cuda(&kernels_host::device()).unwrap();
+        run.step(&data, 1).unwrap();
+        let before = kernels_host::launches();
+        run.step(&data, 1).unwrap();
+        let count = kernels_host::launches() - before;
+        assert!(count < most, "{what}: {count} launches");
+    }
 }
 
 #[test]

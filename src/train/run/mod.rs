@@ -173,7 +173,7 @@ impl Run {
         let done = self.steps(data, settings, progress);
         if self.state.step > before || done.is_ok() {
             // The error of a step comes first: it is why the run stops.
-            let saved = self.save(&settings.out);
+            let saved = self.bring_back().and_then(|()| self.save(&settings.out));
             done?;
             return saved;
         }
@@ -218,6 +218,7 @@ impl Run {
                 (sum, norms, count, since) = (Losses::default(), 0.0, 0, Instant::now());
             }
             if self.state.step.is_multiple_of(settings.save_every) {
+                self.bring_back()?;
                 self.save(&settings.out)?;
                 if let Some(scene) = &settings.validation {
                     validate(&self.model, &self.state, scene, &settings.out, settings.threads)?;

@@ -3,6 +3,7 @@
 use super::{AnyStepper, Run};
 use crate::adam::{self, average_weights};
 use crate::calibration::{BATCHES, Batches};
+use crate::cuda::Update;
 use crate::data::{Batch, Dataset, Draw};
 use crate::state::State;
 use crate::step::{Losses, Step, StepOptions};
@@ -18,7 +19,20 @@ impl Run {
     /// If the batch cannot be read, the device fails, or the loss is not a number (the weights are left as they were).
     pub fn step(&mut self, data: &Dataset, threads: usize) -> Result<(Losses, f64)> {
         let batch = self.batch(data, self.state.step)?;
-        self.step_on(&batch, threads)
+        let done = self.step_on(&batch, threads)?;
+        self.bring_back()?;
+        Ok(done)
+    }
+
+    /// Brings what has changed on a device alone back to the state.
+    ///
+    /// # Errors
+    /// If the device fails; the state stays as it is.
+    pub(super) fn bring_back(&mut self) -> Result<()> {
+        match &self.stepper {
+            AnyStepper::Cpu(_) => Ok(()),
+            AnyStepper::Cuda(stepper) => stepper.store_features(&mut self.state),
+        }
     }
 
     /// Seed of a step's batch and of all that is random in it.
@@ -28,8 +42,7 @@ impl Run {
 
     /// How batches are drawn.
     fn draw(&self) -> Draw {
-        let (options, config) = (&self.state.options, &self.model.config);
-        Draw { rays: options.rays, views: options.views, axes: config.axes, visibility: config.visibility }
+        Draw::of(&self.model.config, self.state.options.rays, self.state.options.views)
     }
 
     /// The batch of a step.
@@ -79,14 +92,22 @@ impl Run {
         let mut grads = vec![0.0; self.model.layout.len()];
         let (model, params, teacher) = (&self.model, &self.state.params, self.teacher.as_ref());
         let inputs = Step { model, params, teacher, batch, how, seed };
+        // Of the parameters whose optimiser is a device's own.
+        let mut squares = 0.0;
         let losses = match &mut self.stepper {
             AnyStepper::Cpu(stepper) => stepper.run(inputs, &mut grads),
-            AnyStepper::Cuda(stepper) => stepper.run(inputs, &mut grads)?,
+            AnyStepper::Cuda(stepper) if how.freeze_features => stepper.run(inputs, &mut grads)?,
+            AnyStepper::Cuda(stepper) => {
+                stepper.keep_features(&self.state)?;
+                let losses = stepper.run_keeping(inputs, &mut grads)?;
+                squares = stepper.feature_squares()?;
+                losses
+            }
         };
         if options.hold_routers {
             routing::clear_gradient(model, &mut grads);
         }
-        let norm = adam::length(&grads);
+        let norm = adam::length(&grads).hypot(squares.sqrt());
         let found = [losses.colour, losses.depth, losses.distillation, norm].into_iter().find(|x| !x.is_finite());
         if let Some(found) = found {
             let problem = format!("step {step}: expected a finite loss and gradient, found {found}; lower the rate");
@@ -100,12 +121,22 @@ impl Run {
         if let Some(ps) = &mut state.ps {
             ps.update(&self.model.net, state.step + 1, rate, &mut grads);
         }
+        let (step, average_decay) = (state.step + 1, state.options.average_decay);
+        let here = match &mut self.stepper {
+            AnyStepper::Cuda(stepper) if !how.freeze_features => {
+                let clip = adam::clip(norm, state.options.clip_norm);
+                stepper.update_features(Update { step, rate: feature_rate, clip, average_decay })?;
+                0..split
+            }
+            _ => 0..grads.len(),
+        };
         // Shift weights in exponents and signs have no gradient left, and so no moments: they stay as they are here.
-        state.adam.update(state.step + 1, &mut state.params, &grads, |i| if i < split { rate } else { feature_rate });
+        let rate_of = |i| if i < split { rate } else { feature_rate };
+        state.adam.update_part(here.clone(), step, &mut state.params, &grads, rate_of);
         if let Some(ps) = &state.ps {
             ps.write(&self.model.net, &mut state.params);
         }
-        average_weights(&mut state.average, &state.params, state.step, state.options.average_decay);
+        average_weights(&mut state.average[here.clone()], &state.params[here], state.step, average_decay);
         state.step += 1;
         Ok((losses, norm))
     }
@@ -113,8 +144,13 @@ impl Run {
     /// Holds the routers at their shares, if it is time: every few steps part of the way, after the last step all of it.
     pub(super) fn hold_routers(&mut self, data: &Dataset) -> Result<()> {
         let (step, seed) = (self.state.step, self.seed(self.state.step));
+        let due = step == self.state.options.schedule.steps || step.is_multiple_of(routing::HOLD_EVERY);
+        if !self.state.options.hold_routers || !due {
+            return Ok(());
+        }
+        self.bring_back()?;
         let State { options, params, average, .. } = &mut self.state;
-        let Some((alpha, _)) = options.balance.filter(|_| options.hold_routers) else { return Ok(()) };
+        let Some((alpha, _)) = options.balance else { return Ok(()) };
         let share = routing::multiply_share(alpha);
         // As most rays of a picture have their samples.
         let samples = options.guided.map_or(options.samples, |guided| guided.samples);
@@ -122,11 +158,8 @@ impl Run {
         if step == options.schedule.steps {
             return routing::settle(&self.model, average, data, batches, share);
         }
-        if step.is_multiple_of(routing::HOLD_EVERY) {
-            routing::approach(&self.model, params, data, batches, share)?;
-            routing::approach(&self.model, average, data, batches, share)?;
-        }
-        Ok(())
+        routing::approach(&self.model, params, data, batches, share)?;
+        routing::approach(&self.model, average, data, batches, share)
     }
 }
 

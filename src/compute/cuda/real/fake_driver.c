@@ -13,7 +13,7 @@
 typedef unsigned long long u64;
 typedef struct {
     int kind; // 'c'ontext, 's'tream, 'e'vent, 'm'odule or 'f'unction
-    int shared;
+    int shared, carveout;
     double time;
     char name[64];
 } Object;
@@ -27,7 +27,7 @@ static struct {
 static size_t used;
 static int live, unsynchronised, broken;
 static double now;
-static Object context = {'c', 0, 0, ""};
+static Object context = {'c', 0, 0, 0, ""};
 static _Thread_local Object* current;
 
 // Handles that were not closed, and blocks that were not freed.
@@ -188,11 +188,16 @@ int cuModuleUnload(void* module) {
     return destroy(module, 'm');
 }
 int cuFuncSetAttribute(void* function, unsigned attribute, int value) {
-    RULE(current && attribute == 8 && ((Object*)function)->kind == 'f');
+    RULE(current && (attribute == 8 || attribute == 9) && ((Object*)function)->kind == 'f');
+    if (attribute == 9) {
+        RULE(value >= 0 && value <= 100);
+        return ((Object*)function)->carveout = value, 0;
+    }
     RULE(value > ((Object*)function)->shared); // only ever raised
     return ((Object*)function)->shared = value, 0;
 }
-// add: x[i] += y for the threads of all blocks. fail: an error that shows later.
+// add: x[i] += y for the threads of all blocks. fail: an error that shows later. spill: no room for registers of more than four
+// blocks. halves: wants half of a multiprocessor as shared memory.
 int cuLaunchKernel(void* handle, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
                    void* stream, void** args, void** extra) {
     Object* function = handle;
@@ -201,6 +206,8 @@ int cuLaunchKernel(void* handle, unsigned gx, unsigned gy, unsigned gz, unsigned
     if (shared > 48 << 10 && (int)shared > function->shared) return INVALID_VALUE;
     int status = start(stream);
     if (status) return status;
+    if (strcmp(function->name, "spill") == 0 && gx > 4) return OUT_OF_MEMORY;
+    if (strcmp(function->name, "halves") == 0 && function->carveout != 50) return INVALID_VALUE;
     if (strcmp(function->name, "fail") == 0) broken = ILLEGAL_ADDRESS;
     if (strcmp(function->name, "add") == 0) {
         float *x = *(float**)args[0], y = *(float*)args[1];

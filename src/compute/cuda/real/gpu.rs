@@ -12,6 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The stream that fills new memory: work of the others is not waited for.
 const FILLING: usize = STREAMS;
 
+/// Bytes of shared memory that the driver keeps for itself in each block.
+const RESERVED_SHARED: u32 = 1024;
+
 /// How many launches of a stream an error can name.
 const REMEMBERED: usize = 8;
 
@@ -138,7 +141,7 @@ impl Driver for Gpu {
         let status = unsafe { (self.api.allocate)(&mut address, bytes) };
         if status == OUT_OF_MEMORY {
             let (free, total) = self.memory_info()?;
-            return Err(CudaError::OutOfMemory { wanted: bytes as u64, free, total });
+            return Err(CudaError::OutOfMemory { wanted: format!("{bytes} bytes"), free, total });
         }
         self.check(status, || format!("allocating {bytes} bytes"))?;
         let filling = self.streams[FILLING].0;
@@ -228,11 +231,20 @@ impl Driver for Gpu {
             return Err(CudaError::Driver { what: format!("launch of {name}"), problem });
         }
         function.allow_shared(self.api, how.shared)?;
+        if let Some(blocks) = how.resident {
+            let wanted = blocks.saturating_mul(how.shared + RESERVED_SHARED);
+            function.prefer_shared(self.api, wanted, self.info.shared_per_multiprocessor)?;
+        }
         let Launch { grid: [x, y, z], block: [i, j, k], shared, .. } = *how;
         let none = std::ptr::null_mut();
         // SAFETY: the caller vouches for the arguments, which the driver copies before it returns.
         let status =
             unsafe { (self.api.launch)(function.handle.0, x, y, z, i, j, k, shared, stream, args.as_mut_ptr(), none) };
+        if status == OUT_OF_MEMORY {
+            // Registers that spill lie in memory that the driver may have to get first.
+            let (free, total) = self.memory_info()?;
+            return Err(CudaError::OutOfMemory { wanted: format!("the launch of {name} with {how:?}"), free, total });
+        }
         self.check(status, || format!("launch of {name} with {how:?}"))?;
         self.remember(how.stream, name);
         Ok(())

@@ -14,6 +14,7 @@ const MAX_REGISTERS: c_uint = 0;
 const ERROR_LOG: c_uint = 5;
 const ERROR_LOG_BYTES: c_uint = 6;
 const MAX_DYNAMIC_SHARED: c_uint = 8;
+const PREFERRED_SHARED_CARVEOUT: c_uint = 9;
 
 /// Code that the driver loads: a CUBIN, or PTX with a zero byte at its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub struct Function {
     pub name: Arc<str>,
     /// Bytes of dynamic shared memory that the driver was asked for.
     shared: Arc<Mutex<u32>>,
+    /// Percent of a multiprocessor's memory that the driver was asked to make shared memory.
+    carveout: Arc<Mutex<Option<u32>>>,
 }
 
 impl Function {
@@ -72,6 +75,20 @@ impl Function {
             let status = unsafe { (api.function_set)(self.handle.0, MAX_DYNAMIC_SHARED, bytes as i32) };
             api.check(status, || format!("{bytes} bytes of shared memory for {}", self.name))?;
             *shared = bytes;
+        }
+        Ok(())
+    }
+
+    /// Asks for `bytes` of the `total` bytes of a multiprocessor to be shared memory, and the rest to be its first-level
+    /// cache. The driver takes it as a hint.
+    pub fn prefer_shared(&self, api: &Api, bytes: u32, total: u32) -> Result<()> {
+        let percent = (100 * u64::from(bytes)).div_ceil(u64::from(total.max(1))).min(100) as u32;
+        let mut carveout = lock(&self.carveout);
+        if *carveout != Some(percent) {
+            // SAFETY: the function is loaded.
+            let status = unsafe { (api.function_set)(self.handle.0, PREFERRED_SHARED_CARVEOUT, percent as i32) };
+            api.check(status, || format!("{percent} % of shared memory for {}", self.name))?;
+            *carveout = Some(percent);
         }
         Ok(())
     }
@@ -123,7 +140,8 @@ impl Modules {
         // SAFETY: the module is loaded, and the name ends with a zero byte.
         let status = unsafe { (api.module_function)(&mut handle, module.0, symbol.as_ptr()) };
         api.check(status, || format!("launch of {name}: no such kernel"))?;
-        let function = Function { handle: Handle(handle), name: name.into(), shared: Arc::default() };
+        let function =
+            Function { handle: Handle(handle), name: name.into(), shared: Arc::default(), carveout: Arc::default() };
         functions.insert(kernel.to_owned(), function.clone());
         Ok(function)
     }

@@ -107,7 +107,7 @@ fn memory_is_zeroed_copied_and_given_back() {
     assert!(empty.read().unwrap().is_empty());
     drop(empty);
     let problem = device.zeros::<u8>(1 << 20).unwrap_err().to_string();
-    assert_eq!(problem, "device memory: 1048576 bytes wanted, 1048444 of 1048576 bytes free");
+    assert_eq!(problem, "device memory: no room for 1048576 bytes, 1048444 of 1048576 bytes free");
     // A thread that never used the device.
     let read = std::thread::spawn(move || x.read().unwrap()).join().unwrap();
     assert_eq!(read, [0.0; 33]);
@@ -149,6 +149,35 @@ fn kernels_are_loaded_once_and_launched() {
     assert_eq!(bad, "kernels x.cu N=8: the driver does not load them: CUDA_ERROR_OTHER ptxas fatal : registers 99");
     drop((x, device, gpu));
     assert_eq!(fake.live(), 0);
+}
+
+/// Registers that spill need memory at a launch; fewer blocks may find room.
+#[test]
+fn a_launch_without_room_says_so() {
+    let fake = Fake::new();
+    let gpu = fake.open();
+    let x = Device(gpu.clone()).zeros::<f32>(32).unwrap();
+    let number = module(&gpu, b"good").unwrap();
+    let problem = launch(&gpu, number, "spill", &Launch::new(5, 32), &x).unwrap_err();
+    assert!(matches!(problem, CudaError::OutOfMemory { .. }), "{problem:?}");
+    assert!(
+        problem.to_string().starts_with("device memory: no room for the launch of spill@x.cu N=4 with"),
+        "{problem}"
+    );
+    launch(&gpu, number, "spill", &Launch::new(4, 32), &x).unwrap();
+}
+
+/// 57 of 228 KiB for each of two blocks, with the driver's own; what is left is cache.
+#[test]
+fn shared_memory_is_as_much_as_the_blocks_need() {
+    let fake = Fake::new();
+    let gpu = fake.open();
+    let x = Device(gpu.clone()).zeros::<f32>(32).unwrap();
+    let number = module(&gpu, b"good").unwrap();
+    let how = Launch::new(1, 32).shared(56 << 10);
+    assert!(launch(&gpu, number, "halves", &how, &x).is_err());
+    launch(&gpu, number, "halves", &how.resident(2), &x).unwrap();
+    assert!(launch(&gpu, number, "halves", &how.resident(3), &x).is_err());
 }
 
 #[test]

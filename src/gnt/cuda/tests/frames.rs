@@ -62,7 +62,7 @@ fn frame_settings(importance: usize) -> Settings {
 /// A frame of the device is that of the CPU, with one pass, with two, and with guided samples.
 #[test]
 fn frames_equal_the_cpu() {
-    let mut pair = Pair::new(compact());
+    let mut pair = Pair::new(Config { sharpening: 40, ..compact() });
     let sources = pair.sources();
     let on_cpu = pair.cpu_sources();
     let guided = Settings { guided: Some(crate::Guided { cell: 3, coarse: 11 }), ..frame_settings(0) };

@@ -3,14 +3,17 @@
 mod frames;
 
 use super::*;
+use crate::engine::{Engine, Precision, PreparedSource, RayOutput, RayScratch};
 use crate::testing::{SmallScene, small_model, small_scene};
 use crate::trace::{Decision, Setup, Trace};
 use crate::{
     Config, FeatureConfig, Head, LinearKind, Model, Position, RayAttentionKind, Start, ViewAttentionKind, sampling,
 };
+use compute::Isa;
 use kernels_host::Schedule;
 use layers::params::SplitMix;
 use scene::image;
+use std::sync::Arc;
 
 const FEATURES: FeatureConfig =
     FeatureConfig { stem_width: 4, stem_stride: 2, widths: [6, 4, 8], blocks: [1, 2, 1], channels: 5 };
@@ -273,14 +276,74 @@ fn barriers_are_where_they_must_be() {
     }
 }
 
-/// More samples than shared memory holds.
+/// The same rays give the same bits, however many warps share them, and wherever what is kept of them lies.
+#[test]
+fn warps_and_memory_make_no_difference() {
+    for config in [compact(), odd_codes()] {
+        let (network, scene, device) = (random(config), small_scene(), kernels_host::device());
+        let depths = sampling::inverse_depth(0.3, 30.0, 180);
+        let mut engine = CudaEngine::new(device, &network.0, &network.1, CudaPrecision::F32).unwrap();
+        let sources: Vec<CudaSource> =
+            scene.sources[..2].iter().map(|(camera, image)| engine.prepare(camera, image).unwrap()).collect();
+        let sources: Vec<&CudaSource> = sources.iter().collect();
+        let job = Rays { rays: &scene.rays[..2], depths: &depths, samples: 180, depth_range: scene.depth_range };
+        let batches: Vec<RayBatch> = [1, 2, 5, 12]
+            .into_iter()
+            .map(|warps| {
+                engine.tuning.warps = warps;
+                engine.render(&sources, job, Want { weights: true, ..Want::default() }).unwrap()
+            })
+            .collect();
+        assert!(
+            batches.windows(2).all(|pair| pair[0] == pair[1]),
+            "{:?}",
+            batches.iter().map(|batch| &batch.rgb).collect::<Vec<_>>()
+        );
+    }
+}
+
+/// Attention on codes where one key outweighs the others by more than a float can hold: an average of nothing is no number.
+#[test]
+fn a_great_tau_gives_numbers() {
+    let (model, mut params) = random(Config { depth: 1, ..compact().shift_add() });
+    for entry in model.layout.entries().iter().filter(|entry| entry.name.ends_with(".tau")) {
+        entry.slot.of_mut(&mut params).iter_mut().enumerate().for_each(|(head, tau)| *tau = [40.0, -40.0][head % 2]);
+    }
+    let (network, scene, device) = ((model, params), small_scene(), kernels_host::device());
+    let depths = sampling::inverse_depth(0.3, 30.0, 40);
+    let setup = setup(&network, &scene, 2, &depths);
+    compare(&device, setup, &Trace::new(setup).unwrap(), true);
+    for precision in [CudaPrecision::Bf16, CudaPrecision::Int8] {
+        let (got, ..) = run(&device, setup, precision, None);
+        assert!(got.rgb.iter().all(|v| v.is_finite()), "{precision:?}: {:?}", got.rgb);
+    }
+    for (precision, isa) in
+        [Precision::F32, Precision::Int8].into_iter().flat_map(|p| Isa::available().map(move |i| (p, i)))
+    {
+        let cpu = Engine::with_precision(network.0.clone(), &network.1, precision).with_isa(isa);
+        let sources: Vec<PreparedSource> = scene.sources[..2]
+            .iter()
+            .map(|(camera, image)| cpu.prepare(camera, Arc::new(image.clone())).unwrap())
+            .collect();
+        let sources: Vec<&PreparedSource> = sources.iter().collect();
+        let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
+        for ray in &scene.rays {
+            cpu.render_ray(&sources, ray, &depths, scene.depth_range, &mut scratch, &mut out);
+            assert!(out.rgb.iter().chain(&out.weights).all(|v| v.is_finite()), "{precision:?} {isa:?}: {:?}", out.rgb);
+        }
+    }
+}
+
+/// More samples than shared memory holds beside the state, and more than it holds at all.
 #[test]
 fn long_rays_lie_in_global_memory() {
     let (network, scene, device) = (random(odd()), small_scene(), kernels_host::device());
-    let depths = sampling::inverse_depth(0.3, 30.0, 640);
     let (config, info) = (&network.0.config, device.info());
-    let launch = launch::RayLaunch::new(config, Tuning::of(config), CudaPrecision::F32, info, 640, 2).unwrap();
-    assert!(launch.large && launch.shared == 0, "{launch:?}");
-    let setup = Setup { rays: &scene.rays[..2], ..setup(&network, &scene, 2, &depths) };
-    compare(&device, setup, &Trace::new(setup).unwrap(), false);
+    for (samples, place) in [(480, Place::Shared), (640, Place::Split), (1300, Place::Workspace)] {
+        let depths = sampling::inverse_depth(0.3, 30.0, samples);
+        let launch = launch::RayLaunch::new(config, Tuning::usual(), CudaPrecision::F32, info, samples, 2).unwrap();
+        assert_eq!((launch.place, launch.shared == 0), (place, place == Place::Workspace), "{samples}: {launch:?}");
+        let setup = Setup { rays: &scene.rays[..2], ..setup(&network, &scene, 2, &depths) };
+        compare(&device, setup, &Trace::new(setup).unwrap(), false);
+    }
 }

@@ -33,6 +33,7 @@ fn draw(rng: &mut SplitMix) -> Config {
         position: pick(rng, &[Position::World { frequencies }, Position::Ray { frequencies }]),
         axes: pick(rng, &[Axes::World, Axes::World, Axes::Target]),
         visibility: rng.below(4) == 0,
+        sharpening: 0,
         head: pick(rng, &[Head::Mean, Head::Blend]),
         view_attention: pick(rng, &[ViewAttentionKind::Subtract, ViewAttentionKind::Hamming]),
         ray_attention: pick(

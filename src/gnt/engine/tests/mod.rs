@@ -53,6 +53,21 @@ fn equals_the_official_code() {
     }
 }
 
+/// A network that asks for sharpened photographs sees what one that does not sees in sharpened ones.
+#[test]
+fn sharpens_what_it_prepares() {
+    let (model, params) = small_model();
+    let asking = Model::new(Config { sharpening: 40, ..model.config }).unwrap();
+    let (plain, asking) = (Engine::new(model, &params), Engine::new(asking, &params));
+    for (camera, image) in small_scene().sources {
+        let sharp = plain.prepare(&camera, Arc::new(crate::sharpened(&image, 40))).unwrap();
+        let blurred = plain.prepare(&camera, Arc::new(image.clone())).unwrap();
+        let asked = asking.prepare(&camera, Arc::new(image)).unwrap();
+        assert_eq!((asked.image(), asked.map()), (sharp.image(), sharp.map()));
+        assert_ne!(asked.map(), blurred.map());
+    }
+}
+
 /// The weights of the official checkpoint, and the render that they must give.
 #[test]
 fn the_official_checkpoint_renders_as_expected() {

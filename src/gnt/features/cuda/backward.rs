@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 impl CudaFeatures {
     /// Adds the parameters' gradients to `grads` (flat, the layout of the model's parameters), given that of the map
-    /// that [`CudaFeatures::forward_train`] last made with `tape`, `[height, width, channels]`. The parameters must be
+    /// that [`CudaFeatures::forward_train`] last made with `tape`, `[images, height, width, channels]`. The parameters must be
     /// those of that pass.
     ///
     /// # Panics
@@ -26,22 +26,22 @@ impl CudaFeatures {
         let net = Arc::clone(&self.net);
         let CudaTape { units, image, decoder, .. } = tape;
         let top = units[net.decoder[1].merge].output();
-        let d_map = View { height: top.height, width: top.width, channels: net.out.out_channels(), data: d_map };
+        let d_map = View { channels: net.out.out_channels(), data: d_map, ..top };
         self.conv_params_back(&net.out, top, d_map, grads)?;
-        let mut here = self.pool.map(top.height, top.width, top.channels)?;
+        let mut here = self.pool.map(top.images, top.height, top.width, top.channels)?;
         self.conv_image_back(net.units.len(), d_map, &here, false)?;
         let mut skips = [None, None, None];
         for (step, tape) in net.decoder.iter().zip(decoder).rev() {
             let (up, skip) = (units[step.up].output(), units[net.stage_end(step.stage)].output());
             let d_joined = self.unit_back(step.merge, &units[step.merge], &tape.joined, here, grads)?;
-            let d_up = self.pool.map(up.height, up.width, up.channels)?;
-            let d_skip = self.pool.map(skip.height, skip.width, skip.channels)?;
+            let d_up = self.pool.map(up.images, up.height, up.width, up.channels)?;
+            let d_skip = self.pool.map(skip.images, skip.height, skip.width, skip.channels)?;
             self.kernels.split(d_joined.view(), d_up.view(), d_skip.view())?;
             self.pool.give_map(Some(d_joined));
             skips[step.stage] = Some(d_skip);
             let d_upsampled = self.unit_back(step.up, &units[step.up], &tape.upsampled, d_up, grads)?;
             let (height, width) = (d_upsampled.height / 2, d_upsampled.width / 2);
-            here = self.pool.map(height, width, d_upsampled.channels)?;
+            here = self.pool.map(d_upsampled.images, height, width, d_upsampled.channels)?;
             self.kernels.upsample_back(d_upsampled.view(), here.view())?;
             self.pool.give_map(Some(d_upsampled));
         }
@@ -50,10 +50,10 @@ impl CudaFeatures {
             let input = if i == 0 { 0 } else { blocks[i - 1].second };
             let (first, input_map) = (units[block.first].output(), units[input].output());
             // `here` becomes the gradient of the residual.
-            let d_second = self.pool.map(here.height, here.width, here.channels)?;
+            let d_second = self.pool.map(here.images, here.height, here.width, here.channels)?;
             self.norm_back(block.second, &units[block.second], &here, Some(&d_second), grads)?;
             self.conv_params_back(&net.units[block.second].conv, first, d_second.view(), grads)?;
-            let d_first = self.pool.map(first.height, first.width, first.channels)?;
+            let d_first = self.pool.map(first.images, first.height, first.width, first.channels)?;
             self.conv_image_back(block.second, d_second.view(), &d_first, false)?;
             self.pool.give_map(Some(d_second));
             self.norm_back(block.first, &units[block.first], &d_first, None, grads)?;
@@ -67,7 +67,9 @@ impl CudaFeatures {
                     let accumulate = skip.is_some();
                     let target = match skip {
                         Some(skip) => skip,
-                        None => self.pool.map(input_map.height, input_map.width, input_map.channels)?,
+                        None => {
+                            self.pool.map(input_map.images, input_map.height, input_map.width, input_map.channels)?
+                        }
                     };
                     self.conv_image_back(block.first, d_first.view(), &target, accumulate)?;
                     self.norm_back(shortcut, &units[shortcut], &here, None, grads)?;
@@ -98,7 +100,7 @@ impl CudaFeatures {
         let net = Arc::clone(&self.net);
         self.norm_back(u, tape, &d, None, grads)?;
         self.conv_params_back(&net.units[u].conv, input, d.view(), grads)?;
-        let d_input = self.pool.map(input.height, input.width, input.channels)?;
+        let d_input = self.pool.map(input.images, input.height, input.width, input.channels)?;
         self.conv_image_back(u, d.view(), &d_input, false)?;
         self.pool.give_map(Some(d));
         Ok(d_input)

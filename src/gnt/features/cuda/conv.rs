@@ -102,7 +102,7 @@ impl Kernels {
         let args = Args::new().buffer(image.data).buffer(packed).value(bias.unwrap_or(0)).buffer(output.data);
         let args = sizes(args, conv, packed, Product::Output, image, output);
         let tile = Tile::of(conv.out_channels());
-        let launch = tile.launch(output.pixels(), conv.out_channels(), 1);
+        let launch = tile.launch(output.pixels(), conv.out_channels(), output.images);
         // SAFETY: `sizes` has checked all buffers against the sizes among the arguments; the bias has a value for each
         // channel, and the output is a buffer of its own.
         Ok(unsafe { self.conv.launch(&tile.kernel("features_conv"), &launch, args) }?)
@@ -122,7 +122,7 @@ impl Kernels {
         let tile = Tile::of(conv.in_channels());
         let s = conv.stride();
         let pixels = d_image.height.div_ceil(s) * d_image.width.div_ceil(s);
-        let launch = tile.launch(pixels, conv.in_channels(), s * s);
+        let launch = tile.launch(pixels, conv.in_channels(), d_image.images * s * s);
         // SAFETY: as in `convolve`; every pixel is in one phase, and each block writes its own.
         Ok(unsafe { self.conv.launch(&tile.kernel("features_conv_image"), &launch, args) }?)
     }
@@ -137,7 +137,7 @@ impl Kernels {
         d_weight: u64,
     ) -> Result<()> {
         let (ci, co, taps) = (conv.in_channels(), conv.out_channels(), conv.kernel() * conv.kernel());
-        let (tile, pixels) = (Tile::of(co), d_output.pixels());
+        let (tile, pixels) = (Tile::of(co), d_output.images * d_output.pixels());
         let (rows, cols) = ((taps * ci).next_multiple_of(tile.rows), tile.padded_cols(co));
         let tiles = rows / tile.rows * (cols / tile.cols);
         let splits = (SPLIT_BLOCKS / tiles).clamp(1, pixels.div_ceil(SPLIT_PIXELS));
@@ -145,7 +145,7 @@ impl Kernels {
         let splits = pixels.div_ceil(split);
         let partial = pool.take(splits * rows * cols)?;
         let args = Args::new().buffer(image.data).buffer(d_output.data).buffer(&partial);
-        let args = sizes(args, conv, &partial, Product::Output, image, d_output).int(split);
+        let args = sizes(args, conv, &partial, Product::Output, image, d_output).int(image.images).int(split);
         let launch = tile.launch(rows, cols, splits);
         // SAFETY: `sizes` has checked image and gradient; every block writes a tile of its own of `splits` partials.
         unsafe { self.weights.launch(&tile.kernel("features_conv_weights"), &launch, args) }?;
@@ -162,8 +162,8 @@ impl Kernels {
 /// Appends the sizes that kernels of a convolution have in common, after checking them.
 fn sizes(args: Args, conv: &Conv2d, weights: &Buffer<f32>, product: Product, image: View, output: View) -> Args {
     let (out_height, out_width) = conv.output_size(image.height, image.width);
-    image.expect("image of a convolution", [image.height, image.width, conv.in_channels()]);
-    output.expect("output of a convolution", [out_height, out_width, conv.out_channels()]);
+    image.expect("image of a convolution", image.size(conv.in_channels()));
+    output.expect("output of a convolution", [image.images, out_height, out_width, conv.out_channels()]);
     let (rows, cols) = packed_size(conv, product);
     assert!(weights.len() >= rows * cols, "weights of {conv:?}: {} values, {rows}x{cols} needed", weights.len());
     let args = args.int(image.height).int(image.width).int(conv.in_channels());

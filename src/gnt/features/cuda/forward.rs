@@ -2,13 +2,13 @@
 
 use super::norm::Affine;
 use super::pool::{Map, Pool, View};
-use super::{CudaFeatures, DeviceMap, address, check_image};
+use super::{CudaFeatures, DeviceMap, ImageSize, address, check_images};
 use crate::Result;
 use compute::cuda::Buffer;
 use layers::Slot;
 use std::sync::Arc;
 
-/// Activations of one image on the device, reused between calls.
+/// Activations of images on the device, reused between calls.
 #[derive(Debug, Default)]
 pub struct CudaTape {
     pub(super) units: Vec<UnitTape>,
@@ -66,15 +66,15 @@ impl CudaTape {
 }
 
 impl CudaFeatures {
-    /// Features of an image `[height, width, 3]` with colours in `[0, 1]`. Maps between are given up as soon as nothing
-    /// reads them any more.
+    /// Features of images `[images, height, width, 3]` of one size with colours in `[0, 1]`. Maps between are given up as soon
+    /// as nothing reads them any more.
     ///
     /// # Errors
-    /// [`crate::Error::Input`] if the image is too small, too large, or not all in the buffer;
+    /// [`crate::Error::Input`] if the images are too small, too large, or not all in the buffer;
     /// [`crate::Error::Cuda`] if memory is short or the device fails.
-    pub fn forward(&mut self, image: &Buffer<f32>, height: usize, width: usize) -> Result<DeviceMap> {
+    pub fn forward(&mut self, image: &Buffer<f32>, size: ImageSize) -> Result<DeviceMap> {
         let mut tape = CudaTape::default();
-        let map = self.pass(image, height, width, &mut tape, false);
+        let map = self.pass(image, size, &mut tape, false);
         tape.clear(&mut self.pool);
         map
     }
@@ -83,36 +83,25 @@ impl CudaFeatures {
     ///
     /// # Errors
     /// As [`CudaFeatures::forward`].
-    pub fn forward_train(
-        &mut self,
-        image: &Buffer<f32>,
-        height: usize,
-        width: usize,
-        tape: &mut CudaTape,
-    ) -> Result<DeviceMap> {
+    pub fn forward_train(&mut self, image: &Buffer<f32>, size: ImageSize, tape: &mut CudaTape) -> Result<DeviceMap> {
         tape.clear(&mut self.pool);
-        let map = self.pass(image, height, width, tape, true)?;
-        let copy = self.pool.map(height, width, 3)?;
-        self.kernels.copy(image.address(), &copy.data, height * width * 3)?;
+        let map = self.pass(image, size, tape, true)?;
+        let ImageSize { images, height, width } = size;
+        let copy = self.pool.map(images, height, width, 3)?;
+        self.kernels.copy(image.address(), &copy.data, copy.view().len())?;
         tape.image = Some(copy);
         tape.complete = true;
         Ok(map)
     }
 
-    fn pass(
-        &mut self,
-        image: &Buffer<f32>,
-        height: usize,
-        width: usize,
-        tape: &mut CudaTape,
-        keep: bool,
-    ) -> Result<DeviceMap> {
+    fn pass(&mut self, image: &Buffer<f32>, size: ImageSize, tape: &mut CudaTape, keep: bool) -> Result<DeviceMap> {
         let net = Arc::clone(&self.net);
+        let ImageSize { images, height, width } = size;
         net.check_size(height, width)?;
-        check_image(image, height, width)?;
+        check_images(image, size)?;
         let CudaTape { units, decoder, .. } = tape;
         units.resize_with(net.units.len(), UnitTape::default);
-        units[0] = self.unit(0, View { height, width, channels: 3, data: image }, None, keep)?;
+        units[0] = self.unit(0, View { images, height, width, channels: 3, data: image }, None, keep)?;
         let mut last = 0;
         for block in net.stages.iter().flatten() {
             units[block.first] = self.unit(block.first, units[last].output(), None, keep)?;
@@ -131,11 +120,11 @@ impl CudaFeatures {
         for (step, tape) in net.decoder.iter().zip(decoder) {
             let skip = net.stage_end(step.stage);
             let small = units[last].output();
-            let upsampled = self.pool.map(2 * small.height, 2 * small.width, small.channels)?;
+            let upsampled = self.pool.map(images, 2 * small.height, 2 * small.width, small.channels)?;
             self.kernels.upsample(small, upsampled.view())?;
             units[step.up] = self.unit(step.up, upsampled.view(), None, keep)?;
             let (up, skipped) = (units[step.up].output(), units[skip].output());
-            let joined = self.pool.map(up.height, up.width, up.channels + skipped.channels)?;
+            let joined = self.pool.map(images, up.height, up.width, up.channels + skipped.channels)?;
             self.kernels.join(up, skipped, joined.view())?;
             if !keep {
                 [last, skip, step.up].into_iter().for_each(|u| units[u].forget(&mut self.pool));
@@ -150,8 +139,8 @@ impl CudaFeatures {
         }
         let top = units[last].output();
         let (height, width, channels) = (top.height, top.width, net.out.out_channels());
-        let data = self.pool.take_exact(height * width * channels)?;
-        let map = DeviceMap { width, height, channels, data };
+        let data = self.pool.take_exact(images * height * width * channels)?;
+        let map = DeviceMap { images, width, height, channels, data };
         let bias = net.out.bias().map(|slot| address(&self.params, self.own(slot)));
         let weights = self.forward_weights.last().expect("the last convolution has weights");
         self.kernels.convolve(&net.out, weights, bias, top, map.view())?;
@@ -162,10 +151,11 @@ impl CudaFeatures {
     fn unit(&mut self, u: usize, input: View, residual: Option<View>, keep: bool) -> Result<UnitTape> {
         let unit = self.net.units[u];
         let (height, width) = unit.conv.output_size(input.height, input.width);
-        let convolved = self.pool.map(height, width, unit.conv.out_channels())?;
+        let convolved = self.pool.map(input.images, height, width, unit.conv.out_channels())?;
         let bias = unit.conv.bias().map(|slot| address(&self.params, self.own(slot)));
         self.kernels.convolve(&unit.conv, &self.forward_weights[u], bias, input, convolved.view())?;
-        let output = if keep { Some(self.pool.map(height, width, unit.conv.out_channels())?) } else { None };
+        let output =
+            if keep { Some(self.pool.map(input.images, height, width, unit.conv.out_channels())?) } else { None };
         let target = output.as_ref().unwrap_or(&convolved).view();
         let (gain, offset): (Slot, Slot) = (self.own(unit.norm.gain()), self.own(unit.norm.offset()));
         let affine = Affine { flat: &self.params, gain, offset };
@@ -181,6 +171,6 @@ impl CudaFeatures {
 
 impl DeviceMap {
     fn view(&self) -> View<'_> {
-        View { height: self.height, width: self.width, channels: self.channels, data: &self.data }
+        View { images: self.images, height: self.height, width: self.width, channels: self.channels, data: &self.data }
     }
 }

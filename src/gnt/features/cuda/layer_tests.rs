@@ -45,7 +45,7 @@ impl Bench {
 
     fn map(&mut self, [height, width, channels]: [usize; 3], values: &[f32]) -> Map {
         assert_eq!(values.len(), height * width * channels);
-        let mut map = self.pool.map(height, width, channels).unwrap();
+        let mut map = self.pool.map(1, height, width, channels).unwrap();
         map.data.write(values).unwrap();
         map
     }

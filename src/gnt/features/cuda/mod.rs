@@ -18,7 +18,7 @@ pub(crate) mod twins;
 
 use super::FeatureNet;
 use crate::{Error, Result};
-use compute::cuda::{Buffer, Device, KernelSource, Module};
+use compute::cuda::{Buffer, CudaError, Device, KernelSource, Module};
 use conv::Product;
 pub use forward::CudaTape;
 use layers::Slot;
@@ -26,16 +26,29 @@ use layers::conv2d::Conv2d;
 use pool::Pool;
 use std::sync::Arc;
 
-/// Features of an image on a device.
+/// How many images there are, one after the other, and their size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageSize {
+    /// Images.
+    pub images: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+}
+
+/// Features of images on a device.
 #[derive(Debug)]
 pub struct DeviceMap {
+    /// Images.
+    pub images: usize,
     /// Width, about a quarter of the image's.
     pub width: usize,
     /// Height.
     pub height: usize,
     /// Channels.
     pub channels: usize,
-    /// `[height, width, channels]`, no more values than that.
+    /// `[images, height, width, channels]`, no more values than that.
     pub data: Buffer<f32>,
 }
 
@@ -141,9 +154,34 @@ impl CudaFeatures {
     /// # Errors
     /// [`Error::Cuda`] if the device fails.
     pub fn set_params_on_device(&mut self, params: &Buffer<f32>) -> Result<()> {
-        let own = Slot { offset: self.first, len: self.params.len() };
+        let own = self.slot();
         self.kernels.copy(address(params, own), &self.params, own.len)?;
         self.pack()
+    }
+
+    /// Which of the model's parameters the network's are.
+    pub fn slot(&self) -> Slot {
+        Slot { offset: self.first, len: self.params.len() }
+    }
+
+    /// Lets `change` change the network's own parameters where they are.
+    ///
+    /// # Errors
+    /// That of `change`, or [`Error::Cuda`] if the device fails.
+    pub fn change_params(
+        &mut self,
+        change: impl FnOnce(&mut Buffer<f32>) -> std::result::Result<(), CudaError>,
+    ) -> Result<()> {
+        change(&mut self.params)?;
+        self.pack()
+    }
+
+    /// The network's own parameters.
+    ///
+    /// # Errors
+    /// [`Error::Cuda`] if the device fails.
+    pub fn read_params(&self) -> Result<Vec<f32>> {
+        Ok(self.params.read()?)
     }
 
     /// Takes a map's memory back for later calls.
@@ -198,13 +236,13 @@ impl FeatureNet {
     }
 }
 
-/// Checks that an image's buffer holds it.
-fn check_image(image: &Buffer<f32>, height: usize, width: usize) -> Result<()> {
-    let expected = height * width * 3;
-    if image.len() < expected {
+/// Checks that the images' buffer holds them.
+fn check_images(buffer: &Buffer<f32>, ImageSize { images, height, width }: ImageSize) -> Result<()> {
+    let expected = images * height * width * 3;
+    if buffer.len() < expected {
         return Err(Error::Input(format!(
-            "source image: expected {expected} values for {width}x{height} pixels, found {}",
-            image.len()
+            "source images: expected {expected} values for {images} of {width}x{height} pixels, found {}",
+            buffer.len()
         )));
     }
     Ok(())

@@ -16,6 +16,9 @@ pub(super) const THREADS: usize = 256;
 /// How pixels and channels of a map are divided for sums over the pixels, see `kernels/features/columns.cuh`.
 #[derive(Clone, Copy, Debug)]
 struct Columns {
+    /// Maps that have sums of their own.
+    images: usize,
+    /// Pixels of each.
     pixels: usize,
     channels: usize,
     /// Pixels of a chunk.
@@ -26,30 +29,41 @@ struct Columns {
 }
 
 impl Columns {
+    /// For sums over each image.
     fn new(map: View) -> Self {
-        let (pixels, channels) = (map.pixels(), map.channels);
+        Self::over(map.images, map.pixels(), map.channels)
+    }
+
+    /// For sums over all images together.
+    fn of_all(map: View) -> Self {
+        Self::over(1, map.images * map.pixels(), map.channels)
+    }
+
+    fn over(images: usize, pixels: usize, channels: usize) -> Self {
         let group = channels.next_power_of_two().min(32);
         let chunk = THREADS / group * STRIP;
-        Self { pixels, channels, chunk, chunks: pixels.div_ceil(chunk), group }
+        Self { images, pixels, channels, chunk, chunks: pixels.div_ceil(chunk), group }
     }
 
     fn first_stage(&self) -> Launch {
         let block = [self.group as u32, (THREADS / self.group) as u32, 1];
-        Launch { block, ..Launch::new(self.chunks, 1).grid(self.channels.div_ceil(self.group), 1) }
+        Launch { block, ..Launch::new(self.chunks, 1).grid(self.channels.div_ceil(self.group), self.images) }
     }
 
-    fn second_stage(&self) -> Launch {
-        Launch { block: [32, 32, 1], ..Launch::new(self.channels.div_ceil(32), 1) }
+    /// Of which one launch serves as many images as `images` says.
+    fn second_stage(&self, images: usize) -> Launch {
+        Launch { block: [32, 32, 1], ..Launch::new(self.channels.div_ceil(32), 1).grid(1, images) }
     }
 
     fn partial(&self, pool: &mut Pool) -> Result<Buffer<f32>> {
-        pool.take(self.chunks * 2 * self.channels)
+        pool.take(self.images * self.chunks * 2 * self.channels)
     }
 }
 
 /// One thread for 4 values of a map, or for one.
 fn values(map: View) -> Launch {
-    Launch::each(if map.channels.is_multiple_of(4) { map.len() / 4 } else { map.len() })
+    let count = map.pixels() * map.channels;
+    Launch::each(if map.channels.is_multiple_of(4) { count / 4 } else { count }).grid(1, map.images)
 }
 
 /// Activations by the numbers by which kernels know them.
@@ -68,8 +82,8 @@ pub(super) struct Affine<'a> {
 }
 
 impl Kernels {
-    /// `output = activation(normalised image · gain + offset + residual)`; returns the statistics, mean and inverse
-    /// deviation of each channel. `output` may be `image`.
+    /// `output = activation(normalised image · gain + offset + residual)`, each image for itself; returns the statistics, mean
+    /// and inverse deviation of each image's channels. `output` may be `image`.
     pub fn normalise(
         &self,
         pool: &mut Pool,
@@ -80,20 +94,20 @@ impl Kernels {
         output: View,
     ) -> Result<Buffer<f32>> {
         let columns = Columns::new(image);
-        let size = [image.height, image.width, affine.gain.len];
+        let size = image.size(affine.gain.len);
         image.expect("normalised image", size);
         output.expect("output of a normalisation", size);
         if let Some(residual) = residual {
             residual.expect("residual", size);
         }
-        let (partial, stats) = (columns.partial(pool)?, pool.take(2 * columns.channels)?);
+        let (partial, stats) = (columns.partial(pool)?, pool.take(2 * columns.images * columns.channels)?);
         let args = Args::new().buffer(image.data).buffer(&partial).int(columns.pixels).int(columns.channels);
         // SAFETY: the image is as large as asserted, the partials as `Columns` has them; each block writes its own.
         unsafe { self.norm.launch("features_norm_moments", &columns.first_stage(), args) }?;
         let args = Args::new().buffer(&partial).buffer(&stats).int(columns.pixels).int(columns.channels);
         let args = args.int(columns.chunks).int(columns.chunk).float(EPSILON as f32);
-        // SAFETY: the partials are those just made, and there are two statistics for each channel.
-        unsafe { self.norm.launch("features_norm_statistics", &columns.second_stage(), args) }?;
+        // SAFETY: the partials are those just made, and there are two statistics for each image and channel.
+        unsafe { self.norm.launch("features_norm_statistics", &columns.second_stage(columns.images), args) }?;
         let args = Args::new().buffer(image.data).buffer(&stats);
         let args = args.value(address(affine.flat, affine.gain)).value(address(affine.flat, affine.offset));
         let args = args.optional(residual.map(|r| r.data)).buffer(output.data);
@@ -119,7 +133,7 @@ impl Kernels {
         d_image: Option<View>,
     ) -> Result<()> {
         let columns = Columns::new(image);
-        let size = [image.height, image.width, affine.gain.len];
+        let size = image.size(affine.gain.len);
         image.expect("normalised image", size);
         output.expect("output of a normalisation", size);
         d_output.expect("gradient of a normalisation", size);
@@ -128,7 +142,7 @@ impl Kernels {
         }
         let keep = d_image.is_some();
         let target = d_image.unwrap_or(d_output);
-        let (partial, coefficients) = (columns.partial(pool)?, pool.take(3 * columns.channels)?);
+        let (partial, coefficients) = (columns.partial(pool)?, pool.take(3 * columns.images * columns.channels)?);
         let read = |args: Args| args.buffer(output.data).buffer(image.data).buffer(stats);
         let args = read(Args::new().buffer(d_output.data)).buffer(&partial);
         let args = args.int(columns.pixels).int(columns.channels).int(number(activation));
@@ -138,10 +152,10 @@ impl Kernels {
         let args = Args::new().buffer(&partial).buffer(stats).value(address(affine.flat, affine.gain));
         let args = args.buffer(&coefficients);
         let args = args.value(address(grads.flat, grads.gain)).value(address(grads.flat, grads.offset));
-        let args = args.int(columns.pixels).int(columns.channels).int(columns.chunks);
-        // SAFETY: the partials are those just made, there are three coefficients for each channel, and `address` has
-        // checked the parameters.
-        unsafe { self.norm_back.launch("features_norm_back_affine", &columns.second_stage(), args) }?;
+        let args = args.int(columns.images).int(columns.pixels).int(columns.channels).int(columns.chunks);
+        // SAFETY: the partials are those just made, there are three coefficients for each image and channel, and `address`
+        // has checked the parameters.
+        unsafe { self.norm_back.launch("features_norm_back_affine", &columns.second_stage(1), args) }?;
         let args = read(Args::new().buffer(d_output.data)).buffer(&coefficients).buffer(target.data);
         let args = args.int(columns.pixels).int(columns.channels).int(number(activation)).int(usize::from(keep));
         // SAFETY: as for the sums. A thread reads only the values that it writes, so both gradients may be one.
@@ -153,15 +167,15 @@ impl Kernels {
 
     /// Adds the sums over all pixels of `gradient` to what lies at `d_bias`, a value for each channel.
     pub fn bias_back(&self, pool: &mut Pool, gradient: View, d_bias: u64) -> Result<()> {
-        let columns = Columns::new(gradient);
-        gradient.expect("gradient of a bias", [gradient.height, gradient.width, gradient.channels]);
+        let columns = Columns::of_all(gradient);
+        gradient.expect("gradient of a bias", gradient.size(gradient.channels));
         let partial = columns.partial(pool)?;
         let args = Args::new().buffer(gradient.data).buffer(&partial).int(columns.pixels).int(columns.channels);
         // SAFETY: the gradient is as large as asserted, the partials as `Columns` has them; each block writes its own.
         unsafe { self.norm_back.launch("features_bias_sums", &columns.first_stage(), args) }?;
         let args = Args::new().buffer(&partial).value(d_bias).int(columns.channels).int(columns.chunks);
         // SAFETY: the partials are those just made; at `d_bias` lies a value for each channel.
-        unsafe { self.norm_back.launch("features_bias_add", &columns.second_stage(), args) }?;
+        unsafe { self.norm_back.launch("features_bias_add", &columns.second_stage(1), args) }?;
         pool.give(partial);
         Ok(())
     }

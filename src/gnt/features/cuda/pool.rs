@@ -62,17 +62,17 @@ impl Pool {
         }
     }
 
-    /// A map whose values are whatever they are.
-    pub fn map(&mut self, height: usize, width: usize, channels: usize) -> Result<Map> {
-        let values = height.checked_mul(width).and_then(|n| n.checked_mul(channels));
+    /// Maps of so many images whose values are whatever they are.
+    pub fn map(&mut self, images: usize, height: usize, width: usize, channels: usize) -> Result<Map> {
+        let values = [height, width, channels].into_iter().try_fold(images, usize::checked_mul);
         // Kernels count values by `int`.
         let values = values.filter(|n| i32::try_from(*n).is_ok()).ok_or_else(|| {
             Error::Input(format!(
                 "source image: too large for the device, one of its maps has {width}x{height} pixels and {channels} \
-                 channels, but at most 2^31 - 1 values are possible"
+                 channels for each of {images} images, but at most 2^31 - 1 values are possible"
             ))
         })?;
-        Ok(Map { height, width, channels, data: self.take(values)? })
+        Ok(Map { images, height, width, channels, data: self.take(values)? })
     }
 
     /// Gives a map's buffer back.
@@ -83,18 +83,20 @@ impl Pool {
     }
 }
 
-/// A map `[height, width, channels]` in a buffer that may be larger.
+/// Maps `[images, height, width, channels]` in a buffer that may be larger.
 #[derive(Debug)]
 pub(super) struct Map {
+    pub images: usize,
     pub height: usize,
     pub width: usize,
     pub channels: usize,
     pub data: Buffer<f32>,
 }
 
-/// A map that is only read.
+/// Maps that are only read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View<'a> {
+    pub images: usize,
     pub height: usize,
     pub width: usize,
     pub channels: usize,
@@ -103,23 +105,29 @@ pub(super) struct View<'a> {
 
 impl Map {
     pub fn view(&self) -> View<'_> {
-        View { height: self.height, width: self.width, channels: self.channels, data: &self.data }
+        View { images: self.images, height: self.height, width: self.width, channels: self.channels, data: &self.data }
     }
 }
 
 impl View<'_> {
+    /// Pixels of an image.
     pub fn pixels(&self) -> usize {
         self.height * self.width
     }
 
+    /// Values of all images.
     pub fn len(&self) -> usize {
-        self.pixels() * self.channels
+        self.images * self.pixels() * self.channels
+    }
+
+    /// Images, height and width, with other channels.
+    pub fn size(&self, channels: usize) -> [usize; 4] {
+        [self.images, self.height, self.width, channels]
     }
 
     /// Asserts the size, and that the buffer holds as many values.
-    pub fn expect(&self, what: &str, [height, width, channels]: [usize; 3]) {
-        let found = [self.height, self.width, self.channels];
-        assert_eq!(found, [height, width, channels], "{what}: height, width and channels");
+    pub fn expect(&self, what: &str, size: [usize; 4]) {
+        assert_eq!(self.size(self.channels), size, "{what}: images, height, width and channels");
         assert!(self.data.len() >= self.len(), "{what}: {} values in a buffer of {}", self.len(), self.data.len());
     }
 }
@@ -147,12 +155,12 @@ mod tests {
         let large = pool.take_exact(2500).unwrap();
         assert_eq!(large.len(), 2500);
         let error = pool.take(2000).unwrap_err().to_string();
-        assert!(error.starts_with("device memory: 8192 bytes wanted"), "{error}");
+        assert!(error.starts_with("device memory: no room for 8192 bytes"), "{error}");
     }
 
     #[test]
     fn refuses_maps_that_kernels_cannot_count() {
-        let error = Pool::new(&kernels_host::device()).map(1 << 14, 1 << 14, 64).unwrap_err().to_string();
+        let error = Pool::new(&kernels_host::device()).map(1, 1 << 14, 1 << 14, 64).unwrap_err().to_string();
         assert!(error.contains("16384x16384 pixels and 64 channels"), "{error}");
     }
 }

@@ -12,8 +12,8 @@ fn scale(n: usize) -> f32 {
 
 /// Appends the sizes of an upsampling, after checking them.
 fn upsampling(args: Args, small: View, large: View) -> Args {
-    small.expect("image to upsample", [small.height, small.width, small.channels]);
-    large.expect("upsampled image", [2 * small.height, 2 * small.width, small.channels]);
+    small.expect("image to upsample", small.size(small.channels));
+    large.expect("upsampled image", [small.images, 2 * small.height, 2 * small.width, small.channels]);
     let args = args.int(small.height).int(small.width).int(small.channels);
     args.float(scale(small.height)).float(scale(small.width))
 }
@@ -21,11 +21,16 @@ fn upsampling(args: Args, small: View, large: View) -> Args {
 /// Appends the sizes of a joining, after checking them.
 fn joining(args: Args, up: View, skip: View, joined: View) -> Args {
     assert!(skip.height <= up.height && skip.width <= up.width, "{skip:?} must fit into {up:?}");
-    up.expect("decoder map", [up.height, up.width, up.channels]);
-    skip.expect("encoder map", [skip.height, skip.width, skip.channels]);
-    joined.expect("joined map", [up.height, up.width, up.channels + skip.channels]);
+    up.expect("decoder map", up.size(up.channels));
+    skip.expect("encoder map", [up.images, skip.height, skip.width, skip.channels]);
+    joined.expect("joined map", up.size(up.channels + skip.channels));
     let args = args.int(up.height).int(up.width).int(up.channels);
     args.int(skip.height).int(skip.width).int(skip.channels)
+}
+
+/// One thread a value of an image.
+fn each(map: View) -> Launch {
+    Launch::each(map.pixels() * map.channels).grid(1, map.images)
 }
 
 impl Kernels {
@@ -33,21 +38,21 @@ impl Kernels {
     pub fn upsample(&self, image: View, output: View) -> Result<()> {
         let args = upsampling(Args::new().buffer(image.data).buffer(output.data), image, output);
         // SAFETY: the maps are as large as checked; each thread writes a value of its own.
-        Ok(unsafe { self.resize.launch("features_upsample", &Launch::each(output.len()), args) }?)
+        Ok(unsafe { self.resize.launch("features_upsample", &each(output), args) }?)
     }
 
     /// The transpose of [`Kernels::upsample`].
     pub fn upsample_back(&self, d_output: View, d_image: View) -> Result<()> {
         let args = upsampling(Args::new().buffer(d_output.data).buffer(d_image.data), d_image, d_output);
         // SAFETY: as above.
-        Ok(unsafe { self.resize.launch("features_upsample_back", &Launch::each(d_image.len()), args) }?)
+        Ok(unsafe { self.resize.launch("features_upsample_back", &each(d_image), args) }?)
     }
 
     /// Joins the channels of two maps, `skip` centred in zeros.
     pub fn join(&self, up: View, skip: View, joined: View) -> Result<()> {
         let args = joining(Args::new().buffer(up.data).buffer(skip.data).buffer(joined.data), up, skip, joined);
         // SAFETY: the maps are as large as checked; each thread writes a value of its own.
-        Ok(unsafe { self.resize.launch("features_join", &Launch::each(joined.len()), args) }?)
+        Ok(unsafe { self.resize.launch("features_join", &each(joined), args) }?)
     }
 
     /// The transpose of [`Kernels::join`].
@@ -55,7 +60,7 @@ impl Kernels {
         let args = Args::new().buffer(d_joined.data).buffer(d_up.data).buffer(d_skip.data);
         let args = joining(args, d_up, d_skip, d_joined);
         // SAFETY: as above; all values of both targets are written, since `d_skip` lies inside.
-        Ok(unsafe { self.resize.launch("features_split", &Launch::each(d_joined.len()), args) }?)
+        Ok(unsafe { self.resize.launch("features_split", &each(d_joined), args) }?)
     }
 
     /// Copies the first `to.len()` values from `from`, an address on the device where there are as many.

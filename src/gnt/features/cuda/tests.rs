@@ -41,6 +41,10 @@ fn small(stem_stride: usize) -> FeatureConfig {
     FeatureConfig { stem_width: 4, stem_stride, widths: [6, 4, 8], blocks: [2, 1, 2], channels: 5 }
 }
 
+fn one(height: usize, width: usize) -> ImageSize {
+    ImageSize { images: 1, height, width }
+}
+
 fn used(cuda: &CudaFeatures) -> u64 {
     let device = cuda.device();
     device.info().memory - device.0.free_memory().unwrap()
@@ -55,12 +59,12 @@ fn maps_match_the_cpu() {
             let image = case.image(height, width);
             let expected = case.net.forward(&weights, &image, height, width);
             let on_device = case.cuda.device().upload(&image).unwrap();
-            let map = case.cuda.forward(&on_device, height, width).unwrap();
+            let map = case.cuda.forward(&on_device, one(height, width)).unwrap();
             assert_eq!((map.height, map.width, map.channels), (expected.height, expected.width, expected.channels));
             let found = map.data.read().unwrap();
             assert_close(&format!("{height}x{width}"), &found, &expected.data, MAP_TOLERANCE);
             case.cuda.recycle(map);
-            let kept = case.cuda.forward_train(&on_device, height, width, &mut CudaTape::default()).unwrap();
+            let kept = case.cuda.forward_train(&on_device, one(height, width), &mut CudaTape::default()).unwrap();
             assert_eq!(kept.data.read().unwrap(), found, "the map does not depend on what is kept");
         }
     }
@@ -81,7 +85,7 @@ fn gradients_match_the_cpu() {
             case.net.backward(&weights, &mut cpu_tape, &d_map, &mut expected);
             let device = case.cuda.device().clone();
             let on_device = device.upload(&image).unwrap();
-            let found = case.cuda.forward_train(&on_device, height, width, &mut tape).unwrap();
+            let found = case.cuda.forward_train(&on_device, one(height, width), &mut tape).unwrap();
             assert_eq!(found.data.len(), map.data.len());
             let d_map = device.upload(&d_map).unwrap();
             let mut grads = device.zeros(case.layout.len()).unwrap();
@@ -109,6 +113,41 @@ fn gradients_match_the_cpu() {
     }
 }
 
+/// Images in one pass are images in passes of their own, and their gradients the sum of those.
+#[test]
+fn several_images_are_each_as_one() {
+    for (stem_stride, (height, width)) in [(2, (33, 47)), (1, (10, 27))] {
+        let mut case = Case::new(&small(stem_stride), 1 << 28);
+        let device = case.cuda.device().clone();
+        let images: Vec<Vec<f32>> = (0..3).map(|i| random(20 + i, height * width * 3)).collect();
+        let mut tape = CudaTape::default();
+        let (mut maps, mut d_maps, mut expected) = (Vec::new(), Vec::new(), vec![0.0; case.layout.len()]);
+        for (i, image) in images.iter().enumerate() {
+            let on_device = device.upload(image).unwrap();
+            let map = case.cuda.forward_train(&on_device, one(height, width), &mut tape).unwrap();
+            let d_map = random(30 + i as u64, map.data.len());
+            let mut grads = device.zeros(case.layout.len()).unwrap();
+            case.cuda.backward(&tape, &device.upload(&d_map).unwrap(), &mut grads).unwrap();
+            expected.iter_mut().zip(grads.read().unwrap()).for_each(|(e, g)| *e += g);
+            maps.extend(map.data.read().unwrap());
+            d_maps.extend(d_map);
+        }
+        let size = ImageSize { images: 3, ..one(height, width) };
+        let on_device = device.upload(&images.concat()).unwrap();
+        let map = case.cuda.forward_train(&on_device, size, &mut tape).unwrap();
+        assert_eq!(map.data.read().unwrap(), maps);
+        assert_eq!(case.cuda.forward(&on_device, size).unwrap().data.read().unwrap(), maps);
+        let mut grads = device.zeros(case.layout.len()).unwrap();
+        case.cuda.backward(&tape, &device.upload(&d_maps).unwrap(), &mut grads).unwrap();
+        let found = grads.read().unwrap();
+        // The normalisation takes a bias out again, unless it is that of the last convolution.
+        let counts = |name: &str| !name.ends_with("conv.bias") || name.contains("out_conv");
+        for entry in case.layout.entries().iter().filter(|entry| counts(&entry.name)) {
+            assert_close(&entry.name, entry.slot.of(&found), entry.slot.of(&expected), 1e-4);
+        }
+    }
+}
+
 /// Widths of one, two and more tiles, and parameters that change between passes.
 #[test]
 fn follows_changed_parameters() {
@@ -131,7 +170,7 @@ fn follows_changed_parameters() {
         let map = case.net.forward_train(&weights, &image, height, width, &mut cpu_tape);
         let mut expected = vec![0.0; case.layout.len()];
         case.net.backward(&weights, &mut cpu_tape, &map.data, &mut expected);
-        let found = case.cuda.forward_train(&on_device, height, width, &mut tape).unwrap();
+        let found = case.cuda.forward_train(&on_device, one(height, width), &mut tape).unwrap();
         assert_close(&format!("map of step {step}"), &found.data.read().unwrap(), &map.data, MAP_TOLERANCE);
         let d_map = device.upload(&map.data).unwrap();
         let mut grads = device.zeros(case.layout.len()).unwrap();
@@ -156,17 +195,17 @@ fn memory_is_kept_and_reused() {
     let image = device.upload(&case.image(height, width)).unwrap();
     let mut grads = device.zeros(case.layout.len()).unwrap();
     let before = used(&case.cuda);
-    let map = case.cuda.forward(&image, height, width).unwrap();
+    let map = case.cuda.forward(&image, one(height, width)).unwrap();
     case.cuda.recycle(map);
     let warm = used(&case.cuda);
-    let map = case.cuda.forward(&image, height, width).unwrap();
+    let map = case.cuda.forward(&image, one(height, width)).unwrap();
     assert_eq!(used(&case.cuda), warm);
     let d_map = device.upload(&map.data.read().unwrap()).unwrap();
     case.cuda.recycle(map);
     let mut tape = CudaTape::default();
     let mut steady = 0;
     for step in 0..4 {
-        let map = case.cuda.forward_train(&image, height, width, &mut tape).unwrap();
+        let map = case.cuda.forward_train(&image, one(height, width), &mut tape).unwrap();
         case.cuda.backward(&tape, &d_map, &mut grads).unwrap();
         case.cuda.recycle(map);
         match step {
@@ -187,16 +226,16 @@ fn bad_input_is_told() {
     let mut case = Case::new(&small(2), 1 << 22);
     let device = case.cuda.device().clone();
     let image = device.upload(&case.image(17, 17)).unwrap();
-    let error = case.cuda.forward(&image, 17, 16).unwrap_err().to_string();
+    let error = case.cuda.forward(&image, one(17, 16)).unwrap_err().to_string();
     assert_eq!(error, "source image: expected at least 17 pixels on each side, found 16x17");
-    let error = case.cuda.forward(&image, 18, 17).unwrap_err().to_string();
-    assert_eq!(error, "source image: expected 918 values for 17x18 pixels, found 867");
+    let error = case.cuda.forward(&image, one(18, 17)).unwrap_err().to_string();
+    assert_eq!(error, "source images: expected 918 values for 1 of 17x18 pixels, found 867");
     let free = device.0.free_memory().unwrap() as usize;
     let hog = device.zeros::<f32>(free / 4 - 4096).unwrap();
-    let large = case.cuda.forward_train(&image, 17, 17, &mut CudaTape::default()).unwrap_err();
+    let large = case.cuda.forward_train(&image, one(17, 17), &mut CudaTape::default()).unwrap_err();
     assert!(matches!(large, Error::Cuda(compute::cuda::CudaError::OutOfMemory { .. })), "{large}");
     drop(hog);
-    case.cuda.forward(&image, 17, 17).unwrap();
+    case.cuda.forward(&image, one(17, 17)).unwrap();
 }
 
 /// `cargo test --release -p gnt -- --ignored official_size`: a minute of emulation.
@@ -207,7 +246,7 @@ fn official_size_matches_the_cpu_and_stays_small() {
     let (height, width) = (756, 1008);
     let image = case.image(height, width);
     let on_device = case.cuda.device().upload(&image).unwrap();
-    let map = case.cuda.forward(&on_device, height, width).unwrap();
+    let map = case.cuda.forward(&on_device, one(height, width)).unwrap();
     // The pool gives nothing back, so this is the most there was.
     println!("{} MiB", used(&case.cuda) >> 20);
     let expected = case.net.forward(&case.net.prepare_inference(&case.params), &image, height, width);

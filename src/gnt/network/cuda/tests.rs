@@ -82,7 +82,7 @@ impl<'a> OnDevice<'a> {
         sources.set_maps(kernels, &vec![fixture::MAP; f.views.len()], f.config.width).unwrap();
         let features: Vec<_> = f.maps.iter().map(|m| device.upload(m).unwrap()).collect();
         for (v, map) in features.iter().enumerate() {
-            sources.project(kernels, &f.net.token_features, &params, v, map.into()).unwrap();
+            sources.project(kernels, &f.net.token_features, &params, v..v + 1, map.into()).unwrap();
         }
         sources.make_keys(kernels, &f.net, &params).unwrap();
         let mut d_maps = CudaMapGrads::default();
@@ -147,7 +147,7 @@ fn compare(name: &str, f: &Fixture, kernels: &Kernels, workspace: &mut Workspace
     for (v, (map, want)) in on.features.iter().zip(&want_maps).enumerate() {
         let mut d_features = kernels.device().zeros::<f32>(map.len()).unwrap();
         let (layer, to) = (&net.token_features, (&mut d_features).into());
-        on.sources.map_backward(kernels, layer, &on.params, v, &on.d_maps, map.into(), to, &mut grads).unwrap();
+        on.sources.map_backward(kernels, layer, &on.params, v..v + 1, &on.d_maps, map.into(), to, &mut grads).unwrap();
         // One of the views may see no sample at all.
         let scale = want.iter().fold(0.0f32, |m, v| m.max(v.abs()));
         assert!(scale > 0.0 || v > 0, "{name}: a map without gradient");

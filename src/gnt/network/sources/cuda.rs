@@ -144,11 +144,13 @@ impl CudaSources {
         self.cameras.iter().any(|view| view.surface_cell >= 0)
     }
 
-    /// The photograph of a view, `[height, width, 3]`.
-    pub fn photograph(&self, view: usize) -> Slice<'_> {
-        let [width, height] = self.cameras[view].image_size.map(|n| n as usize);
-        let first = self.cameras[view].image_first as usize * 3;
-        self.photographs.slice().part(first..first + width * height * 3)
+    /// The photographs of neighbouring views, each `[height, width, 3]`, one after the other.
+    ///
+    /// # Panics
+    /// If there is no such view.
+    pub fn photographs_of(&self, views: Range<usize>) -> Slice<'_> {
+        let first = |view: usize| self.cameras.get(view).map_or(self.photographs.len(), |v| 3 * v.image_first as usize);
+        self.photographs.slice().part(first(views.start)..first(views.end))
     }
 
     /// Makes room for maps of these sizes, `(width, height)`, with `width` channels after the first token layer.
@@ -188,11 +190,12 @@ impl CudaSources {
         self.ranges.last().map_or(0, |r| r.end)
     }
 
-    fn channels_of(&self, view: usize) -> Range<usize> {
-        self.ranges[view].start * self.width..self.ranges[view].end * self.width
+    /// Values of the maps of neighbouring views.
+    fn values_of(&self, views: Range<usize>) -> Range<usize> {
+        self.ranges[views.start].start * self.width..self.ranges[views.end - 1].end * self.width
     }
 
-    /// Runs the first token layer on the feature map `[pixels, features]` of a view.
+    /// Runs the first token layer on the feature maps `[pixels, features]` of neighbouring views.
     ///
     /// # Errors
     /// If the device fails.
@@ -201,10 +204,10 @@ impl CudaSources {
         kernels: &Kernels,
         layer: &Linear,
         params: &Buffer<f32>,
-        view: usize,
+        views: Range<usize>,
         features: Slice,
     ) -> Result<()> {
-        let range = self.channels_of(view);
+        let range = self.values_of(views);
         kernels.ops.linear(layer, params, features, self.map.slice_mut().part(range), false, false)
     }
 
@@ -259,7 +262,7 @@ impl CudaSources {
         ops.axpy(1.0, &*d_hidden, &mut d_maps.maps)
     }
 
-    /// Takes the gradient of a view's map through the first token layer: to its parameters, and to the feature map
+    /// Takes the gradient of neighbouring views' maps through the first token layer: to its parameters, and to the feature maps
     /// `d_features` `[pixels, features]`, which is overwritten.
     ///
     /// # Errors
@@ -269,13 +272,13 @@ impl CudaSources {
         kernels: &Kernels,
         layer: &Linear,
         params: &Buffer<f32>,
-        view: usize,
+        views: Range<usize>,
         d_maps: &CudaMapGrads,
         features: Slice,
         d_features: SliceMut,
         grads: &mut Buffer<f32>,
     ) -> Result<()> {
-        let d_map = d_maps.maps.slice().part(self.channels_of(view));
+        let d_map = d_maps.maps.slice().part(self.values_of(views));
         kernels.ops.linear_backward(layer, params, features, d_map, Some((d_features, false)), grads)
     }
 

@@ -64,7 +64,7 @@ impl Imperfections {
             lift: if rng.chance(0.5) { 0.0 } else { rng.range(0.0, 0.04) },
             saturation: rng.range(0.85, 1.2),
         };
-        Self {
+        let full = Self {
             seed,
             exposure,
             white_balance,
@@ -75,6 +75,20 @@ impl Imperfections {
             curve,
             quality: rng.count(85, 98) as u8,
             pose_error: rng.range(0.1, 0.3),
+        };
+        if rng.chance(0.7) { full.reduced(rng.log_range(1.5, 6.0), rng.range(0.2, 0.35)) } else { full }
+    }
+
+    /// Those of pictures that were made smaller by `factor` after they were taken, as most are that people render: what is
+    /// counted in pixels shrinks with them. `filter` is the standard deviation of the reduction's own blur, in small pixels
+    /// (0.29 for the mean over a square).
+    fn reduced(self, factor: f32, filter: f32) -> Self {
+        Self {
+            blur: (self.blur / factor).hypot(filter),
+            noise: self.noise / factor,
+            quality: self.quality.max(96),
+            pose_error: self.pose_error / factor,
+            ..self
         }
     }
 

@@ -109,6 +109,19 @@ fn noise_has_its_strength_at_middle_grey() {
     assert_ne!(one, other, "each view has noise of its own");
 }
 
+/// Pictures that were reduced are sharper and cleaner in their own pixels, and seven scenes of ten have such.
+#[test]
+fn most_pictures_were_reduced() {
+    let scenes: Vec<Imperfections> = (0..400).map(Imperfections::random).collect();
+    let reduced = scenes.iter().filter(|scene| scene.pose_error < 0.1).count();
+    // Those with a large error or a small factor stay above.
+    assert!((200..300).contains(&reduced), "{reduced}");
+    let whole = Imperfections { blur: 0.6, noise: 0.04, quality: 85, pose_error: 0.3, ..nothing() };
+    let small = whole.reduced(4.0, 0.29);
+    assert_eq!((small.noise, small.quality, small.pose_error), (0.01, 96, 0.075));
+    assert!((small.blur - 0.3265).abs() < 1e-3, "{}", small.blur);
+}
+
 /// Written cameras see what they should a fraction of a pixel beside the true ones.
 #[test]
 fn poses_are_off_by_what_is_said() {
@@ -118,7 +131,7 @@ fn poses_are_off_by_what_is_said() {
         let world = World::compose(&options);
         let rig = Rig { width: 97, height: 71, views: 3, kind, samples_per_pixel: 1 };
         let scene = world.imperfections.unwrap();
-        assert!((0.1..=0.3).contains(&scene.pose_error));
+        assert!((0.1 / 6.0..=0.3).contains(&scene.pose_error));
         for (view, camera) in cameras(&world, &rig, seed).iter().enumerate() {
             let (_, depth) = crate::procedural::render(&world, camera, 1);
             let written = scene.written_camera(view, camera, &depth);

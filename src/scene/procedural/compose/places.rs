@@ -31,6 +31,20 @@ pub(super) fn furnish(b: &mut Builder, stage: &Stage, enclosure: &Enclosure, far
             b.thicket(at, half, leaves);
         }
     }
+    if b.rng.chance(0.3) {
+        let (half_x, _) = half_angles(stage);
+        for _ in 0..b.rng.count(1, 3) {
+            let z = near * (far / near).powf(b.rng.range(0.25, 0.7));
+            let x = b.rng.range(-0.8, 0.8) * half_x.tan();
+            let at = stage.world_from_rig.transform_point3(Vec3::new(x, 0.0, 1.0) * z);
+            let r = (z * b.rng.range(0.1, 0.25)).min(0.8 * (z - near));
+            let at = Vec3::new(at.x, floor - 0.7 * r, at.z);
+            let r = room_for(enclosure, at, r);
+            if r > 0.02 * near {
+                b.fronds(at, r);
+            }
+        }
+    }
     if b.rng.chance(0.25) {
         let z = near * (far / near).powf(b.rng.range(0.3, 0.8));
         let width = z * (0.5 * stage.fov_rad).tan() * b.rng.range(0.4, 1.1);
@@ -58,7 +72,8 @@ fn subject(b: &mut Builder, stage: &Stage, enclosure: &Enclosure, far: f32, floo
     if r < 0.03 * near || depth - r < 0.95 * near {
         return;
     }
-    match b.rng.count(0, 9) {
+    match b.rng.count(0, 12) {
+        10..=12 => b.fronds(at, r),
         0..=1 => {
             let leaves = b.rng.count(80, 350);
             b.thicket(at, Vec3::splat(0.75 * r), leaves);

@@ -64,6 +64,44 @@ impl Builder<'_> {
         }
     }
 
+    /// Long stems that bend outwards from one point, with narrow leaves close to each other on both sides: a cycad, a fern, a
+    /// palm. What lies behind shows between the leaves.
+    pub fn fronds(&mut self, at: Vec3, r: f32) {
+        let pixel = self.pixel(at);
+        let kinds: Vec<u32> = (0..2)
+            .map(|_| {
+                let texture = self.leaf_texture(pixel);
+                self.finish_tinted(texture, pixel, 0.8)
+            })
+            .collect();
+        let (stems, pairs) = (self.rng.count(7, 16), self.rng.count(12, 32));
+        // Length of a leaf, and how much of the way to the next one it is wide.
+        let (length, cover) = (r * self.rng.range(0.12, 0.3), self.rng.range(0.35, 0.9));
+        let (rise, droop) = (self.rng.range(0.5, 1.4), self.rng.range(0.3, 1.6));
+        let forward = self.rng.range(0.2, 0.9);
+        let foot = at + Vec3::Y * 0.6 * r;
+        for s in 0..stems {
+            let turn = Quat::from_rotation_y((s as f32 + self.rng.unit()) / stems as f32 * std::f32::consts::TAU);
+            let (out, material) = (turn * Vec3::X, self.rng.pick(&kinds));
+            let (reach, rise) = (r * self.rng.range(0.7, 1.0), rise * self.rng.range(0.7, 1.3));
+            // A parabola: up and out, then down (y points down).
+            let point = |t: f32| foot + (out * t - Vec3::Y * (rise * t - droop * t * t)) * reach;
+            let width = cover * reach / (pairs as f32 * length);
+            for i in 0..pairs {
+                let (a, b) = (point(i as f32 / pairs as f32), point((i + 1) as f32 / pairs as f32));
+                self.rod(a, b, 0.006 * r, material);
+                let along = (b - a).normalize_or(Vec3::NEG_Y);
+                let across = along.cross(Vec3::Y).normalize_or(Vec3::Z);
+                let t = (i as f32 + 0.5) / pairs as f32;
+                let size = length * (0.35 + 2.6 * t * (1.0 - t)) * self.rng.range(0.9, 1.1);
+                for side in [-1.0, 1.0] {
+                    let tip = (across * side + along * forward).normalize_or(across);
+                    self.blade(b, tip, along, size, width, material);
+                }
+            }
+        }
+    }
+
     /// A leaf from `from` along `tip`; `hint` lies about in its plane.
     pub fn blade(&mut self, from: Vec3, tip: Vec3, hint: Vec3, length: f32, width: f32, material: u32) {
         let normal = tip.cross(hint).normalize_or(Vec3::Z);
