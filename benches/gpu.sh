@@ -1,24 +1,34 @@
 #!/usr/bin/env bash
-# Proves and measures the CUDA engine on a machine with a GPU: one command, under ten minutes, no Rust needed.
+# Proves and measures the CUDA engine on a machine with a GPU, or trains on it: one command, no Rust needed.
 #
-#   benches/gpu.sh [--binary PATH] [--gnt FOLDER] [--out FOLDER] [--device NAME] [--tiny] [--dry-run]
-#   benches/gpu.sh --train MINUTES --run FOLDER --data FOLDER [--binary PATH] [--out FOLDER] [-- TRAIN OPTIONS]
+#   benches/gpu.sh check [--minutes N] [--gnt FOLDER] [OPTIONS]
+#   benches/gpu.sh train --minutes N [--config NAME|FILE] [--data FOLDER] [--textures FOLDER] [OPTIONS] [-- TRAIN OPTIONS]
+#   benches/gpu.sh join FOLDER
 #
-# The first form tests the device (`shiftray selftest`), times frames of the official sizes and of the built-in models,
-# with --gnt times and checks the official PyTorch code on the same weights, compares a frame and the classes of
-# photographs with the processor's, and runs compute-sanitizer where it is installed. Each step has a time limit; one that fails is recorded and the others go
-# on. The second form tests briefly, then trains for as many minutes: a run that is there already is gone on with, and
-# its files are copied to the out folder.
+# check tests the device (`shiftray selftest`) and stops there if that fails; then it looks for wrong accesses and races with
+# compute-sanitizer where it is installed, compares frames and the classes of photographs with the processor's, times frames
+# of the official sizes and of the built-in models with the usual and with other numbers of warps and registers, and with
+# --gnt times and checks the official PyTorch code on the same weights. Each step has a time limit, and none begins after N
+# minutes (8).
 #
-#   --binary PATH    the program; by default target/release/shiftray
-#   --gnt FOLDER     the official source tree, the folder with gnt/transformer_network.py in it; needs PyTorch
-#   --out FOLDER     for gpu-DATE-DEVICE.json and .md and a folder of logs; by default $OUT, else benches/results
-#   --device NAME    cuda, cuda:N, or cpu to try the script itself
-#   --tiny           sizes that a processor finishes in a minute, to try the script itself
-#   --minutes N      stop starting steps after so many minutes, 9 by default
-#   --dry-run        print the commands only
+# train makes scenes on all cores while the device is tested, then trains until N minutes after its start, with a rate that has
+# fallen to its end by then. A run that the out folder holds already is gone on with.
 #
-# Needs bash, coreutils and python3; NVRTC is found inside PyTorch's packages where the system has none.
+# What there is so far lies in the out folder at every moment, in at most eight files of at most 16 MB each: a report, an
+# archive of logs, and weights in parts. `join FOLDER` puts parts together, and so does cat.
+#
+#   --binary PATH     the program; by default target/release/shiftray
+#   --gnt FOLDER      the official source tree, the folder with gnt/transformer_network.py in it; needs PyTorch
+#   --out FOLDER      for the results; by default $OUT, else benches/results
+#   --config NAME     the network to train: medium (the default), compact, full, or a JSON file
+#   --data FOLDER     scenes to train on; by default they are made
+#   --textures FOLDER pictures of materials for scenes that are made
+#   --scenes N        how many are made, 240 by default
+#   --device NAME     cuda, cuda:N, or cpu to try the script itself
+#   --tiny            sizes that a processor finishes in a minute, to try the script itself
+#   --dry-run         print the commands only, each with the seconds that it is expected to take
+#
+# Needs bash, coreutils, tar and python3; NVRTC is found inside PyTorch's packages where the system has none.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
@@ -32,11 +42,27 @@ die() {
     exit 2
 }
 
-binary=$root/target/release/shiftray gnt='' out=${OUT:-$here/results} device=cuda tiny='' dry='' minutes=9
-train='' run='' data='' train_options=()
+# Puts the parts of files in a folder together.
+join_parts() {
+    local first whole
+    [ -d "$1" ] || die "join $1: no such folder"
+    for first in "$1"/*.part-aa; do
+        [ -e "$first" ] || die "join $1: no file whose name ends with .part-aa"
+        whole=${first%.part-aa}
+        cat "$whole".part-* >"$whole.new" && mv "$whole.new" "$whole" && echo "$whole"
+    done
+}
+
+task=check
+case ${1:-} in
+    check | train) task=$1 && shift ;;
+    join) [ $# = 2 ] || die "join: expected a folder" && join_parts "$2" && exit ;;
+esac
+binary=$root/target/release/shiftray gnt='' out=${OUT:-$here/results} device=cuda tiny='' dry='' minutes=''
+config=medium data='' textures='' scenes='' train_options=()
 while [ $# -gt 0 ]; do
     case $1 in
-        --binary | --gnt | --out | --device | --minutes | --train | --run | --data)
+        --binary | --gnt | --out | --device | --minutes | --config | --data | --textures | --scenes)
             [ $# -ge 2 ] || die "$1: expected a value"
             name=${1#--}
             printf -v "$name" %s "$2"
@@ -50,33 +76,77 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[[ $minutes =~ ^[0-9]+$ ]] || die "--minutes: expected a whole number, found $minutes"
-[ -z "$train" ] || [[ $train =~ ^[0-9]+(\.[0-9]+)?$ ]] || die "--train: expected minutes, found $train"
-if [ -n "$train" ] && { [ -z "$run" ] || [ -z "$data" ]; }; then die "--train: expected --run and --data"; fi
-if [ -z "$train" ] && [ -n "$run$data${train_options[*]-}" ]; then die "--run, --data and -- belong to --train"; fi
+[ "$task" = check ] && minutes=${minutes:-8}
+[[ $minutes =~ ^[0-9]+(\.[0-9]+)?$ ]] || die "--minutes: expected a number of minutes, found '$minutes'"
+[ "$task" = train ] || [ -z "$data$textures$scenes${train_options[*]-}" ] ||
+    die "--data, --textures, --scenes and -- belong to gpu.sh train"
+[ "$task" = check ] || [ -z "$gnt" ] || die "--gnt belongs to gpu.sh check"
+scenes=${scenes:-240}
+[[ $scenes =~ ^[0-9]+$ ]] || die "--scenes: expected a number, found $scenes"
 [ -n "$dry" ] || [ -x "$binary" ] || die "$binary: no such program; cargo build --release makes it, --binary names it"
 [ -z "$gnt" ] || [ -f "$gnt/gnt/transformer_network.py" ] || die "--gnt $gnt: found no gnt/transformer_network.py"
+[ -z "$data" ] || [ -n "$dry" ] || [ -d "$data" ] || die "--data $data: no such folder"
 
 python=${PYTHON:-python3}
 command -v "$python" >/dev/null || die "$python: not found; PYTHON names another"
 tool=("$python" "$here/gpu_report.py")
 began=$(date +%s)
+end=$(awk -v b="$began" -v m="$minutes" 'BEGIN { printf "%d", b + 60 * m }')
+name=gpu-$task expected_in_all=0
+run=$out/$name-run
 if [ -n "$dry" ]; then
-    logs=LOGS
+    work=WORK
 else
-    logs=$out/gpu-$(date +%F-%H%M%S)-logs
-    mkdir -p "$logs" || die "--out $out: cannot be written"
+    mkdir -p "$out" && [ -w "$out" ] || die "--out $out: cannot be written"
+    work=$(mktemp -d "${TMPDIR:-/tmp}/shiftray-gpu-XXXXXX") || die "no folder for temporary files"
+    mkdir -p "$work/logs" "$work/frames"
+    touch "$work/logs/steps.jsonl"
 fi
+logs=$work/logs
 
-# Commands run by their limits; what is left of all minutes bounds each, but for the training leg.
-step() { # name, seconds, command...
-    local name=$1 limit=$2 left start end code
-    shift 2
+# Largest file of the results, in bytes.
+part=15000000
+
+# Brings what there is so far to the out folder; a file is whole or not there.
+keep() {
+    [ -n "$dry" ] && return
+    tar -czf "$out/.$name-logs.new" -C "$work" logs && mv "$out/.$name-logs.new" "$out/$name-logs.tar.gz"
+    "${tool[@]}" write "$logs" "$out/$name" >"$work/report.txt" 2>&1 || true
+    if [ -e "$work/run/model.safetensors" ]; then
+        for file in model.safetensors state.safetensors options.json log.jsonl; do
+            [ -e "$work/run/$file" ] || continue
+            # The state of a large network has more parts than fit: a later leg starts from its weights.
+            if [ "$file" = state.safetensors ] && [ "$(stat -c %s "$work/run/$file")" -gt $((2 * part)) ]; then continue; fi
+            rm -rf "$work/parts" && mkdir "$work/parts"
+            split -b "$part" "$work/run/$file" "$work/parts/$file.part-"
+            mkdir -p "$run"
+            if [ "$(find "$work/parts" -type f | wc -l)" = 1 ]; then
+                cp "$work/parts/$file.part-aa" "$run/.new" && mv "$run/.new" "$run/$file"
+            else
+                for one in "$work/parts"/*; do cp "$one" "$run/.new" && mv "$run/.new" "$run/${one##*/}"; done
+            fi
+        done
+    fi
+}
+finish() {
+    jobs -p | xargs -r kill 2>/dev/null
+    keep
+    if [ -z "$dry" ]; then rm -rf "$work"; fi
+}
+trap finish EXIT
+trap 'exit 143' INT TERM
+
+# Runs a command by its limit; what is left of all minutes bounds each.
+step() { # name, seconds at most, seconds expected, command...
+    local name=$1 limit=$2 expected=$3 left start stop code
+    shift 3
+    expected_in_all=$((expected_in_all + expected))
     if [ -n "$dry" ]; then
-        printf '%s (at most %s s):' "$name" "$limit" && printf ' %q' "$@" && echo
+        printf '%s (about %s s, at most %s):' "$name" "$expected" "$limit" && printf ' %q' "$@" && echo
         return 0
     fi
-    left=$((began + 60 * minutes - $(date +%s)))
+    left=$((end - $(date +%s)))
+    # A run that trains keeps to its own time; a checkpoint comes on top.
     if [ "$name" != train ] && [ "$limit" -gt "$left" ]; then limit=$left; fi
     start=$(date +%s.%N)
     if [ "$limit" -lt 5 ]; then
@@ -84,11 +154,12 @@ step() { # name, seconds, command...
         echo "no time left" >"$logs/$name.err"
     else
         echo "[$(($(date +%s) - began)) s] $name" >&2
-        timeout -k 5 "$limit" "$@" >"$logs/$name.out" 2>"$logs/$name.err" </dev/null
+        timeout -k 5 "$limit" "$@" >"$logs/$name.out" 2>"$logs/$name.err" </dev/null &
+        wait $!
         code=$?
     fi
-    end=$(date +%s.%N)
-    "${tool[@]}" step "$logs/steps.jsonl" "$name" "$code" "$start" "$end" "$limit" "$@"
+    stop=$(date +%s.%N)
+    "${tool[@]}" step "$logs/steps.jsonl" "$name" "$code" "$start" "$stop" "$limit" "$@"
     if [ "$code" != 0 ]; then
         echo "    $code: $(tail -n 1 "$logs/$name.err")" >&2
         return 1
@@ -107,41 +178,43 @@ fi
 # Numbers and options by size.
 scene=$root/scenes/still-life
 sizes=(1008x756 504x378) samples=(192 64) views=10
-repeat=(--repeat 3 --seconds 1.5) small=(--size 40x30 --samples 24 --views 3) frame=(--views 10)
-quick=() baseline=()
+repeat=(--repeat 3 --seconds 1.5) frame=(--views 10) seconds=8
+quick=() baseline=() made=() shape=() between=10
 if [ -n "$tiny" ]; then
     sizes=(24x18 21x17) samples=(6 4) views=2
-    repeat=(--repeat 1 --seconds 0.05) frame=(--size 24x18 --samples 6 --views 3)
-    quick=(--quick) baseline=(--tiny)
+    repeat=(--repeat 1 --seconds 0.05) frame=(--size 24x18 --samples 6 --views 3) seconds=1
+    quick=(--quick) baseline=(--tiny) made=(--size 48x36 --views 4) shape=(--rays 16 --views 2 3 --save-every 2 --log-every 1)
+    scenes=2 config=compact between=1
 fi
 # Networks with their precisions. The processor has no bf16; its own fastest precision takes the place.
-fast=bf16 nets=(full:f32 full:bf16 full-shiftadd:bf16 full-shiftadd:int8 full-shiftadd:packed)
+fast=bf16 nets=(full:f32 full:bf16 full-shiftadd:bf16 full-shiftadd:int8 full-shiftadd:packed medium:bf16)
 models=(gnt-dense:bf16 gnt-shiftadd:bf16 gnt-shiftadd:int8)
 tuned=(full:bf16 full-shiftadd:int8)
 if [ "$device" = cpu ]; then
-    fast=auto nets=(full:f32 full-shiftadd:f32 full-shiftadd:auto) models=(gnt-dense:auto gnt-shiftadd:auto)
+    fast=auto nets=(full:f32 full-shiftadd:f32 full-shiftadd:auto medium:auto) models=(gnt-dense:auto gnt-shiftadd:auto)
 fi
 
 facts() {
     if command -v nvidia-smi >/dev/null || [ -n "$dry" ]; then
-        step smi 20 nvidia-smi --query-gpu=index,name,uuid,driver_version,vbios_version,memory.total,power.limit,clocks.max.sm,clocks.max.mem,clocks.sm,clocks.mem,temperature.gpu,mig.mode.current,ecc.mode.current --format=csv
-        step smi-full 20 nvidia-smi -q
+        step smi 20 1 nvidia-smi --query-gpu=index,name,uuid,driver_version,vbios_version,memory.total,power.limit,clocks.max.sm,clocks.max.mem,clocks.sm,clocks.mem,temperature.gpu,mig.mode.current,ecc.mode.current --format=csv
+        step smi-full 20 1 nvidia-smi -q
     fi
-    step cpu 10 lscpu
-    step info 30 "$binary" info --json
+    step cpu 10 0 lscpu
+    step info 30 1 "$binary" info --json
 }
 
+# At 176 samples a ray has as many tiles as a block has warps.
 sanitizer() {
     local tool_name model
     if ! command -v compute-sanitizer >/dev/null && [ -z "$dry" ]; then
         echo "gpu.sh: no compute-sanitizer here" >&2
         return
     fi
-    for tool_name in memcheck racecheck; do
+    for tool_name in memcheck racecheck synccheck; do
         for model in gnt-dense gnt-shiftadd; do
-            step "$tool_name-$model" 40 compute-sanitizer --tool "$tool_name" --error-exitcode 9 "$binary" render \
-                --scene "$scene" --model "$model" --frames 1 "${small[@]}" --device "$device" --json \
-                --out "$logs/frames/$tool_name-$model"
+            step "$tool_name-$model" 40 12 compute-sanitizer --tool "$tool_name" --error-exitcode 9 "$binary" render \
+                --scene "$scene" --model "$model" --frames 1 --size 16x12 --samples 176 --views 3 --device "$device" --json \
+                --out "$work/frames/$tool_name-$model"
         done
     done
 }
@@ -157,16 +230,17 @@ timings() {
         for count in "${samples[@]}"; do
             for net in "${nets[@]}"; do
                 precision=${net#*:}
-                step "bench-${net%:*}-$precision-$size-s$count" 45 "$binary" bench --random "${net%:*}" \
+                step "bench-${net%:*}-$precision-$size-s$count" 45 "$seconds" "$binary" bench --random "${net%:*}" \
                     --precision "$precision" --size "$size" --samples "$count" --views "$views" \
                     --device "$device" "${repeat[@]}" --json
             done
         done
         for net in "${models[@]}"; do
             model=${net%:*} precision=${net#*:}
-            step "bench-$model-$precision-$size" 30 "$binary" bench --model "$model" --precision "$precision" \
+            step "bench-$model-$precision-$size" 30 "$seconds" "$binary" bench --model "$model" --precision "$precision" \
                 --size "$size" --device "$device" "${repeat[@]}" --json
         done
+        keep
     done
     if [ -n "$smi" ]; then kill "$smi" && wait "$smi" 2>/dev/null; fi
 }
@@ -174,10 +248,10 @@ timings() {
 # Other numbers of warps and registers than the defaults, on the largest frame.
 tuning() {
     local warps registers net
-    for registers in 128 168 255; do
-        for warps in 6 12; do
+    for warps in 6 12; do
+        for registers in 168 255; do
             for net in "${tuned[@]}"; do
-                step "bench-${net%:*}-${net#*:}-tune-$warps-$registers" 40 env "SHIFTRAY_CUDA_WARPS=$warps" \
+                step "bench-${net%:*}-${net#*:}-tune-$warps-$registers" 40 5 env "SHIFTRAY_CUDA_WARPS=$warps" \
                     "SHIFTRAY_CUDA_REGISTERS=$registers" "$binary" bench --random "${net%:*}" --precision "${net#*:}" \
                     --size "${sizes[0]}" --samples "${samples[0]}" --views "$views" --device "$device" \
                     --repeat 1 --seconds 1 --json
@@ -186,19 +260,31 @@ tuning() {
     done
 }
 
+# Where a warm launch spends its time, where the driver lets counters be read.
+counters() {
+    local net
+    if ! command -v ncu >/dev/null && [ -z "$dry" ]; then return; fi
+    for net in "${tuned[@]}"; do
+        step "ncu-${net%:*}-${net#*:}" 60 20 ncu --kernel-name render_rays --launch-skip 1 --launch-count 1 \
+            --section SpeedOfLight --section MemoryWorkloadAnalysis --section Occupancy --section WarpStateStats \
+            --section SourceCounters "$binary" bench --random "${net%:*}" --precision "${net#*:}" --size "${sizes[1]}" \
+            --samples "${samples[0]}" --views "$views" --device "$device" --repeat 1 --seconds 0.1 --json
+    done
+}
+
 # The device's frame of the bundled scene against the processor's, both as 8-bit files.
 likeness() {
     local model net precision want
     for model in gnt-dense gnt-shiftadd; do
-        want=$logs/frames/$model-cpu
-        step "frame-$model-cpu" 90 "$binary" render --scene "$scene" --model "$model" --frames 1 "${frame[@]}" \
+        want=$work/frames/$model-cpu
+        step "frame-$model-cpu" 90 4 "$binary" render --scene "$scene" --model "$model" --frames 1 "${frame[@]}" \
             --device cpu --precision f32 --json --out "$want" || continue
         for net in "$model:f32" "${models[@]}"; do
             if [ "${net%:*}" != "$model" ]; then continue; fi
             precision=${net#*:}
-            step "frame-$model-$precision" 45 "$binary" render --scene "$scene" --model "$model" --frames 1 \
-                "${frame[@]}" --device "$device" --precision "$precision" --json --out "$logs/frames/$model-$precision" &&
-                step "likeness-$model-$precision" 60 "${tool[@]}" psnr "$logs/frames/$model-$precision" "$want"
+            step "frame-$model-$precision" 45 3 "$binary" render --scene "$scene" --model "$model" --frames 1 \
+                "${frame[@]}" --device "$device" --precision "$precision" --json --out "$work/frames/$model-$precision" &&
+                step "likeness-$model-$precision" 60 1 "${tool[@]}" psnr "$work/frames/$model-$precision" "$want"
         done
     done
 }
@@ -208,58 +294,112 @@ classifiers() {
     local model of
     for model in vit-dense vit-shiftadd; do
         for of in "$device" cpu; do
-            step "classify-$model-${of%%:*}" 60 "$binary" classify "$scene"/images/*.jpg --model "$model" --device "$of" \
+            step "classify-$model-${of%%:*}" 60 2 "$binary" classify "$scene"/images/*.jpg --model "$model" --device "$of" \
                 --precision f32 --top 10 --json || continue 2
             if [ "$device" = cpu ]; then continue 2; fi
         done
-        step "classes-$model" 30 "${tool[@]}" classes "$logs/classify-$model-${device%%:*}.out" \
+        step "classes-$model" 30 0 "${tool[@]}" classes "$logs/classify-$model-${device%%:*}.out" \
             "$logs/classify-$model-cpu.out"
     done
 }
 
 # The official code: its speed, and its colours with the same weights.
 official() {
-    local work=$logs/gnt precision where=cuda
+    local gnt_work=$work/gnt precision where=cuda
     if [ "$device" = cpu ]; then where=cpu; fi
-    local script=("$python" "$here/gpu_baseline.py" --gnt "$gnt" --work "$work" --device "$where" "${baseline[@]}")
-    step gnt-prepare 60 "${script[@]}" prepare &&
-        step gnt-import 30 "$binary" import "$work/checkpoint.pth" --out "$work/model.safetensors" &&
+    local script=("$python" "$here/gpu_baseline.py" --gnt "$gnt" --work "$gnt_work" --device "$where" "${baseline[@]}")
+    step gnt-prepare 60 15 "${script[@]}" prepare &&
+        step gnt-import 30 1 "$binary" import "$gnt_work/checkpoint.pth" --out "$gnt_work/model.safetensors" &&
         for precision in f32 "$fast"; do
-            step "gnt-render-$precision" 60 "$binary" render --scene "$work/scene" --path "$work/path.json" \
-                --model "$work/model.safetensors" --samples 192 --views 10 --device "$device" \
-                --precision "$precision" --json --out "$work/$precision"
+            step "gnt-render-$precision" 60 5 "$binary" render --scene "$gnt_work/scene" --path "$gnt_work/path.json" \
+                --model "$gnt_work/model.safetensors" --samples 192 --views 10 --device "$device" \
+                --precision "$precision" --json --out "$gnt_work/$precision"
         done
-    step gnt-compare 60 "${script[@]}" compare "$work/f32" "$work/$fast"
-    step gnt-time 150 "${script[@]}" time
+    step gnt-compare 60 1 "${script[@]}" compare "$gnt_work/f32" "$gnt_work/$fast"
+    step gnt-time 150 60 "${script[@]}" time
 }
 
+# Trains for what is left of the minutes; what there is so far is kept every few seconds.
 training() {
-    local files
-    if [ -e "$run/state.safetensors" ]; then
-        files=(--resume "$run" --data "$data")
+    local files left keeper
+    left=$((end - $(date +%s)))
+    if [ -n "$dry" ]; then left=$(awk -v m="$minutes" 'BEGIN { print int(60 * m) - 60 }'); fi
+    if [ "$left" -lt 5 ]; then
+        echo "gpu.sh: no time left to train" >&2
+        return 1
+    fi
+    if [ -e "$run/state.safetensors" ] || [ -e "$run/state.safetensors.part-aa" ]; then
+        mkdir -p "$work/run"
+        cp "$run"/* "$work/run/"
+        if compgen -G "$work/run/*.part-aa" >/dev/null; then join_parts "$work/run" >/dev/null; fi
+        files=(--resume "$work/run" --data "$data")
     else
-        files=(--out "$run" --data "$data" "${train_options[@]}")
+        files=(--out "$work/run" --data "$data" --config "$config" "${shape[@]}" "${train_options[@]}")
     fi
-    # A checkpoint and the reading of the data come on top of the minutes.
-    step train "$(awk -v m="$train" 'BEGIN { print int(60 * m) + 120 }')" \
-        "$binary" train "${files[@]}" --minutes "$train" --device "$device"
-    if [ -z "$dry" ] && [ -d "$run" ]; then
-        mkdir -p "$out/run" && find "$run" -maxdepth 1 -type f -exec cp -u {} "$out/run/" \;
+    if [ -z "$dry" ]; then
+        while sleep "$between"; do keep; done &
+        keeper=$!
     fi
+    step train $((left + 120)) "$left" "$binary" train "${files[@]}" \
+        --minutes "$(awk -v s="$left" 'BEGIN { print s / 60 }')" --device "$device"
+    local code=$?
+    if [ -z "$dry" ]; then kill "$keeper" 2>/dev/null && wait "$keeper" 2>/dev/null; fi
+    return $code
+}
+
+selftest() {
+    step selftest 180 45 "$binary" selftest --device "$device" "${quick[@]}" --json
 }
 
 facts
-if [ -n "$train" ]; then
-    step selftest 120 "$binary" selftest --device "$device" --quick --json
-    training
+keep
+failed=0
+if [ "$task" = train ]; then
+    maker=''
+    if [ -z "$data" ]; then
+        data=$work/scenes
+        made=(--out "$data" --scenes "$scenes" --capture real "${made[@]}")
+        if [ -n "$textures" ]; then made+=(--textures "$textures"); fi
+        if [ -n "$dry" ]; then
+            printf 'scenes (about %s s on 16 cores, beside the test):' $((scenes / 12)) && printf ' %q' "$binary" synth "${made[@]}" && echo
+        else
+            "$binary" synth "${made[@]}" >"$logs/synth.out" 2>"$logs/synth.err" &
+            maker=$!
+        fi
+    fi
+    # Kernels that are wrong would train nothing.
+    if ! selftest; then
+        echo "gpu.sh: the device failed its test; nothing else is done" >&2
+        exit 1
+    fi
+    keep
+    if [ -n "$maker" ] && ! wait "$maker"; then
+        echo "gpu.sh: scenes could not be made: $(tail -n 1 "$logs/synth.err")" >&2
+        exit 1
+    fi
+    training || failed=1
 else
-    step selftest 180 "$binary" selftest --device "$device" "${quick[@]}" --json
-    timings
-    if [ -n "$gnt" ]; then official; fi
+    if ! selftest; then
+        echo "gpu.sh: the device failed its test; nothing else is done" >&2
+        exit 1
+    fi
+    keep
+    if [ "$device" != cpu ]; then sanitizer; fi
     likeness
     classifiers
-    if [ "$device" != cpu ]; then tuning; fi
-    sanitizer
+    keep
+    timings
+    if [ -n "$gnt" ]; then official; fi
+    if [ "$device" != cpu ]; then
+        tuning
+        counters
+    fi
 fi
-if [ -n "$dry" ]; then exit; fi
-"${tool[@]}" write "$logs" "$out"
+if [ -n "$dry" ]; then
+    echo "about $expected_in_all s in all, of $minutes minutes"
+    exit
+fi
+keep
+cat "$work/report.txt"
+if grep -q '"code": *[^0 ,]' "$logs/steps.jsonl"; then failed=1; fi
+exit $failed

@@ -4,7 +4,7 @@
     gpu_report.py step FILE NAME CODE START END LIMIT COMMAND...   appends a line of JSON to FILE
     gpu_report.py psnr FOLDER FOLDER                               compares the PNG files of the same names
     gpu_report.py classes FILE FILE                                compares what `classify --json` said of the same pictures
-    gpu_report.py write LOGS OUT                                   writes OUT/gpu-DATE-DEVICE.json and .md, gpu-train-... for training
+    gpu_report.py write LOGS STEM                                  writes STEM.json and STEM.md from what there is so far
 """
 
 import datetime
@@ -343,15 +343,12 @@ def official_table(official):
     return out
 
 
-def write(logs, out):
+def write(logs, stem):
     report = collect(logs)
-    slug = re.sub(r"[^a-z0-9]+", "-", device_of(report).lower()).strip("-")
-    kind = "gpu-train" if report["train"] else "gpu"
-    stem = os.path.join(out, f"{kind}-{report['date'][:10]}-{slug}")
-    with open(stem + ".json", "w", encoding="utf-8") as file:
-        json.dump(report, file, indent=1)
-    with open(stem + ".md", "w", encoding="utf-8") as file:
-        file.write(markdown(report))
+    for ending, text in ((".json", json.dumps(report, indent=1)), (".md", markdown(report))):
+        with open(stem + ".new", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(stem + ".new", stem + ending)
     print(markdown(report))
     print(f"written: {stem}.json, {stem}.md")
     return 1 if report["failed"] else 0

@@ -29,6 +29,9 @@ const NETWORKS: &[Network] = &[
     ([32, 2, 8, 2, 1, 1, 4, 1, 0, 0, 0], &[F32, BF16]),
     ([64, 4, 8, 4, 0, 0, 10, 0, 1, 1, 1], &[F32, F32_FORCED, BF16, INT8, PACKED]),
     ([32, 2, 8, 2, 1, 1, 4, 1, 1, 1, 1], &[F32, F32_FORCED, BF16, INT8, PACKED]),
+    // Of medium size, dense and ShiftAdd.
+    ([64, 4, 8, 4, 1, 1, 4, 1, 0, 0, 0], &[F32, BF16]),
+    ([64, 4, 8, 4, 1, 1, 4, 1, 1, 1, 1], &[F32, INT8]),
     // Linear-angular attention, with a head that reads its weights and one that does not.
     ([64, 4, 8, 4, 0, 0, 10, 0, 0, 2, 0], &[F32]),
     ([32, 2, 8, 2, 1, 1, 4, 1, 0, 2, 0], &[F32, BF16]),

@@ -195,6 +195,27 @@ impl Config {
         }
     }
 
+    /// Between the two: as the embedded dense network in its parts, of the official width and half of its blocks; 0.9 million
+    /// parameters.
+    pub fn medium() -> Self {
+        Self {
+            width: 64,
+            depth: 4,
+            heads: 4,
+            mlp_ratio: 4,
+            visibility: true,
+            sharpening: 40,
+            features: FeatureConfig {
+                stem_width: 32,
+                stem_stride: 1,
+                widths: [32, 64, 96],
+                blocks: [1, 1, 1],
+                channels: 32,
+            },
+            ..Self::compact()
+        }
+    }
+
     /// The same sizes with Hamming attention, shift layers and experts throughout.
     pub fn shift_add(self) -> Self {
         Self {

@@ -7,7 +7,7 @@
 
 use crate::network::sources::{RayChunk, SourceMap, sources};
 use crate::network::{NetworkOn, Workspace};
-use crate::{Model, Result};
+use crate::{Model, Result, sharpened};
 use layers::feed_forward::experts::{ExpertsTape, SHIFT};
 use scene::{Camera, Image, Ray};
 
@@ -105,8 +105,10 @@ impl Trace {
         let Setup { model, params, sources: views, rays, depths, depth_range } = setup;
         let folded = model.fold(params);
         let features = model.features.prepare_inference(params);
+        let read = |(camera, image): &(Camera, Image)| (*camera, sharpened(image, model.config.sharpening));
+        let views: Vec<(Camera, Image)> = views.iter().map(read).collect();
         let mut maps = Vec::new();
-        for (_, image) in views {
+        for (_, image) in &views {
             let (h, w) = (image.height as usize, image.width as usize);
             model.features.check_size(h, w)?;
             let found = model.features.forward(&features, &image.data, h, w);
@@ -118,7 +120,7 @@ impl Trace {
         let all: Vec<f32> = rays.iter().flat_map(|_| depths.iter().copied()).collect();
         let mut pass: Workspace = Workspace::default();
         pass.trunk.record = true;
-        let Ok(()) = pass.forward(network, &sources(views, &maps), RayChunk { rays, depths: &all, depth_range });
+        let Ok(()) = pass.forward(network, &sources(&views, &maps), RayChunk { rays, depths: &all, depth_range });
         let mut weights = Vec::new();
         let Ok(()) = pass.ray_weights(network, &mut weights);
         let mean = |weights: &[f32]| depths.iter().zip(weights).map(|(z, w)| z * w).sum();

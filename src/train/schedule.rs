@@ -22,9 +22,18 @@ impl Schedule {
             return (step + 1) as f32 / self.warmup as f32;
         }
         let span = self.steps.saturating_sub(self.warmup).max(1);
-        let t = ((step - self.warmup) as f64 / span as f64).min(1.0);
-        (0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * t).cos())) as f32
+        falling((step - self.warmup) as f64 / span as f64)
     }
+
+    /// The same where not the number of steps is given but the time: after `part` of it.
+    pub fn factor_in_time(&self, step: u64, part: f64) -> f32 {
+        if step < self.warmup { self.factor(step) } else { falling(part) }
+    }
+}
+
+/// A cosine from 1 down to a hundredth.
+fn falling(part: f64) -> f32 {
+    (0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * part.clamp(0.0, 1.0)).cos())) as f32
 }
 
 #[cfg(test)]
@@ -36,6 +45,8 @@ mod tests {
         let s = Schedule { peak: 1e-3, feature_factor: 1.0, warmup: 10, steps: 100 };
         assert!((s.factor(0) - 0.1).abs() < 1e-6 && (s.factor(9) - 1.0).abs() < 1e-6);
         assert!(s.factor(55) < 0.7 && s.factor(55) > 0.3);
+        assert_eq!((s.factor_in_time(4, 0.9), s.factor_in_time(10, 0.0)), (0.5, 1.0));
+        assert!((s.factor_in_time(40, 0.5) - 0.505).abs() < 1e-6 && (s.factor_in_time(40, 1.5) - 0.01).abs() < 1e-6);
         assert!((s.factor(100) - 0.01).abs() < 1e-6 && (s.factor(10_000) - 0.01).abs() < 1e-6);
     }
 }

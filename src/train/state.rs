@@ -13,6 +13,8 @@ use std::path::Path;
 pub struct State {
     /// Steps done.
     pub step: u64,
+    /// Seconds that they took, of a run in time; of others it is not counted, and 0.
+    pub seconds: f64,
     /// Options that shape the result; a resumed run keeps them.
     pub options: crate::run::RunOptions,
     /// Configuration of the network.
@@ -39,6 +41,12 @@ struct Header {
     step: u64,
     options: crate::run::RunOptions,
     config: Config,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    seconds: f64,
+}
+
+fn is_zero(seconds: &f64) -> bool {
+    *seconds == 0.0
 }
 
 /// Where the header lies in the file's metadata.
@@ -53,7 +61,8 @@ impl State {
     /// # Errors
     /// [`Error::Io`] or [`Error::Scene`] naming the file.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let header = Header { step: self.step, options: self.options.clone(), config: self.config };
+        let (step, seconds) = (self.step, self.seconds);
+        let header = Header { step, options: self.options.clone(), config: self.config, seconds };
         let header = serde_json::to_string(&header).expect("plain numbers and strings");
         let main = NAMES.into_iter().zip([&self.params, &self.adam.first, &self.adam.second, &self.average]);
         let ps = self.ps.iter().flat_map(|ps| PS_NAMES.into_iter().zip([&ps.values, &ps.adam.first, &ps.adam.second]));
@@ -80,6 +89,7 @@ impl State {
         let mut next = || found.next().expect("as many as were asked for");
         let (params, adam, average) = (next(), Adam { first: next(), second: next() }, next());
         let ps = with_ps.then(|| Ps { values: next(), adam: Adam { first: next(), second: next() } });
-        Ok(Self { step: header.step, options: header.options, config: header.config, params, adam, average, ps })
+        let Header { step, options, config, seconds } = header;
+        Ok(Self { step, seconds, options, config, params, adam, average, ps })
     }
 }

@@ -34,6 +34,7 @@ pub fn options() -> RunOptions {
         samples: 12,
         views: (2, 3),
         depth_weight: 0.1,
+        seconds: None,
         schedule: Schedule { peak: 2e-3, feature_factor: 1.0, warmup: 3, steps: 40 },
         average_decay: 0.9,
         clip_norm: 1.0,

@@ -3,9 +3,11 @@
 use crate::log::{self, append};
 use crate::state::State;
 use crate::{Error, Result};
+use compute::cuda::Device;
 use gnt::Model;
+use gnt::cuda::CudaEngine;
 use gnt::engine::Engine;
-use gnt::renderer::{Renderer, Samples, Settings};
+use gnt::renderer::{Backend, Renderer, Samples, Settings};
 use scene::image::{EVAL_FLOOR, psnr};
 use scene::{Frame, Image, PathKind, Scene};
 use serde::Serialize;
@@ -45,17 +47,33 @@ pub fn compare(renderer: &mut Renderer, frame: &Frame, settings: &Settings) -> R
 }
 
 /// Renders the first held-out view of `scene` with the averaged weights into `validation/step_NNNNNN.png`, the
-/// photograph beside it, and adds its PSNR to the log; all below the run's folder `out`.
+/// photograph beside it, and adds its PSNR to the log; all below the run's folder `out`. On the `device` where it is given and
+/// there are kernels for the network, else on the CPU.
 ///
 /// # Errors
 /// If no view is held out, it cannot be rendered, or a file cannot be written.
-pub fn validate(model: &Model, state: &State, scene: &Scene, out: &Path, threads: usize) -> Result<()> {
+pub fn validate(
+    model: &Model,
+    state: &State,
+    scene: &Scene,
+    out: &Path,
+    threads: usize,
+    device: Option<&Device>,
+) -> Result<()> {
     let frames = scene::paths::frames(scene, &PathKind::Test, Some(1))?;
     let frame = frames.first().ok_or_else(|| Error::Run(format!("{}: expected a held-out view", scene.name)))?;
     let config = state.config;
     let stride = frame.camera.width.max(frame.camera.height).div_ceil(SIDE);
     let settings = Settings { threads, stride, ..Settings::new(scene, &config, Samples::Even(state.options.samples)) };
-    let mut renderer = Renderer::new(Engine::new(model.clone(), &state.average), scene.clone());
+    let on_device = device.and_then(|device| {
+        let precision = gnt::cuda::fastest(&config);
+        CudaEngine::new(device.clone(), model, &state.average, precision).ok()
+    });
+    let backend: Backend = match on_device {
+        Some(engine) => engine.into(),
+        None => Engine::new(model.clone(), &state.average).into(),
+    };
+    let mut renderer = Renderer::new(backend, scene.clone());
     let (both, psnr) = compare(&mut renderer, frame, &settings)?;
     let folder = out.join("validation");
     std::fs::create_dir_all(&folder).map_err(|source| Error::Io { path: folder.clone(), source })?;

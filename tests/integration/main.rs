@@ -7,6 +7,8 @@ mod failures;
 mod finetune;
 mod formats;
 mod frames;
+#[cfg(unix)]
+mod gpu_script;
 mod info;
 mod kill;
 mod packaging;

@@ -267,6 +267,7 @@ pub fn prepare(kind: Kind, folder: &Path) -> PathBuf {
                 samples: 4,
                 views: (1, 2),
                 depth_weight: 0.1,
+                seconds: None,
                 schedule: Schedule { peak: 1e-3, feature_factor: 1.0, warmup: 3, steps: 9 },
                 average_decay: 0.9,
                 clip_norm: 1.0,

@@ -66,6 +66,8 @@ pub struct Args {
 enum Sizes {
     /// Official sizes, dense
     Full,
+    /// Half of the official blocks, with the parts of the embedded models, dense
+    Medium,
     /// Sizes of the embedded models, dense
     Compact,
     /// Official sizes with Hamming attention, shift layers and experts
@@ -90,6 +92,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Some(sizes) => {
             let (config, name) = match sizes {
                 Sizes::Full => (Config::official(8), "random full"),
+                Sizes::Medium => (Config::medium(), "random medium"),
                 Sizes::Compact => (Config::compact(), "random compact"),
                 Sizes::FullShiftadd => (Config::official(8).shift_add(), "random full-shiftadd"),
                 Sizes::CompactShiftadd => (Config::compact().shift_add(), "random compact-shiftadd"),

@@ -175,6 +175,7 @@ fn begin(
         samples: model.config.samples,
         views: (views.div_ceil(2).max(2), views.max(2)),
         depth_weight: 0.0,
+        seconds: None,
         schedule: Schedule {
             peak: shape.rate,
             feature_factor: 1.0,

@@ -119,6 +119,7 @@ impl Job<'_> {
             samples,
             views,
             depth_weight: shape.depth_weight.unwrap_or(0.001),
+            seconds: None,
             schedule: Schedule { peak: shape.rate, feature_factor: 0.3, warmup: 50, steps: shape.steps },
             average_decay: 0.998,
             clip_norm: 1.0,

@@ -147,7 +147,9 @@ fn on_frames(
     let small = if scope.quick { material.target.resized(13, 9) } else { material.target };
     for precision in [CudaPrecision::F32].iter().chain(precisions(network)) {
         let mut renderer = Renderer::new(device, network, material, *precision)?;
-        repeats(&mut renderer, &small, samples, *precision, report)?;
+        // As many samples as a block has warps for: sums must not depend on which warp is done first.
+        let many = if scope.quick { samples } else { samples.max(180) };
+        repeats(&mut renderer, &material.target.resized(3, 2), many, *precision, report)?;
     }
     let mut renderer = Renderer::new(device, network, material, CudaPrecision::F32)?;
     order(&mut renderer, &small, samples, report)?;

@@ -43,7 +43,8 @@ pub struct Args {
     /// Stop at this step; the run can be gone on with later
     #[arg(long, value_name = "STEP")]
     stop_at: Option<u64>,
-    /// Stop after this many minutes
+    /// Without --steps, the length of the whole run: the rate falls over these minutes of training, however many steps they
+    /// hold. With --steps, or of a run that is gone on with: stop after this many minutes
     #[arg(long, value_parser = numbers::parse_minutes)]
     minutes: Option<f64>,
     /// Scene whose first held-out view is rendered at every checkpoint (name or folder)
@@ -79,15 +80,19 @@ struct RunArgs {
     /// Scenes to generate with `--data synth` [default: 200]
     #[arg(long, value_parser = value_parser!(u32).range(1..=super::synth::MOST_SCENES))]
     scenes: Option<u32>,
-    /// Network: compact, full, or a JSON file [default: compact, or that of the model to start from]
+    /// Network: compact, medium, full, or a JSON file [default: compact, or that of the model to start from]
     #[arg(long)]
     config: Option<String>,
     /// Start from the weights of this model: a built-in name or a file
     #[arg(long, value_name = "NAME|FILE")]
     from: Option<String>,
-    /// Steps of the whole run [default: 20000]
+    /// Steps of the whole run [default: 20000, or as many as --minutes hold]
     #[arg(long, value_parser = numbers::parse_steps)]
     steps: Option<u64>,
+    /// Length of a run that was started with --minutes and without --steps.
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    in_minutes: Option<f64>,
     /// Rays a step [default: 512]
     #[arg(long, value_parser = value_parser!(u32).range(1..=MOST_RAYS as i64))]
     rays: Option<u32>,
@@ -135,7 +140,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
 /// Starts a run; what can be checked is checked before the folder is made.
 fn begin(args: &Args, folder: &Path, threads: usize) -> anyhow::Result<()> {
     expect_free(folder)?;
-    let (run, shape) = start(&args.shape)?;
+    let (run, shape) = start(&args.shape, args.minutes)?;
     if let Err(problem) = expect_dense(&run.model().config) {
         let name = shape.config.as_deref().or(shape.from.as_deref()).unwrap_or_default();
         output::warn(&format!("{name}: {problem}; codes and shifts are trained as they are"));
@@ -232,14 +237,20 @@ fn finish(
 ) -> anyhow::Result<()> {
     let steps = run.state().options.schedule.steps;
     let until = args.stop_at.map_or(steps, |stop| stop.min(steps));
+    let whole = run.state().options.seconds;
     warn_of(dataset, validation.as_ref(), run.state().options.views, run.state().options.guided.is_some());
-    let bar = Steps::new(until, run.state().step, "steps");
+    let bar = match whole {
+        Some(seconds) => Steps::new(seconds as u64, run.state().seconds as u64, "seconds of training"),
+        None => Steps::new(until, run.state().step, "steps"),
+    };
+    let (from, before) = (std::time::Instant::now(), run.state().seconds as u64);
     let parameters = run.model().layout.len();
     output::note(&format!("training on {} scenes, {parameters} parameters, {threads} threads", dataset.len()));
     let settings = RunSettings {
         out: folder.to_owned(),
         until,
-        seconds: args.minutes.map(|m| m * 60.0),
+        // A run in time ends by itself; of one that is gone on with, the minutes are those of this call.
+        seconds: args.minutes.map(|m| m * 60.0).filter(|limit| whole.is_none_or(|all| *limit < all)),
         save_every: args.save_every,
         log_every: args.log_every,
         threads,
@@ -247,7 +258,8 @@ fn finish(
     };
     run.train(dataset, &settings, |line: &LogLine| {
         let about = format!("PSNR {:.2} depth {:.3} {:.3} s/step", line.psnr, line.depth, line.seconds);
-        bar.set(line.step, about);
+        let done = whole.map_or(line.step, |all| (before + from.elapsed().as_secs()).min(all as u64));
+        bar.set(done, about);
     })?;
     bar.finish();
     output::note(&format!("{} steps done; model in {}", run.state().step, folder.join(MODEL_FILE).display()));

@@ -20,16 +20,18 @@ pub(super) fn generated(folder: &Path, shape: &RunArgs, seed: u64) -> anyhow::Re
     generate(folder, shape.scenes.unwrap_or(SCENES), seed)
 }
 
-/// A run from the options that are given, and all options with their defaults.
-pub(super) fn start(given: &RunArgs) -> anyhow::Result<(Run, RunArgs)> {
+/// A run from the options that are given, and all options with their defaults. Without a number of steps it is as long as the
+/// `minutes`, where they are given.
+pub(super) fn start(given: &RunArgs, minutes: Option<f64>) -> anyhow::Result<(Run, RunArgs)> {
     let weights = given.from.as_deref().map(gnt::builtin::checkpoint).transpose()?;
     let config = match (given.config.as_deref(), &weights) {
         (None, Some(weights)) => weights.config,
         (None | Some("compact"), _) => Config::compact(),
+        (Some("medium"), _) => Config::medium(),
         (Some("full"), _) => Config::official(8),
         (Some(file), _) => {
             let text = scene::file::read_text(Path::new(file), MOST_CONFIG_BYTES)
-                .with_context(|| format!("--config {file}: expected compact, full or a JSON file"))?;
+                .with_context(|| format!("--config {file}: expected compact, medium, full or a JSON file"))?;
             serde_json::from_str(&text).with_context(|| format!("--config {file}"))?
         }
     };
@@ -52,12 +54,14 @@ pub(super) fn start(given: &RunArgs) -> anyhow::Result<(Run, RunArgs)> {
         bail!("--views: expected MIN up to MAX, found {least} {most}");
     }
     let samples = given.samples.map_or(config.samples, usize::from);
+    let in_time = minutes.filter(|minutes| *minutes > 0.0 && given.steps.is_none());
     let shape = RunArgs {
         data: given.data.clone(),
         scenes: (given.data.as_deref() == Some(SYNTH)).then(|| given.scenes.unwrap_or(SCENES)),
         config: given.config.clone().or_else(|| given.from.is_none().then(|| "compact".to_owned())),
         from: given.from.clone(),
-        steps: Some(given.steps.unwrap_or(20_000)),
+        steps: given.steps.or_else(|| in_time.is_none().then_some(20_000)),
+        in_minutes: in_time,
         rays: Some(given.rays.unwrap_or(512)),
         samples: Some(samples as u16),
         guided: given.guided,
@@ -77,8 +81,9 @@ pub(super) fn start(given: &RunArgs) -> anyhow::Result<(Run, RunArgs)> {
             peak: shape.rate.unwrap_or_default(),
             feature_factor: 1.0,
             warmup: 200,
-            steps: shape.steps.unwrap_or_default(),
+            steps: shape.steps.unwrap_or(u64::from(u32::MAX)),
         },
+        seconds: shape.in_minutes.map(|minutes| 60.0 * minutes),
         average_decay: 0.998,
         clip_norm: 1.0,
         freeze_features: false,

@@ -55,6 +55,11 @@ fn without_registers(source: &KernelSource) -> KernelSource {
     KernelSource { registers: None, ..source.clone() }
 }
 
+/// Whether the PTX of a source is embedded, whatever the registers that it may have.
+pub fn carries(source: &KernelSource) -> bool {
+    ptx(source).is_ok()
+}
+
 /// PTX of a source.
 ///
 /// # Errors

@@ -81,6 +81,7 @@ impl RayLaunch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cuda::instance::render_source;
 
     #[test]
     fn blocks_fit_their_multiprocessor() {
@@ -99,6 +100,30 @@ mod tests {
                     let warps = (plan.threads as usize / 32).next_multiple_of(WARPS_AT_ONCE);
                     let all = 32 * warps * registers.next_multiple_of(8) as usize;
                     assert!(all <= FILE && plan.blocks >= 1 && plan.shared <= 163 << 10, "{samples}: {plan:?}");
+                }
+            }
+        }
+    }
+
+    /// Cards of 99 and of 163 KiB of shared memory have prebuilt kernels for all networks of this program, at the samples that
+    /// they ask for and at 192.
+    #[test]
+    fn usual_cards_need_no_compiler() {
+        let networks = [Config::official(8), Config::medium(), Config::compact()];
+        for config in networks.into_iter().flat_map(|config| [config, config.shift_add()]) {
+            let precision = crate::cuda::fastest(&config);
+            for room in [99 << 10, 163 << 10] {
+                let mut device = kernels_host::device().info().clone();
+                device.shared_per_block = room;
+                for samples in [config.samples, 192] {
+                    let usual = Tuning::usual();
+                    let launch = RayLaunch::new(&config, usual, precision, &device, samples, 10).unwrap();
+                    let source = render_source(&config, usual, precision, launch.place, false).unwrap();
+                    assert!(
+                        compute::cuda::prebuilt::carries(&source),
+                        "{room} bytes, {samples} samples: {}",
+                        source.label()
+                    );
                 }
             }
         }

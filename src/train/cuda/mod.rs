@@ -73,6 +73,11 @@ impl CudaStepper {
         })
     }
 
+    /// Where steps are computed.
+    pub(crate) fn device(&self) -> &Device {
+        self.kernels.device()
+    }
+
     /// Adds the gradients of the batch's loss to `grads` (layout of the parameters) and returns its parts. Model and
     /// teacher are the same in all calls. Where memory is short the rays are taken in smaller chunks.
     ///

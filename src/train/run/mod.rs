@@ -103,7 +103,7 @@ impl Run {
         if let Some(ps) = &ps {
             ps.write(&model.net, &mut params);
         }
-        let state = State { step: 0, options, config, average: params.clone(), params, adam, ps };
+        let state = State { step: 0, seconds: 0.0, options, config, average: params.clone(), params, adam, ps };
         Ok(Self { model, state, stepper: AnyStepper::default(), teacher: None })
     }
 
@@ -185,7 +185,9 @@ impl Run {
         let mut since = Instant::now();
         let (mut sum, mut norms, mut count) = (Losses::default(), 0.0, 0u64);
         let mut ahead = None;
-        while self.state.step < settings.until && settings.seconds.is_none_or(|s| started.elapsed().as_secs_f64() < s) {
+        let in_time = |started: Instant| settings.seconds.is_none_or(|s| started.elapsed().as_secs_f64() < s);
+        while self.state.step < settings.until && !self.is_over() && in_time(started) {
+            let step_started = Instant::now();
             let batch = match ahead.take() {
                 Some(batch) => batch,
                 None => self.batch(data, self.state.step)?,
@@ -193,6 +195,9 @@ impl Run {
             let (losses, norm);
             ((losses, norm), ahead) = self.step_ahead(&batch, data, settings.threads)?;
             self.hold_routers(data)?;
+            if self.state.options.seconds.is_some() {
+                self.state.seconds += step_started.elapsed().as_secs_f64();
+            }
             sum.colour += losses.colour;
             sum.depth += losses.depth;
             sum.distillation += losses.distillation;
@@ -209,7 +214,7 @@ impl Run {
                     depth: sum.depth / n,
                     distillation: sum.distillation / n,
                     multiply_share: sum.usage.share(layers::feed_forward::experts::MULTIPLY),
-                    rate: self.state.options.schedule.peak * self.state.options.schedule.factor(self.state.step),
+                    rate: self.rate(),
                     norm: norms / n,
                     seconds: since.elapsed().as_secs_f64() / n,
                 };
@@ -221,11 +226,30 @@ impl Run {
                 self.bring_back()?;
                 self.save(&settings.out)?;
                 if let Some(scene) = &settings.validation {
-                    validate(&self.model, &self.state, scene, &settings.out, settings.threads)?;
+                    let device = match &self.stepper {
+                        AnyStepper::Cpu(_) => None,
+                        AnyStepper::Cuda(stepper) => Some(stepper.device()),
+                    };
+                    validate(&self.model, &self.state, scene, &settings.out, settings.threads, device)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether a run in time has had its time.
+    pub fn is_over(&self) -> bool {
+        self.state.options.seconds.is_some_and(|all| self.state.seconds >= all)
+    }
+
+    /// Learning rate of the transformer at the next step.
+    fn rate(&self) -> f32 {
+        let State { options, step, seconds, .. } = &self.state;
+        let schedule = options.schedule;
+        schedule.peak
+            * options
+                .seconds
+                .map_or_else(|| schedule.factor(*step), |all| schedule.factor_in_time(*step, seconds / all))
     }
 
     /// Writes the state and the averaged model.

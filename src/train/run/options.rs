@@ -22,6 +22,10 @@ pub struct RunOptions {
     pub depth_weight: f32,
     /// Learning rates.
     pub schedule: Schedule,
+    /// Seconds of training after which the rate is at its floor and the run at its end, in place of a number of steps. What
+    /// such a run gives depends on the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
     /// Decay of the running average of the weights.
     pub average_decay: f32,
     /// Largest norm of the gradient; longer ones are scaled down.
@@ -75,6 +79,11 @@ impl RunOptions {
             if !(0.0..=1.0).contains(&share) {
                 return wrong("share of guided steps", "a number from 0 to 1", share.to_string());
             }
+        }
+        if let Some(seconds) = self.seconds
+            && !(seconds > 0.0 && seconds < 1e9)
+        {
+            return wrong("seconds", "a number above 0 and below 1000000000", seconds.to_string());
         }
         let Distillation { features, states, colour, weights } = self.distillation;
         let (alpha, balance) = self.balance.unwrap_or_default();

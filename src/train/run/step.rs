@@ -89,6 +89,7 @@ impl Run {
             balance: options.balance.map(|(alpha, weight)| Balance { alpha, weight }),
             distillation: options.distillation,
         };
+        let rate = self.rate();
         let mut grads = vec![0.0; self.model.layout.len()];
         let (model, params, teacher) = (&self.model, &self.state.params, self.teacher.as_ref());
         let inputs = Step { model, params, teacher, batch, how, seed };
@@ -114,7 +115,6 @@ impl Run {
             return Err(Error::Run(problem));
         }
         adam::shorten(&mut grads, norm, options.clip_norm);
-        let rate = options.schedule.peak * options.schedule.factor(*step);
         let feature_rate = rate * options.schedule.feature_factor;
         let split = first_of_features(&self.model);
         let state = &mut self.state;

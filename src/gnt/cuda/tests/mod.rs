@@ -160,6 +160,13 @@ fn shift_add_compact_in_f32() {
 }
 
 #[test]
+fn medium_in_f32() {
+    let medium = Config { features: FEATURES, depth: 2, ..Config::medium() };
+    agrees_in_f32(medium);
+    agrees_in_f32(medium.shift_add());
+}
+
+#[test]
 fn linear_angular_in_f32() {
     let angular = |branch| RayAttentionKind::LinearAngular { branch };
     agrees_in_f32(Config { ray_attention: angular(false), ..official() });
