@@ -357,7 +357,8 @@ failed=0
 if [ "$task" = train ]; then
     maker=''
     if [ -z "$data" ]; then
-        data=$work/scenes
+        # In one place, so that a later leg on this machine has them already.
+        data=${TMPDIR:-/tmp}/shiftray-gpu-scenes-$scenes${tiny:+-tiny}${textures:+-dressed}
         made=(--out "$data" --scenes "$scenes" --capture real "${made[@]}")
         if [ -n "$textures" ]; then made+=(--textures "$textures"); fi
         if [ -n "$dry" ]; then
