@@ -7,20 +7,24 @@
 #include "features/phase.cuh"
 #include "features/tile.cuh"
 
-// packed [depth padded to 16, padded_channels] from weights [out_channels, in_channels, kernel, kernel], zeros around.
-// Forward: rows are (ky, kx, in), columns out. For the gradient of the image: rows are (ky, kx, out) phase by phase, see
-// phase.cuh, columns in. `count` values, one a thread.
-KERNEL(features_pack)(const float* weights, float* packed, int in_channels, int out_channels, int kernel, int stride,
-                      int padded_channels, int for_image, int count) {
+// Packs the weights [out_channels, in_channels, kernel, kernel] of several convolutions, each to [depth padded to 16,
+// padded_channels] with zeros around, one value a thread. Forward: rows are (ky, kx, in), columns out. For the gradient of the
+// image: rows are (ky, kx, out) phase by phase, see phase.cuh, columns in.
+KERNEL(features_pack)(const PackJob* jobs, int count, int values) {
     int at = blockIdx.x * blockDim.x + threadIdx.x;
-    if (at >= count) return;
-    int row = at / padded_channels, col = at - row * padded_channels;
-    int rows = for_image ? out_channels : in_channels, cols = for_image ? in_channels : out_channels;
+    if (at >= values) return;
+    int number = 0;
+    while (number + 1 < count && at >= jobs[number + 1].first) number++;
+    const PackJob job = jobs[number];
+    at -= job.first;
+    int row = at / job.padded_channels, col = at - row * job.padded_channels;
+    int rows = job.for_image ? job.out_channels : job.in_channels, cols = job.for_image ? job.in_channels : job.out_channels;
+    int kernel = job.kernel, stride = job.stride;
     int first_y = 0, first_x = 0, step = 1, across = kernel, depth = kernel * kernel * rows;
-    if (for_image) {
-        Phase phase = phase_of(0, kernel, stride, out_channels, kDepth);
+    if (job.for_image) {
+        Phase phase = phase_of(0, kernel, stride, job.out_channels, kDepth);
         for (int z = 1; z < stride * stride; z++) {
-            Phase next = phase_of(z, kernel, stride, out_channels, kDepth);
+            Phase next = phase_of(z, kernel, stride, job.out_channels, kDepth);
             if (row >= next.start) phase = next;
         }
         row -= phase.start;
@@ -30,10 +34,10 @@ KERNEL(features_pack)(const float* weights, float* packed, int in_channels, int 
     if (row < depth && col < cols) {
         int tap = row / rows, channel = row - tap * rows;
         int y = first_y + step * (tap / across), x = first_x + step * (tap % across);
-        int out = for_image ? channel : col, in = for_image ? col : channel;
-        value = weights[((out * in_channels + in) * kernel + y) * kernel + x];
+        int out = job.for_image ? channel : col, in = job.for_image ? col : channel;
+        value = job.weights[((out * job.in_channels + in) * kernel + y) * kernel + x];
     }
-    packed[at] = value;
+    job.packed[at] = value;
 }
 EXPORT(features_pack)
 

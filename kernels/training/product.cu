@@ -4,7 +4,8 @@
 // 16 terms deep, go through shared memory twice buffered, and the next ones are under way while one is worked on.
 // Both operands are kept there by term, so that a thread reads its values in fours without conflicts of banks.
 // Long sums of few results (gradients of weights) are cut into parts, one block each, that write their partial sums;
-// training_reduce adds them in order.
+// training_reduce adds them in order. With `sums` C has a row more: the sums of B's columns, which are a bias's gradient where the
+// product is that of the weight.
 // Launch: grid (tiles of M times tiles of N, 1, parts), block 128. CPU twin: matmul in src/compute/matrix.rs.
 #include "common/portable.cuh"
 #include "training/finish.cuh"
@@ -74,7 +75,7 @@ template <int TN> __device__ __forceinline__ int own_column(int j) {
 
 template <int BM, int BN>
 __device__ __forceinline__ void product(Operand a, Operand b, int m, int n, int k, int part, float* partial, float* c,
-                                        int stride, Finish finish) {
+                                        int stride, bool sums, Finish finish) {
     constexpr int TM = BM / 16, TN = BN / 8;
     __shared__ float4 as[2][kProductDepth][BM / 4 + 1], bs[2][kProductDepth][BN / 4 + 1];
     // Tiles side by side follow one another, so that the rows of A that they share are still cached.
@@ -83,11 +84,13 @@ __device__ __forceinline__ void product(Operand a, Operand b, int m, int n, int 
     int k0 = blockIdx.z * part, k_end = min(k, k0 + part);
     bool a_aligned = ((u64)a.x | (u64)a.stride * 4) % 16 == 0, b_aligned = ((u64)b.x | (u64)b.stride * 4) % 16 == 0;
 
-    float sums[TM][TN];
+    float values[TM][TN], columns[TN];
 #pragma unroll
     for (int i = 0; i < TM; i++)
 #pragma unroll
-        for (int j = 0; j < TN; j++) sums[i][j] = 0.f;
+        for (int j = 0; j < TN; j++) values[i][j] = 0.f;
+#pragma unroll
+    for (int j = 0; j < TN; j++) columns[j] = 0.f;
     Stage<BM> a_stage;
     Stage<BN> b_stage;
     a_stage.load(a, a_aligned, m0, k0, m, k_end);
@@ -124,7 +127,11 @@ __device__ __forceinline__ void product(Operand a, Operand b, int m, int n, int 
 #pragma unroll
             for (int i = 0; i < TM; i++)
 #pragma unroll
-                for (int j = 0; j < TN; j++) sums[i][j] += x[i] * y[j];
+                for (int j = 0; j < TN; j++) values[i][j] += x[i] * y[j];
+            if (sums) {
+#pragma unroll
+                for (int j = 0; j < TN; j++) columns[j] += y[j];
+            }
         }
         // The other buffers were last read before the barrier of the step before.
         if (more) {
@@ -136,7 +143,7 @@ __device__ __forceinline__ void product(Operand a, Operand b, int m, int n, int 
     }
 
     if (partial) {
-        c = partial + (long long)blockIdx.z * m * n;
+        c = partial + (long long)blockIdx.z * (m + sums) * n;
         stride = n;
         finish = Finish{nullptr, 1.f, 0, 0};
     }
@@ -153,23 +160,32 @@ __device__ __forceinline__ void product(Operand a, Operand b, int m, int n, int 
                 if (column + 3 < n) {
                     float* p = to + column;
                     float4 v;
-                    v.x = finish(sums[i][j], column, p);
-                    v.y = finish(sums[i][j + 1], column + 1, p + 1);
-                    v.z = finish(sums[i][j + 2], column + 2, p + 2);
-                    v.w = finish(sums[i][j + 3], column + 3, p + 3);
+                    v.x = finish(values[i][j], column, p);
+                    v.y = finish(values[i][j + 1], column + 1, p + 1);
+                    v.z = finish(values[i][j + 2], column + 2, p + 2);
+                    v.w = finish(values[i][j + 3], column + 3, p + 3);
                     *reinterpret_cast<float4*>(p) = v;
                 } else {
 #pragma unroll
                     for (int l = 0; l < 4; l++)
-                        if (column + l < n) to[column + l] = finish(sums[i][j + l], column + l, to + column + l);
+                        if (column + l < n) to[column + l] = finish(values[i][j + l], column + l, to + column + l);
                 }
             }
         } else {
 #pragma unroll
             for (int j = 0; j < TN; j++) {
                 int column = n0 + own_column<TN>(j);
-                if (column < n) to[column] = finish(sums[i][j], column, to + column);
+                if (column < n) to[column] = finish(values[i][j], column, to + column);
             }
+        }
+    }
+    // All rows of threads have the same; the first of them writes.
+    if (sums && m0 == 0 && threadIdx.x / 8 == 0) {
+        float* to = c + (long long)m * stride;
+#pragma unroll
+        for (int j = 0; j < TN; j++) {
+            int column = n0 + own_column<TN>(j);
+            if (column < n) to[column] = finish(columns[j], column, to + column);
         }
     }
 }
@@ -178,9 +194,10 @@ __device__ __forceinline__ void product(Operand a, Operand b, int m, int n, int 
 #define PRODUCT(BM, BN)                                                                                                \
     KERNEL(training_product_##BM##x##BN)                                                                               \
     (const float* a, int a_stride, int a_by_term, const float* b, int b_stride, int b_by_term, int m, int n, int k,    \
-     int part, float* partial, float* c, int stride, const float* bias, float alpha, int accumulate, int relu) {       \
+     int part, float* partial, float* c, int stride, int sums, const float* bias, float alpha, int accumulate,         \
+     int relu) {                                                                                                       \
         product<BM, BN>(Operand{a, a_stride, a_by_term}, Operand{b, b_stride, b_by_term}, m, n, k, part, partial, c,   \
-                        stride, Finish{bias, alpha, accumulate, relu});                                                \
+                        stride, sums != 0, Finish{bias, alpha, accumulate, relu});                                     \
     }                                                                                                                  \
     EXPORT(training_product_##BM##x##BN)
 

@@ -126,8 +126,27 @@ impl Ops {
     /// # Errors
     /// If the device fails.
     pub fn product(&self, a: Matrix, b: Matrix, c: MatrixMut, how: Epilogue) -> Result<()> {
+        self.any_product(a, b, c, how, false)
+    }
+
+    /// The same with a row more in `c`, behind the others: the sums of the columns of `b`.
+    ///
+    /// # Shapes
+    /// - `a`: `[M, K]`, `b`: `[K, N]`, `c`: `[M + 1, N]`
+    ///
+    /// # Panics
+    /// As [`Ops::product`].
+    ///
+    /// # Errors
+    /// As [`Ops::product`].
+    pub fn product_and_sums(&self, a: Matrix, b: Matrix, c: MatrixMut, how: Epilogue) -> Result<()> {
+        self.any_product(a, b, c, how, true)
+    }
+
+    fn any_product(&self, a: Matrix, b: Matrix, c: MatrixMut, how: Epilogue, sums: bool) -> Result<()> {
         let ((m, k), (k_b, n)) = (a.shape(), b.shape());
-        assert_eq!((k_b, c.rows, c.cols), (k, m, n), "product of {m}x{k} and {k_b}x{n} into {}x{}", c.rows, c.cols);
+        let rows = m + usize::from(sums);
+        assert_eq!((k_b, c.rows, c.cols), (k, rows, n), "product of {m}x{k} and {k_b}x{n} into {}x{}", c.rows, c.cols);
         if let Some(bias) = how.bias {
             assert_eq!(bias.len(), n, "bias of {} for {n} columns", bias.len());
         }
@@ -137,7 +156,7 @@ impl Ops {
         let plan = Plan::new(m, n, k, self.wanted_blocks());
         let mut scratch = self.partial.lock().expect("no launch panics");
         let partial =
-            if plan.parts > 1 { scratch.resize(&self.device, plan.parts * m * n)?.slice().address() } else { 0 };
+            if plan.parts > 1 { scratch.resize(&self.device, plan.parts * rows * n)?.slice().address() } else { 0 };
         let args = Args::new()
             .value(a.data.address())
             .int(a.stride)
@@ -150,13 +169,14 @@ impl Ops {
             .int(k)
             .int(plan.part)
             .value(partial);
-        let args = finish(args, &c.data, c.stride, how);
+        let args = args.value(c.data.address()).int(c.stride).int(usize::from(sums));
+        let args = finish(args, how);
         let launch = Launch::new(plan.tiles, THREADS).grid(1, plan.parts);
         // SAFETY: the matrices reach inside their buffers (checked when they were made) and their shapes agree (checked
         // above); `c` is borrowed mutably, so it aliases neither `a` nor `b`; there are `parts` matrices of partial sums.
         unsafe { self.product.launch(plan.kernel, &launch, args)? };
         if plan.parts > 1 {
-            self.reduce(partial, plan.parts, m, n, c.data, c.stride, how)?;
+            self.reduce(partial, plan.parts, rows, n, c.data, c.stride, how)?;
         }
         Ok(())
     }
@@ -172,18 +192,17 @@ impl Ops {
         stride: usize,
         how: Epilogue,
     ) -> Result<()> {
-        let args = finish(Args::new().value(partial).int(count).int(m).int(n), &c, stride, how);
+        let args = Args::new().value(partial).int(count).int(m).int(n).value(c.address()).int(stride);
+        let args = finish(args, how);
         // SAFETY: the kernel reads `count` matrices of m·n values, which the callers have just written, and writes the
         // matrix that they have checked.
         unsafe { self.reduce.launch("training_reduce", &reduce_launch(m * n), args) }
     }
 }
 
-/// The arguments that say where and how results are stored.
-fn finish(args: Args, c: &SliceMut, stride: usize, how: Epilogue) -> Args {
-    args.value(c.address())
-        .int(stride)
-        .value(how.bias.map_or(0u64, |b| b.address()))
+/// The arguments that say how results are stored.
+fn finish(args: Args, how: Epilogue) -> Args {
+    args.value(how.bias.map_or(0u64, |b| b.address()))
         .float(how.alpha)
         .int(usize::from(how.accumulate))
         .int(usize::from(how.relu))

@@ -110,6 +110,26 @@ fn long_sums_are_cut_and_added_in_order() {
     assert_eq!(Plan::new(1 << 21, 48, 48, 528).parts, 1);
 }
 
+/// A row more than the product has: the sums of the right matrix's columns, in one piece and in many.
+#[test]
+fn sums_of_columns_come_along() {
+    let ops = ops();
+    for [m, n, k] in [[1, 1, 1], [5, 3, 7], [64, 16, 300], [65, 33, 40], [130, 70, 2500], [32, 200, 1111]] {
+        let (a, b) =
+            (Operand::new(&ops, m, k, Lie { transposed: true, ..PLAIN }, 1), Operand::new(&ops, k, n, PLAIN, 2));
+        let before = uniform(&mut SplitMix(3), (m + 1) * n, 1.0);
+        let mut c = upload(&ops, &before);
+        let target = MatrixMut::new(c.slice_mut(), m + 1, n);
+        ops.product_and_sums(a.matrix(), b.matrix(), target, Epilogue::add()).unwrap();
+        let value = |r: usize, c: usize| -> f64 {
+            (0..k).map(|t| if r < m { a.at(r, t) * b.at(t, c) } else { b.at(t, c) }).sum()
+        };
+        let expected: Vec<f32> =
+            before.iter().enumerate().map(|(i, there)| (f64::from(*there) + value(i / n, i % n)) as f32).collect();
+        assert_near(&format!("{m}x{n}x{k}"), &c.read().unwrap(), &expected, TOLERANCE);
+    }
+}
+
 #[test]
 fn order_of_threads_does_not_matter() {
     let ops = ops();

@@ -1,6 +1,7 @@
 //! Training of linear layers on a CUDA device: products of matrices.
 
 use super::Linear;
+use crate::Slot;
 use crate::cuda::{Epilogue, Matrix, MatrixMut, Ops, Slice, SliceMut};
 use compute::cuda::{Buffer, Result};
 
@@ -55,10 +56,20 @@ impl Ops {
         let (x, dy) = (x.into(), dy.into());
         let rows = rows(layer, x.len(), dy.len());
         let (x, dy_rows) = (Matrix::new(x, rows, layer.inputs), Matrix::new(dy, rows, layer.outputs));
-        let dw = MatrixMut::new(SliceMut::of(grads, layer.weight), layer.inputs, layer.outputs);
-        self.product(x.t(), dy_rows, dw, Epilogue::add())?;
-        if let Some(bias) = layer.bias {
-            self.column_sums(dy, SliceMut::of(grads, bias))?;
+        match layer.bias {
+            // Layouts have a bias behind its weight, as one row more.
+            Some(bias) if bias.offset == layer.weight.offset + layer.weight.len => {
+                let both = Slot { len: layer.weight.len + bias.len, ..layer.weight };
+                let dw = MatrixMut::new(SliceMut::of(grads, both), layer.inputs + 1, layer.outputs);
+                self.product_and_sums(x.t(), dy_rows, dw, Epilogue::add())?;
+            }
+            bias => {
+                let dw = MatrixMut::new(SliceMut::of(grads, layer.weight), layer.inputs, layer.outputs);
+                self.product(x.t(), dy_rows, dw, Epilogue::add())?;
+                if let Some(bias) = bias {
+                    self.column_sums(dy, SliceMut::of(grads, bias))?;
+                }
+            }
         }
         if let Some((dx, accumulate)) = dx {
             let weight = Matrix::new(Slice::of(params, layer.weight), layer.inputs, layer.outputs);

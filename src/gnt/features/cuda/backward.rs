@@ -22,7 +22,7 @@ impl CudaFeatures {
     /// [`crate::Error::Cuda`] if memory is short or the device fails.
     pub fn backward(&mut self, tape: &CudaTape, d_map: &Buffer<f32>, grads: &mut Buffer<f32>) -> Result<()> {
         assert!(tape.complete, "backward needs a forward pass that keeps its maps");
-        self.pack_backward()?;
+        self.make_backward_ready()?;
         let net = Arc::clone(&self.net);
         let CudaTape { units, image, decoder, .. } = tape;
         let top = units[net.decoder[1].merge].output();

@@ -3,7 +3,9 @@
 use super::Kernels;
 use super::pool::{Pool, View};
 use crate::Result;
+use compute::cuda::twin::{Address, Out};
 use compute::cuda::{Args, Buffer, Device, Launch};
+use compute::twin;
 use layers::conv2d::Conv2d;
 
 /// Depth of a step of the products: rows of packed weights are padded to a multiple of it.
@@ -71,6 +73,68 @@ fn packed_size(conv: &Conv2d, product: Product) -> (usize, usize) {
     }
 }
 
+twin! {
+    /// What is packed: the weight of one convolution.
+    pub(crate) struct PackJob {
+        /// `[out_channels, in_channels, kernel, kernel]`.
+        weights: Address<f32>,
+        /// `[depth padded, padded_channels]`.
+        packed: Address<Out<f32>>,
+        in_channels: i32,
+        out_channels: i32,
+        kernel: i32,
+        stride: i32,
+        padded_channels: i32,
+        /// Whether for the gradient of the image.
+        for_image: i32,
+        /// Values of all jobs before this one.
+        first: i32,
+        /// Fills the struct up.
+        unused: i32,
+    }
+}
+
+/// The weights that are packed together.
+#[derive(Debug)]
+pub(super) struct PackJobs {
+    jobs: Buffer<PackJob>,
+    values: usize,
+}
+
+impl PackJobs {
+    /// Of convolutions with the addresses of their weights on the device and the memory for what is packed.
+    pub fn new<'a>(
+        device: &Device,
+        product: Product,
+        weights: impl IntoIterator<Item = (&'a Conv2d, u64, &'a Buffer<f32>)>,
+    ) -> Result<Self> {
+        let mut values = 0;
+        let jobs: Vec<PackJob> = weights
+            .into_iter()
+            .map(|(conv, weight, packed)| {
+                let (rows, cols) = packed_size(conv, product);
+                assert_eq!(packed.len(), rows * cols, "packed weights of {conv:?}");
+                let size = |n: usize| i32::try_from(n).expect("layers are small");
+                let job = PackJob {
+                    weights: Address::at(weight),
+                    packed: packed.into(),
+                    in_channels: size(conv.in_channels()),
+                    out_channels: size(conv.out_channels()),
+                    kernel: size(conv.kernel()),
+                    stride: size(conv.stride()),
+                    padded_channels: size(cols),
+                    for_image: i32::from(product == Product::Image),
+                    first: size(values),
+                    unused: 0,
+                };
+                values += packed.len();
+                job
+            })
+            .collect();
+        Ok(Self { jobs: device.upload(&jobs)?, values })
+    }
+}
+
 /// Memory for packed weights.
 pub(super) fn packed(device: &Device, conv: &Conv2d, product: Product) -> Result<Buffer<f32>> {
     assert!((1..=2).contains(&conv.stride()), "stride {}, kernels know 1 and 2", conv.stride());
@@ -79,15 +143,11 @@ pub(super) fn packed(device: &Device, conv: &Conv2d, product: Product) -> Result
 }
 
 impl Kernels {
-    /// Packs the weight at `weight` on the device, `[out, in, kernel, kernel]`.
-    pub fn pack(&self, conv: &Conv2d, product: Product, weight: u64, packed: &mut Buffer<f32>) -> Result<()> {
-        let (rows, cols) = packed_size(conv, product);
-        assert_eq!(packed.len(), rows * cols, "packed weights of {conv:?}");
-        let args = Args::new().value(weight).buffer(packed).int(conv.in_channels()).int(conv.out_channels());
-        let args = args.int(conv.kernel()).int(conv.stride()).int(cols);
-        let args = args.int(usize::from(product == Product::Image)).int(packed.len());
-        // SAFETY: the weight has the size of the layer's slot, and `packed` the one asserted, which it alone writes.
-        Ok(unsafe { self.weights.launch("features_pack", &Launch::each(packed.len()), args) }?)
+    /// Packs weights, all in one launch.
+    pub fn pack(&self, jobs: &PackJobs) -> Result<()> {
+        let args = Args::new().buffer(&jobs.jobs).int(jobs.jobs.len()).int(jobs.values);
+        // SAFETY: each job's weight has the size of the layer's slot, and its packed values are those asserted when it was made.
+        Ok(unsafe { self.weights.launch("features_pack", &Launch::each(jobs.values), args) }?)
     }
 
     /// `output = image * packed + bias`.

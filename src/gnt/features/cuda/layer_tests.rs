@@ -80,7 +80,8 @@ fn check_convolution(bench: &mut Bench, [kernel, stride, ci, co]: [usize; 4], (h
     let flat = device.upload(&params).unwrap();
     let mut weights = [Product::Output, Product::Image].map(|p| conv::packed(&device, &conv, p).unwrap());
     for (product, packed) in [Product::Output, Product::Image].into_iter().zip(&mut weights) {
-        bench.kernels.pack(&conv, product, address(&flat, conv.weight()), packed).unwrap();
+        let jobs = PackJobs::new(&device, product, [(&conv, address(&flat, conv.weight()), &*packed)]).unwrap();
+        bench.kernels.pack(&jobs).unwrap();
     }
     let (x, d) = (bench.map([h, w, ci], &image), bench.map([oh, ow, co], &d_output));
     let found = bench.blank([oh, ow, co]);

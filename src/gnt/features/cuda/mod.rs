@@ -19,7 +19,7 @@ pub(crate) mod twins;
 use super::FeatureNet;
 use crate::{Error, Result};
 use compute::cuda::{Buffer, CudaError, Device, KernelSource, Module};
-use conv::Product;
+use conv::{PackJobs, Product};
 pub use forward::CudaTape;
 use layers::Slot;
 use layers::conv2d::Conv2d;
@@ -88,8 +88,10 @@ pub struct CudaFeatures {
     first: usize,
     /// Packed weights of all units and of the last convolution.
     forward_weights: Vec<Buffer<f32>>,
+    pack_forward: PackJobs,
     /// The same for the gradients of images, but for the stem's; empty before the first backward pass.
     backward_weights: Vec<Buffer<f32>>,
+    pack_backward: Option<PackJobs>,
     /// Whether those are of the present parameters.
     backward_ready: bool,
 }
@@ -113,11 +115,19 @@ impl CudaFeatures {
         };
         let first = slots().map(|s| s.offset).min().expect("a network has parameters");
         let end = slots().map(|s| s.offset + s.len).max().expect("a network has parameters");
-        let forward_weights = net.convs().map(|c| conv::packed(device, c, Product::Output)).collect::<Result<_>>()?;
+        let forward_weights: Vec<_> =
+            net.convs().map(|c| conv::packed(device, c, Product::Output)).collect::<Result<_>>()?;
+        let params = device.zeros(end - first)?;
+        let jobs = net.convs().zip(&forward_weights).map(|(conv, packed)| {
+            let weight = conv.weight();
+            (conv, address(&params, Slot { offset: weight.offset - first, ..weight }), packed)
+        });
         Ok(Self {
             kernels: Kernels::new(device)?,
             pool: Pool::new(device),
-            params: device.zeros(end - first)?,
+            pack_forward: PackJobs::new(device, Product::Output, jobs)?,
+            pack_backward: None,
+            params,
             device: device.clone(),
             net: Arc::new(net.clone()),
             first,
@@ -201,29 +211,25 @@ impl CudaFeatures {
 
     fn pack(&mut self) -> Result<()> {
         self.backward_ready = false;
-        let net = Arc::clone(&self.net);
-        for (i, conv) in net.convs().enumerate() {
-            let weight = address(&self.params, self.own(conv.weight()));
-            self.kernels.pack(conv, Product::Output, weight, &mut self.forward_weights[i])?;
-        }
-        Ok(())
+        self.kernels.pack(&self.pack_forward)
     }
 
     /// Packs what only a backward pass reads, once for each change of the parameters.
-    fn pack_backward(&mut self) -> Result<()> {
+    fn make_backward_ready(&mut self) -> Result<()> {
         if self.backward_ready {
             return Ok(());
         }
-        let net = Arc::clone(&self.net);
-        // Nobody asks for the gradient of the photograph.
-        let convs = net.convs().enumerate().skip(1);
-        for (i, conv) in convs {
-            if self.backward_weights.len() < i {
-                self.backward_weights.push(conv::packed(&self.device, conv, Product::Image)?);
-            }
-            let weight = address(&self.params, self.own(conv.weight()));
-            self.kernels.pack(conv, Product::Image, weight, &mut self.backward_weights[i - 1])?;
+        if self.pack_backward.is_none() {
+            let (net, device) = (Arc::clone(&self.net), self.device.clone());
+            // Nobody asks for the gradient of the photograph.
+            let convs = || net.convs().skip(1);
+            self.backward_weights = convs().map(|c| conv::packed(&device, c, Product::Image)).collect::<Result<_>>()?;
+            let weights = convs().map(|conv| address(&self.params, self.own(conv.weight())));
+            let jobs =
+                convs().zip(weights).zip(&self.backward_weights).map(|((conv, weight), packed)| (conv, weight, packed));
+            self.pack_backward = Some(PackJobs::new(&device, Product::Image, jobs)?);
         }
+        self.kernels.pack(self.pack_backward.as_ref().expect("made before"))?;
         self.backward_ready = true;
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Constants that the feature network's kernels and their launches must agree on, for `kernels/features/twins.cuh`.
 
-use super::conv::DEPTH;
+use super::conv::{DEPTH, PackJob};
 use super::norm::{ACTIVATIONS, STRIP, THREADS};
-use compute::cuda::twin::{Constant, choice_text};
+use compute::cuda::twin::{Constant, Twin, choice_text};
 
 /// The constants and choices, as C has them.
 pub fn texts() -> Vec<String> {
@@ -14,5 +14,5 @@ pub fn texts() -> Vec<String> {
     let activations = ACTIVATIONS.map(|activation| format!("{activation:?}").to_uppercase());
     let choices =
         choice_text("ACTIVATION", "Activations fused into normalisations.", activations.iter().map(String::as_str));
-    vec![constants.map(|constant| constant.text()).concat(), choices]
+    vec![constants.map(|constant| constant.text()).concat(), choices, PackJob::text()]
 }
