@@ -12,7 +12,8 @@
 # minutes (8).
 #
 # train makes scenes on all cores while the device is tested, then trains until N minutes after its start, with a rate that has
-# fallen to its end by then. A run that the out folder holds already is gone on with.
+# fallen to its end by then. A leg that was cut off goes on where the out folder has it; after one that is whole, or whose state
+# was too large to be kept, a new one starts from its weights.
 #
 # What there is so far lies in the out folder at every moment, in at most eight files of at most 16 MB each: a report, an
 # archive of logs, and weights in parts. `join FOLDER` puts parts together, and so does cat.
@@ -28,7 +29,7 @@
 #   --tiny            sizes that a processor finishes in a minute, to try the script itself
 #   --dry-run         print the commands only, each with the seconds that it is expected to take
 #
-# Needs bash, coreutils, tar and python3; NVRTC is found inside PyTorch's packages where the system has none.
+# Needs bash, coreutils, flock, tar and python3; NVRTC is found inside PyTorch's packages where the system has none.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
@@ -42,21 +43,27 @@ die() {
     exit 2
 }
 
-# Puts the parts of files in a folder together.
-join_parts() {
-    local first whole
+# Puts the parts of files in a folder together, beside them or in another folder, and checks that they belong together.
+join_parts() { # folder, folder of the whole files
+    local first whole name
     [ -d "$1" ] || die "join $1: no such folder"
     for first in "$1"/*.part-aa; do
         [ -e "$first" ] || die "join $1: no file whose name ends with .part-aa"
-        whole=${first%.part-aa}
-        cat "$whole".part-* >"$whole.new" && mv "$whole.new" "$whole" && echo "$whole"
+        whole=${first%.part-aa} name=${first##*/}
+        name=${name%.part-aa}
+        cat "$whole".part-* >"$2/$name.new" || die "join $1: $name cannot be written"
+        if [ "$(sha256sum <"$2/$name.new" | cut -c1-64)" != "$(cat "$whole.sha256" 2>/dev/null)" ]; then
+            rm -f "$2/$name.new"
+            die "join $1: the parts of $name are not those of one file, as $name.sha256 has it"
+        fi
+        mv "$2/$name.new" "$2/$name" && echo "$2/$name"
     done
 }
 
 task=check
 case ${1:-} in
     check | train) task=$1 && shift ;;
-    join) [ $# = 2 ] || die "join: expected a folder" && join_parts "$2" && exit ;;
+    join) [ $# = 2 ] || die "join: expected a folder" && join_parts "$2" "$2" && exit ;;
 esac
 binary=$root/target/release/shiftray gnt='' out=${OUT:-$here/results} device=cuda tiny='' dry='' minutes=''
 config=medium data='' textures='' scenes='' train_options=()
@@ -92,8 +99,8 @@ command -v "$python" >/dev/null || die "$python: not found; PYTHON names another
 tool=("$python" "$here/gpu_report.py")
 began=$(date +%s)
 end=$(awk -v b="$began" -v m="$minutes" 'BEGIN { printf "%d", b + 60 * m }')
-name=gpu-$task expected_in_all=0
-run=$out/$name-run
+stem=gpu-$task expected_in_all=0
+run=$out/$stem-run
 if [ -n "$dry" ]; then
     work=WORK
 else
@@ -107,29 +114,49 @@ logs=$work/logs
 # Largest file of the results, in bytes.
 part=15000000
 
-# Brings what there is so far to the out folder; a file is whole or not there.
+# Brings what there is so far to the out folder, one call at a time; a file is whole or not there. New files are made on the
+# same file system under one name that does not count as a result.
 keep() {
     [ -n "$dry" ] && return
-    tar -czf "$out/.$name-logs.new" -C "$work" logs && mv "$out/.$name-logs.new" "$out/$name-logs.tar.gz"
-    "${tool[@]}" write "$logs" "$out/$name" >"$work/report.txt" 2>&1 || true
-    if [ -e "$work/run/model.safetensors" ]; then
-        for file in model.safetensors state.safetensors options.json log.jsonl; do
-            [ -e "$work/run/$file" ] || continue
-            # The state of a large network has more parts than fit: a later leg starts from its weights.
-            if [ "$file" = state.safetensors ] && [ "$(stat -c %s "$work/run/$file")" -gt $((2 * part)) ]; then continue; fi
-            rm -rf "$work/parts" && mkdir "$work/parts"
-            split -b "$part" "$work/run/$file" "$work/parts/$file.part-"
+    (
+        flock 9
+        local new=$out/.gpu-new file one code
+        rm -rf "$new" && mkdir -p "$new"
+        # 1: a log grew while it was read.
+        tar -czf "$new/logs" -C "$work" logs 2>/dev/null
+        code=$?
+        if [ $code -le 1 ] && [ "$(stat -c %s "$new/logs")" -le "$part" ]; then mv "$new/logs" "$out/$stem-logs.tar.gz"; fi
+        "${tool[@]}" write "$logs" "$new/$stem" >"$work/report.txt" 2>&1
+        for one in json md; do [ -e "$new/$stem.$one" ] && mv "$new/$stem.$one" "$out/$stem.$one"; done
+        if [ -e "$work/run/model.safetensors" ]; then
             mkdir -p "$run"
-            if [ "$(find "$work/parts" -type f | wc -l)" = 1 ]; then
-                cp "$work/parts/$file.part-aa" "$run/.new" && mv "$run/.new" "$run/$file"
-            else
-                for one in "$work/parts"/*; do cp "$one" "$run/.new" && mv "$run/.new" "$run/${one##*/}"; done
-            fi
-        done
-    fi
+            cp "$work/run/log.jsonl" "$logs/train.jsonl" 2>/dev/null
+            # The state comes last: a leg goes on only where all the rest is there. A network whose weights have parts has a
+            # state that is too large, and needs nothing of what goes with it.
+            local kept=(options.json log.jsonl model.safetensors state.safetensors)
+            if [ "$(stat -c %s "$work/run/model.safetensors")" -gt "$part" ]; then kept=(model.safetensors); fi
+            for file in "${kept[@]}"; do
+                [ -e "$work/run/$file" ] || continue
+                if [ "$(stat -c %s "$work/run/$file")" -le "$part" ]; then
+                    cp "$work/run/$file" "$new/$file" && mv "$new/$file" "$run/$file"
+                elif [ "$file" = model.safetensors ]; then
+                    # The sum of the whole tells whether parts belong together: a kill may leave some of two checkpoints.
+                    rm -rf "$work/parts" && mkdir "$work/parts" && cp "$work/run/$file" "$work/whole"
+                    split -b "$part" "$work/whole" "$work/parts/$file.part-"
+                    sha256sum <"$work/whole" | cut -c1-64 >"$work/parts/$file.sha256"
+                    rm -f "$run/$file.sha256"
+                    for one in "$work/parts/$file".part-* "$work/parts/$file.sha256"; do
+                        cp "$one" "$new/part" && mv "$new/part" "$run/${one##*/}"
+                    done
+                fi
+            done
+        fi
+        rm -rf "$new"
+    ) 9>"$work/lock"
 }
 finish() {
     jobs -p | xargs -r kill 2>/dev/null
+    wait 2>/dev/null
     keep
     if [ -z "$dry" ]; then rm -rf "$work"; fi
 }
@@ -179,12 +206,12 @@ fi
 scene=$root/scenes/still-life
 sizes=(1008x756 504x378) samples=(192 64) views=10
 repeat=(--repeat 3 --seconds 1.5) frame=(--views 10) seconds=8
-quick=() baseline=() made=() shape=() between=10
+quick=() baseline=() made=() shape=() between=10 reserve=20
 if [ -n "$tiny" ]; then
     sizes=(24x18 21x17) samples=(6 4) views=2
     repeat=(--repeat 1 --seconds 0.05) frame=(--size 24x18 --samples 6 --views 3) seconds=1
     quick=(--quick) baseline=(--tiny) made=(--size 48x36 --views 4) shape=(--rays 16 --views 2 3 --save-every 2 --log-every 1)
-    scenes=2 config=compact between=1
+    scenes=2 config=compact between=1 reserve=2
 fi
 # Networks with their precisions. The processor has no bf16; its own fastest precision takes the place.
 fast=bf16 nets=(full:f32 full:bf16 full-shiftadd:bf16 full-shiftadd:int8 full-shiftadd:packed medium:bf16)
@@ -319,22 +346,41 @@ official() {
     step gnt-time 150 60 "${script[@]}" time
 }
 
+# Whether the run in the out folder has had all of its time.
+over() {
+    "$python" - "$run/state.safetensors" <<'PYTHON'
+import json, struct, sys
+with open(sys.argv[1], "rb") as file:
+    (length,) = struct.unpack("<Q", file.read(8))
+    state = json.loads(json.loads(file.read(length))["__metadata__"]["training"])
+sys.exit(0 if state.get("seconds", 0) >= (state["options"].get("seconds") or 1e18) else 1)
+PYTHON
+}
+
 # Trains for what is left of the minutes; what there is so far is kept every few seconds.
 training() {
     local files left keeper
-    left=$((end - $(date +%s)))
-    if [ -n "$dry" ]; then left=$(awk -v m="$minutes" 'BEGIN { print int(60 * m) - 60 }'); fi
+    # The program counts steps alone: it starts, writes checkpoints and looks at a scene beside.
+    left=$((end - $(date +%s) - reserve))
+    if [ -n "$dry" ]; then left=$(awk -v m="$minutes" -v r="$reserve" 'BEGIN { print int(60 * m) - 60 - r }'); fi
     if [ "$left" -lt 5 ]; then
         echo "gpu.sh: no time left to train" >&2
         return 1
     fi
-    if [ -e "$run/state.safetensors" ] || [ -e "$run/state.safetensors.part-aa" ]; then
-        mkdir -p "$work/run"
-        cp "$run"/* "$work/run/"
-        if compgen -G "$work/run/*.part-aa" >/dev/null; then join_parts "$work/run" >/dev/null; fi
-        files=(--resume "$work/run" --data "$data")
-    else
-        files=(--out "$work/run" --data "$data" --config "$config" "${shape[@]}" "${train_options[@]}")
+    local more=("${shape[@]}" "${train_options[@]}")
+    files=(--out "$work/run" --data "$data" --config "$config" "${more[@]}")
+    if [ -e "$run/state.safetensors" ] && ! over; then
+        mkdir -p "$work/run" && cp "$run"/*.* "$work/run/"
+        files=(--resume "$work/run" --data "$data" "${more[@]}")
+    elif [ -e "$run/model.safetensors" ] || [ -e "$run/model.safetensors.part-aa" ]; then
+        if [ -e "$run/model.safetensors" ]; then
+            cp "$run/model.safetensors" "$work/before.safetensors"
+        else
+            mkdir "$work/before" && join_parts "$run" "$work/before" >/dev/null &&
+                mv "$work/before/model.safetensors" "$work/before.safetensors" || return 1
+        fi
+        echo "gpu.sh: a new leg from the weights in $run" >&2
+        files=(--out "$work/run" --data "$data" --from "$work/before.safetensors" "${more[@]}")
     fi
     if [ -z "$dry" ]; then
         while sleep "$between"; do keep; done &
@@ -343,7 +389,10 @@ training() {
     step train $((left + 120)) "$left" "$binary" train "${files[@]}" \
         --minutes "$(awk -v s="$left" 'BEGIN { print s / 60 }')" --device "$device"
     local code=$?
-    if [ -z "$dry" ]; then kill "$keeper" 2>/dev/null && wait "$keeper" 2>/dev/null; fi
+    if [ -z "$dry" ]; then
+        kill "$keeper" 2>/dev/null
+        wait "$keeper" 2>/dev/null
+    fi
     return $code
 }
 
@@ -358,13 +407,14 @@ if [ "$task" = train ]; then
     maker=''
     if [ -z "$data" ]; then
         # In one place, so that a later leg on this machine has them already.
-        data=${TMPDIR:-/tmp}/shiftray-gpu-scenes-$scenes${tiny:+-tiny}${textures:+-dressed}
+        data=${TMPDIR:-/tmp}/shiftray-gpu-scenes-$scenes${tiny:+-tiny}
+        if [ -n "$textures" ]; then data=$data-$(cd "$textures" && pwd | cksum | cut -d' ' -f1); fi
         made=(--out "$data" --scenes "$scenes" --capture real "${made[@]}")
         if [ -n "$textures" ]; then made+=(--textures "$textures"); fi
         if [ -n "$dry" ]; then
             printf 'scenes (about %s s on 16 cores, beside the test):' $((scenes / 12)) && printf ' %q' "$binary" synth "${made[@]}" && echo
         else
-            "$binary" synth "${made[@]}" >"$logs/synth.out" 2>"$logs/synth.err" &
+            timeout "$((end - $(date +%s)))" "$binary" synth "${made[@]}" >"$logs/synth.out" 2>"$logs/synth.err" &
             maker=$!
         fi
     fi
@@ -402,5 +452,8 @@ if [ -n "$dry" ]; then
 fi
 keep
 cat "$work/report.txt"
-if grep -q '"code": *[^0 ,]' "$logs/steps.jsonl"; then failed=1; fi
+# What a machine may lack or refuse is no failure of the program.
+if grep -v -e '"name": "ncu' -e '"name": "smi' "$logs/steps.jsonl" | grep -v '"code": "skipped"' | grep -q '"code": *[^0 ,]'; then
+    failed=1
+fi
 exit $failed

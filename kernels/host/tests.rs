@@ -59,7 +59,7 @@ fn memory_is_counted_and_errors_are_told() {
     let device = device_with_memory(4096);
     let held = device.zeros::<f32>(512).unwrap();
     let error = device.zeros::<u8>(2049).unwrap_err().to_string();
-    assert_eq!(error, "device memory: 2049 bytes wanted, 2048 of 4096 bytes free");
+    assert_eq!(error, "device memory: no room for 2049 bytes, 2048 of 4096 bytes free");
     drop(held);
     assert_eq!(device.0.free_memory().unwrap(), 4096);
     let missing = KernelSource { defines: vec![("SCALE", 4)], ..KernelSource::plain("host/probe.cu") };

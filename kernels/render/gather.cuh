@@ -233,6 +233,7 @@ __device__ void gather_tile(const Ray& ray, int first) {
             for (int n = 0; n < C / 8; n++)
                 for (int e = 0; e < 4; e++) start.v[n][e] = fmaxf(start.v[n][e], token.v[n][e]);
 #endif
+            __syncwarp();
         }
         __syncwarp();
     }

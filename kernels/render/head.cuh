@@ -116,6 +116,7 @@ __device__ void head(const Ray& ray) {
                 for (int d = 4; d < kWarp; d *= 2) sum += __shfl_xor_sync(~0u, sum, d);
                 if (g == 0) s.sums[tile * kRow + 8 * n + 2 * t + e] = sum;
             }
+        __syncwarp();
         float colour[3] = {0, 0, 0};
 #if COLOUR == COLOUR_BLEND
         blend_tile(ray, operand(normal), first, colour);

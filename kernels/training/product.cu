@@ -190,7 +190,7 @@ __device__ __forceinline__ void product(Operand a, Operand b, int m, int n, int 
     }
 }
 
-// a, b: stored with neighbours in terms (0) or in results (1); partial: [parts, M, N] or null; c: rows `stride` apart.
+// a, b: stored with neighbours in terms (0) or in results (1); partial: [parts, M + sums, N] or null; c: rows `stride` apart.
 #define PRODUCT(BM, BN)                                                                                                \
     KERNEL(training_product_##BM##x##BN)                                                                               \
     (const float* a, int a_stride, int a_by_term, const float* b, int b_stride, int b_by_term, int m, int n, int k,    \

@@ -107,6 +107,10 @@ pub struct Config {
     /// How much source photographs are sharpened before they are read, in hundredths, see [`crate::sharpened`].
     #[serde(default, skip_serializing_if = "is_default")]
     pub sharpening: u8,
+    /// Whether the feature network reads photographs of up to [`crate::features::MOST_DOUBLED`] pixels at twice their size, which
+    /// makes its maps twice as fine: thin things are found that way, at four times the memory.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub doubled: bool,
     /// Colour head.
     pub head: Head,
     /// Attention over source views.
@@ -148,6 +152,7 @@ impl Config {
             axes: Axes::World,
             visibility: false,
             sharpening: 0,
+            doubled: false,
             head: Head::Mean,
             view_attention: ViewAttentionKind::Subtract,
             ray_attention: RayAttentionKind::Softmax,
@@ -178,6 +183,7 @@ impl Config {
             axes: Axes::Target,
             visibility: false,
             sharpening: 0,
+            doubled: false,
             head: Head::Blend,
             view_attention: ViewAttentionKind::Subtract,
             ray_attention: RayAttentionKind::Softmax,

@@ -27,10 +27,10 @@ impl Guided {
 }
 
 /// What is spread over the whole range, as a multiple of what the coarse rays found. Networks that were trained on placed
-/// samples gain 0.1 dB by less of it than 1, and nothing more below this; counting nearer neighbours more gains nothing.
-const FLOOR: f32 = 0.3;
-/// How often the density is blurred with the weights 1, 2, 1.
-const BLURS: usize = 2;
+/// samples gain 0.1 dB by less of it than 1, and 0.02 by half of 0.3; counting nearer neighbours more gains nothing.
+const FLOOR: f32 = 0.15;
+/// How often the density is blurred with the weights 1, 2, 1: with finer maps once is better than twice by 0.02 dB.
+const BLURS: usize = 1;
 
 /// Least deviation of where a ray ends, in steps of the coarse samples.
 const LEAST: f32 = 0.25;

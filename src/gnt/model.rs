@@ -32,7 +32,7 @@ impl Model {
         config.validate()?;
         let mut layout = Layout::new();
         let net = Folded::new(&config, &mut layout);
-        let features = FeatureNet::new(&config.features, &mut layout);
+        let features = FeatureNet::new(&config.features, &mut layout).reading_doubled(config.doubled);
         if layout.len() > MAX_PARAMETERS {
             let found = layout.len();
             return Err(Error::Config(format!("expected at most {MAX_PARAMETERS} weights, found sizes for {found}")));

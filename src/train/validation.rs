@@ -7,7 +7,7 @@ use compute::cuda::Device;
 use gnt::Model;
 use gnt::cuda::CudaEngine;
 use gnt::engine::Engine;
-use gnt::renderer::{Backend, Renderer, Samples, Settings};
+use gnt::renderer::{Renderer, Samples, Settings};
 use scene::image::{EVAL_FLOOR, psnr};
 use scene::{Frame, Image, PathKind, Scene};
 use serde::Serialize;
@@ -67,14 +67,17 @@ pub fn validate(
     let settings = Settings { threads, stride, ..Settings::new(scene, &config, Samples::Even(state.options.samples)) };
     let on_device = device.and_then(|device| {
         let precision = gnt::cuda::fastest(&config);
-        CudaEngine::new(device.clone(), model, &state.average, precision).ok()
+        // Where there are no kernels, or the training has left too little memory, the CPU does it.
+        let engine = CudaEngine::new(device.clone(), model, &state.average, precision).ok()?;
+        compare(&mut Renderer::new(engine, scene.clone()), frame, &settings).ok()
     });
-    let backend: Backend = match on_device {
-        Some(engine) => engine.into(),
-        None => Engine::new(model.clone(), &state.average).into(),
+    let (both, psnr) = match on_device {
+        Some(done) => done,
+        None => {
+            let engine = Engine::new(model.clone(), &state.average);
+            compare(&mut Renderer::new(engine, scene.clone()), frame, &settings)?
+        }
     };
-    let mut renderer = Renderer::new(backend, scene.clone());
-    let (both, psnr) = compare(&mut renderer, frame, &settings)?;
     let folder = out.join("validation");
     std::fs::create_dir_all(&folder).map_err(|source| Error::Io { path: folder.clone(), source })?;
     scene::write::write_png(&folder.join(format!("step_{:06}.png", state.step)), &both)?;

@@ -150,6 +150,7 @@ fn on_frames(
         // As many samples as a block has warps for: sums must not depend on which warp is done first.
         let many = if scope.quick { samples } else { samples.max(180) };
         repeats(&mut renderer, &material.target.resized(3, 2), many, *precision, report)?;
+        repeats(&mut renderer, &small, samples, *precision, report)?;
     }
     let mut renderer = Renderer::new(device, network, material, CudaPrecision::F32)?;
     order(&mut renderer, &small, samples, report)?;

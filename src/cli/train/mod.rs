@@ -24,7 +24,7 @@ use train::run::{LOG_FILE, LogLine, MODEL_FILE, MOST_RAYS, Run, RunSettings, STA
 ///
 /// The run's folder receives `model.safetensors` (averaged weights), `state.safetensors` (all that is needed to go on),
 /// `options.json` (the options that shape the result) and `log.jsonl`. An interrupted run goes on with `--resume`, exactly
-/// as if it had not been interrupted; it keeps its options, and those that are given again must be the same.
+/// as if it had not been interrupted (one that is as long as its `--minutes` does as many steps as the time holds); it keeps its options, and those that are given again must be the same.
 ///
 /// `train classifier` trains a vision transformer on labelled pictures instead.
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "STEP")]
     stop_at: Option<u64>,
     /// Without --steps, the length of the whole run: the rate falls over these minutes of training, however many steps they
-    /// hold. With --steps, or of a run that is gone on with: stop after this many minutes
+    /// hold. With --steps, or of a run that is gone on with: stop after this many minutes, if it does not end before
     #[arg(long, value_parser = numbers::parse_minutes)]
     minutes: Option<f64>,
     /// Scene whose first held-out view is rendered at every checkpoint (name or folder)
@@ -210,6 +210,15 @@ fn resume(args: &Args, folder: &Path, threads: usize) -> anyhow::Result<()> {
     }
     kept::expect_no_other(folder, &shape, &given)?;
     let run = Run::resume(folder)?;
+    if run.is_over() {
+        let model = folder.join(MODEL_FILE);
+        output::warn(&format!(
+            "{}: this run was {} minutes long and has had them; another goes on with --from {}",
+            folder.display(),
+            shape.in_minutes.unwrap_or_default(),
+            model.display()
+        ));
+    }
     let mut run = device::train_on(args.device, run, threads)?;
     let side = run.model().features.min_size();
     let validation = args.validate.as_deref().map(|name| validation_scene(name, side, threads)).transpose()?;

@@ -288,7 +288,7 @@ impl CudaEngine {
         Ok(())
     }
 
-    /// The ray kernel for rays in shared memory, or in the workspace.
+    /// The ray kernel for rays whose things lie in a place.
     fn render_module(&mut self, place: Place, forced: bool) -> Result<Module> {
         if let Some(module) = self.render.get(&(place, forced)) {
             return Ok(module.clone());

@@ -30,6 +30,9 @@ pub struct FeatureMap {
     pub data: Vec<f32>,
 }
 
+/// Most pixels of a photograph that is read at twice its size: beyond, its maps would take much memory and show little more.
+pub const MOST_DOUBLED: usize = 1 << 18;
+
 /// The structure of the network.
 #[derive(Clone, Debug)]
 pub struct FeatureNet {
@@ -40,6 +43,8 @@ pub struct FeatureNet {
     decoder: [Decode; 2],
     out: Conv2d,
     stem_stride: usize,
+    /// Whether small images are read at twice their size.
+    doubled: bool,
 }
 
 /// Convolution, normalisation and activation.
@@ -114,7 +119,17 @@ impl FeatureNet {
             Decode { up: decode("upconv2.conv", w2, w1), merge: decode("iconv2", 2 * w1, config.channels), stage: 0 },
         ];
         let out = Conv2d::new(layout, "feature_net.out_conv", config.channels, config.channels, 1, 1, true);
-        Self { units, stages, decoder, out, stem_stride: config.stem_stride }
+        Self { units, stages, decoder, out, stem_stride: config.stem_stride, doubled: false }
+    }
+
+    /// The same, but that it reads photographs of up to [`MOST_DOUBLED`] pixels at twice their size, where `doubled`.
+    pub fn reading_doubled(self, doubled: bool) -> Self {
+        Self { doubled, ..self }
+    }
+
+    /// Whether an image is read at twice its size.
+    pub fn doubles(&self, height: usize, width: usize) -> bool {
+        self.doubled && height * width <= MOST_DOUBLED
     }
 
     /// Brings the weights of flat `params` into the order in which products read them.
@@ -155,9 +170,10 @@ impl FeatureNet {
     }
 
     /// Height and width of the feature map of an image: four times those of the last stage, which are halved with
-    /// rounding up, hence sometimes a little more than a quarter of the image.
+    /// rounding up, hence sometimes a little more than a quarter of the image, as it is read.
     pub fn output_size(&self, height: usize, width: usize) -> (usize, usize) {
-        let last = |n: usize| n.div_ceil(self.stem_stride).div_ceil(8);
+        let times = if self.doubles(height, width) { 2 } else { 1 };
+        let last = |n: usize| (times * n).div_ceil(self.stem_stride).div_ceil(8);
         (4 * last(height), 4 * last(width))
     }
 }

@@ -55,6 +55,11 @@ impl UnitTape {
 impl FeatureNet {
     /// Features of an image `[height, width, 3]` with colours in `[0, 1]`; see [`FeatureNet::min_size`].
     pub fn forward(&self, weights: &Prepared, image: &[f32], height: usize, width: usize) -> FeatureMap {
+        if self.doubles(height, width) {
+            let mut doubled = Vec::new();
+            upsample2(image, height, width, 3, &mut doubled);
+            return self.pass(weights, &doubled, 2 * height, 2 * width, &mut Tape::default(), false);
+        }
         self.pass(weights, image, height, width, &mut Tape::default(), false)
     }
 
@@ -67,10 +72,20 @@ impl FeatureNet {
         width: usize,
         tape: &mut Tape,
     ) -> FeatureMap {
-        tape.image.clear();
-        tape.image.extend_from_slice(image);
+        // As it is read.
+        let mut read = std::mem::take(&mut tape.image);
+        let (height, width) = if self.doubles(height, width) {
+            upsample2(image, height, width, 3, &mut read);
+            (2 * height, 2 * width)
+        } else {
+            read.clear();
+            read.extend_from_slice(image);
+            (height, width)
+        };
         tape.image_size = (height, width);
-        self.pass(weights, image, height, width, tape, true)
+        let map = self.pass(weights, &read, height, width, tape, true);
+        tape.image = read;
+        map
     }
 
     fn pass(

@@ -34,6 +34,9 @@ struct Run {
     size: ImageSize,
 }
 
+/// Most pixels of the photographs of a run: kernels count the values of all its maps by `int`, and memory has to hold them.
+const MOST_PIXELS: usize = 1 << 22;
+
 /// Views of these sizes, `(width, height)`, in as few runs as there can be.
 fn runs_of(sizes: &[(u32, u32)]) -> Vec<Run> {
     let mut first = 0;
@@ -43,7 +46,8 @@ fn runs_of(sizes: &[(u32, u32)]) -> Vec<Run> {
         let (width, height) = (same[0].0 as usize, same[0].1 as usize);
         Run { views, size: ImageSize { images: same.len(), height, width } }
     };
-    sizes.chunk_by(PartialEq::eq).map(run).collect()
+    let most = |size: (u32, u32)| (MOST_PIXELS / (size.0 as usize * size.1 as usize).max(1)).max(1);
+    sizes.chunk_by(PartialEq::eq).flat_map(|same| same.chunks(most(same[0]))).map(run).collect()
 }
 
 impl NetworkPass {
@@ -170,5 +174,8 @@ mod tests {
         let found: Vec<_> = runs.iter().map(|run| (run.views.clone(), run.size)).collect();
         let size = |images, width, height| ImageSize { images, width, height };
         assert_eq!(found, [(0..2, size(2, 8, 6)), (2..3, size(1, 6, 8)), (3..4, size(1, 8, 6))]);
+        // Four million pixels are two of these.
+        let runs = runs_of(&[(2048, 1000); 5]);
+        assert_eq!(runs.iter().map(|run| run.views.clone()).collect::<Vec<_>>(), [0..2, 2..4, 4..5]);
     }
 }

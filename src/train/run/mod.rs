@@ -131,10 +131,11 @@ impl Run {
     /// teacher reads the pupil's tokens.
     ///
     /// # Errors
-    /// If pupil and teacher differ in depth, width, position encoding, axes, start, head or feature network, or the
+    /// If pupil and teacher differ in depth, width, position encoding, axes, start, head, feature network or how photographs are read, or the
     /// teacher would read keys that the pupil does not make.
     pub fn with_teacher(mut self, teacher: Teacher) -> Result<Self> {
-        let key = |c: &Config| (c.depth, c.width, c.position, c.axes, c.visibility, c.head, c.start, c.features);
+        let reads = |c: &Config| (c.features, c.sharpening, c.doubled);
+        let key = |c: &Config| (c.depth, c.width, c.position, c.axes, c.visibility, c.head, c.start, reads(c));
         let (own, other) = (key(&self.model.config), key(&teacher.model().config));
         if own != other {
             return Err(Error::Run(format!("teacher: expected the pupil's outline {own:?}, found {other:?}")));

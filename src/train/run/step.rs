@@ -118,9 +118,6 @@ impl Run {
         let feature_rate = rate * options.schedule.feature_factor;
         let split = first_of_features(&self.model);
         let state = &mut self.state;
-        if let Some(ps) = &mut state.ps {
-            ps.update(&self.model.net, state.step + 1, rate, &mut grads);
-        }
         let (step, average_decay) = (state.step + 1, state.options.average_decay);
         let here = match &mut self.stepper {
             AnyStepper::Cuda(stepper) if !how.freeze_features => {
@@ -130,6 +127,9 @@ impl Run {
             }
             _ => 0..grads.len(),
         };
+        if let Some(ps) = &mut state.ps {
+            ps.update(&self.model.net, state.step + 1, rate, &mut grads);
+        }
         // Shift weights in exponents and signs have no gradient left, and so no moments: they stay as they are here.
         let rate_of = |i| if i < split { rate } else { feature_rate };
         state.adam.update_part(here.clone(), step, &mut state.params, &grads, rate_of);

@@ -34,6 +34,7 @@ fn draw(rng: &mut SplitMix) -> Config {
         axes: pick(rng, &[Axes::World, Axes::World, Axes::Target]),
         visibility: rng.below(4) == 0,
         sharpening: 0,
+        doubled: false,
         head: pick(rng, &[Head::Mean, Head::Blend]),
         view_attention: pick(rng, &[ViewAttentionKind::Subtract, ViewAttentionKind::Hamming]),
         ray_attention: pick(

@@ -74,7 +74,12 @@ impl CudaFeatures {
     /// [`crate::Error::Cuda`] if memory is short or the device fails.
     pub fn forward(&mut self, image: &Buffer<f32>, size: ImageSize) -> Result<DeviceMap> {
         let mut tape = CudaTape::default();
-        let map = self.pass(image, size, &mut tape, false);
+        let doubled = self.doubled(image, size)?;
+        let map = match &doubled {
+            Some(doubled) => self.pass(&doubled.data, size.doubled(), &mut tape, false),
+            None => self.pass(image, size, &mut tape, false),
+        };
+        self.pool.give_map(doubled);
         tape.clear(&mut self.pool);
         map
     }
@@ -85,13 +90,34 @@ impl CudaFeatures {
     /// As [`CudaFeatures::forward`].
     pub fn forward_train(&mut self, image: &Buffer<f32>, size: ImageSize, tape: &mut CudaTape) -> Result<DeviceMap> {
         tape.clear(&mut self.pool);
-        let map = self.pass(image, size, tape, true)?;
-        let ImageSize { images, height, width } = size;
-        let copy = self.pool.map(images, height, width, 3)?;
-        self.kernels.copy(image.address(), &copy.data, copy.view().len())?;
-        tape.image = Some(copy);
+        // As they are read.
+        let (read, size) = match self.doubled(image, size)? {
+            Some(doubled) => (doubled, size.doubled()),
+            None => {
+                check_images(image, size)?;
+                let ImageSize { images, height, width } = size;
+                let copy = self.pool.map(images, height, width, 3)?;
+                self.kernels.copy(image.address(), &copy.data, copy.view().len())?;
+                (copy, size)
+            }
+        };
+        let map = self.pass(&read.data, size, tape, true)?;
+        tape.image = Some(read);
         tape.complete = true;
         Ok(map)
+    }
+
+    /// The images at twice their size, where the network reads them so.
+    fn doubled(&mut self, image: &Buffer<f32>, size: ImageSize) -> Result<Option<Map>> {
+        let ImageSize { images, height, width } = size;
+        if !self.net.doubles(height, width) {
+            return Ok(None);
+        }
+        self.net.check_size(height, width)?;
+        check_images(image, size)?;
+        let doubled = self.pool.map(images, 2 * height, 2 * width, 3)?;
+        self.kernels.upsample(View { images, height, width, channels: 3, data: image }, doubled.view())?;
+        Ok(Some(doubled))
     }
 
     fn pass(&mut self, image: &Buffer<f32>, size: ImageSize, tape: &mut CudaTape, keep: bool) -> Result<DeviceMap> {

@@ -37,6 +37,13 @@ pub struct ImageSize {
     pub width: usize,
 }
 
+impl ImageSize {
+    /// As many images of twice the size.
+    fn doubled(self) -> Self {
+        Self { height: 2 * self.height, width: 2 * self.width, ..self }
+    }
+}
+
 /// Features of images on a device.
 #[derive(Debug)]
 pub struct DeviceMap {

@@ -113,6 +113,43 @@ fn gradients_match_the_cpu() {
     }
 }
 
+/// A network that reads images at twice their size, forward and backward.
+#[test]
+fn doubled_images_match_the_cpu() {
+    let (height, width) = (17, 22);
+    let mut case = Case::new(&small(1), 1 << 28);
+    case.net = case.net.clone().reading_doubled(true);
+    case.cuda = CudaFeatures::new(case.cuda.device(), &case.net).unwrap();
+    case.cuda.set_params(&case.params).unwrap();
+    let weights = case.net.prepare(&case.params);
+    let image = case.image(height, width);
+    let mut tape = Tape::default();
+    let expected = case.net.forward_train(&weights, &image, height, width, &mut tape);
+    assert_eq!((expected.height, expected.width), case.net.output_size(height, width));
+    let mut doubled = Vec::new();
+    layers::upsample::upsample2(&image, height, width, 3, &mut doubled);
+    let plain = case.net.clone().reading_doubled(false).forward(&weights, &doubled, 2 * height, 2 * width);
+    assert_eq!((&expected.data, expected.width), (&plain.data, plain.width));
+    assert_eq!(case.net.forward(&weights, &image, height, width).data, plain.data);
+    let mut grads = vec![0.0; case.layout.len()];
+    case.net.backward(&weights, &mut tape, &expected.data, &mut grads);
+    let device = case.cuda.device().clone();
+    let on_device = device.upload(&image).unwrap();
+    let map = case.cuda.forward(&on_device, one(height, width)).unwrap();
+    assert_close("map", &map.data.read().unwrap(), &expected.data, MAP_TOLERANCE);
+    let mut tape = CudaTape::default();
+    case.cuda.forward_train(&on_device, one(height, width), &mut tape).unwrap();
+    let mut found = device.zeros(case.layout.len()).unwrap();
+    case.cuda.backward(&tape, &device.upload(&expected.data).unwrap(), &mut found).unwrap();
+    let found = found.read().unwrap();
+    let counts = |name: &str| !name.ends_with("conv.bias") || name.contains("out_conv");
+    for entry in case.layout.entries().iter().filter(|entry| counts(&entry.name)) {
+        assert_close(&entry.name, entry.slot.of(&found), entry.slot.of(&grads), GRADIENT_TOLERANCE);
+    }
+    // Large ones are read as they are.
+    assert!(case.net.doubles(512, 512) && !case.net.doubles(512, 513));
+}
+
 /// Images in one pass are images in passes of their own, and their gradients the sum of those.
 #[test]
 fn several_images_are_each_as_one() {
