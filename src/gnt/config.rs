@@ -108,7 +108,7 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "is_default")]
     pub sharpening: u8,
     /// Whether the feature network reads photographs of up to [`crate::features::MOST_DOUBLED`] pixels at twice their size, which
-    /// makes its maps twice as fine: thin things are found that way, at four times the memory.
+    /// makes its maps twice as fine at four times the memory; for networks that are trained so, which no embedded one is.
     #[serde(default, skip_serializing_if = "is_default")]
     pub doubled: bool,
     /// Colour head.
