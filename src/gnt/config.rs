@@ -174,21 +174,13 @@ impl Config {
     pub fn compact() -> Self {
         Self {
             width: 32,
-            depth: 2,
             heads: 2,
             mlp_ratio: 2,
             attention_hidden: 8,
             start: Start::Stats,
             position: Position::Ray { frequencies: 4 },
             axes: Axes::Target,
-            visibility: false,
-            sharpening: 0,
-            doubled: false,
             head: Head::Blend,
-            view_attention: ViewAttentionKind::Subtract,
-            ray_attention: RayAttentionKind::Softmax,
-            linears: LinearKind::Dense,
-            mlp: FeedForwardKind::Dense,
             features: FeatureConfig {
                 stem_width: 16,
                 stem_stride: 2,
@@ -197,11 +189,11 @@ impl Config {
                 channels: 16,
             },
             samples: 48,
-            views: 10,
+            ..Self::official(2)
         }
     }
 
-    /// Between the two: as the embedded dense network in its parts, of the official width and half of its blocks; 0.9 million
+    /// Between the two: as the embedded dense network in its parts, of the official width and half of its blocks; 0.8 million
     /// parameters.
     pub fn medium() -> Self {
         Self {

@@ -24,7 +24,8 @@ use train::run::{LOG_FILE, LogLine, MODEL_FILE, MOST_RAYS, Run, RunSettings, STA
 ///
 /// The run's folder receives `model.safetensors` (averaged weights), `state.safetensors` (all that is needed to go on),
 /// `options.json` (the options that shape the result) and `log.jsonl`. An interrupted run goes on with `--resume`, exactly
-/// as if it had not been interrupted (one that is as long as its `--minutes` does as many steps as the time holds); it keeps its options, and those that are given again must be the same.
+/// as if it had not been interrupted (one that is as long as its `--minutes` does as many steps as the time holds); it keeps
+/// its options, and those that are given again must be the same.
 ///
 /// `train classifier` trains a vision transformer on labelled pictures instead.
 #[derive(Debug, clap::Args)]

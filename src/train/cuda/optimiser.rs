@@ -4,7 +4,7 @@
 use crate::Result;
 use crate::adam::{BETA1, BETA2, EPS, corrections, follow};
 use crate::state::State;
-use compute::cuda::{Args, Buffer, CudaError, Device, KernelSource, Launch, Module};
+use compute::cuda::{Args, Buffer, Device, KernelSource, Launch, Module};
 use gnt::features::cuda::CudaFeatures;
 use layers::Slot;
 use layers::cuda::BLOCK;
@@ -78,9 +78,8 @@ impl FeatureOptimiser {
 
     /// Brings what has changed on the device back to `state`.
     pub fn store(&self, features: &CudaFeatures, state: &mut State) -> Result<()> {
-        let read = |buffer: &Buffer<f32>| -> std::result::Result<Vec<f32>, CudaError> { buffer.read() };
-        let (params, first) = (features.read_params()?, read(&self.first)?);
-        let (second, average) = (read(&self.second)?, read(&self.average)?);
+        let (params, first) = (features.read_params()?, self.first.read()?);
+        let (second, average) = (self.second.read()?, self.average.read()?);
         // Only when all of it is there: half of a state would be none.
         self.slot.of_mut(&mut state.params).copy_from_slice(&params);
         self.slot.of_mut(&mut state.adam.first).copy_from_slice(&first);

@@ -131,8 +131,8 @@ impl Run {
     /// teacher reads the pupil's tokens.
     ///
     /// # Errors
-    /// If pupil and teacher differ in depth, width, position encoding, axes, start, head, feature network or how photographs are read, or the
-    /// teacher would read keys that the pupil does not make.
+    /// If pupil and teacher differ in depth, width, position encoding, axes, start, head, feature network or how photographs
+    /// are read, or the teacher would read keys that the pupil does not make.
     pub fn with_teacher(mut self, teacher: Teacher) -> Result<Self> {
         let reads = |c: &Config| (c.features, c.sharpening, c.doubled);
         let key = |c: &Config| (c.depth, c.width, c.position, c.axes, c.visibility, c.head, c.start, reads(c));
@@ -186,8 +186,8 @@ impl Run {
         let mut since = Instant::now();
         let (mut sum, mut norms, mut count) = (Losses::default(), 0.0, 0u64);
         let mut ahead = None;
-        let in_time = |started: Instant| settings.seconds.is_none_or(|s| started.elapsed().as_secs_f64() < s);
-        while self.state.step < settings.until && !self.is_over() && in_time(started) {
+        let in_time = || settings.seconds.is_none_or(|s| started.elapsed().as_secs_f64() < s);
+        while self.state.step < settings.until && !self.is_over() && in_time() {
             let step_started = Instant::now();
             let batch = match ahead.take() {
                 Some(batch) => batch,

@@ -2,7 +2,7 @@
 
 use super::norm::Affine;
 use super::pool::{Map, Pool, View};
-use super::{CudaFeatures, DeviceMap, ImageSize, address, check_images};
+use super::{CudaFeatures, DeviceMap, ImageSize, address};
 use crate::Result;
 use compute::cuda::Buffer;
 use layers::Slot;
@@ -73,6 +73,7 @@ impl CudaFeatures {
     /// [`crate::Error::Input`] if the images are too small, too large, or not all in the buffer;
     /// [`crate::Error::Cuda`] if memory is short or the device fails.
     pub fn forward(&mut self, image: &Buffer<f32>, size: ImageSize) -> Result<DeviceMap> {
+        self.check(image, size)?;
         let mut tape = CudaTape::default();
         let doubled = self.doubled(image, size)?;
         let map = match &doubled {
@@ -90,11 +91,11 @@ impl CudaFeatures {
     /// As [`CudaFeatures::forward`].
     pub fn forward_train(&mut self, image: &Buffer<f32>, size: ImageSize, tape: &mut CudaTape) -> Result<DeviceMap> {
         tape.clear(&mut self.pool);
+        self.check(image, size)?;
         // As they are read.
         let (read, size) = match self.doubled(image, size)? {
             Some(doubled) => (doubled, size.doubled()),
             None => {
-                check_images(image, size)?;
                 let ImageSize { images, height, width } = size;
                 let copy = self.pool.map(images, height, width, 3)?;
                 self.kernels.copy(image.address(), &copy.data, copy.view().len())?;
@@ -113,8 +114,6 @@ impl CudaFeatures {
         if !self.net.doubles(height, width) {
             return Ok(None);
         }
-        self.net.check_size(height, width)?;
-        check_images(image, size)?;
         let doubled = self.pool.map(images, 2 * height, 2 * width, 3)?;
         self.kernels.upsample(View { images, height, width, channels: 3, data: image }, doubled.view())?;
         Ok(Some(doubled))
@@ -123,8 +122,6 @@ impl CudaFeatures {
     fn pass(&mut self, image: &Buffer<f32>, size: ImageSize, tape: &mut CudaTape, keep: bool) -> Result<DeviceMap> {
         let net = Arc::clone(&self.net);
         let ImageSize { images, height, width } = size;
-        net.check_size(height, width)?;
-        check_images(image, size)?;
         let CudaTape { units, decoder, .. } = tape;
         units.resize_with(net.units.len(), UnitTape::default);
         units[0] = self.unit(0, View { images, height, width, channels: 3, data: image }, None, keep)?;

@@ -159,21 +159,8 @@ impl CudaFeatures {
     pub fn set_params(&mut self, params: &[f32]) -> Result<()> {
         let end = self.first + self.params.len();
         assert!(end <= params.len(), "{} parameters, the network's end at {end}", params.len());
-        self.params.write(&params[self.first..end])?;
-        self.pack()
-    }
-
-    /// As [`CudaFeatures::set_params`] with parameters that are on the device already.
-    ///
-    /// # Panics
-    /// As [`CudaFeatures::set_params`].
-    ///
-    /// # Errors
-    /// [`Error::Cuda`] if the device fails.
-    pub fn set_params_on_device(&mut self, params: &Buffer<f32>) -> Result<()> {
-        let own = self.slot();
-        self.kernels.copy(address(params, own), &self.params, own.len)?;
-        self.pack()
+        let first = self.first;
+        self.change_params(|own| own.write(&params[first..end]))
     }
 
     /// Which of the model's parameters the network's are.
@@ -199,6 +186,19 @@ impl CudaFeatures {
     /// [`Error::Cuda`] if the device fails.
     pub fn read_params(&self) -> Result<Vec<f32>> {
         Ok(self.params.read()?)
+    }
+
+    /// Checks that the network can read images of a size, and that their buffer holds them.
+    fn check(&self, buffer: &Buffer<f32>, ImageSize { images, height, width }: ImageSize) -> Result<()> {
+        self.net.check_size(height, width)?;
+        let expected = images * height * width * 3;
+        if buffer.len() < expected {
+            return Err(Error::Input(format!(
+                "source images: expected {expected} values for {images} of {width}x{height} pixels, found {}",
+                buffer.len()
+            )));
+        }
+        Ok(())
     }
 
     /// Takes a map's memory back for later calls.
@@ -247,16 +247,4 @@ impl FeatureNet {
     fn convs(&self) -> impl Iterator<Item = &Conv2d> {
         self.units.iter().map(|u| &u.conv).chain([&self.out])
     }
-}
-
-/// Checks that the images' buffer holds them.
-fn check_images(buffer: &Buffer<f32>, ImageSize { images, height, width }: ImageSize) -> Result<()> {
-    let expected = images * height * width * 3;
-    if buffer.len() < expected {
-        return Err(Error::Input(format!(
-            "source images: expected {expected} values for {images} of {width}x{height} pixels, found {}",
-            buffer.len()
-        )));
-    }
-    Ok(())
 }

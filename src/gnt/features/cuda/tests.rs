@@ -199,8 +199,8 @@ fn follows_changed_parameters() {
     for step in 0..2u8 {
         if step == 1 {
             case.params.iter_mut().zip(random(9, case.layout.len())).for_each(|(p, r)| *p += 0.1 * r);
-            let params = device.upload(&case.params).unwrap();
-            case.cuda.set_params_on_device(&params).unwrap();
+            let own = case.cuda.slot().of(&case.params).to_vec();
+            case.cuda.change_params(|params| params.write(&own)).unwrap();
         }
         let weights = case.net.prepare(&case.params);
         let mut cpu_tape = Tape::default();

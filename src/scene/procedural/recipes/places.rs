@@ -9,13 +9,7 @@ use glam::{Quat, Vec3};
 impl Builder<'_> {
     /// Several hundred leaves or petals in a box around `at`, denser in the middle: a hedge, ivy, a flower bed.
     pub fn thicket(&mut self, at: Vec3, half: Vec3, leaves: usize) {
-        let pixel = self.pixel(at);
-        let kinds: Vec<u32> = (0..4)
-            .map(|_| {
-                let texture = self.leaf_texture(pixel);
-                self.finish_tinted(texture, pixel, 0.8)
-            })
-            .collect();
+        let kinds = self.leaf_materials(at, 4);
         let size = half.min_element().max(0.3 * half.max_element()) * self.rng.log_range(0.15, 0.4);
         let width = self.rng.range(0.15, 0.9);
         // Leaves of one plant hang about the same way.

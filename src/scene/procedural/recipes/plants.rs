@@ -24,15 +24,21 @@ impl Builder<'_> {
         texture
     }
 
-    /// Stems from one point, each with blades to both sides: a fern, a palm or a bunch of grass.
-    pub fn plant(&mut self, at: Vec3, r: f32) {
+    /// As many materials of leaves, for what grows at a place.
+    pub fn leaf_materials(&mut self, at: Vec3, count: usize) -> Vec<u32> {
         let pixel = self.pixel(at);
-        let kinds: Vec<u32> = (0..self.rng.count(1, 3))
+        (0..count)
             .map(|_| {
                 let texture = self.leaf_texture(pixel);
                 self.finish_tinted(texture, pixel, 0.8)
             })
-            .collect();
+            .collect()
+    }
+
+    /// Stems from one point, each with blades to both sides: a fern, a palm or a bunch of grass.
+    pub fn plant(&mut self, at: Vec3, r: f32) {
+        let count = self.rng.count(1, 3);
+        let kinds = self.leaf_materials(at, count);
         let stems = self.rng.count(3, 9);
         let pairs = self.rng.count(3, 9);
         let (length, width) = (self.rng.range(0.18, 0.4), self.rng.range(0.12, 0.4));
@@ -67,13 +73,7 @@ impl Builder<'_> {
     /// Long stems that bend outwards from one point, with narrow leaves close to each other on both sides: a cycad, a fern, a
     /// palm. What lies behind shows between the leaves.
     pub fn fronds(&mut self, at: Vec3, r: f32) {
-        let pixel = self.pixel(at);
-        let kinds: Vec<u32> = (0..2)
-            .map(|_| {
-                let texture = self.leaf_texture(pixel);
-                self.finish_tinted(texture, pixel, 0.8)
-            })
-            .collect();
+        let kinds = self.leaf_materials(at, 2);
         let (stems, pairs) = (self.rng.count(7, 16), self.rng.count(12, 32));
         // Length of a leaf, and how much of the way to the next one it is wide.
         let (length, cover) = (r * self.rng.range(0.12, 0.3), self.rng.range(0.35, 0.9));
@@ -113,13 +113,7 @@ impl Builder<'_> {
 
     /// Leaves in a ball: a bush or the crown of a tree.
     pub fn foliage(&mut self, at: Vec3, r: f32) {
-        let pixel = self.pixel(at);
-        let kinds: Vec<u32> = (0..3)
-            .map(|_| {
-                let texture = self.leaf_texture(pixel);
-                self.finish_tinted(texture, pixel, 0.8)
-            })
-            .collect();
+        let kinds = self.leaf_materials(at, 3);
         let (size, width) = (r * self.rng.range(0.12, 0.35), self.rng.range(0.3, 0.9));
         for _ in 0..self.rng.count(25, 70) {
             let out = self.rng.direction();
