@@ -60,6 +60,11 @@ pub unsafe trait Simd: Copy + 'static {
     /// # Safety
     /// See the trait.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// As many signed bytes as there are lanes.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn load_bytes(p: *const i8) -> Self::V;
     /// `m · 2^n` for integral `n` in `[-126, 127]`.
     ///
     /// # Safety
@@ -114,6 +119,19 @@ pub unsafe trait Simd: Copy + 'static {
             Self::scale_by_power(p, n)
         }
     }
+}
+
+/// Asks for the part of memory that holds `values[index]`, so that it is at hand a little later; nothing happens past the end.
+#[inline(always)]
+pub fn prefetch<T>(values: &[T], index: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(value) = values.get(index) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 processor has this instruction, which reads nothing that the program can see.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, index);
 }
 
 #[cfg(test)]

@@ -51,6 +51,11 @@ unsafe impl Simd for Portable {
         map2(a, b, |a, b| if a > b { a } else { b })
     }
     #[inline(always)]
+    unsafe fn load_bytes(p: *const i8) -> Self::V {
+        // SAFETY: the caller vouches for eight bytes at `p`.
+        unsafe { p.cast::<[i8; 8]>().read_unaligned() }.map(f32::from)
+    }
+    #[inline(always)]
     unsafe fn scale_by_power(m: Self::V, n: Self::V) -> Self::V {
         map2(m, n, |m, n| m * f32::from_bits(((n as i32 + 127) << 23) as u32))
     }

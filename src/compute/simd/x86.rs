@@ -25,9 +25,23 @@ unsafe fn sum8(v: __m256) -> f32 {
     }
 }
 
+/// Largest of eight lanes, half by half.
+///
+/// # Safety
+/// AVX is available.
+#[inline(always)]
+unsafe fn largest8(v: __m256) -> f32 {
+    // SAFETY: the caller vouches for the instructions.
+    unsafe {
+        let four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+        let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps::<1>(two, two)))
+    }
+}
+
 macro_rules! registers {
     ($name:ident, $lanes:literal, $v:ty, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident,
-     $fma:ident, $max:ident, $to_int:ident, $add_int:ident, $set_int:ident, $shift:ident, $as_float:ident, $round:expr, $sum:expr) => {
+     $fma:ident, $max:ident, $to_int:ident, $add_int:ident, $set_int:ident, $shift:ident, $as_float:ident, $round:expr, $bytes:expr, $sum:expr, $largest:expr) => {
         // SAFETY: the caller of each method vouches for the instructions and for the pointers.
         unsafe impl Simd for $name {
             type V = $v;
@@ -74,6 +88,11 @@ macro_rules! registers {
                 unsafe { $max(a, b) }
             }
             #[inline(always)]
+            unsafe fn load_bytes(p: *const i8) -> Self::V {
+                // SAFETY: see the impl.
+                unsafe { $bytes(p) }
+            }
+            #[inline(always)]
             unsafe fn scale_by_power(m: Self::V, n: Self::V) -> Self::V {
                 // SAFETY: see the impl.
                 unsafe {
@@ -85,6 +104,11 @@ macro_rules! registers {
             unsafe fn sum(v: Self::V) -> f32 {
                 // SAFETY: see the impl.
                 unsafe { $sum(v) }
+            }
+            #[inline(always)]
+            unsafe fn largest(v: Self::V) -> f32 {
+                // SAFETY: see the impl.
+                unsafe { $largest(v) }
             }
             #[inline(always)]
             unsafe fn round(a: Self::V) -> Self::V {
@@ -113,7 +137,9 @@ registers!(
     _mm256_slli_epi32,
     _mm256_castsi256_ps,
     _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>,
-    sum8
+    |p: *const i8| _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p.cast()))),
+    sum8,
+    largest8
 );
 registers!(
     Avx512,
@@ -133,5 +159,7 @@ registers!(
     _mm512_slli_epi32,
     _mm512_castsi512_ps,
     _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>,
-    |v| sum8(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)))
+    |p: *const i8| _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p.cast()))),
+    |v| sum8(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v))),
+    |v| largest8(_mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)))
 );

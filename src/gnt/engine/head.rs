@@ -1,13 +1,14 @@
 //! From the samples' states to the colour of a ray.
 
+use super::head_kernels::{pool, ray_logits, view_weights};
 use super::output::RayOutput;
 use crate::folded::{Folded, LAST_EPS};
 use compute::Isa;
 use compute::ops::gather::LookUp;
 use compute::ops::normalise::normalise;
-use compute::ops::padded;
 use compute::ops::product::{Epilogue, Packed, product};
-use layers::engine::SharedScratch;
+use compute::ops::{PAD, padded};
+use layers::engine::{GROUP, SharedScratch};
 use layers::layer_norm::engine::fold_norm;
 use layers::softmax::softmax_rows;
 use layers::view_attention::rows::TokenRows;
@@ -29,7 +30,7 @@ struct Blend {
     token: Packed,
     /// `C → K`.
     state: Packed,
-    /// `[K]`.
+    /// `[K]`, padded.
     view: Vec<f32>,
     /// `[C]`; the constant that the normalisation adds cancels in the softmax.
     ray: Vec<f32>,
@@ -60,7 +61,7 @@ impl PackedHead {
             Blend {
                 token: Packed::new(&token, Some(&bias), hidden + c + 4, k),
                 state: Packed::new(&state, None, c, k),
-                view: b.view.weight.of(folded).to_vec(),
+                view: [b.view.weight.of(folded), &vec![0.0; padded(k) - k]].concat(),
                 ray: fold_norm(&net.norm, &b.ray, folded).0,
             }
         });
@@ -97,13 +98,9 @@ impl PackedHead {
                 }
             }
             Some(blend) => {
-                for (w, row) in out.weights.iter_mut().zip(normal.chunks_exact(c)) {
-                    *w = row.iter().zip(&blend.ray).map(|(n, r)| n * r).sum();
-                }
+                ray_logits(isa, normal, &blend.ray, &mut out.weights);
                 softmax_rows(isa, &mut out.weights, samples);
-                for (w, row) in out.weights.iter().zip(normal.chunks_exact(c)) {
-                    pooled.iter_mut().zip(row).for_each(|(p, n)| *p += w * n);
-                }
+                pool(isa, normal, &out.weights, &mut pooled);
                 blended = blend.colours(isa, c, rows, normal, buffers, &out.weights);
             }
         }
@@ -133,45 +130,42 @@ impl Blend {
         let HeadBuffers { logits, state, hidden, shares } = buffers;
         state.resize(samples * stride, 0.0);
         product(isa, samples, normal, c, &self.state, state, stride, Epilogue::Store);
+        let rows_of = |s: usize, end: usize| (tokens.first[end] - tokens.first[s]) as usize;
+        let counts = |s: usize| weights[s] > NEGLIGIBLE;
         let mut colour = [0.0; 3];
-        for s in (0..samples).filter(|s| weights[*s] > NEGLIGIBLE) {
-            let range = tokens.first[s] as usize..tokens.first[s + 1] as usize;
-            let count = range.len();
-            logits.resize(logits.len().max(count), 0.0);
-            if tokens.uniform[s] {
-                logits[..count].fill(1.0 / count as f32);
-            } else {
-                hidden.resize(hidden.len().max(count * stride), 0.0);
-                let values = &tokens.values[range.start * tokens.stride..];
-                product(isa, count, values, tokens.stride, &self.token, hidden, stride, Epilogue::Store);
-                view_logits(isa, hidden, &state[s * stride..], &self.view, stride, &mut logits[..count]);
-                softmax_rows(isa, &mut logits[..count], count);
+        let mut s = 0;
+        while s < samples {
+            if !counts(s) {
+                s += 1;
+                continue;
             }
-            for (w, row) in logits.iter().zip(range) {
-                let (share, view) = (weights[s] * w, look_ups[row].view as usize);
-                for i in 0..3 {
-                    colour[i] += share * look_ups[row].colour[i];
+            // Neighbours go together, as many as stay in the first cache.
+            let mut end = s + 1;
+            while end < samples && counts(end) && rows_of(s, end + 1) <= GROUP {
+                end += 1;
+            }
+            let count = rows_of(s, end);
+            logits.resize(logits.len().max(count + 2 * PAD), 0.0);
+            hidden.resize(hidden.len().max(count * stride), 0.0);
+            let values = &tokens.values[tokens.first[s] as usize * tokens.stride..];
+            product(isa, count, values, tokens.stride, &self.token, hidden, stride, Epilogue::Store);
+            let first = &tokens.first[s..=end];
+            view_weights(isa, hidden, &state[s * stride..], &self.view, stride, first, &tokens.uniform[s..end], logits);
+            for (at, look_up) in look_ups[first[0] as usize..][..count].iter().enumerate() {
+                while tokens.first[s + 1] - first[0] <= at as u32 {
+                    s += 1;
                 }
-                shares.resize(shares.len().max(view + 1), 0.0);
+                let (share, view) = (weights[s] * logits[at], look_up.view as usize);
+                for i in 0..3 {
+                    colour[i] += share * look_up.colour[i];
+                }
+                if shares.len() <= view {
+                    shares.resize(view + 1, 0.0);
+                }
                 shares[view] += share;
             }
+            s = end;
         }
         colour
-    }
-}
-
-compute::simd_fn! {
-    /// `logit = Σ max(hidden + state, 0) · weight` for each row.
-    fn view_logits(isa: Isa, hidden: &[f32], state: &[f32], weight: &[f32], stride: usize, logits: &mut [f32]) {
-        for (logit, hidden) in logits.iter_mut().zip(hidden.chunks_exact(stride)) {
-            let mut parts = [0.0f32; 8];
-            let terms = hidden.chunks(8).zip(state.chunks(8)).zip(weight.chunks(8));
-            for ((h, s), w) in terms {
-                for (p, ((h, s), w)) in parts.iter_mut().zip(h.iter().zip(s).zip(w)) {
-                    *p += (h + s).max(0.0) * w;
-                }
-            }
-            *logit = parts.iter().sum();
-        }
     }
 }

@@ -4,9 +4,12 @@
 //! few samples at a time. Rows of views that do not see a sample are left out, which changes nothing: their weight is 0.
 
 mod head;
+mod head_kernels;
 mod latency;
 mod output;
+mod photograph;
 mod position;
+mod project;
 mod ray;
 mod rows;
 mod source;

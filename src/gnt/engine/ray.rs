@@ -4,6 +4,7 @@ use super::head::HeadBuffers;
 use super::output::RayOutput;
 use super::position::encode;
 use super::rows::Rows;
+use super::source::FeatureMaps;
 use super::{Engine, PreparedSource};
 use crate::config::Start;
 use crate::stage::Stage;
@@ -74,7 +75,7 @@ impl Engine {
     ) {
         let (config, isa, w) = (&self.model.config, self.isa, &self.weights);
         let (c, samples) = (config.width, depths.len());
-        let maps: Vec<&[f32]> = sources.iter().map(|s| s.map.as_slice()).collect();
+        let maps = FeatureMaps::of(sources);
         let mut clock = scratch.timing.map(|_| Instant::now());
         scratch.rows.build(isa, w, sources, &maps, ray, depths, config.start == Start::Max);
         scratch.q.resize(samples * c, 0.0);

@@ -1,10 +1,12 @@
 //! Source views as the engine reads them.
 
+use super::photograph::Photograph;
 use super::weights::Weights;
 use crate::features::FeatureMap;
 use crate::projection::{Projector, colour, taps};
 use crate::surface::{SurfaceMap, Visibility};
 use compute::Isa;
+use compute::ops::gather::Map8;
 use compute::ops::product::{Epilogue, product};
 use glam::Vec2;
 use layers::view_attention::engine::ViewAttentionBuffers;
@@ -15,14 +17,52 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct PreparedSource {
     pub(super) projector: Projector,
-    pub(super) image: Arc<Image>,
+    pub(super) photograph: Photograph,
     pub(super) map_size: (usize, usize),
-    /// `[pixels, C]`.
-    pub(super) map: Vec<f32>,
+    pub(super) map: Map,
     /// Codes of the keys of all blocks, `[pixels, key words]`; empty where no block reads them.
     pub(super) keys: Vec<u64>,
     /// Where the view's own rays end, once that is known.
     pub surface: Option<Arc<SurfaceMap>>,
+}
+
+/// A feature map after the first token layer, `[pixels, C]`.
+#[derive(Clone, Debug)]
+pub(super) enum Map {
+    Exact(Vec<f32>),
+    Bytes(Map8),
+}
+
+impl Map {
+    /// Asks for what a look-up will read, so that it is at hand a little later. Exact maps are not asked for: a pixel of theirs
+    /// is several parts of memory, which the processor asks for well itself.
+    #[inline(always)]
+    pub fn prefetch(&self, index: [u32; 4]) {
+        if let Self::Bytes(map) = self {
+            map.prefetch(index);
+        }
+    }
+}
+
+/// The feature maps of all sources of a ray, which are alike.
+pub(super) enum FeatureMaps<'a> {
+    Exact(Vec<&'a [f32]>),
+    Bytes(Vec<&'a Map8>),
+}
+
+impl<'a> FeatureMaps<'a> {
+    /// Those of `sources`, which one engine has prepared.
+    pub fn of(sources: &[&'a PreparedSource]) -> Self {
+        let (mut exact, mut bytes) = (Vec::new(), Vec::new());
+        for source in sources {
+            match &source.map {
+                Map::Exact(map) => exact.push(map.as_slice()),
+                Map::Bytes(map) => bytes.push(map),
+            }
+        }
+        assert!(exact.is_empty() || bytes.is_empty(), "sources that engines of two precisions have prepared");
+        if bytes.is_empty() { Self::Exact(exact) } else { Self::Bytes(bytes) }
+    }
 }
 
 impl PreparedSource {
@@ -33,7 +73,10 @@ impl PreparedSource {
         let mut projected = vec![0.0; pixels * c];
         product(isa, pixels, &map.data, map.channels, &weights.map, &mut projected, c, Epilogue::Store);
         let keys = key_codes(isa, weights, &image, map_size, &projected);
-        Self { projector: Projector::new(camera), image, map_size, map: projected, keys, surface: None }
+        let bytes = weights.token8.is_some();
+        let photograph = Photograph::new(image, bytes);
+        let map = if bytes { Map::Bytes(Map8::new(isa, &projected, c)) } else { Map::Exact(projected) };
+        Self { projector: Projector::new(camera), photograph, map_size, map, keys, surface: None }
     }
 
     /// Moves the view to where `camera` stands; nothing else of it depends on that.
@@ -41,45 +84,40 @@ impl PreparedSource {
         self.projector = Projector::new(camera);
     }
 
-    /// The photograph.
-    pub fn image(&self) -> &Image {
-        &self.image
-    }
-
     /// Width and height of the feature map.
     pub fn map_size(&self) -> (usize, usize) {
         self.map_size
     }
 
-    /// The map after the first token layer `[pixels, C]`.
-    pub fn map(&self) -> &[f32] {
-        &self.map
+    /// The photograph as it is looked up.
+    #[cfg(test)]
+    pub fn image(&self) -> Arc<Image> {
+        self.photograph.to_image()
+    }
+
+    /// The map after the first token layer, `[pixels, C]`, as it is looked up.
+    #[cfg(test)]
+    pub fn map(&self) -> Vec<f32> {
+        match &self.map {
+            Map::Exact(map) => map.clone(),
+            Map::Bytes(map) => map.to_f32(),
+        }
     }
 
     /// Bytes held: image, feature map and codes.
     pub fn bytes(&self) -> usize {
         let surface = self.surface.as_ref().map_or(0, |surface| surface.cells().len());
-        4 * (self.map.len() + self.image.data.len()) + 8 * (self.keys.len() + surface)
-    }
-
-    /// Width and height of the photograph.
-    #[inline(always)]
-    pub(super) fn size(&self) -> (usize, usize) {
-        (self.image.width as usize, self.image.height as usize)
+        let map = match &self.map {
+            Map::Exact(map) => 4 * map.len(),
+            Map::Bytes(map) => map.bytes(),
+        };
+        map + self.photograph.bytes() + 8 * (self.keys.len() + surface)
     }
 
     /// What is known of the surface that the view sees, for a network that asks for it.
     #[inline(always)]
     pub(super) fn visibility(&self) -> Visibility<'_> {
         self.surface.as_deref().map_or(Visibility::Unknown, Visibility::Known)
-    }
-
-    /// Colour of the photograph at `pixel`.
-    #[inline(always)]
-    pub(super) fn colour(&self, pixel: Vec2) -> [f32; 3] {
-        let mut out = [0.0; 3];
-        colour(&self.image, &taps(pixel, self.size(), self.size()), &mut out);
-        out
     }
 }
 

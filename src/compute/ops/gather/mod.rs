@@ -1,8 +1,10 @@
 //! Bilinear look-up of a feature map, plus the colour's part of the first token layer, with its bias and ReLU.
 
 mod cpu;
+mod map8;
 
 use crate::Isa;
+pub use map8::{Map8, gather8};
 
 /// One look-up: where it reads the feature map, and the colour that goes with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

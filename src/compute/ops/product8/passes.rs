@@ -6,7 +6,7 @@ use super::lanes::Portable;
 ///
 /// # Safety
 /// Every method may only be called where the instructions of the implementing type are available.
-pub(super) unsafe trait Passes {
+pub(in crate::ops) unsafe trait Passes {
     /// The largest of the bit patterns without sign: that of the largest magnitude, or one past every finite number.
     ///
     /// # Safety

@@ -99,13 +99,19 @@ impl Rows8 {
         &self.scale[..self.rows]
     }
 
+    /// The bytes of a row and its scale, to be written.
+    pub(in crate::ops) fn row_mut(&mut self, row: usize) -> (&mut [u8], &mut f32) {
+        (&mut self.data[row * self.stride..][..self.stride], &mut self.scale[row])
+    }
+
     /// The bytes and those of some rows after them, which hold anything.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn data_with_slack(&self) -> &[u8] {
         &self.data
     }
 
-    fn shape(&mut self, rows: usize, width: usize, sign: Sign) {
+    /// Makes room for rows, which hold anything.
+    pub(in crate::ops) fn shape(&mut self, rows: usize, width: usize, sign: Sign) {
         (self.rows, self.width, self.stride, self.sign) = (rows, width, width.next_multiple_of(EIGHT), sign);
         self.data.resize(self.data.len().max((rows + SLACK_ROWS) * self.stride), 0);
         self.scale.resize(self.scale.len().max(rows), 0.0);
@@ -167,22 +173,31 @@ unsafe fn kernel<Q: Passes>(pick: Option<&[u32]>, x: &[f32], x_stride: usize, ou
         let from = pick.map_or(row, |rows| rows[row] as usize) * x_stride;
         assert!(from + width <= x.len(), "values {from}..{} of {}", from + width, x.len());
         let x = &x[from..from + width];
-        let bytes = &mut out.data[row * stride..][..stride];
         // SAFETY: the caller vouches for the instructions.
-        let largest = f32::from_bits(unsafe { Q::largest_bits(x) });
-        out.scale[row] = if (SMALLEST..=f32::MAX).contains(&largest) {
-            let factor = sign.steps() / largest;
-            // SAFETY: as above.
-            unsafe {
-                match sign {
-                    Sign::Signed => Q::convert::<true>(x, factor, bytes),
-                    Sign::NonNegative => Q::convert::<false>(x, factor, bytes),
-                }
+        out.scale[row] = unsafe { one_row::<Q>(x, sign, &mut out.data[row * stride..][..stride]) };
+    }
+}
+
+/// Writes one row and returns its scale; `bytes` is as long as `x`, rounded up to a multiple of eight.
+///
+/// # Safety
+/// The instructions of `Q` are available.
+#[inline(always)]
+pub(in crate::ops) unsafe fn one_row<Q: Passes>(x: &[f32], sign: Sign, bytes: &mut [u8]) -> f32 {
+    // SAFETY: the caller vouches for the instructions.
+    let largest = f32::from_bits(unsafe { Q::largest_bits(x) });
+    if (SMALLEST..=f32::MAX).contains(&largest) {
+        let factor = sign.steps() / largest;
+        // SAFETY: as above.
+        unsafe {
+            match sign {
+                Sign::Signed => Q::convert::<true>(x, factor, bytes),
+                Sign::NonNegative => Q::convert::<false>(x, factor, bytes),
             }
-            largest / sign.steps()
-        } else {
-            bytes.fill(sign.zero());
-            if largest <= f32::MAX { 0.0 } else { f32::NAN }
-        };
+        }
+        largest / sign.steps()
+    } else {
+        bytes.fill(sign.zero());
+        if largest <= f32::MAX { 0.0 } else { f32::NAN }
     }
 }

@@ -129,6 +129,12 @@ unsafe fn all_rows<const NV: usize>(place: Place, to_next: usize) {
                 Finish::Scaled(Epilogue::Add) => each::<NV>(rows, |r, v| {
                     Avx512::store(out(r, v), Avx512::add(scaled(r, v), Avx512::load(out(r, v))));
                 }),
+                Finish::Routed(to, gates) => each::<NV>(rows, |r, v| {
+                    let (to, gate) = (*to.get_unchecked(first + r), *gates.get_unchecked(first + r));
+                    let out = y.add(to as usize * y_stride + column + v * SIDE);
+                    let value = Avx512::mul(Avx512::splat(gate), scaled(r, v));
+                    Avx512::store(out, Avx512::add(value, Avx512::load(out)));
+                }),
             }
         }
     }

@@ -199,10 +199,10 @@ pub(super) fn training_path(
     let maps: Vec<SourceMap> = prepared
         .iter()
         .map(|p| {
-            let mut map = SourceMap::new(p.map_size(), p.map().to_vec());
+            let mut map = SourceMap::new(p.map_size(), p.map());
             (map.surface, map.asks_visibility) = (p.surface.as_deref().cloned(), model.net.visibility);
             if model.net.reads_keys {
-                map.make_keys(&model.net, folded, p.image());
+                map.make_keys(&model.net, folded, &p.image());
             }
             map
         })

@@ -1,13 +1,13 @@
 //! The mixture of experts in the CPU engine: rows are listed by expert, and each expert runs on its own.
 
-use super::{Experts, SHIFT, choose, gate};
+use super::{Experts, MULTIPLY, SHIFT, choose};
 use crate::feed_forward::mlp::engine::two_layers;
 use crate::layer_norm::engine::Norm;
 use crate::linear::engine::{Matrix, Precision};
 use crate::linear::{Linear, LinearKind};
 use compute::Isa;
 use compute::ops::product::Epilogue;
-use compute::ops::product8::{Rows8, Sign, product8, quantise_rows};
+use compute::ops::product8::{Rows8, Sign, product8, product8_routed, quantise, quantise_rows};
 
 /// A router with the multiply and the shift expert, packed.
 #[derive(Clone, Debug)]
@@ -21,12 +21,12 @@ pub struct PackedExperts {
     part: usize,
 }
 
-/// A router, as it is read.
+/// A router, as it is read: the choice and its gate depend on the difference of the two logits alone.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedRouter {
-    /// `[C, 2]`; C is a multiple of 8.
+    /// What the weights of the multiply expert have more than those of the shift expert `[C]`; C is a multiple of 8.
     weight: Vec<f32>,
-    bias: [f32; 2],
+    bias: f32,
 }
 
 /// The rows of each expert, ascending, with their gates.
@@ -34,25 +34,39 @@ pub(crate) struct PackedRouter {
 pub(crate) struct Routes {
     pub rows: [Vec<u32>; 2],
     pub gates: [Vec<f32>; 2],
+    /// How far each row's logit of the multiply expert lies above that of the shift expert, and the gate of its choice.
+    margins: Vec<f32>,
+    chosen: Vec<f32>,
 }
 
 impl PackedRouter {
     /// Copies a layer of the folded network.
     pub fn new(router: &Linear, folded: &[f32]) -> Self {
-        let bias = router.bias.map_or(&[0.0, 0.0][..], |b| b.of(folded));
-        Self { weight: router.weight.of(folded).to_vec(), bias: [bias[0], bias[1]] }
+        let difference = |pair: &[f32]| (f64::from(pair[MULTIPLY]) - f64::from(pair[SHIFT])) as f32;
+        let weight = router.weight.of(folded).chunks_exact(2).map(difference).collect();
+        Self { weight, bias: router.bias.map_or(0.0, |b| difference(b.of(folded))) }
     }
 
     /// Lists the rows of `x` `[rows, C]` by expert.
     pub fn route(&self, isa: Isa, x: &[f32], c: usize, routes: &mut Routes) {
-        routes.rows.iter_mut().for_each(Vec::clear);
-        routes.gates.iter_mut().for_each(Vec::clear);
-        for (row, x) in x.chunks_exact(c).enumerate() {
-            let sums = router_logits(isa, x, &self.weight);
-            let logits = [sums[0] + self.bias[0], sums[1] + self.bias[1]];
-            let e = choose(logits);
-            routes.rows[e].push(row as u32);
-            routes.gates[e].push(gate(logits)[e]);
+        let Routes { rows, gates, margins, chosen } = routes;
+        let count = x.len() / c;
+        margins.resize(count, 0.0);
+        chosen.resize(count, 0.0);
+        weigh(isa, x, &self.weight, self.bias, margins, chosen);
+        rows.iter_mut().for_each(|rows| rows.resize(count, 0));
+        gates.iter_mut().for_each(|gates| gates.resize(count, 0.0));
+        let mut found = [0; 2];
+        for (row, (margin, gate)) in margins.iter().zip(chosen).enumerate() {
+            // Without a jump, which would be guessed wrong for many rows.
+            let e = choose([*margin, 0.0]);
+            rows[e][found[e]] = row as u32;
+            gates[e][found[e]] = *gate;
+            found[e] += 1;
+        }
+        for e in [MULTIPLY, SHIFT] {
+            rows[e].truncate(found[e]);
+            gates[e].truncate(found[e]);
         }
     }
 }
@@ -110,8 +124,7 @@ impl PackedExperts {
             self.router.route(isa, &buffers.normal, c, &mut buffers.routes);
             count_rows(&mut buffers.counts, self.part, &buffers.routes);
             for (e, layers) in self.experts.iter().enumerate() {
-                buffers.expert(isa, e, layers, c);
-                buffers.scatter(e, q, c);
+                buffers.expert(isa, e, layers, q, c);
             }
         }
     }
@@ -121,12 +134,14 @@ impl PackedExperts {
         let c = self.width;
         buffers.normal.clear();
         buffers.normal.extend_from_slice(x);
-        let all: Vec<u32> = (0..(x.len() / c) as u32).collect();
+        let rows = x.len() / c;
+        let mut sums = vec![0.0; x.len()];
         let mut seconds = [0.0; 2];
         for (e, layers) in self.experts.iter().enumerate() {
-            buffers.routes.rows[e].clone_from(&all);
+            buffers.routes.rows[e] = (0..rows as u32).collect();
+            buffers.routes.gates[e] = vec![1.0; rows];
             let started = std::time::Instant::now();
-            buffers.expert(isa, e, layers, c);
+            buffers.expert(isa, e, layers, &mut sums, c);
             seconds[e] = started.elapsed().as_secs_f64();
         }
         seconds
@@ -134,30 +149,27 @@ impl PackedExperts {
 }
 
 impl ExpertsBuffers {
-    /// The output of expert `e` on its rows, in `out`, row after row.
-    fn expert(&mut self, isa: Isa, e: usize, layers: &[Matrix; 2], c: usize) {
+    /// Adds the output of expert `e` on its rows, times their gates, to those rows of `q` `[rows, C]`.
+    fn expert(&mut self, isa: Isa, e: usize, layers: &[Matrix; 2], q: &mut [f32], c: usize) {
         let Self { normal, wide, gathered, out, bytes, routes, .. } = self;
-        let rows = &routes.rows;
-        let count = rows[e].len();
-        out.resize(out.len().max(count * c), 0.0);
-        if let [Matrix::Bytes(fc1), fc2] = layers {
-            // Rows are gathered while they are made bytes.
+        let (rows, gates) = (&routes.rows[e], &routes.gates[e]);
+        if let [Matrix::Bytes(fc1), Matrix::Bytes(fc2)] = layers {
+            // Rows are gathered while they are made bytes, and scattered where they are summed.
             let width = fc1.outputs();
-            wide.resize(wide.len().max(count * width), 0.0);
-            quantise_rows(isa, &rows[e], normal, c, c, Sign::Signed, bytes);
+            wide.resize(wide.len().max(rows.len() * width), 0.0);
+            quantise_rows(isa, rows, normal, c, c, Sign::Signed, bytes);
             product8(isa, bytes, fc1, wide, width, Epilogue::Relu);
-            fc2.apply(isa, count, (wide, width, Sign::NonNegative), bytes, (out, c), Epilogue::Store);
-        } else {
-            gathered.clear();
-            for row in &rows[e] {
-                gathered.extend_from_slice(&normal[*row as usize * c..][..c]);
-            }
-            two_layers(isa, layers, (gathered, c), wide, bytes, (out, c), Epilogue::Store);
+            quantise(isa, rows.len(), wide, width, width, Sign::NonNegative, bytes);
+            product8_routed(isa, bytes, fc2, (rows, gates), q, c);
+            return;
         }
-    }
-
-    fn scatter(&self, e: usize, q: &mut [f32], c: usize) {
-        for ((row, gate), out) in self.routes.rows[e].iter().zip(&self.routes.gates[e]).zip(self.out.chunks_exact(c)) {
+        out.resize(out.len().max(rows.len() * c), 0.0);
+        gathered.clear();
+        for row in rows {
+            gathered.extend_from_slice(&normal[*row as usize * c..][..c]);
+        }
+        two_layers(isa, layers, (gathered, c), wide, bytes, (out, c), Epilogue::Store);
+        for ((row, gate), out) in rows.iter().zip(gates).zip(out.chunks_exact(c)) {
             let q = &mut q[*row as usize * c..][..c];
             q.iter_mut().zip(out).for_each(|(q, o)| *q += gate * o);
         }
@@ -165,15 +177,21 @@ impl ExpertsBuffers {
 }
 
 compute::simd_fn! {
-    /// `x · W` with `W` of `[C, 2]`; `C` is a multiple of 8.
-    fn router_logits(isa: Isa, x: &[f32], weight: &[f32]) -> [f32; 2] {
-        let mut parts = [0.0f32; 16];
-        for (x, w) in x.chunks_exact(8).zip(weight.chunks_exact(16)) {
-            for i in 0..8 {
-                parts[2 * i] += x[i] * w[2 * i];
-                parts[2 * i + 1] += x[i] * w[2 * i + 1];
+    /// Margins `x · w + b` of the rows of `x`, and the gate of the expert that each chooses: the softmax of two logits that far
+    /// apart, at the larger. Sums have one order whatever the instructions, so that the choice does not depend on them.
+    fn weigh(isa: Isa, x: &[f32], weight: &[f32], bias: f32, margins: &mut [f32], gates: &mut [f32]) {
+        for (x, margin) in x.chunks_exact(weight.len()).zip(&mut *margins) {
+            let mut parts = [0.0f32; 8];
+            for (x, w) in x.as_chunks::<8>().0.iter().zip(weight.as_chunks::<8>().0) {
+                for i in 0..8 {
+                    parts[i] += x[i] * w[i];
+                }
             }
+            let [a, b, c, d, e, f, g, h] = parts;
+            *margin = ((a + e) + (c + g)) + ((b + f) + (d + h)) + bias;
         }
-        [parts.iter().step_by(2).sum(), parts.iter().skip(1).step_by(2).sum()]
+        for (gate, margin) in gates.iter_mut().zip(margins) {
+            *gate = 1.0 / (1.0 + compute::math::exp(-margin.abs()));
+        }
     }
 }

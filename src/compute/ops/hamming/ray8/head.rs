@@ -1,13 +1,14 @@
 //! One head's keys and values in the layout of the kernels, and the kernel of any processor.
 
-#[cfg(target_arch = "x86_64")]
-use super::x86;
 use super::{CHANNELS, QUERIES, Table};
+#[cfg(target_arch = "x86_64")]
+use super::{x86, x86_512};
 use crate::Isa;
 use crate::ops::hamming::codes::field;
 
-/// Keys in one step of weighing. Those of padding repeat the last one, which changes no minimum, and get weight 0.
-pub const BLOCK: usize = 32;
+/// Keys in one step of weighing: a register of AVX-512, two of AVX2. Those of padding repeat the last one, which changes no
+/// minimum, and get weight 0.
+pub const BLOCK: usize = 64;
 
 /// Keys whose values of a channel lie side by side, as products of bytes are summed over four.
 pub const GROUP: usize = 4;
@@ -18,16 +19,22 @@ pub const STEPS: f32 = 64.0;
 /// Channels whose largest magnitude is below this count as zero: `64 / max` must stay finite.
 const SMALLEST: f32 = 1e-30;
 
-/// Codes of 32 keys by halves of bytes: quarter `p` of key `j` is the low half of byte `[p][j]`. That makes each quarter
+/// Codes of a block of keys by halves of bytes: quarter `p` of key `j` is the low half of byte `[p][j]`. That makes each quarter
 /// the index of a byte shuffle, whose table holds the distances from the query's quarter.
 #[derive(Clone, Copy, Debug)]
-#[repr(C, align(32))]
+#[repr(C, align(64))]
 pub struct Quarters(pub [[u8; BLOCK]; 4]);
 
-/// Weights of 32 keys.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C, align(32))]
+/// Weights of a block of keys.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
 pub struct Weights(pub [u8; BLOCK]);
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self([0; _])
+    }
+}
 
 /// Values of four keys: `[CHANNELS, GROUP]` for AVX2, `[GROUP, CHANNELS]` otherwise.
 #[derive(Clone, Copy, Debug)]
@@ -183,6 +190,8 @@ crate::simd_fn! {
         y: &mut [[f32; CHANNELS]; QUERIES],
     ) -> [u32; QUERIES] => {
         // SAFETY: the caller vouches for the weights.
+        avx512+vnni => unsafe { x86_512::attend(head, queries, table, weights, y) },
+        // SAFETY: as above.
         avx2 => unsafe { x86::attend(head, queries, table, weights, y) },
         portable => head.attend_plainly(queries, table, weights, y),
     }

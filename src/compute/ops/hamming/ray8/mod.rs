@@ -10,6 +10,8 @@ mod head;
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+#[cfg(target_arch = "x86_64")]
+mod x86_512;
 
 use head::{Head, Weights};
 

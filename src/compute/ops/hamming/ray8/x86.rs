@@ -1,15 +1,18 @@
-//! The kernel with AVX2. Processors with AVX-512 run it, too.
+//! The kernel with AVX2, and the layout of keys and values, which that of AVX-512 reads too.
 
 use super::head::{BLOCK, GROUP, Head, Quarters, Values, Weights, scales};
 use super::{CHANNELS, QUERIES, Table};
 use std::arch::x86_64::*;
 
+/// Registers of a byte for each key of a block.
+const HALVES: usize = BLOCK / 32;
+
 /// Tables that do not straddle lines of the cache.
 #[repr(align(64))]
-struct Tables([[u8; 16]; 16]);
+pub struct Tables(pub [[u8; 16]; 16]);
 
 /// Bits in which each half of a byte differs from each other.
-static DISTANCES: Tables = {
+pub static DISTANCES: Tables = {
     let mut table = [[0; 16]; 16];
     let mut i = 0;
     while i < 256 {
@@ -19,23 +22,25 @@ static DISTANCES: Tables = {
     Tables(table)
 };
 
-/// Codes, a multiple of 32, to quarters.
+/// Codes, whole blocks, to quarters.
 #[target_feature(enable = "avx2")]
 pub fn take_keys(codes: &[u16], keys: &mut [Quarters]) {
     let (low_byte, low_half) = (_mm256_set1_epi16(255), _mm256_set1_epi8(15));
     for (codes, keys) in codes.as_chunks::<BLOCK>().0.iter().zip(keys) {
-        // SAFETY: 32 codes are two registers, and their quarters four.
-        unsafe {
-            let p = codes.as_ptr().cast::<__m256i>();
-            let (a, b) = (_mm256_loadu_si256(p), _mm256_loadu_si256(p.add(1)));
-            let bytes = |a, b| _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi16(a, b));
-            let low = bytes(_mm256_and_si256(a, low_byte), _mm256_and_si256(b, low_byte));
-            let high = bytes(_mm256_srli_epi16::<8>(a), _mm256_srli_epi16::<8>(b));
-            let to = keys.0.as_mut_ptr().cast::<__m256i>();
-            _mm256_store_si256(to, _mm256_and_si256(low, low_half));
-            _mm256_store_si256(to.add(1), _mm256_and_si256(_mm256_srli_epi16::<4>(low), low_half));
-            _mm256_store_si256(to.add(2), _mm256_and_si256(high, low_half));
-            _mm256_store_si256(to.add(3), _mm256_and_si256(_mm256_srli_epi16::<4>(high), low_half));
+        for half in 0..HALVES {
+            // SAFETY: half a block of codes is two registers, and its quarters are four.
+            unsafe {
+                let p = codes.as_ptr().cast::<__m256i>().add(2 * half);
+                let (a, b) = (_mm256_loadu_si256(p), _mm256_loadu_si256(p.add(1)));
+                let bytes = |a, b| _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi16(a, b));
+                let low = bytes(_mm256_and_si256(a, low_byte), _mm256_and_si256(b, low_byte));
+                let high = bytes(_mm256_srli_epi16::<8>(a), _mm256_srli_epi16::<8>(b));
+                let to = keys.0.as_mut_ptr().cast::<__m256i>().add(half);
+                _mm256_store_si256(to, _mm256_and_si256(low, low_half));
+                _mm256_store_si256(to.add(HALVES), _mm256_and_si256(_mm256_srli_epi16::<4>(low), low_half));
+                _mm256_store_si256(to.add(2 * HALVES), _mm256_and_si256(high, low_half));
+                _mm256_store_si256(to.add(3 * HALVES), _mm256_and_si256(_mm256_srli_epi16::<4>(high), low_half));
+            }
         }
     }
 }
@@ -138,8 +143,8 @@ pub unsafe fn attend(
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn weigh(head: &Head, queries: [u16; QUERIES], table: &Table, rows: *mut __m256i) -> [u32; QUERIES] {
-    let blocks = head.blocks();
-    // SAFETY: tables of 16 bytes, one register of `present`, four for each block of keys; `rows` as the caller says.
+    let halves = head.blocks() * HALVES;
+    // SAFETY: tables of 16 bytes, two registers of `present`, eight for each block of keys; `rows` as the caller says.
     unsafe {
         let both = |p: *const u8| _mm256_broadcastsi128_si256(_mm_loadu_si128(p.cast()));
         let mut beyond = [_mm256_setzero_si256(); QUERIES];
@@ -149,13 +154,13 @@ unsafe fn weigh(head: &Head, queries: [u16; QUERIES], table: &Table, rows: *mut 
                 |r: usize, p: usize| both(DISTANCES.0[usize::from(queries[pair + r] >> (4 * p)) & 15].as_ptr());
             let of = |r| [quarter(r, 0), quarter(r, 1), quarter(r, 2), quarter(r, 3)];
             let (distances, mut least) = ([of(0), of(1)], [_mm256_set1_epi8(CHANNELS as i8); 2]);
-            for (b, keys) in head.keys.iter().enumerate() {
-                let keys = keys.0.as_ptr().cast::<__m256i>();
+            for b in 0..halves {
+                let keys = head.keys[b / HALVES].0.as_ptr().cast::<__m256i>().add(b % HALVES);
                 for r in 0..2 {
-                    let part = |p: usize| _mm256_shuffle_epi8(distances[r][p], _mm256_load_si256(keys.add(p)));
+                    let part = |p: usize| _mm256_shuffle_epi8(distances[r][p], _mm256_load_si256(keys.add(p * HALVES)));
                     let bits = _mm256_add_epi8(_mm256_add_epi8(part(0), part(1)), _mm256_add_epi8(part(2), part(3)));
                     least[r] = _mm256_min_epu8(least[r], bits);
-                    _mm256_store_si256(rows.add((pair + r) * blocks + b), bits);
+                    _mm256_store_si256(rows.add((pair + r) * halves + b), bits);
                 }
             }
             for r in 0..2 {
@@ -169,12 +174,12 @@ unsafe fn weigh(head: &Head, queries: [u16; QUERIES], table: &Table, rows: *mut 
         let weights = both(table.weights.as_ptr());
         let seventeenth = _mm256_set1_epi8(table.weights[16] as i8);
         let (zero, all) = (_mm256_setzero_si256(), _mm256_set1_epi8(-1));
-        let last = _mm256_load_si256(head.present.0.as_ptr().cast());
+        let last = head.present.0.as_ptr().cast::<__m256i>();
         let mut sums = [zero; QUERIES];
-        for b in 0..blocks {
-            let present = if b == blocks - 1 { last } else { all };
+        for b in 0..halves {
+            let present = if b + HALVES >= halves { _mm256_load_si256(last.add(b % HALVES)) } else { all };
             for r in 0..QUERIES {
-                let at = rows.add(r * blocks + b);
+                let at = rows.add(r * halves + b);
                 let bits = _mm256_add_epi8(_mm256_load_si256(at), beyond[r]);
                 let w = _mm256_blendv_epi8(_mm256_shuffle_epi8(weights, bits), seventeenth, bits);
                 let w = _mm256_and_si256(w, present);

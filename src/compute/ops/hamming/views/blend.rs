@@ -5,6 +5,9 @@ use super::CodeViews;
 use super::exchange::Exchange;
 use crate::ops::hamming::logits::GROUP;
 use crate::ops::padded;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{Avx2, Avx512};
+use crate::simd::{Portable, Simd};
 
 crate::simd_fn! {
     /// # Safety
@@ -12,17 +15,33 @@ crate::simd_fn! {
     /// of padded rows.
     pub unsafe fn blend(
         isa: Isa, views: CodeViews, logits: &[f32], weights: &mut [f32], tail: &mut [f32], y: &mut [f32],
-    ) => kernel
+    ) => {
+        // SAFETY: here are the instructions of both; the caller vouches for the rest.
+        avx512 => unsafe { kernel::<Avx512, Avx2>(views, logits, weights, tail, y) },
+        // SAFETY: as above.
+        avx2 => unsafe { kernel::<Avx2, Avx2>(views, logits, weights, tail, y) },
+        // SAFETY: as above.
+        portable => unsafe { kernel::<Portable, Portable>(views, logits, weights, tail, y) },
+    }
 }
 
+/// `T` are registers of eight lanes, for columns that do not fill one of `S`.
+///
 /// # Safety
-/// The instructions of `S` are available; the rest as [`blend`].
+/// The instructions of `S` and `T` are available; the rest as [`blend`].
 #[inline(always)]
-unsafe fn kernel<S: Exchange>(views: CodeViews, logits: &[f32], weights: &mut [f32], tail: &mut [f32], y: &mut [f32]) {
+unsafe fn kernel<S: Exchange, T: Simd>(
+    views: CodeViews,
+    logits: &[f32],
+    weights: &mut [f32],
+    tail: &mut [f32],
+    y: &mut [f32],
+) {
     let heads = views.heads;
     let (width, stride, apart) = (views.width, views.value_stride, padded(views.width));
     let all = *views.rows.last().unwrap_or(&0) as usize;
-    let whole = width / S::LANES * S::LANES;
+    let wide = width / S::LANES * S::LANES;
+    let whole = width / T::LANES * T::LANES;
     for (s, uniform) in views.uniform.iter().enumerate() {
         let (first, end) = (views.rows[s] as usize, views.rows[s + 1] as usize);
         let count = end - first;
@@ -33,13 +52,13 @@ unsafe fn kernel<S: Exchange>(views: CodeViews, logits: &[f32], weights: &mut [f
         }
         // Columns that do not fill a register, filled up with zeros: what follows a row need not be readable.
         if whole < width {
-            for (r, row) in tail.chunks_exact_mut(S::LANES).take(count).enumerate() {
+            for (r, row) in tail.chunks_exact_mut(T::LANES).take(count).enumerate() {
                 let last = &views.values[(first + r) * stride..][whole..width];
                 row[..last.len()].copy_from_slice(last);
                 row[last.len()..].fill(0.0);
             }
         }
-        let written = width.next_multiple_of(S::LANES);
+        let written = width.next_multiple_of(T::LANES);
         for (group, y) in y.chunks_mut(GROUP * apart).enumerate() {
             let logits = &logits[(group * all + first) * GROUP..][..count * GROUP];
             // SAFETY: the sample has `count` rows of `width` values, `stride` apart; `tail` has as many rows of a
@@ -52,10 +71,13 @@ unsafe fn kernel<S: Exchange>(views: CodeViews, logits: &[f32], weights: &mut [f
                 }
                 let (heads, weights) = (y.len() / apart, weights.as_ptr());
                 let values = views.values.as_ptr().add(first * stride);
-                of_heads::<S>(heads, (count, weights, values, stride, y.as_mut_ptr(), apart), whole);
+                let y = y.as_mut_ptr();
+                of_heads::<S>(heads, (count, weights, values, stride, y, apart), wide);
+                if wide < whole {
+                    of_heads::<T>(heads, (count, weights, values.add(wide), stride, y.add(wide), apart), whole - wide);
+                }
                 if whole < width {
-                    let out = y.as_mut_ptr().add(whole);
-                    of_heads::<S>(heads, (count, weights, tail.as_ptr(), S::LANES, out, apart), S::LANES);
+                    of_heads::<T>(heads, (count, weights, tail.as_ptr(), T::LANES, y.add(whole), apart), T::LANES);
                 }
             }
             if written < apart {
@@ -107,12 +129,12 @@ type Args = (usize, *const f32, *const f32, usize, *mut f32, usize);
 /// Blends `columns` columns for the heads of a group together, so that a value is loaded once for them.
 ///
 /// Eight accumulators hide the latency of two FMA units; twelve, with the values and a weight, would need every register
-/// of AVX2, and one then lives in memory, which costs more than it saves.
+/// of AVX2, and one then lives in memory, which costs more than it saves. AVX-512 has registers for sixteen.
 ///
 /// # Safety
 /// As [`kernel`].
 #[inline(always)]
-unsafe fn of_heads<S: Exchange>(heads: usize, args: Args, columns: usize) {
+unsafe fn of_heads<S: Simd>(heads: usize, args: Args, columns: usize) {
     let (count, weights, values, stride, y, apart) = args;
     // SAFETY: the caller vouches for `heads` heads, and a group has no more than four.
     unsafe {
@@ -123,6 +145,7 @@ unsafe fn of_heads<S: Exchange>(heads: usize, args: Args, columns: usize) {
                 tiles::<S, 2, 4>(args, columns);
                 tiles::<S, 1, 8>((count, weights.add(2), values, stride, y.add(2 * apart), apart), columns);
             }
+            _ if S::LANES == 16 => tiles::<S, 4, 4>(args, columns),
             _ => tiles::<S, 4, 2>(args, columns),
         }
     }
@@ -133,7 +156,7 @@ unsafe fn of_heads<S: Exchange>(heads: usize, args: Args, columns: usize) {
 /// # Safety
 /// As [`kernel`].
 #[inline(always)]
-unsafe fn tiles<S: Exchange, const H: usize, const N: usize>(args: Args, columns: usize) {
+unsafe fn tiles<S: Simd, const H: usize, const N: usize>(args: Args, columns: usize) {
     let (count, weights, values, stride, y, apart) = args;
     let mut at = 0;
     // SAFETY: each tile ends at `columns` or before.
@@ -160,7 +183,7 @@ unsafe fn tiles<S: Exchange, const H: usize, const N: usize>(args: Args, columns
 /// # Safety
 /// As [`kernel`]; `H` heads and `N` registers of columns are there.
 #[inline(always)]
-unsafe fn tile<S: Exchange, const H: usize, const N: usize>(args: Args) {
+unsafe fn tile<S: Simd, const H: usize, const N: usize>(args: Args) {
     let (count, weights, values, stride, y, apart) = args;
     // SAFETY: the caller vouches for the pointers.
     unsafe {

@@ -6,7 +6,9 @@ use crate::simd::{self, Simd};
 #[cfg(target_arch = "x86_64")]
 mod x86;
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512, Vnni};
+pub(super) use x86::Vnni;
+#[cfg(target_arch = "x86_64")]
+pub(in crate::ops) use x86::{Avx2, Avx512};
 
 /// Registers with one 32-bit sum for each of `F::LANES` outputs, to which the products of four inputs are added at
 /// once.
@@ -74,7 +76,7 @@ fn side_by_side(i: usize) -> usize {
 
 /// Any processor. Sixteen bits are what multiplies well everywhere, eight outputs at once.
 #[derive(Clone, Copy)]
-pub(super) struct Portable;
+pub(in crate::ops) struct Portable;
 
 // SAFETY: plain Rust; the only condition is on the pointers, which the callers vouch for.
 unsafe impl Dot for Portable {
@@ -136,7 +138,7 @@ unsafe impl Dot for Portable {
 
 impl Portable {
     /// Integers to the layout that its kernel reads, in which each input has eight outputs side by side.
-    pub fn rearrange(bytes: &Bytes, out: &mut Bytes) {
+    pub(in crate::ops::product8) fn rearrange(bytes: &Bytes, out: &mut Bytes) {
         for (i, byte) in bytes.0.iter().enumerate() {
             out.0[side_by_side(i)] = *byte;
         }
