@@ -8,6 +8,8 @@ mod x86;
 pub use portable::Portable;
 #[cfg(target_arch = "x86_64")]
 pub use x86::{Avx2, Avx512};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{turn8, turn16};
 
 /// Registers of [`Simd::LANES`] `f32` values.
 ///
@@ -88,6 +90,22 @@ pub unsafe trait Simd: Copy + 'static {
         lanes[..Self::LANES].iter().sum()
     }
 
+    /// The sums of as many registers as there are lanes: lane `i` is that of register `i`. Registers past those count nothing.
+    ///
+    /// # Safety
+    /// See the trait.
+    #[inline(always)]
+    unsafe fn sums(v: &[Self::V; 16]) -> Self::V {
+        let mut sums = [0.0f32; 16];
+        // SAFETY: the caller vouches for the instructions, and no register has more than 16 lanes.
+        unsafe {
+            for i in 0..Self::LANES {
+                sums[i] = Self::sum(v[i]);
+            }
+            Self::load(sums.as_ptr())
+        }
+    }
+
     /// Largest lane.
     ///
     /// # Safety
@@ -149,6 +167,12 @@ mod tests {
                 assert!((y - x.exp()).abs() <= 4e-7 * x.exp() + 2e-38, "exp({x}) = {y}");
             }
             assert_eq!(S::largest(v), 0.0);
+            let rows: Vec<f32> = (0..256).map(|i| ((i * 37) % 101) as f32 - 50.0).collect();
+            let registers: [S::V; 16] = std::array::from_fn(|i| S::load(rows.as_ptr().add(i * 16)));
+            S::store(out.as_mut_ptr(), S::sums(&registers));
+            for (row, sum) in rows.chunks_exact(16).zip(&out) {
+                assert_eq!(*sum, row[..S::LANES].iter().sum::<f32>());
+            }
             assert_eq!(S::sum(S::splat(2.0)), 2.0 * S::LANES as f32);
             S::store(out.as_mut_ptr(), S::fma(S::splat(2.0), S::splat(3.0), S::sub(S::splat(1.0), S::splat(0.5))));
             assert_eq!(out[S::LANES - 1], 6.5);

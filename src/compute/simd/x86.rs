@@ -39,9 +39,74 @@ unsafe fn largest8(v: __m256) -> f32 {
     }
 }
 
+/// Combines the lanes of eight registers, those of register `i` into lane `i`: registers are folded into each other in pairs.
+macro_rules! turn8 {
+    ($v:expr, $combine:ident) => {{
+        let v = $v;
+        let mut two = [v[0]; 4];
+        for i in 0..4 {
+            let (a, b) = (v[2 * i], v[2 * i + 1]);
+            two[i] = $combine(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        }
+        let mut four = [v[0]; 2];
+        for i in 0..2 {
+            let (a, b) = (_mm256_castps_pd(two[2 * i]), _mm256_castps_pd(two[2 * i + 1]));
+            let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+            four[i] = $combine(_mm256_castpd_ps(low), _mm256_castpd_ps(high));
+        }
+        $combine(_mm256_permute2f128_ps::<0x20>(four[0], four[1]), _mm256_permute2f128_ps::<0x31>(four[0], four[1]))
+    }};
+}
+
+/// As [`turn8`], sixteen registers.
+macro_rules! turn16 {
+    ($v:expr, $combine:ident) => {{
+        let v = $v;
+        let mut two = [v[0]; 8];
+        for i in 0..8 {
+            let (a, b) = (v[2 * i], v[2 * i + 1]);
+            two[i] = $combine(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+        }
+        let mut four = [v[0]; 4];
+        for i in 0..4 {
+            let (a, b) = (_mm512_castps_pd(two[2 * i]), _mm512_castps_pd(two[2 * i + 1]));
+            let (low, high) = (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
+            four[i] = $combine(_mm512_castpd_ps(low), _mm512_castpd_ps(high));
+        }
+        let mut eight = [v[0]; 2];
+        for i in 0..2 {
+            let (a, b) = (four[2 * i], four[2 * i + 1]);
+            eight[i] = $combine(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+        }
+        let [a, b] = eight;
+        $combine(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b))
+    }};
+}
+pub(crate) use {turn8, turn16};
+
+/// Sums of eight registers.
+///
+/// # Safety
+/// AVX2 is available.
+#[inline(always)]
+unsafe fn sums8(v: &[__m256; 16]) -> __m256 {
+    // SAFETY: the caller vouches for the instructions.
+    unsafe { turn8!(v, _mm256_add_ps) }
+}
+
+/// Sums of sixteen registers. Not a closure: those are not always compiled into their caller, and then lack its instructions.
+///
+/// # Safety
+/// AVX-512 is available.
+#[inline(always)]
+unsafe fn sums16(v: &[__m512; 16]) -> __m512 {
+    // SAFETY: the caller vouches for the instructions.
+    unsafe { turn16!(v, _mm512_add_ps) }
+}
+
 macro_rules! registers {
     ($name:ident, $lanes:literal, $v:ty, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident,
-     $fma:ident, $max:ident, $to_int:ident, $add_int:ident, $set_int:ident, $shift:ident, $as_float:ident, $round:expr, $bytes:expr, $sum:expr, $largest:expr) => {
+     $fma:ident, $max:ident, $to_int:ident, $add_int:ident, $set_int:ident, $shift:ident, $as_float:ident, $round:expr, $bytes:expr, $sum:expr, $largest:expr, $sums:expr) => {
         // SAFETY: the caller of each method vouches for the instructions and for the pointers.
         unsafe impl Simd for $name {
             type V = $v;
@@ -106,6 +171,11 @@ macro_rules! registers {
                 unsafe { $sum(v) }
             }
             #[inline(always)]
+            unsafe fn sums(v: &[Self::V; 16]) -> Self::V {
+                // SAFETY: see the impl.
+                unsafe { $sums(v) }
+            }
+            #[inline(always)]
             unsafe fn largest(v: Self::V) -> f32 {
                 // SAFETY: see the impl.
                 unsafe { $largest(v) }
@@ -139,7 +209,8 @@ registers!(
     _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>,
     |p: *const i8| _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p.cast()))),
     sum8,
-    largest8
+    largest8,
+    sums8
 );
 registers!(
     Avx512,
@@ -161,5 +232,6 @@ registers!(
     _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>,
     |p: *const i8| _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p.cast()))),
     |v| sum8(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v))),
-    |v| largest8(_mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)))
+    |v| largest8(_mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v))),
+    sums16
 );

@@ -88,31 +88,60 @@ crate::simd_fn! {
 /// The instructions of `S` and `Q` are available; the rest as [`run`].
 #[inline(always)]
 unsafe fn kernel<S: Simd, Q: Passes>(look_ups: &[LookUp], maps: &[&Map8], colour: &[f32], width: usize, y: &mut Rows8) {
-    let mut row = [0.0f32; MOST_WIDTH];
-    for (r, l) in look_ups.iter().enumerate() {
-        // SAFETY: indices lie inside the map, and steps of `LANES` inside rows of `width` values.
-        unsafe {
-            let map = maps.get_unchecked(l.view as usize);
-            let taps = l.index.map(|i| map.data.as_ptr().add(i as usize * width));
-            let mut weight = [S::splat(0.0); 4];
-            for t in 0..4 {
-                weight[t] = S::splat(l.weight[t] * *map.scale.as_ptr().add(l.index[t] as usize));
-            }
-            let rgb = l.colour.map(|c| S::splat(c));
-            for i in (0..width).step_by(S::LANES) {
-                let of = |r: usize| S::load(colour.as_ptr().add(r * width + i));
-                let mut sum = of(3);
-                for t in 0..4 {
-                    sum = S::fma(weight[t], S::load_bytes(taps[t].add(i)), sum);
-                }
-                for c in 0..3 {
-                    sum = S::fma(rgb[c], of(c), sum);
-                }
-                S::store(row.as_mut_ptr().add(i), S::max(sum, S::splat(0.0)));
-            }
-            let (bytes, scale) = y.row_mut(r);
-            *scale = quantise::one_row::<Q>(&row[..width], Sign::NonNegative, bytes);
+    // SAFETY: as the caller vouches.
+    unsafe {
+        match width {
+            32 => of_width::<S, Q, 32>(look_ups, maps, colour, width, y),
+            64 => of_width::<S, Q, 64>(look_ups, maps, colour, width, y),
+            _ => of_width::<S, Q, 0>(look_ups, maps, colour, width, y),
         }
+    }
+}
+
+/// Rows of `W` values, which the compiler unrolls, or of any number, where that is 0.
+///
+/// # Safety
+/// As [`kernel`]; `W` is the width or 0.
+#[inline(always)]
+unsafe fn of_width<S: Simd, Q: Passes, const W: usize>(
+    look_ups: &[LookUp],
+    maps: &[&Map8],
+    colour: &[f32],
+    width: usize,
+    y: &mut Rows8,
+) {
+    let width = if W > 0 { W } else { width };
+    // As many rows as are quantised together.
+    let mut values = [0.0f32; 16 * MOST_WIDTH];
+    let many = std::array::from_fn(|r| values[r * width..].as_ptr());
+    for (group, look_ups) in look_ups.chunks(Q::MANY).enumerate() {
+        for (l, row) in look_ups.iter().zip(values.chunks_exact_mut(width)) {
+            // SAFETY: indices lie inside the map, and steps of `LANES` inside rows of `width` values.
+            unsafe {
+                let map = maps.get_unchecked(l.view as usize);
+                let (mut taps, mut weight) = ([map.data.as_ptr(); 4], [S::splat(0.0); 4]);
+                for t in 0..4 {
+                    taps[t] = map.data.as_ptr().add(l.index[t] as usize * width);
+                    weight[t] = S::splat(l.weight[t] * *map.scale.as_ptr().add(l.index[t] as usize));
+                }
+                let mut rgb = [S::splat(0.0); 3];
+                for c in 0..3 {
+                    rgb[c] = S::splat(l.colour[c]);
+                }
+                for i in (0..width).step_by(S::LANES) {
+                    let mut sum = S::load(colour.as_ptr().add(3 * width + i));
+                    for t in 0..4 {
+                        sum = S::fma(weight[t], S::load_bytes(taps[t].add(i)), sum);
+                    }
+                    for c in 0..3 {
+                        sum = S::fma(rgb[c], S::load(colour.as_ptr().add(c * width + i)), sum);
+                    }
+                    S::store(row.as_mut_ptr().add(i), S::max(sum, S::splat(0.0)));
+                }
+            }
+        }
+        // SAFETY: the caller vouches for the instructions and for the shape of `y`; each row has `width` values.
+        unsafe { quantise::many_rows::<Q, W>(&many, group * Q::MANY, look_ups.len(), y) };
     }
 }
 

@@ -1,4 +1,5 @@
-//! One row at a time, in registers.
+//! As many rows together as a register has lanes: what is one number a row, a mean or a scale, is computed for all of them at
+//! once.
 
 use crate::simd::Simd;
 
@@ -14,27 +15,70 @@ crate::simd_fn! {
 /// The instructions of `S` are available; the rest as [`normalise`].
 #[inline(always)]
 unsafe fn kernel<S: Simd>(x: &[f32], width: usize, eps: f32, affine: Option<(&[f32], &[f32])>, y: &mut [f32]) {
-    for (x, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
-        // SAFETY: steps of `LANES` stay inside rows of `width` values.
+    // SAFETY: as the caller vouches.
+    unsafe {
+        match width {
+            32 => of_width::<S, 32>(x, width, eps, affine, y),
+            64 => of_width::<S, 64>(x, width, eps, affine, y),
+            _ => of_width::<S, 0>(x, width, eps, affine, y),
+        }
+    }
+}
+
+/// Rows of `W` values, which the compiler unrolls, or of any number, where that is 0.
+///
+/// # Safety
+/// As [`kernel`]; `W` is the width or 0.
+#[inline(always)]
+unsafe fn of_width<S: Simd, const W: usize>(
+    x: &[f32],
+    width: usize,
+    eps: f32,
+    affine: Option<(&[f32], &[f32])>,
+    y: &mut [f32],
+) {
+    let width = if W > 0 { W } else { width };
+    let (x, y, rows) = (x.as_ptr(), y.as_mut_ptr(), x.len() / width);
+    for first in (0..rows).step_by(S::LANES) {
+        let count = S::LANES.min(rows - first);
+        // SAFETY: rows are below `rows`, and steps of `LANES` stay inside rows of `width` values.
         unsafe {
-            let mut sum = S::splat(0.0);
-            for i in (0..width).step_by(S::LANES) {
-                sum = S::add(sum, S::load(x.as_ptr().add(i)));
-            }
-            let mean = S::splat(S::sum(sum) / width as f32);
-            let mut squares = S::splat(0.0);
-            for i in (0..width).step_by(S::LANES) {
-                let d = S::sub(S::load(x.as_ptr().add(i)), mean);
-                squares = S::fma(d, d, squares);
-            }
-            let scale = S::splat(1.0 / (S::sum(squares) / width as f32 + eps).sqrt());
-            for i in (0..width).step_by(S::LANES) {
-                let d = S::sub(S::load(x.as_ptr().add(i)), mean);
-                let mut v = S::mul(d, scale);
-                if let Some((gain, bias)) = affine {
-                    v = S::fma(v, S::load(gain.as_ptr().add(i)), S::load(bias.as_ptr().add(i)));
+            // The last row stands for those that are not there.
+            let row = |r: usize| (first + if r < count { r } else { count - 1 }) * width;
+            let mut parts = [S::splat(0.0); 16];
+            for r in 0..S::LANES {
+                let from = x.add(row(r));
+                let mut sum = S::splat(0.0);
+                for i in (0..width).step_by(S::LANES) {
+                    sum = S::add(sum, S::load(from.add(i)));
                 }
-                S::store(y.as_mut_ptr().add(i), v);
+                parts[r] = sum;
+            }
+            let mut means = [0.0; 16];
+            S::store(means.as_mut_ptr(), S::sums(&parts));
+            means.iter_mut().for_each(|mean| *mean /= width as f32);
+            for r in 0..S::LANES {
+                let (from, mean) = (x.add(row(r)), S::splat(means[r]));
+                let mut squares = S::splat(0.0);
+                for i in (0..width).step_by(S::LANES) {
+                    let d = S::sub(S::load(from.add(i)), mean);
+                    squares = S::fma(d, d, squares);
+                }
+                parts[r] = squares;
+            }
+            let mut scales = [0.0f32; 16];
+            S::store(scales.as_mut_ptr(), S::sums(&parts));
+            scales.iter_mut().for_each(|scale| *scale = 1.0 / (*scale / width as f32 + eps).sqrt());
+            for r in 0..count {
+                let (from, to) = (x.add(row(r)), y.add(row(r)));
+                let (mean, scale) = (S::splat(means[r]), S::splat(scales[r]));
+                for i in (0..width).step_by(S::LANES) {
+                    let mut v = S::mul(S::sub(S::load(from.add(i)), mean), scale);
+                    if let Some((gain, bias)) = affine {
+                        v = S::fma(v, S::load(gain.as_ptr().add(i)), S::load(bias.as_ptr().add(i)));
+                    }
+                    S::store(to.add(i), v);
+                }
             }
         }
     }

@@ -19,6 +19,15 @@ pub(in crate::ops) unsafe trait Passes {
     /// # Safety
     /// See the trait.
     unsafe fn convert<const SIGNED: bool>(x: &[f32], factor: f32, out: &mut [u8]);
+
+    /// Rows whose largest magnitudes are found together.
+    const MANY: usize;
+
+    /// As [`Passes::largest_bits`] of the first [`Passes::MANY`] rows, each `width` values.
+    ///
+    /// # Safety
+    /// See the trait; there are as many values at each pointer.
+    unsafe fn largest_bits_of(rows: &[*const f32; 16], width: usize) -> [u32; 16];
 }
 
 // SAFETY: plain Rust.
@@ -39,12 +48,23 @@ unsafe impl Passes for Portable {
         }
         rest.fill(if SIGNED { 128 } else { 0 });
     }
+
+    const MANY: usize = 1;
+
+    #[inline(always)]
+    unsafe fn largest_bits_of(rows: &[*const f32; 16], width: usize) -> [u32; 16] {
+        let mut largest = [0; 16];
+        // SAFETY: as the caller says.
+        largest[0] = unsafe { Self::largest_bits(std::slice::from_raw_parts(rows[0], width)) };
+        largest
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Passes;
     use crate::ops::product8::lanes::{Avx2, Avx512};
+    use crate::simd::{turn8, turn16};
     use std::arch::x86_64::*;
 
     /// A window of eight values that starts at `8 − n` selects `n` lanes.
@@ -128,6 +148,60 @@ mod x86 {
                 }
             }
         }
+
+        const MANY: usize = 8;
+
+        #[inline(always)]
+        unsafe fn largest_bits_of(rows: &[*const f32; 16], width: usize) -> [u32; 16] {
+            // SAFETY: only values of the rows are read.
+            unsafe {
+                let no_sign = _mm256_set1_epi32(0x7fff_ffff);
+                let whole = width / 8 * 8;
+                let mut parts = [_mm256_setzero_si256(); 8];
+                for r in 0..8 {
+                    let mut largest = _mm256_setzero_si256();
+                    for i in (0..whole).step_by(8) {
+                        let bits = _mm256_loadu_si256(rows[r].add(i).cast());
+                        largest = _mm256_max_epi32(largest, _mm256_and_si256(bits, no_sign));
+                    }
+                    if whole < width {
+                        let rest = std::slice::from_raw_parts(rows[r].add(whole), width - whole);
+                        let bits = _mm256_castps_si256(load_upto8(rest));
+                        largest = _mm256_max_epi32(largest, _mm256_and_si256(bits, no_sign));
+                    }
+                    parts[r] = largest;
+                }
+                let mut out = [0; 16];
+                _mm256_storeu_si256(out.as_mut_ptr().cast(), turned_max8(&parts));
+                out
+            }
+        }
+    }
+
+    /// The larger of two bit patterns in each lane.
+    ///
+    /// # Safety
+    /// AVX2 is available.
+    #[inline(always)]
+    unsafe fn max_bits8(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe { _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
+    }
+
+    /// The largest lane of each of eight registers, that of register `i` in lane `i`.
+    ///
+    /// # Safety
+    /// AVX2 is available.
+    #[inline(always)]
+    unsafe fn turned_max8(parts: &[__m256i; 8]) -> __m256i {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            let mut floats = [_mm256_setzero_ps(); 8];
+            for i in 0..8 {
+                floats[i] = _mm256_castsi256_ps(parts[i]);
+            }
+            _mm256_castps_si256(turn8!(floats, max_bits8))
+        }
     }
 
     /// Values that fill four registers, and their bytes one.
@@ -175,6 +249,7 @@ mod x86 {
                 let factor = _mm512_set1_ps(factor);
                 // Packing works in quarters of a register and leaves the groups of four interleaved.
                 let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+                let order_of_half = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 0, 0, 0, 0, 0, 0, 0, 0);
                 let chunks = x.chunks_exact(FOUR);
                 let rest = chunks.remainder();
                 let done = x.len() - rest.len();
@@ -190,7 +265,22 @@ mod x86 {
                     };
                     _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_permutexvar_epi32(order, bytes));
                 }
-                for (x, out) in rest.chunks(16).zip(out[done..].chunks_mut(16)) {
+                // Half a register, which rows of 32 channels are.
+                let half = if rest.len() >= 32 { 32 } else { 0 };
+                if half > 0 {
+                    let words: [__m512i; 2] = std::array::from_fn(|i| {
+                        _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(rest.as_ptr().add(16 * i)), factor))
+                    });
+                    let both = _mm512_packs_epi32(words[0], words[1]);
+                    let bytes = if SIGNED {
+                        _mm512_xor_si512(_mm512_packs_epi16(both, both), _mm512_set1_epi8(i8::MIN))
+                    } else {
+                        _mm512_packus_epi16(both, both)
+                    };
+                    let bytes = _mm512_castsi512_si256(_mm512_permutexvar_epi32(order_of_half, bytes));
+                    _mm256_storeu_si256(out[done..done + half].as_mut_ptr().cast(), bytes);
+                }
+                for (x, out) in rest[half..].chunks(16).zip(out[done + half..].chunks_mut(16)) {
                     let words = _mm512_cvtps_epi32(_mm512_mul_ps(load_upto16(x), factor));
                     let bytes = if SIGNED {
                         _mm_xor_si128(_mm512_cvtsepi32_epi8(words), _mm_set1_epi8(i8::MIN))
@@ -201,6 +291,60 @@ mod x86 {
                     _mm_mask_storeu_epi8(out.as_mut_ptr().cast(), lanes, bytes);
                 }
             }
+        }
+
+        const MANY: usize = 16;
+
+        #[inline(always)]
+        unsafe fn largest_bits_of(rows: &[*const f32; 16], width: usize) -> [u32; 16] {
+            // SAFETY: only values of the rows are read.
+            unsafe {
+                let no_sign = _mm512_set1_epi32(0x7fff_ffff);
+                let whole = width / 16 * 16;
+                let mut parts = [_mm512_setzero_si512(); 16];
+                for r in 0..16 {
+                    let mut largest = _mm512_setzero_si512();
+                    for i in (0..whole).step_by(16) {
+                        let bits = _mm512_loadu_si512(rows[r].add(i).cast());
+                        largest = _mm512_max_epi32(largest, _mm512_and_si512(bits, no_sign));
+                    }
+                    if whole < width {
+                        let rest = std::slice::from_raw_parts(rows[r].add(whole), width - whole);
+                        let bits = _mm512_castps_si512(load_upto16(rest));
+                        largest = _mm512_max_epi32(largest, _mm512_and_si512(bits, no_sign));
+                    }
+                    parts[r] = largest;
+                }
+                let mut out = [0; 16];
+                _mm512_storeu_si512(out.as_mut_ptr().cast(), turned_max16(&parts));
+                out
+            }
+        }
+    }
+
+    /// The larger of two bit patterns in each lane.
+    ///
+    /// # Safety
+    /// AVX-512 is available.
+    #[inline(always)]
+    unsafe fn max_bits16(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe { _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b))) }
+    }
+
+    /// The largest lane of each of sixteen registers, that of register `i` in lane `i`.
+    ///
+    /// # Safety
+    /// AVX-512 is available.
+    #[inline(always)]
+    unsafe fn turned_max16(parts: &[__m512i; 16]) -> __m512i {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            let mut floats = [_mm512_setzero_ps(); 16];
+            for i in 0..16 {
+                floats[i] = _mm512_castsi512_ps(parts[i]);
+            }
+            _mm512_castps_si512(turn16!(floats, max_bits16))
         }
     }
 }

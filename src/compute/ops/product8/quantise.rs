@@ -99,11 +99,6 @@ impl Rows8 {
         &self.scale[..self.rows]
     }
 
-    /// The bytes of a row and its scale, to be written.
-    pub(in crate::ops) fn row_mut(&mut self, row: usize) -> (&mut [u8], &mut f32) {
-        (&mut self.data[row * self.stride..][..self.stride], &mut self.scale[row])
-    }
-
     /// The bytes and those of some rows after them, which hold anything.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn data_with_slack(&self) -> &[u8] {
@@ -168,36 +163,97 @@ crate::simd_fn! {
 /// The instructions of `Q` are available.
 #[inline(always)]
 unsafe fn kernel<Q: Passes>(pick: Option<&[u32]>, x: &[f32], x_stride: usize, out: &mut Rows8) {
-    let Rows8 { rows, width, stride, sign, .. } = *out;
-    for row in 0..rows {
-        let from = pick.map_or(row, |rows| rows[row] as usize) * x_stride;
-        assert!(from + width <= x.len(), "values {from}..{} of {}", from + width, x.len());
-        let x = &x[from..from + width];
-        // SAFETY: the caller vouches for the instructions.
-        out.scale[row] = unsafe { one_row::<Q>(x, sign, &mut out.data[row * stride..][..stride]) };
+    // SAFETY: the caller vouches for the instructions.
+    unsafe {
+        match out.width {
+            32 => of_width::<Q, 32>(pick, x, x_stride, out),
+            64 => of_width::<Q, 64>(pick, x, x_stride, out),
+            _ => of_width::<Q, 0>(pick, x, x_stride, out),
+        }
     }
 }
 
-/// Writes one row and returns its scale; `bytes` is as long as `x`, rounded up to a multiple of eight.
+/// Rows of `W` values, which the compiler unrolls, or of any number, where that is 0.
+///
+/// # Safety
+/// As [`kernel`]; `W` is the width or 0.
+#[inline(always)]
+unsafe fn of_width<Q: Passes, const W: usize>(pick: Option<&[u32]>, x: &[f32], x_stride: usize, out: &mut Rows8) {
+    let rows = out.rows;
+    let width = if W > 0 { W } else { out.width };
+    let start = |row: usize| {
+        let from = pick.map_or(row, |rows| rows[row] as usize) * x_stride;
+        assert!(from + width <= x.len(), "values {from}..{} of {}", from + width, x.len());
+        x[from..].as_ptr()
+    };
+    for first in (0..rows).step_by(Q::MANY) {
+        let count = Q::MANY.min(rows - first);
+        // The first row stands for those that are not there.
+        let mut many = [start(first); 16];
+        for r in 1..count {
+            many[r] = start(first + r);
+        }
+        // SAFETY: the caller vouches for the instructions; rows were measured when their start was taken.
+        unsafe { many_rows::<Q, W>(&many, first, count, out) };
+    }
+}
+
+/// Writes `count` rows of bytes from row `first` on, at most [`Passes::MANY`].
+///
+/// # Safety
+/// The instructions of `Q` are available, `out` has been shaped, `W` is its width or 0, and there are as many values at each of
+/// the first [`Passes::MANY`] pointers.
+#[inline(always)]
+pub(in crate::ops) unsafe fn many_rows<Q: Passes, const W: usize>(
+    many: &[*const f32; 16],
+    first: usize,
+    count: usize,
+    out: &mut Rows8,
+) {
+    let sign = out.sign;
+    let (width, stride) = if W > 0 { (W, W) } else { (out.width, out.stride) };
+    assert!(count <= 16 && (first + count) * stride <= out.data.len(), "rows {first} on of {} rows", out.rows);
+    // SAFETY: the caller vouches for the instructions and the pointers.
+    let largest = unsafe { Q::largest_bits_of(many, width) }.map(f32::from_bits);
+    // What is one number a row is computed for all of them at once.
+    let (mut factors, mut scales) = ([0.0; 16], [0.0; 16]);
+    for r in 0..16 {
+        (factors[r], scales[r]) = factor_and_scale(largest[r], sign);
+    }
+    for r in 0..count {
+        // SAFETY: as above; these are the row's own values and bytes, as was just checked.
+        unsafe {
+            let bytes = std::slice::from_raw_parts_mut(out.data.as_mut_ptr().add((first + r) * stride), stride);
+            convert::<Q>(std::slice::from_raw_parts(many[r], width), sign, factors[r], bytes);
+        }
+    }
+    out.scale[first..first + count].copy_from_slice(&scales[..count]);
+}
+
+/// What a row's values are multiplied by, 0 where its bytes are all the zero point, and the value of a step.
+#[inline(always)]
+fn factor_and_scale(largest: f32, sign: Sign) -> (f32, f32) {
+    let usual = (largest >= SMALLEST) & (largest <= f32::MAX);
+    let other = if largest <= f32::MAX { 0.0 } else { f32::NAN };
+    let (factor, scale) = (sign.steps() / largest, largest / sign.steps());
+    (if usual { factor } else { 0.0 }, if usual { scale } else { other })
+}
+
+/// Writes the bytes of one row, as long as `x`, rounded up to a multiple of eight.
 ///
 /// # Safety
 /// The instructions of `Q` are available.
 #[inline(always)]
-pub(in crate::ops) unsafe fn one_row<Q: Passes>(x: &[f32], sign: Sign, bytes: &mut [u8]) -> f32 {
-    // SAFETY: the caller vouches for the instructions.
-    let largest = f32::from_bits(unsafe { Q::largest_bits(x) });
-    if (SMALLEST..=f32::MAX).contains(&largest) {
-        let factor = sign.steps() / largest;
-        // SAFETY: as above.
-        unsafe {
-            match sign {
-                Sign::Signed => Q::convert::<true>(x, factor, bytes),
-                Sign::NonNegative => Q::convert::<false>(x, factor, bytes),
-            }
-        }
-        largest / sign.steps()
-    } else {
+unsafe fn convert<Q: Passes>(x: &[f32], sign: Sign, factor: f32, bytes: &mut [u8]) {
+    if factor == 0.0 {
         bytes.fill(sign.zero());
-        if largest <= f32::MAX { 0.0 } else { f32::NAN }
+        return;
+    }
+    // SAFETY: the caller vouches for the instructions.
+    unsafe {
+        match sign {
+            Sign::Signed => Q::convert::<true>(x, factor, bytes),
+            Sign::NonNegative => Q::convert::<false>(x, factor, bytes),
+        }
     }
 }
