@@ -62,6 +62,11 @@ pub unsafe trait Simd: Copy + 'static {
     /// # Safety
     /// See the trait.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// The first `n` values at `p`, at most as many as there are lanes, and `rest` in the lanes after them.
+    ///
+    /// # Safety
+    /// See the trait; only those values need to be there.
+    unsafe fn load_first(p: *const f32, n: usize, rest: Self::V) -> Self::V;
     /// As many signed bytes as there are lanes.
     ///
     /// # Safety
@@ -143,10 +148,11 @@ pub unsafe trait Simd: Copy + 'static {
 #[inline(always)]
 pub fn prefetch<T>(values: &[T], index: usize) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(value) = values.get(index) {
+    {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: every x86-64 processor has this instruction, which reads nothing that the program can see.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) };
+        // SAFETY: every x86-64 processor has this instruction, which reads nothing that the program can see and takes any
+        // address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(index).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (values, index);
@@ -167,6 +173,11 @@ mod tests {
                 assert!((y - x.exp()).abs() <= 4e-7 * x.exp() + 2e-38, "exp({x}) = {y}");
             }
             assert_eq!(S::largest(v), 0.0);
+            for n in 0..=S::LANES {
+                S::store(out.as_mut_ptr(), S::load_first(a[S::LANES - n..].as_ptr(), n, S::splat(9.0)));
+                assert_eq!(out[..n], a[S::LANES - n..]);
+                assert!(out[n..].iter().all(|v| *v == 9.0));
+            }
             let rows: Vec<f32> = (0..256).map(|i| ((i * 37) % 101) as f32 - 50.0).collect();
             let registers: [S::V; 16] = std::array::from_fn(|i| S::load(rows.as_ptr().add(i * 16)));
             S::store(out.as_mut_ptr(), S::sums(&registers));

@@ -51,6 +51,14 @@ unsafe impl Simd for Portable {
         map2(a, b, |a, b| if a > b { a } else { b })
     }
     #[inline(always)]
+    unsafe fn load_first(p: *const f32, n: usize, mut rest: Self::V) -> Self::V {
+        for (i, lane) in rest.iter_mut().enumerate().take(n) {
+            // SAFETY: the caller vouches for `n` values at `p`.
+            *lane = unsafe { *p.add(i) };
+        }
+        rest
+    }
+    #[inline(always)]
     unsafe fn load_bytes(p: *const i8) -> Self::V {
         // SAFETY: the caller vouches for eight bytes at `p`.
         unsafe { p.cast::<[i8; 8]>().read_unaligned() }.map(f32::from)

@@ -11,6 +11,30 @@ pub struct Avx2;
 #[derive(Clone, Copy, Debug)]
 pub struct Avx512;
 
+/// The first `n` of eight values.
+///
+/// # Safety
+/// AVX2 is available, and there are `n` values.
+#[inline(always)]
+unsafe fn first8(p: *const f32, n: usize, rest: __m256) -> __m256 {
+    // SAFETY: the caller vouches for the instructions; only lanes below `n` are read.
+    unsafe {
+        let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        let lanes = _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), lanes);
+        _mm256_blendv_ps(rest, _mm256_maskload_ps(p, lanes), _mm256_castsi256_ps(lanes))
+    }
+}
+
+/// The first `n` of sixteen values.
+///
+/// # Safety
+/// AVX-512 is available, and there are `n` values.
+#[inline(always)]
+unsafe fn first16(p: *const f32, n: usize, rest: __m512) -> __m512 {
+    // SAFETY: the caller vouches for the instructions; only lanes below `n` are read.
+    unsafe { _mm512_mask_loadu_ps(rest, ((1u32 << n) - 1) as __mmask16, p) }
+}
+
 /// Sum of eight lanes, half by half: three dependent additions instead of eight.
 ///
 /// # Safety
@@ -106,7 +130,7 @@ unsafe fn sums16(v: &[__m512; 16]) -> __m512 {
 
 macro_rules! registers {
     ($name:ident, $lanes:literal, $v:ty, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident,
-     $fma:ident, $max:ident, $to_int:ident, $add_int:ident, $set_int:ident, $shift:ident, $as_float:ident, $round:expr, $bytes:expr, $sum:expr, $largest:expr, $sums:expr) => {
+     $fma:ident, $max:ident, $to_int:ident, $add_int:ident, $set_int:ident, $shift:ident, $as_float:ident, $round:expr, $first:ident, $bytes:expr, $sum:expr, $largest:expr, $sums:expr) => {
         // SAFETY: the caller of each method vouches for the instructions and for the pointers.
         unsafe impl Simd for $name {
             type V = $v;
@@ -151,6 +175,11 @@ macro_rules! registers {
             unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
                 // SAFETY: see the impl.
                 unsafe { $max(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn load_first(p: *const f32, n: usize, rest: Self::V) -> Self::V {
+                // SAFETY: see the impl.
+                unsafe { $first(p, n, rest) }
             }
             #[inline(always)]
             unsafe fn load_bytes(p: *const i8) -> Self::V {
@@ -207,6 +236,7 @@ registers!(
     _mm256_slli_epi32,
     _mm256_castsi256_ps,
     _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>,
+    first8,
     |p: *const i8| _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p.cast()))),
     sum8,
     largest8,
@@ -230,6 +260,7 @@ registers!(
     _mm512_slli_epi32,
     _mm512_castsi512_ps,
     _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>,
+    first16,
     |p: *const i8| _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p.cast()))),
     |v| sum8(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v))),
     |v| largest8(_mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v))),

@@ -6,8 +6,8 @@ use crate::folded::{Folded, LAST_EPS};
 use compute::Isa;
 use compute::ops::gather::LookUp;
 use compute::ops::normalise::normalise;
+use compute::ops::padded;
 use compute::ops::product::{Epilogue, Packed, product};
-use compute::ops::{PAD, padded};
 use layers::engine::{GROUP, SharedScratch};
 use layers::layer_norm::engine::fold_norm;
 use layers::softmax::softmax_rows;
@@ -26,7 +26,7 @@ pub struct PackedHead {
 /// Weights of the blending head.
 #[derive(Clone, Debug)]
 struct Blend {
-    /// `H + C + 4 → K`: hidden direction (zero), token, relative direction; with the bias.
+    /// `C + 4 → K`: token, relative direction; with the bias.
     token: Packed,
     /// `C → K`.
     state: Packed,
@@ -40,6 +40,8 @@ struct Blend {
 #[derive(Clone, Debug, Default)]
 pub struct HeadBuffers {
     logits: Vec<f32>,
+    /// Weights of the views of some samples.
+    views: Vec<f32>,
     state: Vec<f32>,
     hidden: Vec<f32>,
     /// Share of each source view in the last ray's blended colour `[views]`; empty where the head does not blend.
@@ -47,19 +49,17 @@ pub struct HeadBuffers {
 }
 
 impl PackedHead {
-    /// Packs the head of the folded network; `hidden` is H.
-    pub fn new(net: &Folded, folded: &[f32], hidden: usize) -> Self {
+    /// Packs the head of the folded network.
+    pub fn new(net: &Folded, folded: &[f32]) -> Self {
         let c = net.norm.width;
         let (rgb, constant) = fold_norm(&net.norm, &net.rgb, folded);
         let blend = net.blend.as_ref().map(|b| {
             let k = b.token.outputs;
-            let mut token = vec![0.0; hidden * k];
-            token.extend_from_slice(b.token.weight.of(folded));
-            token.extend_from_slice(b.direction.weight.of(folded));
+            let token = [b.token.weight.of(folded), b.direction.weight.of(folded)].concat();
             let (state, constant) = fold_norm(&net.norm, &b.state, folded);
             let bias: Vec<f32> = b.token.bias_or_none(folded).iter().zip(&constant).map(|(a, b)| a + b).collect();
             Blend {
-                token: Packed::new(&token, Some(&bias), hidden + c + 4, k),
+                token: Packed::new(&token, Some(&bias), c + 4, k),
                 state: Packed::new(&state, None, c, k),
                 view: [b.view.weight.of(folded), &vec![0.0; padded(k) - k]].concat(),
                 ray: fold_norm(&net.norm, &b.ray, folded).0,
@@ -127,7 +127,7 @@ impl Blend {
         /// All samples below it together change a colour by less than a tenth of an 8-bit step.
         const NEGLIGIBLE: f32 = 1e-6;
         let (samples, stride) = (weights.len(), padded(self.token.outputs()));
-        let HeadBuffers { logits, state, hidden, shares } = buffers;
+        let HeadBuffers { logits, views, state, hidden, shares } = buffers;
         state.resize(samples * stride, 0.0);
         product(isa, samples, normal, c, &self.state, state, stride, Epilogue::Store);
         let rows_of = |s: usize, end: usize| (tokens.first[end] - tokens.first[s]) as usize;
@@ -145,17 +145,17 @@ impl Blend {
                 end += 1;
             }
             let count = rows_of(s, end);
-            logits.resize(logits.len().max(count + 2 * PAD), 0.0);
             hidden.resize(hidden.len().max(count * stride), 0.0);
-            let values = &tokens.values[tokens.first[s] as usize * tokens.stride..];
+            let values = &tokens.values[tokens.first[s] as usize * tokens.stride + tokens.hidden..];
             product(isa, count, values, tokens.stride, &self.token, hidden, stride, Epilogue::Store);
             let first = &tokens.first[s..=end];
-            view_weights(isa, hidden, &state[s * stride..], &self.view, stride, first, &tokens.uniform[s..end], logits);
+            let of_state = (&state[s * stride..], &self.view[..]);
+            view_weights(isa, hidden, of_state, first, &tokens.uniform[s..end], logits, views);
             for (at, look_up) in look_ups[first[0] as usize..][..count].iter().enumerate() {
                 while tokens.first[s + 1] - first[0] <= at as u32 {
                     s += 1;
                 }
-                let (share, view) = (weights[s] * logits[at], look_up.view as usize);
+                let (share, view) = (weights[s] * views[at], look_up.view as usize);
                 for i in 0..3 {
                     colour[i] += share * look_up.colour[i];
                 }

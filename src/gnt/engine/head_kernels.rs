@@ -22,27 +22,28 @@ pub(super) fn pool(isa: Isa, x: &[f32], weights: &[f32], pooled: &mut [f32]) {
 /// ones where a sample is `uniform`.
 ///
 /// # Shapes
-/// - `hidden`: `[rows, stride]`, a row for each view of each sample; `stride` is a multiple of 16, and padding is zero
-/// - `state`: `[samples, stride]`
-/// - `weight`: `[stride]`
+/// - `hidden`: `[rows, K]`, a row for each view of each sample; K is a multiple of 16, and padding is zero
+/// - `state`: `[samples, K]`, and `weight`: `[K]`
 /// - `first`: `[samples + 1]`, the first row of each sample and the end, counted from any row
-/// - `shares`: becomes `[rows]`, with room for 32 more
+/// - `shares`: becomes `[rows]` and some room; `logits` is scratch
 pub(super) fn view_weights(
     isa: Isa,
     hidden: &[f32],
-    state: &[f32],
-    weight: &[f32],
-    stride: usize,
+    (state, weight): (&[f32], &[f32]),
     first: &[u32],
     uniform: &[bool],
-    shares: &mut [f32],
+    logits: &mut Vec<f32>,
+    shares: &mut Vec<f32>,
 ) {
+    let stride = weight.len();
     assert!(first.is_sorted() && first.len() == uniform.len() + 1 && stride.is_multiple_of(PAD), "rows in order");
     let rows = (first[uniform.len()] - first[0]) as usize;
-    assert!(hidden.len() >= rows * stride && state.len() >= uniform.len() * stride && weight.len() == stride);
-    assert!(shares.len() >= rows + 2 * PAD, "{} shares of {rows} rows", shares.len());
+    assert!(hidden.len() >= rows * stride && state.len() >= uniform.len() * stride, "{rows} rows of {stride}");
+    for room in [&mut *logits, &mut *shares] {
+        room.resize(room.len().max(rows + PAD), 0.0);
+    }
     // SAFETY: just checked.
-    unsafe { weigh(isa, hidden, state, weight, first, uniform, shares) };
+    unsafe { weigh(isa, hidden, state, weight, first, uniform, logits, shares) };
 }
 
 compute::simd_fn! {
@@ -94,7 +95,8 @@ compute::simd_fn! {
     /// # Safety
     /// As [`view_weights`] checks.
     unsafe fn weigh(
-        isa: Isa, hidden: &[f32], state: &[f32], weight: &[f32], first: &[u32], uniform: &[bool], shares: &mut [f32],
+        isa: Isa, hidden: &[f32], state: &[f32], weight: &[f32], first: &[u32], uniform: &[bool], logits: &mut [f32],
+        shares: &mut [f32],
     ) => weigh_kernel
 }
 
@@ -107,41 +109,55 @@ unsafe fn weigh_kernel<S: Simd>(
     weight: &[f32],
     first: &[u32],
     uniform: &[bool],
+    logits: &mut [f32],
     shares: &mut [f32],
 ) {
     let (stride, weight) = (weight.len(), weight.as_ptr());
-    let (hidden, state, shares) = (hidden.as_ptr(), state.as_ptr(), shares.as_mut_ptr());
+    let (hidden, state) = (hidden.as_ptr(), state.as_ptr());
+    let (logits, shares) = (logits.as_mut_ptr(), shares.as_mut_ptr());
+    let rows = (first[uniform.len()] - first[0]) as usize;
+    // As many rows together as a register has lanes, whatever samples they belong to.
+    let mut s = 0;
+    for from in (0..rows).step_by(S::LANES) {
+        // SAFETY: rows and samples as checked; what is written past the last row is room.
+        unsafe {
+            let mut parts = [S::splat(0.0); 16];
+            for r in from..(from + S::LANES).min(rows) {
+                while first[s + 1] - first[0] <= r as u32 {
+                    s += 1;
+                }
+                let mut sum = S::splat(0.0);
+                for i in (0..stride).step_by(S::LANES) {
+                    let both = S::add(S::load(hidden.add(r * stride + i)), S::load(state.add(s * stride + i)));
+                    sum = S::fma(S::max(both, S::splat(0.0)), S::load(weight.add(i)), sum);
+                }
+                parts[r - from] = sum;
+            }
+            S::store(logits.add(from), S::sums(&parts));
+        }
+    }
     for (s, uniform) in uniform.iter().enumerate() {
-        let (from, to) = ((first[s] - first[0]) as usize, (first[s + 1] - first[0]) as usize);
-        let count = to - from;
-        // SAFETY: rows and samples as checked. What is written past a sample's rows belongs to the next one, which comes later,
+        let (from, count) = ((first[s] - first[0]) as usize, (first[s + 1] - first[s]) as usize);
+        // SAFETY: only a sample's own logits are read. What is written past its rows belongs to the next one, which comes later,
         // or to the room at the end.
         unsafe {
-            let shares = shares.add(from);
+            let (logits, shares) = (logits.add(from), shares.add(from));
             if *uniform {
                 (0..count).for_each(|r| *shares.add(r) = 1.0 / count as f32);
                 continue;
             }
-            for r in 0..count {
-                let mut sum = S::splat(0.0);
-                for i in (0..stride).step_by(S::LANES) {
-                    let both = S::add(S::load(hidden.add((from + r) * stride + i)), S::load(state.add(s * stride + i)));
-                    sum = S::fma(S::max(both, S::splat(0.0)), S::load(weight.add(i)), sum);
-                }
-                *shares.add(r) = S::sum(sum);
-            }
-            S::store(shares.add(count), S::splat(f32::MIN));
-            let mut most = S::splat(f32::MIN);
+            let least = S::splat(f32::MIN);
+            let mut most = least;
             for r in (0..count).step_by(S::LANES) {
-                most = S::max(S::load(shares.add(r)), most);
+                most = S::max(S::load_first(logits.add(r), S::LANES.min(count - r), least), most);
             }
             let (most, mut sum) = (S::splat(S::largest(most)), S::splat(0.0));
             for r in (0..count).step_by(S::LANES) {
-                let power = S::exp(S::sub(S::load(shares.add(r)), most));
+                // Lanes past the last row add some 1e-38.
+                let power = S::exp(S::sub(S::load_first(logits.add(r), S::LANES.min(count - r), least), most));
                 S::store(shares.add(r), power);
                 sum = S::add(sum, power);
             }
-            // Lanes past the last row add some 1e-38.
             let scale = S::splat(1.0 / S::sum(sum));
             for r in (0..count).step_by(S::LANES) {
                 S::store(shares.add(r), S::mul(S::load(shares.add(r)), scale));
@@ -170,8 +186,8 @@ mod tests {
             let state: Vec<f32> = (0..counts.len() * stride).map(|i| value(3 * i + 1)).collect();
             let weight: Vec<f32> = (0..stride).map(|i| 4.0 * value(5 * i + 2)).collect();
             for isa in Isa::available() {
-                let mut shares = vec![f32::NAN; rows + 2 * PAD];
-                view_weights(isa, &hidden, &state, &weight, stride, &first, &uniform, &mut shares);
+                let (mut logits, mut shares) = (Vec::new(), vec![f32::NAN; 3]);
+                view_weights(isa, &hidden, (&state, &weight), &first, &uniform, &mut logits, &mut shares);
                 let mut at = 0;
                 for (s, count) in counts.iter().enumerate() {
                     let logit = |row: usize| -> f64 {

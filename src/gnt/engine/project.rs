@@ -79,8 +79,14 @@ compute::simd_fn! {
             if how.visibility {
                 leave_hidden_out(&mut rows.projected, sources);
             }
+            let mut seen = [false; 8];
+            for p in &rows.projected {
+                for i in 0..8 {
+                    seen[i] |= p.place.visible[i];
+                }
+            }
             for i in 0..depths.len() {
-                let seen = rows.projected.iter().any(|p| p.place.visible[i]);
+                let seen = seen[i];
                 let mut blank = false;
                 for (v, source) in sources.iter().enumerate() {
                     let p = &rows.projected[v];

@@ -80,7 +80,7 @@ impl Weights {
             visibility: config.visibility,
             start: net.start.as_ref().map(|s| s.packed(folded)),
             blocks: blocks.collect(),
-            head: PackedHead::new(net, folded, config.attention_hidden),
+            head: PackedHead::new(net, folded),
         }
     }
 

@@ -11,8 +11,8 @@ use crate::simd::{Portable, Simd};
 
 crate::simd_fn! {
     /// # Safety
-    /// All rows of values are there; `weights` and `tail` have room for the rows of a sample, padded, and `y` for heads
-    /// of padded rows.
+    /// All rows of values are there; `weights` has room for the logits and a register more, `tail` for the rows of a sample,
+    /// and `y` for heads of padded rows.
     pub unsafe fn blend(
         isa: Isa, views: CodeViews, logits: &[f32], weights: &mut [f32], tail: &mut [f32], y: &mut [f32],
     ) => {
@@ -42,7 +42,21 @@ unsafe fn kernel<S: Exchange, T: Simd>(
     let all = *views.rows.last().unwrap_or(&0) as usize;
     let wide = width / S::LANES * S::LANES;
     let whole = width / T::LANES * T::LANES;
-    for (s, uniform) in views.uniform.iter().enumerate() {
+    // All weights first: the softmax of one sample waits for its own results most of the time, and others fill that time.
+    for group in 0..heads.div_ceil(GROUP) {
+        for (s, uniform) in views.uniform.iter().enumerate() {
+            let (first, end) = (group * all + views.rows[s] as usize, group * all + views.rows[s + 1] as usize);
+            let count = end - first;
+            if *uniform || count == 1 {
+                weights[first * GROUP..end * GROUP].fill(1.0 / count as f32);
+            } else if count > 0 {
+                // SAFETY: the caller vouches for the instructions; what is written past a sample's rows belongs to the next one,
+                // which comes later, or to the room at the end.
+                unsafe { softmax::<S>(&logits[first * GROUP..end * GROUP], weights.as_mut_ptr().add(first * GROUP)) };
+            }
+        }
+    }
+    for s in 0..views.uniform.len() {
         let (first, end) = (views.rows[s] as usize, views.rows[s + 1] as usize);
         let count = end - first;
         let y = &mut y[s * heads * apart..][..heads * apart];
@@ -60,16 +74,10 @@ unsafe fn kernel<S: Exchange, T: Simd>(
         }
         let written = width.next_multiple_of(T::LANES);
         for (group, y) in y.chunks_mut(GROUP * apart).enumerate() {
-            let logits = &logits[(group * all + first) * GROUP..][..count * GROUP];
-            // SAFETY: the sample has `count` rows of `width` values, `stride` apart; `tail` has as many rows of a
-            // register, `weights` room for whole registers, and whole registers do not exceed a row of `y`.
+            // SAFETY: the sample has `count` rows of `width` values, `stride` apart, and of weights; `tail` has as many rows of
+            // a register, and whole registers do not exceed a row of `y`.
             unsafe {
-                if *uniform || count == 1 {
-                    weights[..count * GROUP].fill(1.0 / count as f32);
-                } else {
-                    softmax::<S>(logits, weights);
-                }
-                let (heads, weights) = (y.len() / apart, weights.as_ptr());
+                let (heads, weights) = (y.len() / apart, weights.as_ptr().add((group * all + first) * GROUP));
                 let values = views.values.as_ptr().add(first * stride);
                 let y = y.as_mut_ptr();
                 of_heads::<S>(heads, (count, weights, values, stride, y, apart), wide);
@@ -92,33 +100,26 @@ unsafe fn kernel<S: Exchange, T: Simd>(
 /// # Safety
 /// As [`kernel`]; `weights` has room for the logits, rounded up to the widest register.
 #[inline(always)]
-unsafe fn softmax<S: Exchange>(logits: &[f32], weights: &mut [f32]) {
-    let used = logits.len();
-    let (whole, end) = (used / S::LANES * S::LANES, used.next_multiple_of(S::LANES));
-    assert!(weights.len() >= end, "{} weights, {end} needed", weights.len());
-    if whole < end {
-        // Padding is no maximum, and its power is far below what a sum can hold.
-        weights[whole..end].fill(f32::MIN);
-        weights[whole..used].copy_from_slice(&logits[whole..]);
-    }
-    let (x, w) = (logits.as_ptr(), weights.as_mut_ptr());
-    // SAFETY: whole registers of the logits, and a last one that was copied.
+unsafe fn softmax<S: Exchange>(logits: &[f32], weights: *mut f32) {
+    let (used, x) = (logits.len(), logits.as_ptr());
+    // SAFETY: only logits are read, and weights as the caller says.
     unsafe {
-        let logit = |i: usize| S::load(if i < whole { x.add(i) } else { w.add(i) });
-        let mut max = logit(0);
-        for i in (S::LANES..end).step_by(S::LANES) {
-            max = S::max(max, logit(i));
+        // What is past the end is no maximum, and its power is far below what a sum can hold.
+        let least = S::splat(f32::MIN);
+        let mut max = least;
+        for i in (0..used).step_by(S::LANES) {
+            max = S::max(max, S::load_first(x.add(i), S::LANES.min(used - i), least));
         }
         let max = S::fold(max, |a, b| S::max(a, b));
         let mut sum = S::splat(0.0);
-        for i in (0..end).step_by(S::LANES) {
-            let power = S::exp(S::sub(logit(i), max));
+        for i in (0..used).step_by(S::LANES) {
+            let power = S::exp(S::sub(S::load_first(x.add(i), S::LANES.min(used - i), least), max));
             sum = S::add(sum, power);
-            S::store(w.add(i), power);
+            S::store(weights.add(i), power);
         }
         let scale = S::reciprocal(S::fold(sum, |a, b| S::add(a, b)));
-        for i in (0..end).step_by(S::LANES) {
-            S::store(w.add(i), S::mul(S::load(w.add(i)), scale));
+        for i in (0..used).step_by(S::LANES) {
+            S::store(weights.add(i), S::mul(S::load(weights.add(i)), scale));
         }
     }
 }

@@ -16,7 +16,7 @@ pub struct ViewScratch {
     tau: Vec<f32>,
     /// `[groups, rows, GROUP]`.
     logits: Vec<f32>,
-    /// `[rows of a sample, GROUP]`.
+    /// As the logits, and a register more.
     weights: Vec<f32>,
     /// Last columns of a sample's values, filled up to a register.
     tail: Vec<f32>,
@@ -53,7 +53,7 @@ pub fn blend_codes(isa: Isa, views: CodeViews, scratch: &mut ViewScratch, y: &mu
     scratch.tau.clear();
     scratch.tau.extend(tau.iter().map(|tau| tau.clamp(-MOST_TAU, MOST_TAU)));
     scratch.logits.resize(heads.div_ceil(GROUP) * last * GROUP, 0.0);
-    scratch.weights.resize(padded(most * GROUP), 0.0);
+    scratch.weights.resize(scratch.logits.len() + PAD, 0.0);
     scratch.tail.resize(most * PAD, 0.0);
     logits(isa, views, &scratch.tau, &mut scratch.logits);
     let ViewScratch { logits, weights, tail, .. } = scratch;
