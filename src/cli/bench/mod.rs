@@ -213,18 +213,18 @@ fn stages(
     scratch.timing = Some(Default::default());
     let mut out = RayOutput::default();
     let started = Instant::now();
-    let mut x = 0;
+    let (mut x, mut rows) = (0, [0; 2]);
     while started.elapsed().as_secs_f64() < 0.5 {
         let ray = target.ray(Vec2::new((x * 7 % target.width) as f32, (x * 3 % target.height) as f32));
         engine.render_ray(sources, &ray, &z, DEPTH_RANGE, &mut scratch, &mut out);
+        out.routed.iter().for_each(|part| rows = [rows[0] + part[0], rows[1] + part[1]]);
         x += 1;
     }
     let timing = scratch.timing.unwrap_or_default();
     let total: f64 = timing.iter().sum();
     let shares = Stage::ALL.iter().map(|(stage, name)| (*name, timing[*stage as usize] / total)).collect();
-    let rows = |expert: usize| scratch.routed().iter().map(|part| part[expert]).sum::<u64>() as f64;
-    let (a, b) = (rows(0), rows(1));
-    (shares, (a + b > 0.0).then(|| a / (a + b)))
+    let [multiplied, shifted] = rows.map(|rows| rows as f64);
+    (shares, (multiplied + shifted > 0.0).then(|| multiplied / (multiplied + shifted)))
 }
 
 /// Near and far bound of the made-up scene.

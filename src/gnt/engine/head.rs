@@ -42,10 +42,9 @@ pub struct HeadBuffers {
     logits: Vec<f32>,
     /// Weights of the views of some samples.
     views: Vec<f32>,
+    /// What the states add, `[rays, samples, K]`.
     state: Vec<f32>,
     hidden: Vec<f32>,
-    /// Share of each source view in the last ray's blended colour `[views]`; empty where the head does not blend.
-    pub shares: Vec<f32>,
 }
 
 impl PackedHead {
@@ -73,8 +72,8 @@ impl PackedHead {
         self.blend.is_some()
     }
 
-    /// Reads colour and, where the head blends, weights along the ray from the states `q` `[samples, C]`; `rows` are the
-    /// tokens of the ray and where each was looked up.
+    /// Reads colour and, where the head blends, weights along the ray from the states `q` `[rays, samples, C]`; `rows` are the
+    /// tokens of the rays and where each was looked up.
     pub fn apply(
         &self,
         isa: Isa,
@@ -82,55 +81,63 @@ impl PackedHead {
         q: &[f32],
         shared: &mut SharedScratch,
         buffers: &mut HeadBuffers,
-        out: &mut RayOutput,
+        out: &mut [RayOutput],
     ) {
-        let (c, normal) = (self.width, &mut shared.normal);
-        let samples = q.len() / c;
+        let (c, normal) = (self.width, &mut shared.normal[..q.len()]);
+        let samples = q.len() / c / out.len();
         normalise(isa, q, c, LAST_EPS, normal);
-        let mut blended = [0.0; 3];
+        if let Some(blend) = &self.blend {
+            let stride = padded(blend.state.outputs());
+            buffers.state.resize(q.len() / c * stride, 0.0);
+            product(isa, q.len() / c, normal, c, &blend.state, &mut buffers.state, stride, Epilogue::Store);
+        }
         let mut pooled = vec![0.0; c];
-        buffers.shares.clear();
-        match &self.blend {
-            None => {
-                let scale = 1.0 / samples as f32;
-                for row in normal.chunks_exact(c) {
-                    pooled.iter_mut().zip(row).for_each(|(p, n)| *p += n * scale);
+        for (ray, (out, normal)) in out.iter_mut().zip(normal.chunks_exact(samples * c)).enumerate() {
+            let mut blended = [0.0; 3];
+            pooled.fill(0.0);
+            out.shares.clear();
+            match &self.blend {
+                None => {
+                    let scale = 1.0 / samples as f32;
+                    for row in normal.chunks_exact(c) {
+                        pooled.iter_mut().zip(row).for_each(|(p, n)| *p += n * scale);
+                    }
+                }
+                Some(blend) => {
+                    ray_logits(isa, normal, &blend.ray, &mut out.weights);
+                    softmax_rows(isa, &mut out.weights, samples);
+                    pool(isa, normal, &out.weights, &mut pooled);
+                    blended = blend.colours(isa, rows, ray * samples, buffers, &out.weights, &mut out.shares);
                 }
             }
-            Some(blend) => {
-                ray_logits(isa, normal, &blend.ray, &mut out.weights);
-                softmax_rows(isa, &mut out.weights, samples);
-                pool(isa, normal, &out.weights, &mut pooled);
-                blended = blend.colours(isa, c, rows, normal, buffers, &out.weights);
+            let (weight, bias) = &self.rgb;
+            out.rgb = *bias;
+            for (row, p) in weight.chunks_exact(3).zip(&pooled) {
+                out.rgb.iter_mut().zip(row).for_each(|(o, w)| *o += w * p);
             }
+            out.rgb.iter_mut().zip(blended).for_each(|(o, b)| *o += b);
         }
-        let (weight, bias) = &self.rgb;
-        out.rgb = *bias;
-        for (row, p) in weight.chunks_exact(3).zip(&pooled) {
-            out.rgb.iter_mut().zip(row).for_each(|(o, w)| *o += w * p);
-        }
-        out.rgb.iter_mut().zip(blended).for_each(|(o, b)| *o += b);
     }
 }
 
 impl Blend {
-    /// Blends the photographs' colours over views and samples. Samples of no weight are left out.
+    /// Blends the photographs' colours over views and the samples of a ray, which are those from number `first` on. Samples of no
+    /// weight are left out. `shares` becomes the share of each view.
     fn colours(
         &self,
         isa: Isa,
-        c: usize,
         (tokens, look_ups): (&TokenRows, &[LookUp]),
-        normal: &[f32],
+        first: usize,
         buffers: &mut HeadBuffers,
         weights: &[f32],
+        shares: &mut Vec<f32>,
     ) -> [f32; 3] {
         /// All samples below it together change a colour by less than a tenth of an 8-bit step.
         const NEGLIGIBLE: f32 = 1e-6;
         let (samples, stride) = (weights.len(), padded(self.token.outputs()));
-        let HeadBuffers { logits, views, state, hidden, shares } = buffers;
-        state.resize(samples * stride, 0.0);
-        product(isa, samples, normal, c, &self.state, state, stride, Epilogue::Store);
-        let rows_of = |s: usize, end: usize| (tokens.first[end] - tokens.first[s]) as usize;
+        let HeadBuffers { logits, views, state, hidden } = buffers;
+        let (starts, uniform) = (&tokens.first[first..], &tokens.uniform[first..]);
+        let rows_of = |s: usize, end: usize| (starts[end] - starts[s]) as usize;
         let counts = |s: usize| weights[s] > NEGLIGIBLE;
         let mut colour = [0.0; 3];
         let mut s = 0;
@@ -146,13 +153,13 @@ impl Blend {
             }
             let count = rows_of(s, end);
             hidden.resize(hidden.len().max(count * stride), 0.0);
-            let values = &tokens.values[tokens.first[s] as usize * tokens.stride + tokens.hidden..];
+            let values = &tokens.values[starts[s] as usize * tokens.stride + tokens.hidden..];
             product(isa, count, values, tokens.stride, &self.token, hidden, stride, Epilogue::Store);
-            let first = &tokens.first[s..=end];
-            let of_state = (&state[s * stride..], &self.view[..]);
-            view_weights(isa, hidden, of_state, first, &tokens.uniform[s..end], logits, views);
-            for (at, look_up) in look_ups[first[0] as usize..][..count].iter().enumerate() {
-                while tokens.first[s + 1] - first[0] <= at as u32 {
+            let some = &starts[s..=end];
+            let of_state = (&state[(first + s) * stride..], &self.view[..]);
+            view_weights(isa, hidden, of_state, some, &uniform[s..end], logits, views);
+            for (at, look_up) in look_ups[some[0] as usize..][..count].iter().enumerate() {
+                while starts[s + 1] - some[0] <= at as u32 {
                     s += 1;
                 }
                 let (share, view) = (weights[s] * views[at], look_up.view as usize);

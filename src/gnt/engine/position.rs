@@ -38,8 +38,8 @@ impl PackedPosition {
         }
     }
 
-    /// Replaces the states `q` `[samples, C]`; `encoding` is that of [`encode`].
-    pub fn apply(&self, isa: Isa, encoding: &[f32], q: &mut [f32], shared: &mut SharedScratch) {
+    /// Replaces the states `q` `[rays, samples, C]`; `encoding` is that of [`encode`].
+    pub fn apply(&self, isa: Isa, encoding: &[f32], rays: usize, q: &mut [f32], shared: &mut SharedScratch) {
         let c = self.width;
         let SharedScratch { normal, bytes, .. } = shared;
         let samples = q.len() / c;
@@ -48,22 +48,29 @@ impl PackedPosition {
         self.state.apply(isa, samples, (q, c, Sign::Signed), bytes, (normal, c), Epilogue::Store);
         product(isa, samples, of_sample, channels, &self.sample, normal, c, Epilogue::Add);
         let mut constant = vec![0.0; c];
-        for (row, e) in self.ray.chunks_exact(c).zip(of_ray) {
-            constant.iter_mut().zip(row).for_each(|(sum, w)| *sum += e * w);
-        }
-        for row in normal.chunks_exact_mut(c) {
-            row.iter_mut().zip(&constant).for_each(|(v, k)| *v = (*v + k).max(0.0));
+        let of_each = self.ray.len() / c;
+        for (ray, states) in normal[..samples * c].chunks_exact_mut(samples / rays * c).enumerate() {
+            constant.fill(0.0);
+            for (row, e) in self.ray.chunks_exact(c).zip(&of_ray[ray * of_each..]) {
+                constant.iter_mut().zip(row).for_each(|(sum, w)| *sum += e * w);
+            }
+            for row in states.chunks_exact_mut(c) {
+                row.iter_mut().zip(&constant).for_each(|(v, k)| *v = (*v + k).max(0.0));
+            }
         }
         self.fc2.apply(isa, samples, (normal, c, Sign::NonNegative), bytes, (q, c), Epilogue::Store);
     }
 }
 
-/// Writes the encodings of a ray's samples `[samples, sample channels]`, and after them what is constant along the ray.
-pub fn encode(position: Position, ray: &Ray, depths: &[f32], depth_range: (f32, f32), out: &mut Vec<f32>) {
-    let (all, sample) = (position.channels(), position.sample_channels());
-    out.resize(depths.len() * sample + all, 0.0);
+/// Writes the encodings of the rays' samples `[rays, samples, sample channels]`, and after them what is constant along each ray.
+pub fn encode(position: Position, rays: &[Ray], depths: &[f32], depth_range: (f32, f32), out: &mut Vec<f32>) {
+    let (all, sample, each) = (position.channels(), position.sample_channels(), depths.len() / rays.len());
+    let constant = all - sample;
+    // The last ray's is written with that of a sample before it, for which there is room.
+    out.resize(depths.len() * sample + rays.len() * constant + sample, 0.0);
     let (samples, whole) = out.split_at_mut(depths.len() * sample);
-    for (z, out) in depths.iter().zip(samples.chunks_exact_mut(sample)) {
+    for (i, (z, out)) in depths.iter().zip(samples.chunks_exact_mut(sample)).enumerate() {
+        let ray = &rays[i / each];
         match position {
             Position::World { frequencies } => {
                 encoding::frequencies(&(*z * ray.direction + ray.origin).to_array(), frequencies, out);
@@ -71,9 +78,12 @@ pub fn encode(position: Position, ray: &Ray, depths: &[f32], depth_range: (f32, 
             Position::Ray { .. } => encoding::sample(position, ray.origin, ray.direction, *z, depth_range, out),
         }
     }
-    // The part that is constant along the ray comes last.
-    if all > sample {
-        encoding::sample(position, ray.origin, ray.direction, depths[0], depth_range, whole);
-        whole.copy_within(sample.., 0);
+    if constant > 0 {
+        for (i, ray) in rays.iter().enumerate() {
+            let whole = &mut whole[i * constant..][..all];
+            encoding::sample(position, ray.origin, ray.direction, depths[i * each], depth_range, whole);
+            // The part that is constant along the ray comes last.
+            whole.copy_within(sample.., 0);
+        }
     }
 }

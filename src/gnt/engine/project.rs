@@ -47,21 +47,27 @@ fn leave_hidden_out(projected: &mut [Projected], sources: &[&PreparedSource]) {
 }
 
 compute::simd_fn! {
-    /// Fills the rows' look-ups and directions, which start at column `direction`.
+    /// Fills the rows' look-ups and directions, which start at column `direction`; `depths` are `[rays, samples]`.
     pub(super) fn project(
-        isa: Isa, rows: &mut Rows, sources: &[&PreparedSource], ray: &Ray, depths: &[f32],
+        isa: Isa, rows: &mut Rows, sources: &[&PreparedSource], rays: &[Ray], depths: &[f32],
         how: Looks, direction: usize,
     ) {
         rows.projected.resize(sources.len(), Projected::default());
+        let samples = depths.len() / rays.len();
+        let (mut ray, mut end) = (0, samples);
         for (chunk, depths) in depths.chunks(8).enumerate() {
             let (mut points, mut to_target) = ([[0.0; 8]; 3], [[0.0; 8]; 3]);
-            for i in 0..8 {
+            for lane in 0..8 {
                 // The last chunk is filled up with its last sample.
-                let point = depths[i.min(depths.len() - 1)] * ray.direction + ray.origin;
-                let unit = toward(point, ray.origin);
+                let i = lane.min(depths.len() - 1);
+                while 8 * chunk + i >= end {
+                    (ray, end) = (ray + 1, end + samples);
+                }
+                let point = depths[i] * rays[ray].direction + rays[ray].origin;
+                let unit = toward(point, rays[ray].origin);
                 for c in 0..3 {
-                    points[c][i] = point[c];
-                    to_target[c][i] = unit[c];
+                    points[c][lane] = point[c];
+                    to_target[c][lane] = unit[c];
                 }
             }
             for (out, source) in rows.projected.iter_mut().zip(sources) {

@@ -1,4 +1,4 @@
-//! One ray through the whole network.
+//! One ray, or some together, through the whole network.
 
 use super::head::HeadBuffers;
 use super::output::RayOutput;
@@ -29,29 +29,13 @@ pub struct RayScratch {
     shared: SharedScratch,
     view: ViewAttentionBuffers,
     ray: RayAttentionBuffers,
-    /// Buffers of the feed-forward parts, with the counts of routed rows.
-    pub feed_forward: FeedForwardBuffers,
+    feed_forward: FeedForwardBuffers,
     head: HeadBuffers,
+    /// Weights along the rays where the last attention gives them, `[rays, samples]`.
+    weights: Vec<f32>,
 }
 
 impl RayScratch {
-    /// Rows that were routed to the multiply and to the shift expert so far, by feed-forward part: view and ray part of
-    /// block 0, of block 1, and so on. Empty where there are no experts.
-    pub fn routed(&self) -> &[[u64; 2]] {
-        &self.feed_forward.experts.counts
-    }
-
-    /// Starts to count routed rows anew.
-    pub fn clear_routed(&mut self) {
-        self.feed_forward.experts.counts.fill([0; 2]);
-    }
-
-    /// Share of each source view in the last ray's blended colour, as far as the last view that has one; empty where the
-    /// head does not blend.
-    pub fn shares(&self) -> &[f32] {
-        &self.head.shares
-    }
-
     /// Books the time since `since` on `stage` and restarts the clock.
     fn book(&mut self, stage: Stage, since: &mut Option<Instant>) {
         if let (Some(timing), Some(since)) = (&mut self.timing, since) {
@@ -73,11 +57,30 @@ impl Engine {
         scratch: &mut RayScratch,
         out: &mut RayOutput,
     ) {
+        let (ray, out) = (std::slice::from_ref(ray), std::slice::from_mut(out));
+        self.render_few(sources, ray, depths, depth_range, scratch, out);
+    }
+
+    /// Renders some rays together, which for rays of few samples is faster than one after the other, and gives the same.
+    ///
+    /// # Shapes
+    /// - `depths`: `[rays, samples]`, those of a ray increasing
+    /// - `out`: `[rays]`
+    pub fn render_few(
+        &self,
+        sources: &[&PreparedSource],
+        rays: &[Ray],
+        depths: &[f32],
+        depth_range: (f32, f32),
+        scratch: &mut RayScratch,
+        out: &mut [RayOutput],
+    ) {
         let (config, isa, w) = (&self.model.config, self.isa, &self.weights);
-        let (c, samples) = (config.width, depths.len());
+        let (c, count, samples) = (config.width, rays.len(), depths.len());
+        assert!(count > 0 && samples.is_multiple_of(count) && out.len() == count, "{samples} depths of {count} rays");
         let maps = FeatureMaps::of(sources);
         let mut clock = scratch.timing.map(|_| Instant::now());
-        scratch.rows.build(isa, w, sources, &maps, ray, depths, config.start == Start::Max);
+        scratch.rows.build(isa, w, sources, &maps, rays, depths, config.start == Start::Max);
         scratch.q.resize(samples * c, 0.0);
         scratch.shared.fit(samples, c);
         match &w.start {
@@ -88,28 +91,35 @@ impl Engine {
                 product(isa, samples, moments, 2 * c, start, &mut scratch.q, c, Epilogue::Store);
             }
         }
-        encode(config.position, ray, depths, depth_range, &mut scratch.encoding);
+        encode(config.position, rays, depths, depth_range, &mut scratch.encoding);
         scratch.book(Stage::Gather, &mut clock);
-        out.weights.clear();
-        out.weights.resize(samples, 0.0);
+        scratch.weights.clear();
+        scratch.weights.resize(samples, 0.0);
+        scratch.feed_forward.experts.counts.clear();
         for (i, block) in w.blocks.iter().enumerate() {
             let RayScratch { rows, q, shared, view, .. } = scratch;
             block.view.apply(isa, &mut rows.tokens, q, shared, view);
             scratch.book(Stage::View, &mut clock);
-            block.view_ff.apply(isa, &mut scratch.q, &mut scratch.feed_forward);
+            block.view_ff.apply(isa, &mut scratch.q, count, &mut scratch.feed_forward);
             scratch.book(Stage::Experts, &mut clock);
             if let Some(position) = &block.position {
-                position.apply(isa, &scratch.encoding, &mut scratch.q, &mut scratch.shared);
+                position.apply(isa, &scratch.encoding, count, &mut scratch.q, &mut scratch.shared);
                 scratch.book(Stage::Position, &mut clock);
             }
             let last = i + 1 == w.blocks.len() && !w.head.blends();
-            let RayScratch { q, shared, ray, .. } = scratch;
-            block.ray.apply(isa, q, shared, ray, last.then_some(&mut out.weights[..]));
+            let RayScratch { q, shared, ray, weights, .. } = scratch;
+            block.ray.apply(isa, q, count, shared, ray, last.then_some(&mut weights[..]));
             scratch.book(Stage::Ray, &mut clock);
-            block.ray_ff.apply(isa, &mut scratch.q, &mut scratch.feed_forward);
+            block.ray_ff.apply(isa, &mut scratch.q, count, &mut scratch.feed_forward);
             scratch.book(Stage::Experts, &mut clock);
         }
-        let RayScratch { rows, q, shared, head, .. } = scratch;
+        let RayScratch { rows, q, shared, head, weights, feed_forward, .. } = scratch;
+        for (ray, out) in out.iter_mut().enumerate() {
+            out.weights.clear();
+            out.weights.extend_from_slice(&weights[ray * (samples / count)..][..samples / count]);
+            out.routed.clear();
+            out.routed.extend(feed_forward.experts.counts.iter().skip(ray).step_by(count));
+        }
         w.head.apply(isa, (&rows.tokens, &rows.look_ups), q, shared, head, out);
         scratch.book(Stage::Head, &mut clock);
     }

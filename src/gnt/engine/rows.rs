@@ -1,4 +1,4 @@
-//! The tokens of one ray: one row for each (sample, view) pair that counts.
+//! The tokens of one ray, or of some: one row for each (sample, view) pair that counts.
 
 use super::PreparedSource;
 use super::project::{Looks, Projected, project};
@@ -65,7 +65,7 @@ impl Hidden {
 }
 
 impl Rows {
-    /// Projects the samples of a ray into all sources and computes their tokens.
+    /// Projects the samples of some rays, at `depths` `[rays, samples]`, into all sources and computes their tokens.
     ///
     /// `all_views` keeps the tokens of views that do not see a sample for [`Rows::maximum`].
     pub fn build(
@@ -74,7 +74,7 @@ impl Rows {
         weights: &Weights,
         sources: &[&PreparedSource],
         maps: &FeatureMaps,
-        ray: &Ray,
+        rays: &[Ray],
         depths: &[f32],
         all_views: bool,
     ) {
@@ -91,7 +91,7 @@ impl Rows {
         self.border_sample.clear();
         self.blank.clear();
         let how = Looks { all_views, visibility: weights.visibility };
-        project(isa, self, sources, ray, depths, how, hidden + c);
+        project(isa, self, sources, rays, depths, how, hidden + c);
         let (rows, look_ups) = (&mut self.tokens, &self.look_ups);
         self.hidden.tokens(isa, weights, maps, look_ups, &mut rows.values[hidden..], rows.stride);
         rows.key_words = key_words;

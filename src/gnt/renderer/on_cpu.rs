@@ -43,13 +43,26 @@ struct Caster<'a> {
     guide: Option<Guide>,
 }
 
+/// Samples of rays that are cast together, at least one ray: what is done for a ray as a whole weighs little beside them, and all
+/// that they touch stays in the first two cache levels.
+const TOGETHER: usize = 48;
+
+/// How many rays of `samples` samples each are cast together.
+pub(super) fn together(samples: usize) -> usize {
+    (TOGETHER / samples).max(1)
+}
+
 /// A thread's own memory.
 #[derive(Default)]
 struct Scratch {
-    ray: RayScratch,
-    out: RayOutput,
+    few: RayScratch,
+    rays: Vec<Ray>,
+    /// What the last pass found of each ray.
+    out: Vec<RayOutput>,
     depths: Vec<f32>,
     density: Vec<f32>,
+    /// Depth and confidence of each ray.
+    found: Vec<(f32, f32)>,
 }
 
 impl<'a> Caster<'a> {
@@ -81,11 +94,18 @@ impl<'a> Caster<'a> {
             }
             let (x, y) = guide.pixel(i);
             let ray = camera.ray(Vec2::new(x as f32, y as f32));
-            self.engine.render_ray(self.sources, &ray, &depths, depth_range, &mut scratch.ray, &mut scratch.out);
-            weights.copy_from_slice(&scratch.out.weights);
+            scratch.out.resize_with(scratch.out.len().max(1), RayOutput::default);
+            let out = &mut scratch.out[0];
+            self.engine.render_ray(self.sources, &ray, &depths, depth_range, &mut scratch.few, out);
+            weights.copy_from_slice(&out.weights);
         });
         guide.weights = weights;
         guide
+    }
+
+    /// Samples of a ray in the longest pass.
+    fn samples(&self) -> usize {
+        self.settings.samples + if self.guide.is_none() { self.settings.importance } else { 0 }
     }
 
     /// Ray of pixel `(x, y)` of the image.
@@ -94,30 +114,36 @@ impl<'a> Caster<'a> {
         self.camera.ray(Vec2::new((x * stride) as f32, (y * stride) as f32))
     }
 
-    /// Casts the ray of pixel `(x, y)`; tells its depth and its confidence, which is 0 where it is not wanted. `scratch.out`
-    /// is that of the last pass, and the scratch memory counts its rows alone.
-    fn cast(&self, (x, y): (u32, u32), scratch: &mut Scratch) -> (f32, f32) {
-        let Scratch { ray: rows, out, depths, density } = scratch;
-        let ray = self.ray(x, y);
-        let Settings { depth_range, confidence, .. } = *self.settings;
-        let mut pass = |depths: &[f32], out: &mut RayOutput| -> (f32, f32) {
-            rows.clear_routed();
-            self.engine.render_ray(self.sources, &ray, depths, depth_range, rows, out);
+    /// Casts the rays of `pixels`, at most as many as [`together`] says, to the start of `scratch.out` and `scratch.found`. The
+    /// confidence is 0 where it is not wanted; rows are counted of the last pass alone.
+    fn cast(&self, pixels: impl Iterator<Item = (u32, u32)>, scratch: &mut Scratch) {
+        let Scratch { few, rays, out, depths, density, found } = scratch;
+        let Settings { depth_range, confidence, stride, samples, importance, .. } = *self.settings;
+        rays.clear();
+        depths.clear();
+        for (x, y) in pixels {
+            rays.push(self.ray(x, y));
+            match &self.guide {
+                Some(guide) => guide.depths((x * stride, y * stride), samples, density, depths),
+                None => depths.extend_from_slice(&self.coarse),
+            }
+        }
+        out.resize_with(out.len().max(rays.len()), RayOutput::default);
+        let out = &mut out[..rays.len()];
+        self.engine.render_few(self.sources, rays, depths, depth_range, few, out);
+        if self.guide.is_none() && importance > 0 {
+            depths.clear();
+            for out in &*out {
+                depths.extend(sampling::refine_inverse_depth(&self.coarse, &out.weights, &self.positions));
+            }
+            self.engine.render_few(self.sources, rays, depths, depth_range, few, out);
+        }
+        found.clear();
+        let samples = depths.len() / rays.len().max(1);
+        found.extend(out.iter().zip(depths.chunks_exact(samples)).map(|(out, depths)| {
             let depth = depths.iter().zip(&out.weights).map(|(z, w)| z * w).sum();
             (depth, if confidence { tiles::confidence(depths, &out.weights, depth_range) } else { 0.0 })
-        };
-        if let Some(guide) = &self.guide {
-            depths.clear();
-            let stride = self.settings.stride;
-            guide.depths((x * stride, y * stride), self.settings.samples, density, depths);
-            return pass(depths, out);
-        }
-        let found = pass(&self.coarse, out);
-        if self.settings.importance == 0 {
-            return found;
-        }
-        let fine = sampling::refine_inverse_depth(&self.coarse, &out.weights, &self.positions);
-        pass(&fine, out)
+        }));
     }
 }
 
@@ -179,17 +205,22 @@ pub(super) fn render_unless(
         if stop() {
             return;
         }
-        for i in 0..tile.depth.len() {
-            let (x, y) = ((tile.first + i) as u32 % width, (tile.first + i) as u32 / width);
-            let (z, confidence) = caster.cast((x, y), scratch);
-            tile.rgb[3 * i..3 * i + 3].copy_from_slice(&scratch.out.rgb);
-            tile.depth[i] = z;
-            tile.range[i] = z * caster.ray(x, y).direction.length();
-            if let Some(place) = tile.confidence.get_mut(i) {
-                *place = confidence;
-            }
-            if let Some(share) = tile.multiplied.get_mut(i) {
-                *share = expert_shares::add(&mut tile.parts, scratch.ray.routed());
+        let together = together(caster.samples());
+        for start in (0..tile.depth.len()).step_by(together) {
+            let pixel = |i: usize| ((tile.first + i) as u32 % width, (tile.first + i) as u32 / width);
+            let end = (start + together).min(tile.depth.len());
+            caster.cast((start..end).map(pixel), scratch);
+            for (i, (out, (z, confidence))) in (start..end).zip(scratch.out.iter().zip(&scratch.found)) {
+                let (x, y) = pixel(i);
+                tile.rgb[3 * i..3 * i + 3].copy_from_slice(&out.rgb);
+                tile.depth[i] = *z;
+                tile.range[i] = z * caster.ray(x, y).direction.length();
+                if let Some(place) = tile.confidence.get_mut(i) {
+                    *place = *confidence;
+                }
+                if let Some(share) = tile.multiplied.get_mut(i) {
+                    *share = expert_shares::add(&mut tile.parts, &out.routed);
+                }
             }
         }
         progress(tile.depth.len());
@@ -218,16 +249,19 @@ pub(super) fn stage_seconds(
     let (width, height) = settings.size(camera);
     let mut scratch = Scratch::default();
     let started = Instant::now();
-    // The first ray makes the buffers.
-    caster.cast((width / 2, height / 2), &mut scratch);
-    scratch.ray.timing = Some(Default::default());
-    for i in 0..u64::from(width) * u64::from(height) {
-        caster.cast(spread(i, width, height), &mut scratch);
+    // The first rays make the buffers.
+    let together = together(caster.samples()) as u64;
+    caster.cast((0..together).map(|_| (width / 2, height / 2)), &mut scratch);
+    scratch.few.timing = Some(Default::default());
+    for i in 0..(u64::from(width) * u64::from(height)).div_ceil(together) {
+        // Neighbours, as in a tile.
+        let (x, y) = spread(i, width, height);
+        caster.cast((0..together as u32).map(|next| ((x + next).min(width - 1), y)), &mut scratch);
         if started.elapsed().as_secs_f64() > PROFILE_SECONDS {
             break;
         }
     }
-    scratch.ray.timing.unwrap_or_default()
+    scratch.few.timing.unwrap_or_default()
 }
 
 /// Pixel number `i` of a sequence whose every beginning is spread evenly over the image: the R2 sequence (M. Roberts, "The

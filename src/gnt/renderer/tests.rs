@@ -91,7 +91,7 @@ fn pixels_tell_of_their_own_rays() {
         let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
         let ray = camera.ray(Vec2::new((at % width * 3) as f32, (at / width * 3) as f32));
         engine.render_ray(&prepared, &ray, &depths, DEPTH_RANGE, &mut scratch, &mut out);
-        let multiplied: u64 = scratch.routed().iter().map(|part| part[0]).sum();
+        let multiplied: u64 = out.routed.iter().map(|part| part[0]).sum();
         assert_eq!(frame.routing.as_ref().unwrap().multiplied[at], multiplied as f32 / 54.0, "pixel {at}");
         assert_eq!(frame.image.data[3 * at..][..3], out.rgb);
     }

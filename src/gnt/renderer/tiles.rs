@@ -4,6 +4,7 @@
 //! them together are the frame that [`Renderer::render`] makes.
 
 use super::expert_shares;
+use super::on_cpu::together;
 use super::{Backend, Prepared, Renderer, Settings};
 use crate::cuda::{CudaEngine, CudaSource, Rays, Want};
 use crate::engine::{Engine, PreparedSource, RayOutput, RayScratch};
@@ -178,7 +179,7 @@ impl Renderer {
     }
 }
 
-/// On the processor, on all threads; `stop` is asked before every ray.
+/// On the processor, on all threads; `stop` is asked before every few rays.
 fn on_cpu(
     engine: &Engine,
     sources: &[&PreparedSource],
@@ -191,26 +192,39 @@ fn on_cpu(
     let mut out = vec![Pixel::default(); rays.len()];
     let mut few: Vec<(&mut [Pixel], &mut [f32])> =
         out.chunks_mut(PORTION).zip(weights.chunks_mut(PORTION * samples)).collect();
-    let scratch = || (RayScratch::default(), RayOutput::default(), Vec::new());
-    parallel::for_each_with(&mut few, settings.threads, scratch, |(rows, ray, parts), first, (pixels, weights)| {
-        for (i, (pixel, weights)) in pixels.iter_mut().zip(weights.chunks_mut(samples)).enumerate() {
-            if stop() {
-                return;
+    let scratch = || (RayScratch::default(), Vec::<RayOutput>::new(), Vec::new(), Vec::new());
+    parallel::for_each_with(
+        &mut few,
+        settings.threads,
+        scratch,
+        |(ray, out, parts, depths), first, (pixels, weights)| {
+            let count = together(samples);
+            let some = pixels.chunks_mut(count).zip(weights.chunks_mut(count * samples)).enumerate();
+            for (i, (pixels, weights)) in some {
+                if stop() {
+                    return;
+                }
+                let at = first * PORTION + i * count;
+                let rays = &rays[at..][..pixels.len()];
+                depths.clear();
+                (at..at + rays.len()).for_each(|at| depths.extend_from_slice(portion.depths(at)));
+                out.resize_with(out.len().max(rays.len()), RayOutput::default);
+                let out = &mut out[..rays.len()];
+                engine.render_few(sources, rays, depths, settings.depth_range, ray, out);
+                let of_rays = out.iter().zip(depths.chunks(samples)).zip(weights.chunks_mut(samples));
+                for (pixel, ((ray, depths), weights)) in pixels.iter_mut().zip(of_rays) {
+                    weights.copy_from_slice(&ray.weights);
+                    let multiplied = experts.then(|| expert_shares::add(parts, &ray.routed));
+                    let most = ray.shares.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+                    *pixel = Pixel {
+                        view: most.map(|(source, _)| portion.sources[source]),
+                        multiplied,
+                        ..told(ray.rgb, depths, weights, settings.depth_range)
+                    };
+                }
             }
-            let at = first * PORTION + i;
-            let depths = portion.depths(at);
-            rows.clear_routed();
-            engine.render_ray(sources, &rays[at], depths, settings.depth_range, rows, ray);
-            weights.copy_from_slice(&ray.weights);
-            let multiplied = experts.then(|| expert_shares::add(parts, rows.routed()));
-            let most = rows.shares().iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-            *pixel = Pixel {
-                view: most.map(|(source, _)| portion.sources[source]),
-                multiplied,
-                ..told(ray.rgb, depths, weights, settings.depth_range)
-            };
-        }
-    });
+        },
+    );
     (!stop()).then_some(out)
 }
 

@@ -35,11 +35,11 @@ impl PackedFeedForward {
         }
     }
 
-    /// Adds the part's output to `q` `[rows, C]`.
-    pub fn apply(&self, isa: Isa, q: &mut [f32], buffers: &mut FeedForwardBuffers) {
+    /// Adds the part's output to `q` `[rays, samples, C]`; experts count the rows of each of the `rays`.
+    pub fn apply(&self, isa: Isa, q: &mut [f32], rays: usize, buffers: &mut FeedForwardBuffers) {
         match self {
             Self::Mlp(layer) => layer.apply(isa, q, &mut buffers.mlp),
-            Self::Experts(layer) => layer.apply(isa, q, &mut buffers.experts),
+            Self::Experts(layer) => layer.apply(isa, q, rays, &mut buffers.experts),
         }
     }
 }

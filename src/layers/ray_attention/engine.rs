@@ -44,20 +44,21 @@ impl PackedRayAttention {
         }
     }
 
-    /// Adds the attention's output to the ray's states `q` `[samples, C]`; `first_row`, where given, receives the
-    /// attention row of the nearest sample, averaged over heads.
+    /// Adds the attention's output to the states `q` `[rays, samples, C]` of as many `rays`; `first_rows` `[rays, samples]`,
+    /// where given, receives the attention row of each ray's nearest sample, averaged over heads.
     pub fn apply(
         &self,
         isa: Isa,
         q: &mut [f32],
+        rays: usize,
         shared: &mut SharedScratch,
         buffers: &mut RayAttentionBuffers,
-        first_row: Option<&mut [f32]>,
+        first_rows: Option<&mut [f32]>,
     ) {
         match self {
-            Self::Softmax(layer) => layer.apply(isa, q, shared, &mut buffers.softmax, first_row),
-            Self::Hamming(layer) => layer.apply(isa, q, shared, &mut buffers.hamming, first_row),
-            Self::LinearAngular(layer) => layer.apply(isa, q, shared, &mut buffers.linear_angular, first_row),
+            Self::Softmax(layer) => layer.apply(isa, q, rays, shared, &mut buffers.softmax, first_rows),
+            Self::Hamming(layer) => layer.apply(isa, q, rays, shared, &mut buffers.hamming, first_rows),
+            Self::LinearAngular(layer) => layer.apply(isa, q, rays, shared, &mut buffers.linear_angular, first_rows),
         }
     }
 }

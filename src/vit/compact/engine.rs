@@ -92,8 +92,8 @@ impl PackedCompact {
             a.resize(b.len(), 0.0);
             block.local.forward(folded, (grid, grid), b, a);
             std::mem::swap(a, b);
-            look.apply(isa, b, shared, attention, None);
-            think.apply(isa, b, feed_forward);
+            look.apply(isa, b, 1, shared, attention, None);
+            think.apply(isa, b, 1, feed_forward);
         }
         a.resize(b.len(), 0.0);
         self.norm.apply(isa, b, width, a);

@@ -60,7 +60,7 @@ impl PackedDeit {
         states.iter_mut().zip(net.position.of(folded)).for_each(|(s, p)| *s += p);
         shared.fit(tokens, c);
         for (look, think) in &self.blocks {
-            look.apply(isa, states, shared, attention, None);
+            look.apply(isa, states, 1, shared, attention, None);
             think.apply(isa, folded, (1, tokens), states, mlp);
         }
         normal.resize(extra * c, 0.0);

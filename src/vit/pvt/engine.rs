@@ -94,7 +94,7 @@ impl PackedPvt {
                     PackedLook::Reduced(layer) => layer.apply(isa, folded, (height, width), states, reduced),
                     PackedLook::All(layer) => {
                         shared.fit(height * width, c);
-                        layer.apply(isa, states, shared, all, None);
+                        layer.apply(isa, states, 1, shared, all, None);
                     }
                 }
                 think.apply(isa, folded, (height, width), states, mlp);

@@ -123,11 +123,10 @@ fn routing_on_cpu(pair: &mut Pair, sources: &[&CudaSource], settings: &Settings)
     for (ray, weights) in rays.iter().zip(first.weights.chunks_exact(settings.samples)) {
         let fine = sampling::refine_inverse_depth(&coarse, weights, &sampling::linspace(settings.importance));
         let depths = if settings.importance > 0 { &fine } else { &coarse };
-        scratch.clear_routed();
         pair.cpu.render_ray(&on_cpu, ray, depths, (near, far), &mut scratch, &mut out);
-        let multiplied: u64 = scratch.routed().iter().map(|part| part[0]).sum();
+        let multiplied: u64 = out.routed.iter().map(|part| part[0]).sum();
         routing.multiplied.push(multiplied as f32 / (6 * depths.len()) as f32);
-        for (sum, part) in routing.parts.iter_mut().zip(scratch.routed()) {
+        for (sum, part) in routing.parts.iter_mut().zip(&out.routed) {
             *sum = [sum[0] + part[0], sum[1] + part[1]];
         }
     }

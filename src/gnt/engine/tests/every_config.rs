@@ -105,6 +105,19 @@ fn every_configuration_that_validates_runs() {
             let prepared: Vec<&PreparedSource> = all.iter().take(1 + runs % all.len()).collect();
             let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
             engine.render_ray(&prepared, &scene.rays[0], &z, scene.depth_range, &mut scratch, &mut out);
+            // Rays that are rendered together give what each gives alone.
+            let turned =
+                scene::Ray { direction: scene.rays[0].direction + glam::Vec3::new(0.02, -0.1, 0.0), ..scene.rays[0] };
+            let farther: Vec<f32> = z.iter().map(|z| z * 1.25).collect();
+            let (rays, depths) = ([turned, scene.rays[0], turned], [&farther[..], &z, &z].concat());
+            let mut few = vec![RayOutput::default(); 3];
+            engine.render_few(&prepared, &rays, &depths, scene.depth_range, &mut scratch, &mut few);
+            for (together, (ray, z)) in few.iter().zip(rays.iter().zip(depths.chunks(samples))) {
+                let mut alone = RayOutput::default();
+                engine.render_ray(&prepared, ray, z, scene.depth_range, &mut scratch, &mut alone);
+                assert_eq!(*together, alone, "{config:?}");
+            }
+            assert_eq!(few[1], out, "{config:?}");
             let sum: f32 = out.weights.iter().sum();
             assert!(out.rgb.iter().all(|v| v.is_finite()) && (sum - 1.0).abs() < 1e-3, "{config:?}: {out:?}");
             if precision != Precision::F32 {

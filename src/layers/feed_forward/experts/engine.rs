@@ -71,7 +71,7 @@ impl PackedRouter {
     }
 }
 
-/// Adds the rows of each expert to those of feed-forward part number `part` of the network.
+/// Adds the rows of each expert to those of feed-forward part number `part` of a network that runs on one ray or image.
 pub(crate) fn count_rows(counts: &mut Vec<[u64; 2]>, part: usize, routes: &Routes) {
     if counts.len() <= part {
         counts.resize(part + 1, [0; 2]);
@@ -90,8 +90,8 @@ pub struct ExpertsBuffers {
     out: Vec<f32>,
     bytes: Rows8,
     routes: Routes,
-    /// Rows that were routed to the multiply and to the shift expert so far, by feed-forward part of the network. Empty
-    /// where there are no experts.
+    /// Rows that were routed to the multiply and to the shift expert so far, by feed-forward part of the network and ray.
+    /// Empty where there are no experts.
     pub counts: Vec<[u64; 2]>,
 }
 
@@ -115,14 +115,24 @@ impl PackedExperts {
         }
     }
 
-    /// Adds the part's output to `q` `[rows, C]` and counts the rows of each expert.
-    pub fn apply(&self, isa: Isa, q: &mut [f32], buffers: &mut ExpertsBuffers) {
-        let c = self.width;
-        for q in q.chunks_mut(ROUTED * c) {
+    /// Adds the part's output to `q` `[rays, samples, C]` and counts the rows of each expert.
+    pub fn apply(&self, isa: Isa, q: &mut [f32], rays: usize, buffers: &mut ExpertsBuffers) {
+        let (c, samples) = (self.width, q.len() / self.width / rays);
+        let first = self.part * rays;
+        buffers.counts.resize(buffers.counts.len().max(first + rays), [0; 2]);
+        for (chunk, q) in q.chunks_mut(ROUTED * c).enumerate() {
             buffers.normal.resize(q.len(), 0.0);
             self.norm.apply(isa, q, c, &mut buffers.normal);
             self.router.route(isa, &buffers.normal, c, &mut buffers.routes);
-            count_rows(&mut buffers.counts, self.part, &buffers.routes);
+            for (e, rows) in buffers.routes.rows.iter().enumerate() {
+                let (mut ray, mut end) = (first, samples);
+                for row in rows {
+                    while chunk * ROUTED + *row as usize >= end {
+                        (ray, end) = (ray + 1, end + samples);
+                    }
+                    buffers.counts[ray][e] += 1;
+                }
+            }
             for (e, layers) in self.experts.iter().enumerate() {
                 buffers.expert(isa, e, layers, q, c);
             }

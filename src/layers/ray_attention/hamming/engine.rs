@@ -51,21 +51,21 @@ impl PackedHammingRayAttention {
         }
     }
 
-    /// Adds the attention's output to the ray's states `q` `[samples, C]`; `first_row`, where given, receives the
-    /// attention row of the nearest sample, averaged over heads.
+    /// See [`PackedRayAttention::apply`](crate::ray_attention::engine::PackedRayAttention::apply).
     pub fn apply(
         &self,
         isa: Isa,
         q: &mut [f32],
+        rays: usize,
         shared: &mut SharedScratch,
         buffers: &mut HammingRayBuffers,
-        first_row: Option<&mut [f32]>,
+        first_rows: Option<&mut [f32]>,
     ) {
         let (c, heads, tau) = (self.projections.width, self.tau.len(), &self.tau[..]);
-        let samples = q.len() / c;
+        let samples = q.len() / c / rays;
         buffers.fit(samples, c / heads);
         let HammingRayBuffers { kernel, kernel8, query, key, .. } = buffers;
-        self.projections.around(isa, q, shared, |qkv, mixed| {
+        self.projections.around(isa, q, rays, shared, first_rows, |qkv, mixed, first_row| {
             query.resize(samples * words(c), 0);
             key.resize(samples * words(c), 0);
             pack_signs(isa, samples, qkv, 3 * c, c, query);

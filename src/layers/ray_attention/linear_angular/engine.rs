@@ -34,19 +34,19 @@ impl PackedLinearAngularAttention {
         }
     }
 
-    /// Adds the attention's output to the ray's states `q` `[samples, C]`; `first_row`, where given, receives the
-    /// attention row of the nearest sample, averaged over heads.
+    /// See [`PackedRayAttention::apply`](crate::ray_attention::engine::PackedRayAttention::apply).
     pub fn apply(
         &self,
         isa: Isa,
         q: &mut [f32],
+        rays: usize,
         shared: &mut SharedScratch,
         buffers: &mut LinearAngularBuffers,
-        first_row: Option<&mut [f32]>,
+        first_rows: Option<&mut [f32]>,
     ) {
         let (c, heads, tape) = (self.projections.width, self.heads, &mut buffers.tape);
-        let samples = q.len() / c;
-        self.projections.around(isa, q, shared, |qkv, mixed| {
+        let samples = q.len() / c / rays;
+        self.projections.around(isa, q, rays, shared, first_rows, |qkv, mixed, first_row| {
             tape.qkv.clear();
             tape.qkv.extend_from_slice(qkv);
             attend(isa, samples, heads, self.filter.as_deref(), c, tape);

@@ -29,23 +29,23 @@ impl PackedSoftmaxRayAttention {
         Self { projections: Projections::new(precision, kind, parts, folded), heads: layer.heads }
     }
 
-    /// Adds the attention's output to the ray's states `q` `[samples, C]`; `first_row`, where given, receives the
-    /// attention row of the nearest sample, averaged over heads.
+    /// See [`PackedRayAttention::apply`](crate::ray_attention::engine::PackedRayAttention::apply).
     pub fn apply(
         &self,
         isa: Isa,
         q: &mut [f32],
+        rays: usize,
         shared: &mut SharedScratch,
         buffers: &mut SoftmaxRayBuffers,
-        first_row: Option<&mut [f32]>,
+        first_rows: Option<&mut [f32]>,
     ) {
         let (c, heads) = (self.projections.width, self.heads);
-        let samples = q.len() / c;
+        let samples = q.len() / c / rays;
         if buffers.samples < samples {
             *buffers = SoftmaxRayBuffers { samples, kernel: Some(Scratch::new(samples, c / heads)) };
         }
         let kernel = buffers.kernel.as_mut().expect("made for the first ray");
-        self.projections.around(isa, q, shared, |qkv, mixed| {
+        self.projections.around(isa, q, rays, shared, first_rows, |qkv, mixed, first_row| {
             attend_ray(isa, Ray { qkv, stride: 3 * c, samples, width: c, heads }, kernel, mixed, first_row);
         });
     }
