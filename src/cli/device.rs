@@ -100,7 +100,7 @@ pub enum PrecisionArg {
     Mixed,
     /// CPU: all products of the blocks on 8-bit activations. CUDA: those of shift layers and experts, all others in bf16
     Int8,
-    /// CUDA only: products of bf16 numbers, sums in f32; shift layers with their exact weights
+    /// Products of bf16 numbers, sums in f32; shift layers with their exact weights. On a CPU with AVX-512 BF16
     Bf16,
     /// CUDA only: as int8, with the weights of shift layers in codes of four bits
     Packed,
@@ -158,9 +158,12 @@ impl PrecisionArg {
             Self::F32 => Engine::with_precision(model, params, Precision::F32),
             Self::Mixed => Engine::with_precision(model, params, Precision::Mixed),
             Self::Int8 => Engine::with_precision(model, params, Precision::Int8),
-            Self::Bf16 | Self::Packed => {
-                bail!("--precision bf16 and packed are for CUDA; on the CPU expected auto, f32, mixed or int8")
+            Self::Bf16 if compute::isa().has_bf16() => Engine::with_precision(model, params, Precision::Bf16),
+            Self::Bf16 => {
+                let isa = compute::isa();
+                bail!("--precision bf16: expected a processor with AVX-512 BF16, or CUDA, found {isa}")
             }
+            Self::Packed => bail!("--precision packed is for CUDA; on the CPU expected auto, f32, mixed, int8 or bf16"),
         };
         Ok((AnyEngine::Cpu(Box::new(engine)), Chosen::Cpu))
     }

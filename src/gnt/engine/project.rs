@@ -5,6 +5,7 @@ use super::rows::Rows;
 use crate::projection::{Projection8, Taps8, taps8, toward};
 use crate::surface::{CLEARANCE, HIDDEN};
 use compute::ops::gather::LookUp;
+use compute::simd;
 use glam::Vec2;
 use scene::Ray;
 
@@ -15,6 +16,8 @@ pub(super) struct Looks {
     pub all_views: bool,
     /// Which of them a sample is hidden from.
     pub visibility: bool,
+    /// Words of the codes of a pixel's keys.
+    pub key_words: usize,
 }
 
 /// Eight samples in one source.
@@ -80,6 +83,9 @@ compute::simd_fn! {
                 for i in (0..depths.len()).filter(|i| place.visible[*i]) {
                     source.photograph.prefetch(out.photograph.pixels(i));
                     source.map.prefetch(out.map.pixels(i));
+                    if !source.keys.is_empty() {
+                        simd::prefetch(&source.keys, out.map.pixels(i)[0] as usize * how.key_words);
+                    }
                 }
             }
             if how.visibility {

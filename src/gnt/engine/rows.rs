@@ -8,9 +8,10 @@ use crate::projection::Taps;
 use compute::Isa;
 use compute::ops::gather::{LookUp, gather, gather8};
 use compute::ops::padded;
-use compute::ops::product::{Epilogue, product};
-use compute::ops::product8::{Rows8, product8};
+use compute::ops::product::Epilogue;
+use compute::ops::product8::{Rows8, Sign, product8};
 use compute::simd::Simd;
+use layers::linear::engine::Matrix;
 use layers::view_attention::rows::TokenRows;
 use scene::Ray;
 
@@ -49,16 +50,17 @@ impl Hidden {
         stride: usize,
     ) {
         let (c, count) = (weights.width(), look_ups.len());
-        match (maps, &weights.token8) {
-            (FeatureMaps::Exact(maps), _) => {
-                self.values.resize(self.values.len().max(count * c), 0.0);
-                gather(isa, look_ups, maps, &weights.colour, c, &mut self.values);
-                product(isa, count, &self.values, c, &weights.token, tokens, stride, Epilogue::Store);
+        let Self { values, bytes } = self;
+        match (maps, &weights.look_ups) {
+            (FeatureMaps::Bytes(maps), Matrix::Bytes(token)) => {
+                gather8(isa, look_ups, maps, &weights.colour, c, bytes);
+                product8(isa, bytes, token, tokens, stride, Epilogue::Store);
             }
-            (FeatureMaps::Bytes(maps), token) => {
-                let token = token.as_ref().expect("maps are bytes where the token layer is");
-                gather8(isa, look_ups, maps, &weights.colour, c, &mut self.bytes);
-                product8(isa, &self.bytes, token, tokens, stride, Epilogue::Store);
+            (FeatureMaps::Bytes(_), _) => unreachable!("maps are bytes where the token layer is"),
+            (FeatureMaps::Exact(maps), token) => {
+                values.resize(values.len().max(count * c), 0.0);
+                gather(isa, look_ups, maps, &weights.colour, c, values);
+                token.apply(isa, count, (values, c, Sign::NonNegative), bytes, (tokens, stride), Epilogue::Store);
             }
         }
     }
@@ -90,7 +92,7 @@ impl Rows {
         self.border.clear();
         self.border_sample.clear();
         self.blank.clear();
-        let how = Looks { all_views, visibility: weights.visibility };
+        let how = Looks { all_views, visibility: weights.visibility, key_words };
         project(isa, self, sources, rays, depths, how, hidden + c);
         let (rows, look_ups) = (&mut self.tokens, &self.look_ups);
         self.hidden.tokens(isa, weights, maps, look_ups, &mut rows.values[hidden..], rows.stride);

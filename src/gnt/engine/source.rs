@@ -73,7 +73,7 @@ impl PreparedSource {
         let mut projected = vec![0.0; pixels * c];
         product(isa, pixels, &map.data, map.channels, &weights.map, &mut projected, c, Epilogue::Store);
         let keys = key_codes(isa, weights, &image, map_size, &projected);
-        let bytes = weights.token8.is_some();
+        let bytes = weights.look_ups.is_bytes();
         let photograph = Photograph::new(image, bytes);
         let map = if bytes { Map::Bytes(Map8::new(isa, &projected, c)) } else { Map::Exact(projected) };
         Self { projector: Projector::new(camera), photograph, map_size, map, keys, surface: None }

@@ -5,9 +5,9 @@ use super::head::PackedHead;
 use super::position::PackedPosition;
 use crate::Model;
 use compute::ops::product::Packed;
-use compute::ops::product8::Packed8;
 use layers::feed_forward::engine::PackedFeedForward;
-use layers::linear::engine::Precision;
+use layers::linear::LinearKind;
+use layers::linear::engine::{Matrix, Precision};
 use layers::ray_attention::engine::PackedRayAttention;
 use layers::view_attention::engine::PackedViewAttention;
 
@@ -20,8 +20,8 @@ pub struct Weights {
     pub colour: Vec<f32>,
     /// Second token layer.
     pub token: Packed,
-    /// The same in bytes, where look-ups are bytes.
-    pub token8: Option<Packed8>,
+    /// The same as look-ups along rays go through it.
+    pub look_ups: Matrix,
     /// Token of a sample that falls outside the image and its feature map `[C]`.
     pub outside: Vec<f32>,
     /// Hidden channels of the relative direction, H.
@@ -70,11 +70,7 @@ impl Weights {
             map: net.token_features.packed(folded),
             colour: [net.token_colour.weight.of(folded), colour_bias].concat(),
             token: net.token_fc2.packed(folded),
-            token8: (precision == Precision::Int8).then(|| {
-                let layer = &net.token_fc2;
-                let bias = layer.bias.map(|b| b.of(folded));
-                Packed8::dense(layer.weight.of(folded), bias, layer.inputs, layer.outputs)
-            }),
+            look_ups: Matrix::of(precision, LinearKind::Dense, &net.token_fc2, folded),
             outside,
             hidden: config.attention_hidden,
             visibility: config.visibility,

@@ -4,6 +4,7 @@ use super::{Linear, LinearKind};
 use compute::Isa;
 use compute::ops::PAD;
 use compute::ops::product::{Epilogue, Packed, product};
+use compute::ops::product_bf16::{PackedBf16, product_bf16};
 use compute::ops::product8::{Packed8, Rows8, Sign, product8, quantise};
 
 /// How the engine computes products.
@@ -15,6 +16,8 @@ pub enum Precision {
     Mixed,
     /// All products of the blocks on 8-bit activations; dense weights are rounded to bytes.
     Int8,
+    /// Products of factors rounded to bf16, sums in f32; only where the processor has such products.
+    Bf16,
 }
 
 impl Precision {
@@ -30,6 +33,7 @@ impl Precision {
             Self::F32 => "f32",
             Self::Mixed => "mixed",
             Self::Int8 => "int8",
+            Self::Bf16 => "bf16",
         }
     }
 }
@@ -41,6 +45,8 @@ pub enum Matrix {
     F32(Packed),
     /// Read by the byte kernel: packed powers of two, or bytes.
     Bytes(Packed8),
+    /// Read by the bf16 kernel.
+    Bf16(PackedBf16),
 }
 
 impl Matrix {
@@ -56,6 +62,8 @@ impl Matrix {
         let dense = || Packed::new(weight, bias, inputs, outputs);
         match (precision, kind.is_shift()) {
             (Precision::F32, _) | (Precision::Mixed, false) => Self::F32(dense()),
+            // Powers of two are exact.
+            (Precision::Bf16, _) => Self::Bf16(PackedBf16::new(weight, bias, inputs, outputs)),
             // A shift layer of five bits, or one whose rows have been scaled, spans more powers than a byte holds.
             (_, true) => Packed8::shift(weight, bias, inputs, outputs).map_or_else(|_| Self::F32(dense()), Self::Bytes),
             (Precision::Int8, false) => Self::Bytes(Packed8::dense(weight, bias, inputs, outputs)),
@@ -73,6 +81,7 @@ impl Matrix {
         match self {
             Self::F32(m) => m.outputs(),
             Self::Bytes(m) => m.outputs(),
+            Self::Bf16(m) => m.outputs(),
         }
     }
 
@@ -93,6 +102,7 @@ impl Matrix {
     ) {
         match self {
             Self::F32(m) => product(isa, rows, x, x_stride, m, y, y_stride, epilogue),
+            Self::Bf16(m) => product_bf16(isa, rows, x, x_stride, m, y, y_stride, epilogue),
             Self::Bytes(m) => {
                 quantise(isa, rows, x, x_stride, m.inputs(), sign, bytes);
                 product8(isa, bytes, m, y, y_stride, epilogue);
@@ -119,7 +129,8 @@ impl PackedLinear {
     /// Packs a layer of the folded network; `sign` tells whether its inputs may be negative.
     pub fn new(precision: Precision, kind: LinearKind, layer: &Linear, folded: &[f32], sign: Sign) -> Self {
         // The byte kernel sums at most so many products.
-        let precision = if layer.inputs > Packed8::MAX_INPUTS { Precision::F32 } else { precision };
+        let bytes = matches!(precision, Precision::Mixed | Precision::Int8);
+        let precision = if bytes && layer.inputs > Packed8::MAX_INPUTS { Precision::F32 } else { precision };
         Self { matrix: Matrix::of(precision, kind, layer, folded), sign }
     }
 

@@ -3,12 +3,13 @@
 //!
 //! The tile unit multiplies a tile of 16 rows by 32 columns of bf16 with one of 32 rows by 16 columns and adds to a tile of
 //! 16 by 16 of f32; vectors do the same row by row. Both factors are converted and packed into tiles on the way, so callers
-//! see [`Mat`]s of f32.
+//! see [`Mat`]s of f32. [`product_bf16`] is the engine's, whose weights are packed once.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod pack;
 #[cfg(target_arch = "x86_64")]
 mod packed;
+mod rows;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests;
 #[cfg(target_arch = "x86_64")]
@@ -19,6 +20,7 @@ pub(crate) mod unit;
 mod vectors;
 
 use crate::{Isa, Mat, MatMut, matmul};
+pub use rows::{PackedBf16, product_bf16};
 
 /// How the matrix products of a training run are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

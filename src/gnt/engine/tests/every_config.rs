@@ -99,7 +99,8 @@ fn every_configuration_that_validates_runs() {
         let samples = pick(&mut rng, &[2, 3, 9]);
         let z = sampling::inverse_depth(scene.depth_range.0, scene.depth_range.1, samples);
         let folded = model.fold(&params);
-        for precision in [Precision::F32, Precision::Mixed, Precision::Int8] {
+        let bf16 = compute::isa().has_bf16().then_some(Precision::Bf16);
+        for precision in [Precision::F32, Precision::Mixed, Precision::Int8].into_iter().chain(bf16) {
             let engine = Engine::with_precision(model.clone(), &params, precision);
             let all = sources(&engine);
             let prepared: Vec<&PreparedSource> = all.iter().take(1 + runs % all.len()).collect();
