@@ -29,7 +29,7 @@ pub fn run(scope: Scope, report: &mut Report) -> anyhow::Result<()> {
         };
         let cpu = Cpu::new(&network, &material)?;
         for &(rays, samples, views) in cases {
-            cpu.case(&material.rays(rays), samples, views, report);
+            cpu.case(&material.rays(rays), samples, views, report)?;
         }
         cpu.order(report);
         cpu.threads(report);
@@ -52,11 +52,16 @@ struct Cpu<'a> {
     sources: Vec<PreparedSource>,
 }
 
+/// The material's source views as `engine` reads them.
+fn prepare(engine: &Engine, material: &Material) -> gnt::Result<Vec<PreparedSource>> {
+    let prepare = |(camera, image): &(scene::Camera, scene::Image)| engine.prepare(camera, Arc::new(image.clone()));
+    material.sources.iter().map(prepare).collect()
+}
+
 impl<'a> Cpu<'a> {
     fn new(network: &'a Network, material: &'a Material) -> gnt::Result<Self> {
         let engine = Engine::with_precision(network.model.clone(), &network.params, Precision::F32);
-        let prepare = |(camera, image): &(scene::Camera, scene::Image)| engine.prepare(camera, Arc::new(image.clone()));
-        let sources = material.sources.iter().map(prepare).collect::<gnt::Result<_>>()?;
+        let sources = prepare(&engine, material)?;
         Ok(Self { network, material, engine, sources })
     }
 
@@ -73,7 +78,7 @@ impl<'a> Cpu<'a> {
     }
 
     /// All sets of instructions against the plainest, then all precisions against f32.
-    fn case(&self, rays: &[Ray], samples: usize, views: usize, report: &mut Report) {
+    fn case(&self, rays: &[Ray], samples: usize, views: usize, report: &mut Report) -> gnt::Result<()> {
         let sources: Vec<&PreparedSource> = self.sources.iter().take(views).collect();
         let case = format!("{} rays, {samples} samples, {views} views", rays.len());
         let portable = self.render(&self.engine.clone().with_isa(Isa::PORTABLE), &sources, rays, samples);
@@ -83,11 +88,14 @@ impl<'a> Cpu<'a> {
         }
         let config = &self.network.model.config;
         if config.linears == LinearKind::Dense && config.mlp == FeedForwardKind::Dense {
-            return;
+            return Ok(());
         }
         for precision in [Precision::Mixed, Precision::Int8] {
             let engine = Engine::with_precision(self.network.model.clone(), &self.network.params, precision);
-            let got = self.render(&engine, &sources, rays, samples);
+            // How sources are kept depends on the precision.
+            let own = prepare(&engine, self.material)?;
+            let own: Vec<&PreparedSource> = own.iter().take(views).collect();
+            let got = self.render(&engine, &own, rays, samples);
             let psnr = psnr(mean_squared_error(&got.rgb, &portable.rgb), CHECK_FLOOR);
             let (bound, note) = match self.network.trained {
                 true => (Bound::AtLeast(BYTES_DB), "dB of the colours"),
@@ -95,6 +103,7 @@ impl<'a> Cpu<'a> {
             };
             report.add(&self.network.name, format!("{}, {case}", precision.name()), psnr, bound, note);
         }
+        Ok(())
     }
 
     /// Sources in another order.
