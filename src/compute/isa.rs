@@ -19,8 +19,9 @@
 //! |---|---|
 //! | `portable` | what the target guarantees: SSE2 on x86-64, NEON on aarch64 |
 //! | `avx2` | AVX2, FMA and POPCNT |
+//! | `avx2+vnni` | and AVX-VNNI, its dot products of bytes, which processors without AVX-512 have since 2021 |
 //! | `avx512` | AVX-512 F, BW, DQ and VL, beside those of `avx2` |
-//! | `avx512+vnni` | and its dot products of bytes, which the kernel of 8-bit layers uses |
+//! | `avx512+vnni` | and its dot products of bytes, which the kernels of 8-bit layers and of Hamming attention along a ray use |
 //! | `avx512+bitalg` | or its bit counts of 16-bit lanes, which Hamming attention along a ray uses |
 //! | `avx512+vnni+bitalg` | or both |
 //! | `avx512+vnni+bitalg+bf16` | and dot products of pairs of `bf16`, which products of training use |
@@ -47,19 +48,28 @@ const VNNI: u8 = 1 << 2;
 const BITALG: u8 = 1 << 3;
 const BF16: u8 = 1 << 4;
 const AMX: u8 = 1 << 5;
+const AVX_VNNI: u8 = 1 << 6;
 
 /// Every feature that some kernel is written for, and its part of a set's name.
 ///
-/// A new one (AVX-VNNI for 256-bit dot products of bytes, say) gets a bit here, its test
-/// in [`detect`], a method `has_…`, its sets in [`SETS`] and its rule in [`simd_fn!`](crate::simd_fn), together with the
+/// A new one gets a bit here, its test in [`found`], a method `has_…`, its sets in [`SETS`] and its rule in [`simd_fn!`](crate::simd_fn), together with the
 /// first kernel that uses it.
-const FEATURES: [(u8, &str); 6] =
-    [(AVX2, "avx2"), (AVX512, "avx512"), (VNNI, "vnni"), (BITALG, "bitalg"), (BF16, "bf16"), (AMX, "amx")];
+const FEATURES: [(u8, &str); 7] = [
+    (AVX2, "avx2"),
+    (AVX_VNNI, "vnni of 256 bits"),
+    (AVX512, "avx512"),
+    (VNNI, "vnni"),
+    (BITALG, "bitalg"),
+    (BF16, "bf16"),
+    (AMX, "amx"),
+];
 
-/// Every set that can be named, weakest first. Sets are closed: AVX-512 comes with AVX2, its extensions with AVX-512.
-const SETS: [(u8, &str); 8] = [
+/// Every set that can be named, weakest first. Sets are closed: AVX-512 comes with AVX2, its extensions with AVX-512. AVX-VNNI
+/// does what a part of AVX-512 does with narrower registers, so that no set has both.
+const SETS: [(u8, &str); 9] = [
     (0, "portable"),
     (AVX2, "avx2"),
+    (AVX2 | AVX_VNNI, "avx2+vnni"),
     (AVX2 | AVX512, "avx512"),
     (AVX2 | AVX512 | VNNI, "avx512+vnni"),
     (AVX2 | AVX512 | BITALG, "avx512+bitalg"),
@@ -68,8 +78,8 @@ const SETS: [(u8, &str); 8] = [
     (AVX2 | AVX512 | VNNI | BITALG | BF16 | AMX, "avx512+vnni+bitalg+bf16+amx"),
 ];
 
-/// What this processor has, as one of [`SETS`].
-fn detect() -> u8 {
+/// What this processor has.
+fn found() -> u8 {
     #[cfg(target_arch = "x86_64")]
     {
         let avx2 =
@@ -81,6 +91,7 @@ fn detect() -> u8 {
         let mut features = 0;
         if avx2 {
             features |= AVX2;
+            features |= if is_x86_feature_detected!("avxvnni") { AVX_VNNI } else { 0 };
         }
         if avx2 && avx512 {
             features |= AVX512;
@@ -110,18 +121,24 @@ fn has_tiles() -> bool {
     })
 }
 
+/// The strongest of [`SETS`] that `features` contain.
+fn strongest(features: u8) -> Isa {
+    let best = SETS.into_iter().rev().find(|(set, _)| features & set == *set);
+    Isa { features: best.expect("the first set is empty").0 }
+}
+
 impl Isa {
     /// No more than the target guarantees, which every processor has.
     pub const PORTABLE: Self = Self { features: 0 };
 
-    /// All that this processor has.
+    /// The strongest set that this processor has.
     pub fn detect() -> Self {
-        Self { features: detect() }
+        strongest(found())
     }
 
     /// All sets that this processor can run, weakest first: `portable`, .., [`Isa::detect`].
     pub fn available() -> impl Iterator<Item = Self> {
-        Self::detect().subsets()
+        Self { features: found() }.subsets()
     }
 
     /// All sets that this one contains, weakest first, itself included.
@@ -138,6 +155,11 @@ impl Isa {
     /// AVX2, FMA and POPCNT.
     pub fn has_avx2(self) -> bool {
         self.has(AVX2)
+    }
+
+    /// AVX2 with dot products of bytes, of 256 bits.
+    pub fn has_avx_vnni(self) -> bool {
+        self.has(AVX2 | AVX_VNNI)
     }
 
     /// AVX-512 F, BW, DQ and VL, beside AVX2.
@@ -178,7 +200,7 @@ impl Isa {
     /// The set for kernels that go through rows of `width` values, a multiple of 8, a register at a time: without
     /// AVX-512 where its sixteen lanes would reach past the end of a row.
     pub fn for_width(self, width: usize) -> Self {
-        let features = if width.is_multiple_of(16) { self.features } else { self.features & AVX2 };
+        let features = if width.is_multiple_of(16) { self.features } else { self.features & (AVX2 | AVX_VNNI) };
         Self { features }
     }
 
@@ -206,10 +228,7 @@ pub const ISA_VARIABLE: &str = "SHIFTRAY_SIMD";
 /// this processor lacks a part. A name that [`check_isa`] refuses counts as none.
 pub fn isa() -> Isa {
     static CHOSEN: OnceLock<Isa> = OnceLock::new();
-    *CHOSEN.get_or_init(|| {
-        let all = Isa::detect();
-        choose(&asked(), all).map_or(all, |(isa, _)| isa)
-    })
+    *CHOSEN.get_or_init(|| choose(&asked(), found()).map_or_else(|_| Isa::detect(), |(isa, _)| isa))
 }
 
 /// Checks [`ISA_VARIABLE`]; where it names a set that this processor cannot run, and that is therefore ignored, returns
@@ -218,15 +237,16 @@ pub fn isa() -> Isa {
 /// # Errors
 /// The names that are possible, and the one found, if it is none of them.
 pub fn check_isa() -> Result<Option<String>, String> {
-    choose(&asked(), Isa::detect()).map(|(_, ignored)| ignored)
+    choose(&asked(), found()).map(|(_, ignored)| ignored)
 }
 
 fn asked() -> String {
     std::env::var_os(ISA_VARIABLE).map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
-/// The set that `name` stands for on a processor that has `all`, and what to tell the user if it is ignored.
-fn choose(name: &str, all: Isa) -> Result<(Isa, Option<String>), String> {
+/// The set that `name` stands for on a processor that has the features `found`, and what to tell the user if it is ignored.
+fn choose(name: &str, found: u8) -> Result<(Isa, Option<String>), String> {
+    let all = strongest(found);
     if name.is_empty() {
         return Ok((all, None));
     }
@@ -234,10 +254,10 @@ fn choose(name: &str, all: Isa) -> Result<(Isa, Option<String>), String> {
         let names = SETS.map(|(_, set)| set).join(", ");
         return Err(format!("{ISA_VARIABLE}: expected one of {names}, found {name:?}"));
     };
-    if all.has(features) {
+    if found & features == features {
         return Ok((Isa { features }, None));
     }
-    let missing = FEATURES.iter().filter(|(bit, _)| features & bit != 0 && !all.has(*bit)).map(|(_, part)| *part);
+    let missing = FEATURES.iter().filter(|(bit, _)| features & bit & !found != 0).map(|(_, part)| *part);
     let missing = missing.collect::<Vec<_>>().join(" and ");
     let ignored = format!("{ISA_VARIABLE}={name} is ignored: this processor lacks {missing}; {all} is used");
     Ok((all, Some(ignored)))
@@ -268,9 +288,9 @@ mod tests {
     #[test]
     fn a_set_that_the_processor_has_is_used() {
         for all in processors() {
-            assert_eq!(choose("", all), Ok((all, None)));
+            assert_eq!(choose("", all.features), Ok((all, None)));
             for set in all.subsets() {
-                assert_eq!(choose(set.name(), all), Ok((set, None)));
+                assert_eq!(choose(set.name(), all.features), Ok((set, None)));
             }
         }
     }
@@ -279,22 +299,33 @@ mod tests {
     fn a_set_that_the_processor_lacks_is_ignored_aloud() {
         for all in processors() {
             for set in processors().filter(|set| !all.has(set.features)) {
-                let (used, ignored) = choose(set.name(), all).unwrap();
+                let (used, ignored) = choose(set.name(), all.features).unwrap();
                 assert_eq!(used, all);
                 assert!(ignored.unwrap().ends_with(&format!("; {all} is used")));
             }
         }
-        let avx2 = Isa { features: AVX2 };
-        let (_, ignored) = choose("avx512+vnni", avx2).unwrap();
+        let (_, ignored) = choose("avx512+vnni", AVX2).unwrap();
         let expected = "SHIFTRAY_SIMD=avx512+vnni is ignored: this processor lacks avx512 and vnni; avx2 is used";
         assert_eq!(ignored.unwrap(), expected);
     }
 
+    /// A processor may have both kinds of dot products of bytes: AVX-512's are used, and the others can be asked for.
+    #[test]
+    fn the_widest_registers_are_used_unless_others_are_asked_for() {
+        let both = AVX2 | AVX_VNNI | AVX512 | VNNI;
+        assert_eq!(choose("", both).unwrap().0.name(), "avx512+vnni");
+        assert_eq!(choose("avx2+vnni", both).unwrap().0.name(), "avx2+vnni");
+        assert_eq!(choose("", AVX2 | AVX_VNNI).unwrap().0.name(), "avx2+vnni");
+    }
+
     #[test]
     fn a_misspelt_set_is_an_error() {
-        for wrong in ["AVX2", "avx", " avx2", "sse", "none", "vnni", "avx2+vnni", "avx512+bitalg+vnni", "avx512+"] {
-            let message = choose(wrong, Isa::PORTABLE).unwrap_err();
-            assert!(message.contains("portable, avx2, avx512, avx512+vnni") && message.contains(wrong), "{message}");
+        for wrong in ["AVX2", "avx", " avx2", "sse", "none", "vnni", "avx2+bitalg", "avx512+bitalg+vnni", "avx512+"] {
+            let message = choose(wrong, 0).unwrap_err();
+            assert!(
+                message.contains("portable, avx2, avx2+vnni, avx512, avx512+vnni") && message.contains(wrong),
+                "{message}"
+            );
         }
     }
 

@@ -175,6 +175,7 @@ fn missing_instruction_sets_are_said_to_be_ignored() {
     for set in [
         "portable",
         "avx2",
+        "avx2+vnni",
         "avx512",
         "avx512+vnni",
         "avx512+bitalg",

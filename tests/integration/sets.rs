@@ -36,6 +36,12 @@ fn needs_avx2() {
 }
 
 #[test]
+#[ignore = "needs AVX-VNNI"]
+fn needs_avx_vnni() {
+    renders_with("avx2+vnni");
+}
+
+#[test]
 #[ignore = "needs AVX-512 F, BW, DQ and VL"]
 fn needs_avx512() {
     renders_with("avx512");

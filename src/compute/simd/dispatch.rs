@@ -112,6 +112,11 @@ macro_rules! simd_fn {
             "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt", $safety $args $ret $run);
         $crate::simd_fn!(@choose $isa $safety $args $ret { $($rest)* })
     }};
+    (@choose $isa:ident $safety:tt $args:tt $ret:tt { avx2 + vnni => $run:expr, $($rest:tt)* }) => {{
+        #[cfg(target_arch = "x86_64")]
+        $crate::simd_fn!(@run $isa.has_avx_vnni(), "avx2,fma,popcnt,avxvnni", $safety $args $ret $run);
+        $crate::simd_fn!(@choose $isa $safety $args $ret { $($rest)* })
+    }};
     (@choose $isa:ident $safety:tt $args:tt $ret:tt { avx2 => $run:expr, $($rest:tt)* }) => {{
         #[cfg(target_arch = "x86_64")]
         $crate::simd_fn!(@run $isa.has_avx2(), "avx2,fma,popcnt", $safety $args $ret $run);

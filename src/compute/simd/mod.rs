@@ -213,6 +213,7 @@ mod tests {
             avx512+vnni => "avx512+vnni",
             avx512+bitalg => "avx512+bitalg",
             avx512 => "avx512",
+            avx2+vnni => "avx2+vnni",
             avx2 => "avx2",
             portable => "portable",
         }

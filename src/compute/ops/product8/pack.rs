@@ -27,13 +27,13 @@ const SMALL: i8 = 32;
 /// input `4 + k` in its high half.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Codes(pub [u8; 4 * PANEL]);
+pub(in crate::ops) struct Codes(pub [u8; 4 * PANEL]);
 
 /// Integers of eight inputs for the outputs of a panel: byte `4 o + k` is input `k` of output `o`, and `64 + 4 o + k`
 /// is input `4 + k`. Aligned, so that no register load crosses a cache line.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Bytes(pub [i8; EIGHT * PANEL]);
+pub(in crate::ops) struct Bytes(pub [i8; EIGHT * PANEL]);
 
 /// Blocks of a panel lie one after the other, panel after panel; what lies past the matrix is zero.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,6 +5,8 @@ use super::{CHANNELS, QUERIES, Table};
 use super::{x86, x86_512};
 use crate::Isa;
 use crate::ops::hamming::codes::field;
+#[cfg(target_arch = "x86_64")]
+use crate::ops::product8::lanes::{Avx2, AvxVnni};
 
 /// Keys in one step of weighing: a register of AVX-512, two of AVX2. Those of padding repeat the last one, which changes no
 /// minimum, and get weight 0.
@@ -192,7 +194,9 @@ crate::simd_fn! {
         // SAFETY: the caller vouches for the weights.
         avx512+vnni => unsafe { x86_512::attend(head, queries, table, weights, y) },
         // SAFETY: as above.
-        avx2 => unsafe { x86::attend(head, queries, table, weights, y) },
+        avx2+vnni => unsafe { x86::attend::<AvxVnni>(head, queries, table, weights, y) },
+        // SAFETY: as above.
+        avx2 => unsafe { x86::attend::<Avx2>(head, queries, table, weights, y) },
         portable => head.attend_plainly(queries, table, weights, y),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::head::{BLOCK, GROUP, Head, Quarters, Values, Weights, scales};
 use super::{CHANNELS, QUERIES, Table};
+use crate::ops::product8::lanes::Dot;
 use std::arch::x86_64::*;
 
 /// Registers of a byte for each key of a block.
@@ -92,9 +93,9 @@ pub unsafe fn take_values(v: &[f32], stride: usize, samples: usize, to: &mut [Va
 /// [`Head::attend`].
 ///
 /// # Safety
-/// `weights` has all blocks of all queries.
-#[target_feature(enable = "avx2")]
-pub unsafe fn attend(
+/// The instructions of `D` are available, and `weights` has all blocks of all queries.
+#[inline(always)]
+pub unsafe fn attend<D: Dot<Sum = __m256i, Four = __m256i, Weights = __m256i>>(
     head: &Head,
     queries: [u16; QUERIES],
     table: &Table,
@@ -102,37 +103,32 @@ pub unsafe fn attend(
     y: &mut [[f32; CHANNELS]; QUERIES],
 ) -> [u32; QUERIES] {
     let blocks = head.blocks();
-    // SAFETY: `weights` as the caller says.
-    let totals = unsafe { weigh(head, queries, table, weights.as_mut_ptr().cast()) };
-    let one = _mm256_set1_epi16(1);
-    let mut sums = [[_mm256_setzero_si256(); 2]; QUERIES];
-    let row = weights.as_ptr().cast::<i32>();
-    for (g, values) in head.values.iter().enumerate() {
-        let values = values.0.as_ptr().cast::<__m256i>();
-        // SAFETY: a group of values is two registers; a row of weights has four bytes for each group.
-        unsafe {
-            let values = [_mm256_load_si256(values), _mm256_load_si256(values.add(1))];
+    // SAFETY: `weights` as the caller says. A group of values is two registers, and so are 16 channels; a row of weights has
+    // four bytes for each group.
+    unsafe {
+        let totals = weigh(head, queries, table, weights.as_mut_ptr().cast());
+        let mut sums = [[D::zero(); 2]; QUERIES];
+        let row = weights.as_ptr().cast::<u8>();
+        for (g, values) in head.values.iter().enumerate() {
+            let values = values.0.as_ptr();
+            let values = [D::weights(values), D::weights(values.add(32))];
             for r in 0..QUERIES {
-                let w = _mm256_set1_epi32(*row.add(r * blocks * (BLOCK / GROUP) + g));
+                let w = D::four(row.add(GROUP * (r * blocks * (BLOCK / GROUP) + g)));
                 for half in 0..2 {
-                    let pairs = _mm256_maddubs_epi16(w, values[half]);
-                    sums[r][half] = _mm256_add_epi32(sums[r][half], _mm256_madd_epi16(pairs, one));
+                    sums[r][half] = D::dot(sums[r][half], w, values[half]);
                 }
             }
         }
-    }
-    for r in 0..QUERIES {
-        let factor = _mm256_set1_ps(table.one / totals[r] as f32);
-        for half in 0..2 {
-            // SAFETY: 16 channels are two registers.
-            unsafe {
+        for r in 0..QUERIES {
+            let factor = _mm256_set1_ps(table.one / totals[r] as f32);
+            for half in 0..2 {
                 let scale = _mm256_loadu_ps(head.scale.as_ptr().add(8 * half));
                 let mean = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[r][half]), factor);
                 _mm256_storeu_ps(y[r].as_mut_ptr().add(8 * half), _mm256_mul_ps(mean, scale));
             }
         }
+        totals
     }
-    totals
 }
 
 /// Weights of all queries and their sums. Queries go together through each loop: one alone would wait for its own

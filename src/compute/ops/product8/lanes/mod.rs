@@ -8,7 +8,7 @@ mod x86;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::Vnni;
 #[cfg(target_arch = "x86_64")]
-pub(in crate::ops) use x86::{Avx2, Avx512};
+pub(in crate::ops) use x86::{Avx2, Avx512, AvxVnni};
 
 /// Registers with one 32-bit sum for each of `F::LANES` outputs, to which the products of four inputs are added at
 /// once.
@@ -16,7 +16,7 @@ pub(in crate::ops) use x86::{Avx2, Avx512};
 /// # Safety
 /// Every method may only be called where the instructions of the implementing type are available; pointers must be
 /// valid for a register.
-pub(super) unsafe trait Dot: Copy + 'static {
+pub(in crate::ops) unsafe trait Dot: Copy + 'static {
     /// The `f32` registers of the same width.
     type F: Simd;
     /// A sum for each output.

@@ -9,6 +9,10 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct Avx2;
 
+/// AVX-VNNI: `vpdpbusd` of 256 bits.
+#[derive(Clone, Copy)]
+pub struct AvxVnni;
+
 /// AVX-512 without its dot products of bytes.
 #[derive(Clone, Copy)]
 pub struct Avx512;
@@ -89,22 +93,32 @@ macro_rules! registers {
     };
 }
 
-registers!(
+macro_rules! registers256 {
+    ($name:ident, $pairs:literal, $($products:tt)*) => {
+        registers!(
+            $name,
+            simd::Avx2,
+            __m256i,
+            $pairs,
+            2,
+            _mm256_setzero_si256,
+            _mm256_loadu_si256,
+            _mm256_storeu_si256,
+            _mm256_cvtepi32_ps,
+            _mm256_set1_epi32,
+            _mm256_and_si256,
+            _mm256_srli_epi16,
+            _mm256_set1_epi8,
+            _mm256_broadcastsi128_si256,
+            _mm256_shuffle_epi8,
+            $($products)*
+        );
+    };
+}
+
+registers256!(
     Avx2,
-    simd::Avx2,
-    __m256i,
     true,
-    2,
-    _mm256_setzero_si256,
-    _mm256_loadu_si256,
-    _mm256_storeu_si256,
-    _mm256_cvtepi32_ps,
-    _mm256_set1_epi32,
-    _mm256_and_si256,
-    _mm256_srli_epi16,
-    _mm256_set1_epi8,
-    _mm256_broadcastsi128_si256,
-    _mm256_shuffle_epi8,
     |sum, x, w| _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), _mm256_set1_epi16(1))),
     |sum, x, w| {
         // Two results of at most 2 · 255 · 32 each fit 16 bits together, and one widening serves both.
@@ -146,6 +160,12 @@ registers512!(
         _mm512_add_epi32(sum, _mm512_madd_epi16(both, _mm512_set1_epi16(1)))
     }
 );
+
+registers256!(AvxVnni, false, |sum, x, w| _mm256_dpbusd_avx_epi32(sum, x, w), |sum, x, w| _mm256_dpbusd_avx_epi32(
+    _mm256_dpbusd_avx_epi32(sum, x[0], w[0]),
+    x[1],
+    w[1]
+));
 
 registers512!(Vnni, false, |sum, x, w| _mm512_dpbusd_epi32(sum, x, w), |sum, x, w| _mm512_dpbusd_epi32(
     _mm512_dpbusd_epi32(sum, x[0], w[0]),
