@@ -98,9 +98,9 @@ pub enum PrecisionArg {
     F32,
     /// CPU only: shift layers on 8-bit activations, all others in f32
     Mixed,
-    /// CPU: all products of the blocks on 8-bit activations. CUDA: those of shift layers and experts, all others in bf16
+    /// CPU: look-ups and all products of tokens and blocks in 8 bits. CUDA: those of shift layers and experts, all others in bf16
     Int8,
-    /// Products of bf16 numbers, sums in f32; shift layers with their exact weights. On a CPU with AVX-512 BF16
+    /// Products of bf16 numbers, sums in f32; shift layers with their exact weights. A CPU needs AVX-512 BF16 for it
     Bf16,
     /// CUDA only: as int8, with the weights of shift layers in codes of four bits
     Packed,
@@ -158,7 +158,9 @@ impl PrecisionArg {
             Self::F32 => Engine::with_precision(model, params, Precision::F32),
             Self::Mixed => Engine::with_precision(model, params, Precision::Mixed),
             Self::Int8 => Engine::with_precision(model, params, Precision::Int8),
-            Self::Bf16 if compute::isa().has_bf16() => Engine::with_precision(model, params, Precision::Bf16),
+            Self::Bf16 if Precision::Bf16.runs_on(compute::isa()) => {
+                Engine::with_precision(model, params, Precision::Bf16)
+            }
             Self::Bf16 => {
                 let isa = compute::isa();
                 bail!("--precision bf16: expected a processor with AVX-512 BF16, or CUDA, found {isa}")

@@ -24,7 +24,7 @@
 //! | `avx512+vnni` | and its dot products of bytes, which the kernels of 8-bit layers and of Hamming attention along a ray use |
 //! | `avx512+bitalg` | or its bit counts of 16-bit lanes, which Hamming attention along a ray uses |
 //! | `avx512+vnni+bitalg` | or both |
-//! | `avx512+vnni+bitalg+bf16` | and dot products of pairs of `bf16`, which products of training use |
+//! | `avx512+vnni+bitalg+bf16` | and dot products of pairs of `bf16`, which products of training and dense networks in bf16 use |
 //! | `avx512+vnni+bitalg+bf16+amx` | and tiles of bytes and of `bf16`, which 8-bit layers and products of training use |
 //!
 //! A misspelt name is an error. A set of which this machine lacks a part is ignored, and [`check_isa`] says so.

@@ -184,13 +184,13 @@ pub fn taps8(x: &[f32; 8], y: &[f32; 8], from: (usize, usize), to: (usize, usize
         let (x, y) = (x[i] / last.0 * most.0, y[i] / last.1 * most.1);
         let (x0, y0) = (x.floor(), y.floor());
         let (fx, fy) = (x - x0, y - y0);
-        // Pixels are clamped to ±10⁶, and a map is not wider than its photograph.
+        // Pixels are clamped to ±10⁶, and a map is not wider than its photograph, so that no conversion overflows.
         let (x0, y0) = (x0 as i32, y0 as i32);
         let weights = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
         for t in 0..4 {
             let (x, y) = (x0 + (t & 1) as i32, y0 + (t >> 1) as i32);
             let inside = (x >= 0) & (y >= 0) & (x < width) & (y < height);
-            out.index[t][i] = if inside { (y * width + x) as u32 } else { 0 };
+            out.index[t][i] = if inside { y as u32 * width as u32 + x as u32 } else { 0 };
             out.weight[t][i] = if inside { weights[t] } else { 0.0 };
         }
     }

@@ -1,4 +1,4 @@
-//! What the packed layers of the CPU engine share. A packed layer runs forward only, on one ray at a time and on one
+//! What the packed layers of the CPU engine share. A packed layer runs forward only, on one ray at a time, or some, and on one
 //! thread, and all that it touches stays in that core's cache.
 
 use compute::ops::product8::Rows8;

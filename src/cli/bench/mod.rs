@@ -7,11 +7,11 @@ use super::device::{AnyEngine, Device};
 use super::output;
 use glam::{Mat4, Vec2, Vec3};
 use gnt::engine::{Engine, PreparedSource, RayOutput, RayScratch};
-use gnt::renderer::{Samples, Settings, render_rays};
+use gnt::renderer::{Samples, Settings, render_rays, together};
 use gnt::stage::Stage;
 use gnt::{Config, Model, sampling};
 use layers::params::SplitMix;
-use scene::{Camera, Image};
+use scene::{Camera, Image, Ray};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
@@ -211,13 +211,16 @@ fn stages(
     let z = sampling::inverse_depth(DEPTH_RANGE.0, DEPTH_RANGE.1, samples);
     let mut scratch = RayScratch::default();
     scratch.timing = Some(Default::default());
-    let mut out = RayOutput::default();
+    // As many neighbours as are cast together.
+    let count = together(samples);
+    let (z, mut out) = (z.repeat(count), vec![RayOutput::default(); count]);
     let started = Instant::now();
     let (mut x, mut rows) = (0, [0; 2]);
     while started.elapsed().as_secs_f64() < 0.5 {
-        let ray = target.ray(Vec2::new((x * 7 % target.width) as f32, (x * 3 % target.height) as f32));
-        engine.render_ray(sources, &ray, &z, DEPTH_RANGE, &mut scratch, &mut out);
-        out.routed.iter().for_each(|part| rows = [rows[0] + part[0], rows[1] + part[1]]);
+        let pixel = |i: u32| Vec2::new(((x * 7 + i) % target.width) as f32, (x * 3 % target.height) as f32);
+        let rays: Vec<Ray> = (0..count as u32).map(|i| target.ray(pixel(i))).collect();
+        engine.render_few(sources, &rays, &z, DEPTH_RANGE, &mut scratch, &mut out);
+        out.iter().flat_map(|out| &out.routed).for_each(|part| rows = [rows[0] + part[0], rows[1] + part[1]]);
         x += 1;
     }
     let timing = scratch.timing.unwrap_or_default();

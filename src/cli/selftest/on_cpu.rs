@@ -29,7 +29,7 @@ pub fn run(scope: Scope, report: &mut Report) -> anyhow::Result<()> {
         };
         let cpu = Cpu::new(&network, &material)?;
         for &(rays, samples, views) in cases {
-            cpu.case(&material.rays(rays), samples, views, report)?;
+            cpu.case(&material.rays(rays), samples, views, report);
         }
         cpu.order(report);
         cpu.threads(report);
@@ -50,6 +50,8 @@ struct Cpu<'a> {
     material: &'a Material,
     engine: Engine,
     sources: Vec<PreparedSource>,
+    /// Engines of the other precisions, with the sources as each keeps them.
+    others: Vec<(Engine, Vec<PreparedSource>)>,
 }
 
 /// The material's source views as `engine` reads them.
@@ -62,7 +64,17 @@ impl<'a> Cpu<'a> {
     fn new(network: &'a Network, material: &'a Material) -> gnt::Result<Self> {
         let engine = Engine::with_precision(network.model.clone(), &network.params, Precision::F32);
         let sources = prepare(&engine, material)?;
-        Ok(Self { network, material, engine, sources })
+        let config = &network.model.config;
+        let in_bytes = config.linears != LinearKind::Dense || config.mlp != FeedForwardKind::Dense;
+        let others = [(Precision::Mixed, in_bytes), (Precision::Int8, in_bytes), (Precision::Bf16, true)]
+            .into_iter()
+            .filter(|(precision, wanted)| *wanted && precision.runs_on(compute::isa()))
+            .map(|(precision, _)| {
+                let engine = Engine::with_precision(network.model.clone(), &network.params, precision);
+                prepare(&engine, material).map(|sources| (engine, sources))
+            })
+            .collect::<gnt::Result<_>>()?;
+        Ok(Self { network, material, engine, sources, others })
     }
 
     fn render(&self, engine: &Engine, sources: &[&PreparedSource], rays: &[Ray], samples: usize) -> Outcome {
@@ -78,7 +90,7 @@ impl<'a> Cpu<'a> {
     }
 
     /// All sets of instructions against the plainest, then all precisions against f32.
-    fn case(&self, rays: &[Ray], samples: usize, views: usize, report: &mut Report) -> gnt::Result<()> {
+    fn case(&self, rays: &[Ray], samples: usize, views: usize, report: &mut Report) {
         let sources: Vec<&PreparedSource> = self.sources.iter().take(views).collect();
         let case = format!("{} rays, {samples} samples, {views} views", rays.len());
         let portable = self.render(&self.engine.clone().with_isa(Isa::PORTABLE), &sources, rays, samples);
@@ -86,24 +98,16 @@ impl<'a> Cpu<'a> {
             let got = self.render(&self.engine.clone().with_isa(isa), &sources, rays, samples);
             judge(self.network, &format!("f32, {}, {case}", isa.name()), samples, &compare(&got, &portable), report);
         }
-        let config = &self.network.model.config;
-        if config.linears == LinearKind::Dense && config.mlp == FeedForwardKind::Dense {
-            return Ok(());
-        }
-        for precision in [Precision::Mixed, Precision::Int8] {
-            let engine = Engine::with_precision(self.network.model.clone(), &self.network.params, precision);
-            // How sources are kept depends on the precision.
-            let own = prepare(&engine, self.material)?;
+        for (engine, own) in &self.others {
             let own: Vec<&PreparedSource> = own.iter().take(views).collect();
-            let got = self.render(&engine, &own, rays, samples);
+            let got = self.render(engine, &own, rays, samples);
             let psnr = psnr(mean_squared_error(&got.rgb, &portable.rgb), CHECK_FLOOR);
             let (bound, note) = match self.network.trained {
                 true => (Bound::AtLeast(BYTES_DB), "dB of the colours"),
                 false => (Bound::None, "dB; colours of random weights are no image"),
             };
-            report.add(&self.network.name, format!("{}, {case}", precision.name()), psnr, bound, note);
+            report.add(&self.network.name, format!("{}, {case}", engine.precision().name()), psnr, bound, note);
         }
-        Ok(())
     }
 
     /// Sources in another order.

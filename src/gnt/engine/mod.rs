@@ -1,6 +1,7 @@
-//! The fused engine: one ray at a time on one thread, forward only, everything it touches in that core's cache.
+//! The fused engine: one ray, or some of few samples, at a time on one thread, forward only, everything it touches in that
+//! core's cache.
 //!
-//! Nothing of size `[samples, views, C]` is stored but the tokens of the one ray at hand; the view attention runs over a
+//! Nothing of size `[samples, views, C]` is stored but the tokens of the rays at hand; the view attention runs over a
 //! few samples at a time. Rows of views that do not see a sample are left out, which changes nothing: their weight is 0.
 
 mod head;
@@ -46,7 +47,11 @@ impl Engine {
     }
 
     /// The same with products computed as `precision` says.
+    ///
+    /// # Panics
+    /// If the processor has no such products.
     pub fn with_precision(model: Model, params: &[f32], precision: Precision) -> Self {
+        assert!(precision.runs_on(compute::isa()), "{} with {}", precision.name(), compute::isa());
         let folded = model.fold(params);
         let weights = Weights::new(precision, &model, &folded);
         let features = model.features.prepare_inference(params);
@@ -55,7 +60,11 @@ impl Engine {
 
     /// The same engine, whose kernels run with the instructions of `isa` and no others. The precision stays, and so do the
     /// feature network's matrix products, which are [`compute::matmul`]'s.
+    ///
+    /// # Panics
+    /// If `isa` has no products of the precision.
     pub fn with_isa(mut self, isa: Isa) -> Self {
+        assert!(self.precision.runs_on(isa), "{} with {isa}", self.precision.name());
         self.isa = isa;
         self
     }

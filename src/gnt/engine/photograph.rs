@@ -1,5 +1,6 @@
 //! Photographs as the engine looks them up.
 
+use crate::projection::{self, Taps};
 use scene::Image;
 use std::sync::Arc;
 
@@ -12,12 +13,12 @@ pub(super) enum Photograph {
     Words(Words),
 }
 
-/// Colours in words of 16 bits, which a look-up reads a pixel at a time and in half of the memory.
+/// Colours in words of 16 bits, which a look-up reads a pixel at a time, in two thirds of the memory.
 #[derive(Clone, Debug)]
 pub(super) struct Words {
     width: u32,
     height: u32,
-    /// Red, green, blue and one in steps of [`STEP`] from [`LEAST`], `[height, width]`.
+    /// Red, green, blue and the constant 1 in steps of [`STEP`] from [`LEAST`], `[height, width]`.
     pixels: Vec<[u16; 4]>,
 }
 
@@ -28,7 +29,7 @@ const STEP: f32 = 2.0 / 65535.0;
 
 impl Words {
     fn new(image: &Image) -> Self {
-        // Not a number becomes 0.
+        // What is not a number becomes the word 0, as dark as can be.
         let word = |value: f32| ((value - LEAST) / STEP).round() as u16;
         let pixels = image.data.as_chunks::<3>().0.iter().map(|[r, g, b]| [*r, *g, *b, 1.0].map(word));
         Self { width: image.width, height: image.height, pixels: pixels.collect() }
@@ -65,12 +66,7 @@ impl Photograph {
         match self {
             Self::Exact(image) => {
                 let mut out = [0.0; 3];
-                for (index, weight) in index.iter().zip(weight) {
-                    let pixel = &image.data[*index as usize * 3..][..3];
-                    for (o, p) in out.iter_mut().zip(pixel) {
-                        *o += weight * p;
-                    }
-                }
+                projection::colour(image, &Taps { index, weight }, &mut out);
                 out
             }
             Self::Words(words) => {

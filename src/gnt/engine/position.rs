@@ -66,7 +66,8 @@ impl PackedPosition {
 pub fn encode(position: Position, rays: &[Ray], depths: &[f32], depth_range: (f32, f32), out: &mut Vec<f32>) {
     let (all, sample, each) = (position.channels(), position.sample_channels(), depths.len() / rays.len());
     let constant = all - sample;
-    // The last ray's is written with that of a sample before it, for which there is room.
+    // Each ray's whole encoding is written first, then its constant part is moved to the front; the last one needs room for the
+    // part that is dropped.
     out.resize(depths.len() * sample + rays.len() * constant + sample, 0.0);
     let (samples, whole) = out.split_at_mut(depths.len() * sample);
     for (i, (z, out)) in depths.iter().zip(samples.chunks_exact_mut(sample)).enumerate() {

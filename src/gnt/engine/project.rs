@@ -11,10 +11,10 @@ use scene::Ray;
 
 /// What is asked of the views.
 #[derive(Clone, Copy)]
-pub(super) struct Looks {
-    /// Also those that do not see a sample, for a maximum.
+pub(super) struct Ask {
+    /// Whether views that do not see a sample are looked up too, for a maximum.
     pub all_views: bool,
-    /// Which of them a sample is hidden from.
+    /// Whether views that a sample is hidden from are left out.
     pub visibility: bool,
     /// Words of the codes of a pixel's keys.
     pub key_words: usize,
@@ -53,7 +53,7 @@ compute::simd_fn! {
     /// Fills the rows' look-ups and directions, which start at column `direction`; `depths` are `[rays, samples]`.
     pub(super) fn project(
         isa: Isa, rows: &mut Rows, sources: &[&PreparedSource], rays: &[Ray], depths: &[f32],
-        how: Looks, direction: usize,
+        how: Ask, direction: usize,
     ) {
         rows.projected.resize(sources.len(), Projected::default());
         let samples = depths.len() / rays.len();

@@ -47,7 +47,7 @@ impl RayScratch {
 }
 
 impl Engine {
-    /// Renders one ray from its samples at `depths` (increasing).
+    /// Renders one ray from its samples at `depths` (increasing), see [`Engine::render_few`].
     pub fn render_ray(
         &self,
         sources: &[&PreparedSource],
@@ -66,6 +66,9 @@ impl Engine {
     /// # Shapes
     /// - `depths`: `[rays, samples]`, those of a ray increasing
     /// - `out`: `[rays]`
+    ///
+    /// # Panics
+    /// If there is no ray, or none of its samples, or if another engine, of another precision, has prepared a source.
     pub fn render_few(
         &self,
         sources: &[&PreparedSource],
@@ -77,8 +80,9 @@ impl Engine {
     ) {
         let (config, isa, w) = (&self.model.config, self.isa, &self.weights);
         let (c, count, samples) = (config.width, rays.len(), depths.len());
-        assert!(count > 0 && samples.is_multiple_of(count) && out.len() == count, "{samples} depths of {count} rays");
-        let maps = FeatureMaps::of(sources);
+        let whole = count > 0 && samples > 0 && samples.is_multiple_of(count);
+        assert!(whole && out.len() == count, "{samples} depths of {count} rays, {} results", out.len());
+        let maps = FeatureMaps::of(sources, w.look_ups.is_bytes());
         let mut clock = scratch.timing.map(|_| Instant::now());
         scratch.rows.build(isa, w, sources, &maps, rays, depths, config.start == Start::Max);
         scratch.q.resize(samples * c, 0.0);

@@ -1,7 +1,7 @@
-//! The tokens of one ray, or of some: one row for each (sample, view) pair that counts.
+//! The tokens of a ray, or of some: one row for each (sample, view) pair that counts.
 
 use super::PreparedSource;
-use super::project::{Looks, Projected, project};
+use super::project::{Ask, Projected, project};
 use super::source::FeatureMaps;
 use super::weights::Weights;
 use crate::projection::Taps;
@@ -22,7 +22,7 @@ pub struct Rows {
     pub tokens: TokenRows,
     /// Where each row reads its source, and its colour.
     pub look_ups: Vec<LookUp>,
-    hidden: Hidden,
+    looked_up: LookedUp,
     /// Views that do not see a sample but touch it within a pixel of their border; only a maximum over views reads them.
     pub(super) border: Vec<LookUp>,
     pub(super) border_sample: Vec<u32>,
@@ -33,12 +33,12 @@ pub struct Rows {
 
 /// What the first token layer makes of look-ups, `[look-ups, C]`.
 #[derive(Clone, Debug, Default)]
-struct Hidden {
+struct LookedUp {
     values: Vec<f32>,
     bytes: Rows8,
 }
 
-impl Hidden {
+impl LookedUp {
     /// Tokens of the look-ups, `[look-ups, C]`, rows `stride` apart.
     fn tokens(
         &mut self,
@@ -56,7 +56,7 @@ impl Hidden {
                 gather8(isa, look_ups, maps, &weights.colour, c, bytes);
                 product8(isa, bytes, token, tokens, stride, Epilogue::Store);
             }
-            (FeatureMaps::Bytes(_), _) => unreachable!("maps are bytes where the token layer is"),
+            (FeatureMaps::Bytes(_), _) => unreachable!("maps are asked for as the token layer reads them"),
             (FeatureMaps::Exact(maps), token) => {
                 values.resize(values.len().max(count * c), 0.0);
                 gather(isa, look_ups, maps, &weights.colour, c, values);
@@ -92,10 +92,10 @@ impl Rows {
         self.border.clear();
         self.border_sample.clear();
         self.blank.clear();
-        let how = Looks { all_views, visibility: weights.visibility, key_words };
+        let how = Ask { all_views, visibility: weights.visibility, key_words };
         project(isa, self, sources, rays, depths, how, hidden + c);
         let (rows, look_ups) = (&mut self.tokens, &self.look_ups);
-        self.hidden.tokens(isa, weights, maps, look_ups, &mut rows.values[hidden..], rows.stride);
+        self.looked_up.tokens(isa, weights, maps, look_ups, &mut rows.values[hidden..], rows.stride);
         rows.key_words = key_words;
         rows.keys.clear();
         match key_words {
@@ -131,7 +131,7 @@ impl Rows {
             return;
         }
         let mut tokens = vec![0.0; self.border.len() * c];
-        self.hidden.tokens(isa, weights, maps, &self.border, &mut tokens, c);
+        self.looked_up.tokens(isa, weights, maps, &self.border, &mut tokens, c);
         for (token, s) in tokens.chunks_exact(c).zip(&self.border_sample) {
             let q = &mut q[*s as usize * c..][..c];
             q.iter_mut().zip(token).for_each(|(q, t)| *q = q.max(*t));
@@ -143,6 +143,7 @@ impl Rows {
         let TokenRows { values, stride, first, uniform, hidden, .. } = &self.tokens;
         let last = *first.last().unwrap_or(&0) as usize;
         assert!(first.is_sorted() && first.len() == uniform.len() + 1, "rows in order");
+        assert!(c.is_multiple_of(8) && hidden + c <= *stride, "tokens of {c} channels in rows of {stride}");
         assert!(
             out.len() == uniform.len() * 2 * c && values.len() >= last * stride,
             "{} values of {last} rows",

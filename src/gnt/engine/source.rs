@@ -13,7 +13,8 @@ use layers::view_attention::engine::ViewAttentionBuffers;
 use scene::{Camera, Image};
 use std::sync::Arc;
 
-/// A source view ready to be looked up: it does not depend on the target, so it is made once a scene.
+/// A source view ready to be looked up: it does not depend on the target, so it is made once a scene. It is for engines of the
+/// network and the precision that it was made by.
 #[derive(Clone, Debug)]
 pub struct PreparedSource {
     pub(super) projector: Projector,
@@ -51,8 +52,8 @@ pub(super) enum FeatureMaps<'a> {
 }
 
 impl<'a> FeatureMaps<'a> {
-    /// Those of `sources`, which one engine has prepared.
-    pub fn of(sources: &[&'a PreparedSource]) -> Self {
+    /// Those of `sources` as an engine asks for them that reads bytes or not.
+    pub fn of(sources: &[&'a PreparedSource], reads_bytes: bool) -> Self {
         let (mut exact, mut bytes) = (Vec::new(), Vec::new());
         for source in sources {
             match &source.map {
@@ -60,8 +61,9 @@ impl<'a> FeatureMaps<'a> {
                 Map::Bytes(map) => bytes.push(map),
             }
         }
-        assert!(exact.is_empty() || bytes.is_empty(), "sources that engines of two precisions have prepared");
-        if bytes.is_empty() { Self::Exact(exact) } else { Self::Bytes(bytes) }
+        let others = if reads_bytes { exact.len() } else { bytes.len() };
+        assert!(others == 0, "{others} sources that an engine of another precision has prepared");
+        if reads_bytes { Self::Bytes(bytes) } else { Self::Exact(exact) }
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Weights {
     pub colour: Vec<f32>,
     /// Second token layer.
     pub token: Packed,
-    /// The same as look-ups along rays go through it.
+    /// The same layer, in the precision that tokens along rays are computed in.
     pub look_ups: Matrix,
     /// Token of a sample that falls outside the image and its feature map `[C]`.
     pub outside: Vec<f32>,

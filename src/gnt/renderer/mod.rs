@@ -17,7 +17,7 @@ use crate::guided::Guided;
 use crate::{Config, Error, Result};
 pub use expert_shares::ExpertShares;
 pub use kept::Kept;
-pub use on_cpu::render_rays;
+pub use on_cpu::{render_rays, together};
 pub use on_cuda::{render_rays_on_cuda, stage_cycles};
 pub use samples::Samples;
 use scene::{Camera, FAR_EVAL, Frame, Image, Scene};

@@ -43,12 +43,12 @@ struct Caster<'a> {
     guide: Option<Guide>,
 }
 
-/// Samples of rays that are cast together, at least one ray: what is done for a ray as a whole weighs little beside them, and all
-/// that they touch stays in the first two cache levels.
+/// As many rays are cast together as have this many samples: enough that the cost of a call is small, few enough to stay in the
+/// first two cache levels.
 const TOGETHER: usize = 48;
 
-/// How many rays of `samples` samples each are cast together.
-pub(super) fn together(samples: usize) -> usize {
+/// How many rays of `samples` samples each are cast together on the processor.
+pub fn together(samples: usize) -> usize {
     (TOGETHER / samples).max(1)
 }
 

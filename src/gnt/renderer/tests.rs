@@ -84,16 +84,23 @@ fn pixels_tell_of_their_own_rays() {
     let prepared = sources(&engine, &scene);
     let prepared: Vec<&PreparedSource> = prepared.iter().collect();
     let camera = scene.sources[2].0;
-    let frame = render_rays(&engine, &prepared, &camera, &settings(0, 2), &|_| {});
-    let depths = sampling::inverse_depth(DEPTH_RANGE.0, DEPTH_RANGE.1, 9);
-    let width = frame.image.width as usize;
-    for at in [0, 63, 64, frame.rays - 1] {
-        let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
-        let ray = camera.ray(Vec2::new((at % width * 3) as f32, (at / width * 3) as f32));
-        engine.render_ray(&prepared, &ray, &depths, DEPTH_RANGE, &mut scratch, &mut out);
-        let multiplied: u64 = out.routed.iter().map(|part| part[0]).sum();
-        assert_eq!(frame.routing.as_ref().unwrap().multiplied[at], multiplied as f32 / 54.0, "pixel {at}");
-        assert_eq!(frame.image.data[3 * at..][..3], out.rgb);
+    for importance in [0, 4] {
+        let frame = render_rays(&engine, &prepared, &camera, &settings(importance, 2), &|_| {});
+        let coarse = sampling::inverse_depth(DEPTH_RANGE.0, DEPTH_RANGE.1, 9);
+        let width = frame.image.width as usize;
+        for at in [0, 1, 63, 64, frame.rays - 1] {
+            let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
+            let ray = camera.ray(Vec2::new((at % width * 3) as f32, (at / width * 3) as f32));
+            engine.render_ray(&prepared, &ray, &coarse, DEPTH_RANGE, &mut scratch, &mut out);
+            if importance > 0 {
+                let fine = sampling::refine_inverse_depth(&coarse, &out.weights, &sampling::linspace(importance));
+                engine.render_ray(&prepared, &ray, &fine, DEPTH_RANGE, &mut scratch, &mut out);
+            }
+            let multiplied: u64 = out.routed.iter().map(|part| part[0]).sum();
+            let rows = (6 * out.weights.len()) as f32;
+            assert_eq!(frame.routing.as_ref().unwrap().multiplied[at], multiplied as f32 / rows, "pixel {at}");
+            assert_eq!(frame.image.data[3 * at..][..3], out.rgb);
+        }
     }
 }
 

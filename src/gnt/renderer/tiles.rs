@@ -4,7 +4,7 @@
 //! them together are the frame that [`Renderer::render`] makes.
 
 use super::expert_shares;
-use super::on_cpu::together;
+use super::together;
 use super::{Backend, Prepared, Renderer, Settings};
 use crate::cuda::{CudaEngine, CudaSource, Rays, Want};
 use crate::engine::{Engine, PreparedSource, RayOutput, RayScratch};
@@ -20,7 +20,7 @@ const PORTION: usize = 16;
 /// Pixels from one ray of the coarse grid to the next where samples are not guided.
 const CELL: u32 = Guided::AUTO.cell;
 
-/// Tells, from any thread and between any two rays, whether the work is no longer wanted.
+/// Tells, from any thread and between a few rays, whether the work is no longer wanted.
 pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// What a ray gives.

@@ -1,4 +1,4 @@
-//! Linear layers of the engine: products in f32, or of bytes.
+//! Linear layers of the engine: products in f32, of bytes, or of bf16.
 
 use super::{Linear, LinearKind};
 use compute::Isa;
@@ -14,9 +14,11 @@ pub enum Precision {
     F32,
     /// Shift layers on 8-bit activations with exact integer sums, all others in f32.
     Mixed,
-    /// All products of the blocks on 8-bit activations; dense weights are rounded to bytes.
+    /// All products of the blocks on 8-bit activations; dense weights are rounded to bytes. The renderer's tokens are made in 8
+    /// bits too, from feature maps of bytes and photographs of 16 bits a channel.
     Int8,
-    /// Products of factors rounded to bf16, sums in f32; only where the processor has such products.
+    /// Products of factors rounded to bf16, sums in f32, where those of [`Precision::Int8`] are of bytes; only where the
+    /// processor has such products.
     Bf16,
 }
 
@@ -25,6 +27,11 @@ impl Precision {
     /// with coarse weights, where there are vector products of bytes; else [`Precision::F32`].
     pub fn fastest(has_shifts: bool, isa: Isa) -> Self {
         if has_shifts && isa.has_vector_bytes() { Self::Int8 } else { Self::F32 }
+    }
+
+    /// Whether `isa` has what it takes. Bytes are multiplied with any set, without vector instructions slowly.
+    pub fn runs_on(self, isa: Isa) -> bool {
+        self != Self::Bf16 || isa.has_bf16()
     }
 
     /// Name as on the command line.

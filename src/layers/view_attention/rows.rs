@@ -1,9 +1,9 @@
-//! The tokens of one ray as the packed view attentions read them: one row for each (sample, view) pair that counts.
+//! The tokens of some rays as the packed view attentions read them: one row for each (sample, view) pair that counts.
 
 use super::direction::{direction_and_bias2, direction_and_bias4, head_bias, set_direction};
 use compute::Isa;
 
-/// Rows of a ray. A row holds the hidden direction `[H]` (rewritten by every block), the token `[C]` and the relative
+/// Rows of some rays. A row holds the hidden direction `[H]` (rewritten by every block), the token `[C]` and the relative
 /// direction `[4]`, so that products read their inputs side by side. Views that do not see a sample have no row there,
 /// which changes nothing: their weight is 0.
 #[derive(Clone, Debug, Default)]

@@ -4,6 +4,7 @@ use super::LookUp;
 use crate::Isa;
 use crate::ops::product8::{Passes, Rows8, Sign, lanes, quantise};
 use crate::simd::{self, Simd};
+use std::mem::MaybeUninit;
 
 /// Most channels of a map of bytes.
 const MOST_WIDTH: usize = 512;
@@ -110,13 +111,16 @@ unsafe fn of_width<S: Simd, Q: Passes, const W: usize>(
     y: &mut Rows8,
 ) {
     let width = if W > 0 { W } else { width };
-    // As many rows as are quantised together.
-    let mut values = [0.0f32; 16 * MOST_WIDTH];
-    let many = std::array::from_fn(|r| values[r * width..].as_ptr());
+    // As many rows as are quantised together; those that a last group does not have hold what was there before.
+    let mut values = MaybeUninit::<[f32; 16 * MOST_WIDTH]>::uninit();
+    let values = values.as_mut_ptr().cast::<f32>();
+    let many =
+        std::array::from_fn(|r| values.wrapping_add(if r < look_ups.len() { r * width } else { 0 }).cast_const());
     for (group, look_ups) in look_ups.chunks(Q::MANY).enumerate() {
-        for (l, row) in look_ups.iter().zip(values.chunks_exact_mut(width)) {
+        for (r, l) in look_ups.iter().enumerate() {
             // SAFETY: indices lie inside the map, and steps of `LANES` inside rows of `width` values.
             unsafe {
+                let row = values.add(r * width);
                 let map = maps.get_unchecked(l.view as usize);
                 let (mut taps, mut weight) = ([map.data.as_ptr(); 4], [S::splat(0.0); 4]);
                 for t in 0..4 {
@@ -135,11 +139,12 @@ unsafe fn of_width<S: Simd, Q: Passes, const W: usize>(
                     for c in 0..3 {
                         sum = S::fma(rgb[c], S::load(colour.as_ptr().add(c * width + i)), sum);
                     }
-                    S::store(row.as_mut_ptr().add(i), S::max(sum, S::splat(0.0)));
+                    S::store(row.add(i), S::max(sum, S::splat(0.0)));
                 }
             }
         }
-        // SAFETY: the caller vouches for the instructions and for the shape of `y`; each row has `width` values.
+        // SAFETY: the caller vouches for the instructions and for the shape of `y`; each of `many` has been written, in this
+        // group or the first.
         unsafe { quantise::many_rows::<Q, W>(&many, group * Q::MANY, look_ups.len(), y) };
     }
 }
@@ -153,7 +158,7 @@ mod tests {
     /// a step of the row.
     #[test]
     fn close_to_the_exact_look_up_with_every_set() {
-        for width in [8, 16, 24, 64, 512] {
+        for width in [8, 16, 24, 32, 48, 64, 512] {
             let value = |i: usize| ((i * 7919) % 1009) as f32 / 504.5 - 1.0;
             let map: Vec<f32> = (0..6 * width).map(|i| value(i) * (1.0 + (i / width) as f32)).collect();
             let colour: Vec<f32> = (0..4 * width).map(|i| value(i + 5) * 0.3).collect();
@@ -162,6 +167,8 @@ mod tests {
                 LookUp { view: 1, index: [5, 0, 0, 0], weight: [0.75, 0.0, 0.0, 0.0], colour: [0.0; 3] },
                 LookUp { view: 1, index: [2, 2, 2, 2], weight: [0.0; 4], colour: [0.0; 3] },
             ];
+            // Some groups of rows, the last one not whole.
+            let look_ups: Vec<LookUp> = look_ups.into_iter().cycle().take(37).collect();
             let mut first: Option<(Vec<u8>, Vec<f32>)> = None;
             for isa in Isa::available() {
                 let mut exact = vec![0.0; look_ups.len() * width];
@@ -189,6 +196,21 @@ mod tests {
                 assert!(result.0.iter().zip(&same.0).all(|(a, b)| a.abs_diff(*b) <= 1), "{isa} {width}");
             }
         }
+    }
+
+    #[test]
+    fn nothing_is_looked_up_for_nothing() {
+        let mut y = Rows8::default();
+        gather8(crate::isa(), &[], &[], &[0.0; 64], 16, &mut y);
+        assert_eq!((y.rows(), y.width()), (0, 16));
+    }
+
+    #[test]
+    #[should_panic(expected = "in a map of 2 pixels")]
+    fn pixels_outside_are_refused() {
+        let map = Map8::new(crate::isa(), &[0.0; 2 * 16], 16);
+        let outside = LookUp { view: 0, index: [0, 1, 0, 2], ..LookUp::default() };
+        gather8(crate::isa(), &[outside], &[&map], &[0.0; 64], 16, &mut Rows8::default());
     }
 
     #[test]

@@ -56,7 +56,7 @@ unsafe fn of_width<S: Simd, const W: usize>(
             }
             let mut means = [0.0; 16];
             S::store(means.as_mut_ptr(), S::sums(&parts));
-            means.iter_mut().for_each(|mean| *mean /= width as f32);
+            means[..S::LANES].iter_mut().for_each(|mean| *mean /= width as f32);
             for r in 0..S::LANES {
                 let (from, mean) = (x.add(row(r)), S::splat(means[r]));
                 let mut squares = S::splat(0.0);
@@ -68,7 +68,7 @@ unsafe fn of_width<S: Simd, const W: usize>(
             }
             let mut scales = [0.0f32; 16];
             S::store(scales.as_mut_ptr(), S::sums(&parts));
-            scales.iter_mut().for_each(|scale| *scale = 1.0 / (*scale / width as f32 + eps).sqrt());
+            scales[..S::LANES].iter_mut().for_each(|scale| *scale = 1.0 / (*scale / width as f32 + eps).sqrt());
             for r in 0..count {
                 let (from, to) = (x.add(row(r)), y.add(row(r)));
                 let (mean, scale) = (S::splat(means[r]), S::splat(scales[r]));

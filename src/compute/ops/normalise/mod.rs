@@ -32,8 +32,8 @@ mod tests {
 
     #[test]
     fn rows_have_mean_0_and_variance_1() {
-        for width in [8, 24, 64] {
-            let x: Vec<f32> = (0..width * 5).map(|i| ((i * i * 7) % 31) as f32 * 0.3 - 2.0).collect();
+        for (width, rows) in [(8, 5), (16, 16), (24, 37), (32, 1), (32, 37), (48, 17), (64, 5), (64, 33), (512, 3)] {
+            let x: Vec<f32> = (0..width * rows).map(|i| ((i * i * 7) % 31) as f32 * 0.3 - 2.0).collect();
             for isa in Isa::available() {
                 let mut y = vec![0.0; x.len()];
                 normalise(isa, &x, width, 1e-6, &mut y);

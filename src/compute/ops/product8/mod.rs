@@ -43,7 +43,7 @@ pub fn product8(isa: Isa, x: &Rows8, weight: &Packed8, y: &mut [f32], y_stride: 
 /// As [`product8`], for rows that were picked out of others: `y[rows[r]] += gates[r] · (x[r] · W + b)`.
 ///
 /// # Shapes
-/// - `x`: `[rows, inputs]`, with as many `rows`, which differ from each other, and `gates`
+/// - `x`: `[rows, inputs]`, with as many `rows` and `gates`
 /// - `y`: rows `y_stride` apart, with room for [`padded`]`(outputs)` columns in every row that is named
 pub fn product8_routed(
     isa: Isa,

@@ -7,12 +7,6 @@ use super::lanes::Portable;
 /// # Safety
 /// Every method may only be called where the instructions of the implementing type are available.
 pub(in crate::ops) unsafe trait Passes {
-    /// The largest of the bit patterns without sign: that of the largest magnitude, or one past every finite number.
-    ///
-    /// # Safety
-    /// See the trait.
-    unsafe fn largest_bits(x: &[f32]) -> u32;
-
     /// Writes `x · factor` to the nearest integer, as bytes; `out` is as long as `x` rounded up to a multiple of eight,
     /// and what lies past `x` gets the byte of zero.
     ///
@@ -23,7 +17,8 @@ pub(in crate::ops) unsafe trait Passes {
     /// Rows whose largest magnitudes are found together.
     const MANY: usize;
 
-    /// As [`Passes::largest_bits`] of the first [`Passes::MANY`] rows, each `width` values.
+    /// The largest of the bit patterns without sign of each of the first [`Passes::MANY`] rows, `width` values each: that of the
+    /// largest magnitude, or one past every finite number.
     ///
     /// # Safety
     /// See the trait; there are as many values at each pointer.
@@ -32,11 +27,6 @@ pub(in crate::ops) unsafe trait Passes {
 
 // SAFETY: plain Rust.
 unsafe impl Passes for Portable {
-    #[inline(always)]
-    unsafe fn largest_bits(x: &[f32]) -> u32 {
-        x.iter().fold(0, |largest: i32, v| largest.max(v.abs().to_bits() as i32)) as u32
-    }
-
     #[inline(always)]
     unsafe fn convert<const SIGNED: bool>(x: &[f32], factor: f32, out: &mut [u8]) {
         // Added to a small number, 1.5 · 2^23 leaves its nearest even integer in the low bits: SSE2 has no rounding.
@@ -53,9 +43,10 @@ unsafe impl Passes for Portable {
 
     #[inline(always)]
     unsafe fn largest_bits_of(rows: &[*const f32; 16], width: usize) -> [u32; 16] {
-        let mut largest = [0; 16];
         // SAFETY: as the caller says.
-        largest[0] = unsafe { Self::largest_bits(std::slice::from_raw_parts(rows[0], width)) };
+        let row = unsafe { std::slice::from_raw_parts(rows[0], width) };
+        let mut largest = [0; 16];
+        largest[0] = row.iter().fold(0, |largest: i32, v| largest.max(v.abs().to_bits() as i32)) as u32;
         largest
     }
 }
@@ -85,32 +76,6 @@ mod x86 {
 
     // SAFETY: the caller of each method vouches for the instructions.
     unsafe impl Passes for Avx2 {
-        #[inline(always)]
-        unsafe fn largest_bits(x: &[f32]) -> u32 {
-            // SAFETY: loads stay within the chunks.
-            unsafe {
-                let no_sign = _mm256_set1_epi32(0x7fff_ffff);
-                let mut largest = [_mm256_setzero_si256(); 2];
-                let chunks = x.chunks_exact(16);
-                let rest = chunks.remainder();
-                for chunk in chunks {
-                    for (i, largest) in largest.iter_mut().enumerate() {
-                        let bits = _mm256_loadu_si256(chunk.as_ptr().add(8 * i).cast());
-                        *largest = _mm256_max_epi32(*largest, _mm256_and_si256(bits, no_sign));
-                    }
-                }
-                for chunk in rest.chunks(8) {
-                    let bits = _mm256_castps_si256(load_upto8(chunk));
-                    largest[0] = _mm256_max_epi32(largest[0], _mm256_and_si256(bits, no_sign));
-                }
-                let largest = _mm256_max_epi32(largest[0], largest[1]);
-                let four = _mm_max_epi32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256::<1>(largest));
-                let two = _mm_max_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
-                let one = _mm_max_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two));
-                _mm_cvtsi128_si32(one) as u32
-            }
-        }
-
         #[inline(always)]
         unsafe fn convert<const SIGNED: bool>(x: &[f32], factor: f32, out: &mut [u8]) {
             // SAFETY: stores stay within `out`, which is `x` rounded up to a multiple of eight.
@@ -220,28 +185,6 @@ mod x86 {
 
     // SAFETY: the caller of each method vouches for the instructions.
     unsafe impl Passes for Avx512 {
-        #[inline(always)]
-        unsafe fn largest_bits(x: &[f32]) -> u32 {
-            // SAFETY: loads stay within the chunks.
-            unsafe {
-                let no_sign = _mm512_set1_epi32(0x7fff_ffff);
-                let bits = |values: __m512| _mm512_and_si512(_mm512_castps_si512(values), no_sign);
-                let mut largest = [_mm512_setzero_si512(); 4];
-                let chunks = x.chunks_exact(FOUR);
-                let rest = chunks.remainder();
-                for chunk in chunks {
-                    for (i, largest) in largest.iter_mut().enumerate() {
-                        *largest = _mm512_max_epi32(*largest, bits(_mm512_loadu_ps(chunk.as_ptr().add(16 * i))));
-                    }
-                }
-                for (chunk, largest) in rest.chunks(16).zip(&mut largest) {
-                    *largest = _mm512_max_epi32(*largest, bits(load_upto16(chunk)));
-                }
-                let two = [_mm512_max_epi32(largest[0], largest[1]), _mm512_max_epi32(largest[2], largest[3])];
-                _mm512_reduce_max_epi32(_mm512_max_epi32(two[0], two[1])) as u32
-            }
-        }
-
         #[inline(always)]
         unsafe fn convert<const SIGNED: bool>(x: &[f32], factor: f32, out: &mut [u8]) {
             // SAFETY: loads and stores stay within the chunks; `out` is `x` rounded up to a multiple of eight.

@@ -217,7 +217,7 @@ pub(in crate::ops) unsafe fn many_rows<Q: Passes, const W: usize>(
     let largest = unsafe { Q::largest_bits_of(many, width) }.map(f32::from_bits);
     // What is one number a row is computed for all of them at once.
     let (mut factors, mut scales) = ([0.0; 16], [0.0; 16]);
-    for r in 0..16 {
+    for r in 0..Q::MANY {
         (factors[r], scales[r]) = factor_and_scale(largest[r], sign);
     }
     for r in 0..count {
@@ -233,7 +233,7 @@ pub(in crate::ops) unsafe fn many_rows<Q: Passes, const W: usize>(
 /// What a row's values are multiplied by, 0 where its bytes are all the zero point, and the value of a step.
 #[inline(always)]
 fn factor_and_scale(largest: f32, sign: Sign) -> (f32, f32) {
-    let usual = (largest >= SMALLEST) & (largest <= f32::MAX);
+    let usual = (SMALLEST..=f32::MAX).contains(&largest);
     let other = if largest <= f32::MAX { 0.0 } else { f32::NAN };
     let (factor, scale) = (sign.steps() / largest, largest / sign.steps());
     (if usual { factor } else { 0.0 }, if usual { scale } else { other })

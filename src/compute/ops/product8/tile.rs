@@ -6,7 +6,7 @@ use super::pack::Bytes;
 use super::{PANEL, Sign};
 use crate::simd::Simd;
 
-/// Sums are stored as they are; this and the four below are what [`Finish`] says, known when a tile is compiled.
+/// What [`Finish`] says, as a constant for compiling a tile: sums are stored as they are; the four below likewise.
 pub(super) const SUMS: u8 = 0;
 /// Scaled, with the bias.
 pub(super) const STORE: u8 = 1;

@@ -109,16 +109,19 @@ fn every_configuration_that_validates_runs() {
             // Rays that are rendered together give what each gives alone.
             let turned =
                 scene::Ray { direction: scene.rays[0].direction + glam::Vec3::new(0.02, -0.1, 0.0), ..scene.rays[0] };
+            let rays = [turned, scene.rays[0], turned];
+            // Some runs have more rows than go to the experts together.
+            let count = if runs % 20 == 0 { 100 } else { samples };
+            let z = sampling::inverse_depth(scene.depth_range.0, scene.depth_range.1, count);
             let farther: Vec<f32> = z.iter().map(|z| z * 1.25).collect();
-            let (rays, depths) = ([turned, scene.rays[0], turned], [&farther[..], &z, &z].concat());
+            let depths = [&farther[..], &z, &z].concat();
             let mut few = vec![RayOutput::default(); 3];
             engine.render_few(&prepared, &rays, &depths, scene.depth_range, &mut scratch, &mut few);
-            for (together, (ray, z)) in few.iter().zip(rays.iter().zip(depths.chunks(samples))) {
+            for (together, (ray, z)) in few.iter().zip(rays.iter().zip(depths.chunks(count))) {
                 let mut alone = RayOutput::default();
                 engine.render_ray(&prepared, ray, z, scene.depth_range, &mut scratch, &mut alone);
                 assert_eq!(*together, alone, "{config:?}");
             }
-            assert_eq!(few[1], out, "{config:?}");
             let sum: f32 = out.weights.iter().sum();
             assert!(out.rgb.iter().all(|v| v.is_finite()) && (sum - 1.0).abs() < 1e-3, "{config:?}: {out:?}");
             if precision != Precision::F32 {

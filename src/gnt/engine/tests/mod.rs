@@ -371,3 +371,16 @@ fn the_fastest_precision_depends_on_the_network() {
     assert!(additive.expert_latencies().iter().all(|s| *s > 0.0 && *s < 1e-3), "{:?}", additive.expert_latencies());
     assert_eq!(engine(Config::compact()).expert_latencies(), [0.0; 2]);
 }
+
+/// How sources are kept depends on the precision, and those of another one are not taken for one's own.
+#[test]
+#[should_panic(expected = "an engine of another precision has prepared")]
+fn sources_of_another_precision_are_refused() {
+    let (scene, model) = (small_scene(), Model::new(Config::compact()).unwrap());
+    let params = model.layout.initialise(1);
+    let of = |precision| Engine::with_precision(model.clone(), &params, precision);
+    let all = sources(&of(Precision::Int8));
+    let prepared: Vec<&PreparedSource> = all.iter().collect();
+    let (mut scratch, mut out) = (RayScratch::default(), RayOutput::default());
+    of(Precision::F32).render_ray(&prepared, &scene.rays[0], &[1.0, 2.0], scene.depth_range, &mut scratch, &mut out);
+}

@@ -24,7 +24,7 @@ pub struct PackedExperts {
 /// A router, as it is read: the choice and its gate depend on the difference of the two logits alone.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedRouter {
-    /// What the weights of the multiply expert have more than those of the shift expert `[C]`; C is a multiple of 8.
+    /// Weights of the multiply expert's logit minus those of the shift expert's `[C]`; C is a multiple of 8.
     weight: Vec<f32>,
     bias: f32,
 }
@@ -43,7 +43,8 @@ impl PackedRouter {
     /// Copies a layer of the folded network.
     pub fn new(router: &Linear, folded: &[f32]) -> Self {
         let difference = |pair: &[f32]| (f64::from(pair[MULTIPLY]) - f64::from(pair[SHIFT])) as f32;
-        let weight = router.weight.of(folded).chunks_exact(2).map(difference).collect();
+        let weight: Vec<f32> = router.weight.of(folded).chunks_exact(2).map(difference).collect();
+        assert!(weight.len().is_multiple_of(8), "a router of {} channels", weight.len());
         Self { weight, bias: router.bias.map_or(0.0, |b| difference(b.of(folded))) }
     }
 
@@ -90,12 +91,12 @@ pub struct ExpertsBuffers {
     out: Vec<f32>,
     bytes: Rows8,
     routes: Routes,
-    /// Rows that were routed to the multiply and to the shift expert so far, by feed-forward part of the network and ray.
-    /// Empty where there are no experts.
+    /// Rows that were routed to the multiply and to the shift expert so far, by feed-forward part of the network and ray,
+    /// `[parts, rays]`; to be cleared before another number of rays. Empty where there are no experts.
     pub counts: Vec<[u64; 2]>,
 }
 
-/// Rows that are routed together: those of a ray, so that each matrix is decoded once a ray and expert.
+/// Most rows that are routed together, so that a matrix is decoded for many of them.
 const ROUTED: usize = 192;
 
 impl PackedExperts {
@@ -134,7 +135,9 @@ impl PackedExperts {
                 }
             }
             for (e, layers) in self.experts.iter().enumerate() {
-                buffers.expert(isa, e, layers, q, c);
+                if !buffers.routes.rows[e].is_empty() {
+                    buffers.expert(isa, e, layers, q, c);
+                }
             }
         }
     }
@@ -188,7 +191,8 @@ impl ExpertsBuffers {
 
 compute::simd_fn! {
     /// Margins `x · w + b` of the rows of `x`, and the gate of the expert that each chooses: the softmax of two logits that far
-    /// apart, at the larger. Sums have one order whatever the instructions, so that the choice does not depend on them.
+    /// apart, at the larger. Sums have one order whatever the
+    /// instructions, so that equal rows are routed alike with every set.
     fn weigh(isa: Isa, x: &[f32], weight: &[f32], bias: f32, margins: &mut [f32], gates: &mut [f32]) {
         for (x, margin) in x.chunks_exact(weight.len()).zip(&mut *margins) {
             let mut parts = [0.0f32; 8];

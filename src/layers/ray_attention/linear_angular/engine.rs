@@ -1,4 +1,4 @@
-//! The linear-angular attention in the CPU engine: the arithmetic of training, on one ray.
+//! The linear-angular attention in the CPU engine: the arithmetic of training, ray by ray.
 
 use super::train::attend;
 use super::{LinearAngularAttention, LinearAngularAttentionTape, first_row_of};

@@ -38,7 +38,7 @@ impl Default for Weights {
     }
 }
 
-/// Values of four keys: `[CHANNELS, GROUP]` for AVX2, `[GROUP, CHANNELS]` otherwise.
+/// Values of four keys: `[GROUP, CHANNELS]` where no vector instructions are, else `[CHANNELS, GROUP]`.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub struct Values(pub [i8; CHANNELS * GROUP]);
@@ -47,7 +47,7 @@ pub struct Values(pub [i8; CHANNELS * GROUP]);
 #[derive(Clone, Debug, Default)]
 pub struct Head {
     samples: usize,
-    /// Only for AVX2; there is one for each block in any case.
+    /// Only where vector instructions read them; there is one for each block in any case.
     pub keys: Vec<Quarters>,
     pub values: Vec<Values>,
     pub scale: [f32; CHANNELS],

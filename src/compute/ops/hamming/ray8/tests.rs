@@ -5,8 +5,8 @@ use crate::ops::hamming::tests::{NO_SAMPLES, noise};
 use crate::ops::hamming::{hamming, pack_signs};
 use proptest::prelude::*;
 
-/// Blocks of 32 keys, groups of four and of four queries, each whole and not.
-const SAMPLES: [usize; 11] = [1, 2, 4, 7, 31, 32, 33, 48, 64, 192, 197];
+/// Blocks of 64 keys and halves of them, groups of four and of four queries, each whole and not.
+const SAMPLES: [usize; 14] = [1, 2, 4, 7, 31, 32, 33, 48, 63, 64, 65, 129, 192, 197];
 
 const TAUS: [f32; 14] =
     [0.25, -0.25, 0.0, -0.0, 1e-30, 1e-3, -0.02, 0.07, 1.2, -3.0, 1e3, 3e38, f32::INFINITY, f32::NEG_INFINITY];

@@ -1,4 +1,4 @@
-//! The kernel with AVX-512 and its dot products of bytes: a block of keys is one register, and so are a group of values.
+//! The kernel with AVX-512 and its dot products of bytes: a block of keys is one register, and so is a group of values.
 
 use super::head::{BLOCK, GROUP, Head, Weights};
 use super::x86::DISTANCES;

@@ -6,13 +6,14 @@ use super::*;
 use crate::Isa;
 use proptest::prelude::*;
 
-/// Rows, inputs and outputs; 65 rows of 80 columns reach every shape of tile.
-const SIZES: [(usize, usize, usize); 10] = [
+/// Rows, inputs and outputs; 65 rows of 80 columns and 12 of 48 reach every shape of tile.
+const SIZES: [(usize, usize, usize); 11] = [
     (0, 5, 3),
     (1, 1, 1),
     (31, 8, 15),
     (33, 31, 33),
     (12, 64, 16),
+    (12, 24, 48),
     (65, 9, 80),
     (5, 72, 64),
     (7, 33, 130),
@@ -208,6 +209,35 @@ fn scales_and_finishes_as_the_formula() {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Rows that were picked out of others are scaled by their gates and added where they belong, and nothing else is touched.
+#[test]
+fn routed_rows_are_added_where_they_belong() {
+    let mut noise = Noise(9);
+    for (rows, inputs, outputs) in SIZES {
+        let (values, bias) = (noise.values(inputs * outputs), noise.values(outputs));
+        let weight = Packed8::dense(&values, Some(&bias), inputs, outputs);
+        let x = noise.bytes(rows, inputs, Sign::Signed);
+        // Every other row of more, from the last to the first.
+        let to: Vec<u32> = (0..rows as u32).rev().map(|row| 2 * row + 1).collect();
+        let gates: Vec<f32> = noise.values(rows).iter().map(|gate| if *gate > 0.8 { 0.0 } else { *gate }).collect();
+        let stride = padded(outputs) + 2;
+        let before = noise.values((2 * rows + 1) * stride);
+        let mut product = vec![0.0; rows * stride];
+        product8(Isa::PORTABLE, &x, &weight, &mut product, stride, Epilogue::Store);
+        let mut want = before.clone();
+        for (r, row) in to.iter().enumerate() {
+            for o in 0..padded(outputs) {
+                want[*row as usize * stride + o] += gates[r] * product[r * stride + o];
+            }
+        }
+        for isa in Isa::available() {
+            let mut got = before.clone();
+            product8_routed(isa, &x, &weight, (&to, &gates), &mut got, stride);
+            assert_eq!(got, want, "{isa} {rows}x{inputs}x{outputs}");
         }
     }
 }
