@@ -1,6 +1,6 @@
 """The official PyTorch code of GNT as the baseline of gpu.sh: its speed, and its colours with the same weights.
 
-    gpu_baseline.py --gnt FOLDER --work FOLDER [--device cuda|cpu] [--tiny] prepare
+    gpu_baseline.py --gnt FOLDER --work FOLDER [--device cuda|cpu] [--tiny] [--chunks N,N] prepare
     gpu_baseline.py ... compare FOLDER...     folders with frames that shiftray rendered of the prepared scene
     gpu_baseline.py ... time
 
@@ -244,10 +244,13 @@ def main():
     parser.add_argument("--work", required=True, help="folder of what is prepared")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--tiny", action="store_true", help="sizes to try the script with")
+    parser.add_argument("--chunks", help="rays a launch to try, as in 2,4,8; for a CPU far fewer than a GPU takes")
     parser.add_argument("command", choices=["prepare", "compare", "time"])
     parser.add_argument("folders", nargs="*", help="frames to compare")
     args = parser.parse_args()
     setting = Setting(args.tiny)
+    if args.chunks:
+        setting.chunks = [int(rays) for rays in args.chunks.split(",")]
     os.makedirs(args.work, exist_ok=True)
     if args.command == "prepare":
         return prepare(args, setting) or 0
