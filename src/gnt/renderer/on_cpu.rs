@@ -45,7 +45,7 @@ struct Caster<'a> {
 
 /// As many rays are cast together as have this many samples: enough that the cost of a call is small, few enough to stay in the
 /// first two cache levels.
-const TOGETHER: usize = 48;
+const TOGETHER: usize = 96;
 
 /// How many rays of `samples` samples each are cast together on the processor.
 pub fn together(samples: usize) -> usize {
