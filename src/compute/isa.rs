@@ -52,8 +52,8 @@ const AVX_VNNI: u8 = 1 << 6;
 
 /// Every feature that some kernel is written for, and its part of a set's name.
 ///
-/// A new one gets a bit here, its test in [`found`], a method `has_…`, its sets in [`SETS`] and its rule in [`simd_fn!`](crate::simd_fn), together with the
-/// first kernel that uses it.
+/// A new one gets a bit here, its test in [`found`], a method `has_…`, its sets in [`SETS`] and its rule in
+/// [`simd_fn!`](crate::simd_fn), together with the first kernel that uses it.
 const FEATURES: [(u8, &str); 7] = [
     (AVX2, "avx2"),
     (AVX_VNNI, "vnni of 256 bits"),

@@ -78,7 +78,7 @@ impl PackedGridMlp {
             Layers::One(layers) => layers[0].apply(isa, tokens, normal, linear, hidden, epilogue),
             Layers::Experts(router, experts, part) => {
                 router.route(isa, normal, width, routes);
-                count_rows(counts, *part, routes);
+                count_rows(counts, *part, (1, tokens), 0, routes);
                 for ([fc1, _], rows) in experts.iter().zip(&routes.rows).filter(|(_, rows)| !rows.is_empty()) {
                     gather(rows, normal, width, gathered);
                     made.resize(rows.len() * wide, 0.0);

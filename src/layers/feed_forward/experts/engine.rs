@@ -72,13 +72,25 @@ impl PackedRouter {
     }
 }
 
-/// Adds the rows of each expert to those of feed-forward part number `part` of a network that runs on one ray or image.
-pub(crate) fn count_rows(counts: &mut Vec<[u64; 2]>, part: usize, routes: &Routes) {
-    if counts.len() <= part {
-        counts.resize(part + 1, [0; 2]);
-    }
-    for (count, rows) in counts[part].iter_mut().zip(&routes.rows) {
-        *count += rows.len() as u64;
+/// Adds the rows of each expert to those of feed-forward part number `part`, `[parts, rays]`, of `rays` rays or images with
+/// `samples` rows each; `from` is the row that the routes count from.
+pub(crate) fn count_rows(
+    counts: &mut Vec<[u64; 2]>,
+    part: usize,
+    (rays, samples): (usize, usize),
+    from: usize,
+    routes: &Routes,
+) {
+    let first = part * rays;
+    counts.resize(counts.len().max(first + rays), [0; 2]);
+    for (e, rows) in routes.rows.iter().enumerate() {
+        let (mut ray, mut end) = (first, samples);
+        for row in rows {
+            while from + *row as usize >= end {
+                (ray, end) = (ray + 1, end + samples);
+            }
+            counts[ray][e] += 1;
+        }
     }
 }
 
@@ -119,21 +131,11 @@ impl PackedExperts {
     /// Adds the part's output to `q` `[rays, samples, C]` and counts the rows of each expert.
     pub fn apply(&self, isa: Isa, q: &mut [f32], rays: usize, buffers: &mut ExpertsBuffers) {
         let (c, samples) = (self.width, q.len() / self.width / rays);
-        let first = self.part * rays;
-        buffers.counts.resize(buffers.counts.len().max(first + rays), [0; 2]);
         for (chunk, q) in q.chunks_mut(ROUTED * c).enumerate() {
             buffers.normal.resize(q.len(), 0.0);
             self.norm.apply(isa, q, c, &mut buffers.normal);
             self.router.route(isa, &buffers.normal, c, &mut buffers.routes);
-            for (e, rows) in buffers.routes.rows.iter().enumerate() {
-                let (mut ray, mut end) = (first, samples);
-                for row in rows {
-                    while chunk * ROUTED + *row as usize >= end {
-                        (ray, end) = (ray + 1, end + samples);
-                    }
-                    buffers.counts[ray][e] += 1;
-                }
-            }
+            count_rows(&mut buffers.counts, self.part, (rays, samples), chunk * ROUTED, &buffers.routes);
             for (e, layers) in self.experts.iter().enumerate() {
                 if !buffers.routes.rows[e].is_empty() {
                     buffers.expert(isa, e, layers, q, c);
